@@ -1,0 +1,67 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's part: what only the controller can read is read here, then the module runs on the target."""
+
+import os
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    RequestError, TerraformBinaryError, as_result, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import check_site
+
+MODULE = "iac_platform.terraform.terraform_binary"
+KEY_FILE_CAP = 256 * 1024   # bytes
+ARMOR = "-----BEGIN PGP"
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        self._supports_check_mode = True
+        self._supports_async = True     # in run() for ansible-core 2.15
+        result = super().run(tmp, task_vars)
+        try:
+            arguments = self._arguments()
+        except TerraformBinaryError as exc:
+            result.update(failed=True, steps=[], **as_result(exc, "controller", (task_vars or {}).get("inventory_hostname")))
+            return result
+        result.update(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars,
+                                           wrap_async=self._task.async_val))
+        return result
+
+    def _arguments(self):
+        """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
+        arguments = {key: value for key, value in self._task.args.items() if not _blank(value)}
+        keys = _listed(arguments.get("trusted_keys"))
+        if keys:
+            arguments["trusted_keys"] = [key if ARMOR in key else self._read_key(key) for key in keys]
+        for site in _listed(arguments.get("sites")):
+            check_site(site)    # before the module logs its arguments
+        return arguments
+
+    def _read_key(self, path):
+        """The text of a key file on the controller, found the way copy finds its src. Raises RequestError."""
+        try:
+            found = self._find_needle("files", os.path.expanduser(path))
+        except AnsibleError as exc:
+            raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(path[:100]),
+                               hint="paths are searched as copy does its src") from exc
+        with os_errors("trusted_keys: read", found, RequestError), open(found, encoding="utf-8", errors="replace") as stream:
+            text = stream.read(KEY_FILE_CAP + 1)
+        if ARMOR not in text or len(text) > KEY_FILE_CAP:
+            raise RequestError("trusted_keys: %s is not an armored OpenPGP key" % found, path=found,
+                               hint="export it with gpg --armor --export")
+        return text
+
+
+def _blank(value):
+    return value is None or value == [] or isinstance(value, str) and not value.strip()
+
+
+def _listed(value):
+    """A list option as a list of str, however the playbook wrote it."""
+    values = value.split(",") if isinstance(value, str) and ARMOR not in value else [value] if isinstance(value, str) else value
+    return [str(item).strip() for item in values or () if not _blank(item)]

@@ -1,0 +1,265 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories that nobody but the trusted can change: opened once, judged on the way, named by descriptor afterwards.
+
+A path is only as good as the weakest directory on the way to it: whoever may rename one component replaces everything
+below. So a path is walked from the root one component at a time, each judged by its owner and mode, and what comes
+after is relative to the descriptor that was judged (openat(2), O_NOFOLLOW), never to the path again.
+"""
+
+import errno
+import os
+import stat
+from typing import FrozenSet, NamedTuple
+
+from ._errors import InstallError, os_errors
+
+DIRECTORY_MODE = 0o755
+MAX_LINKS = 40  # symbolic links on one path, as path_resolution(7)
+
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # file systems that cannot sync a directory say one of these
+
+
+class Trust(NamedTuple):
+    """Who may be able to change what lies on the way."""
+
+    uids: FrozenSet[int]
+    gids: FrozenSet[int]    # groups whose write permission does no harm
+
+
+def trust_of(owner=None):
+    """Root, the effective user and the owner asked for; for a plain user its primary group as well.
+
+    :param owner: int or None, the uid that the binary shall belong to.
+    """
+    uid = os.geteuid()
+    uids = {0, uid} if owner is None else {0, uid, owner}
+    return Trust(frozenset(uids), frozenset({0} if uid == 0 else {0, os.getegid()}))
+
+
+class Directory:
+    """An open directory. Names given to its methods are single components, relative to its descriptor.
+
+    :param fd: int, owned by this object.
+    :param path: str, where the walk found it: links resolved.
+    :param trust: Trust, by which entries are judged.
+    """
+
+    def __init__(self, fd, path, trust):
+        self.fd = fd
+        self.path = path
+        self.trust = trust
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def close(self):
+        if self.fd is not None:
+            fd, self.fd = self.fd, None
+            os.close(fd)
+
+    def at(self, name):
+        """The full path of an entry."""
+        return os.path.join(self.path, name)
+
+    def stat(self, name):
+        """lstat(2) of an entry; None when there is none. Raises InstallError."""
+        with os_errors("look at", self.at(name)):
+            try:
+                return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+
+    def described(self):
+        """Its path with owner and mode, read from the descriptor. Raises InstallError."""
+        with os_errors("look at directory", self.path):
+            return "%s (%s)" % (self.path, owner_text(os.fstat(self.fd)))
+
+    def weakness(self, entry):
+        """Who but the trusted could replace an entry of this directory.
+
+        :param entry: os.stat_result of the entry, None when it does not exist yet.
+        :returns: str, the reason in words; None when nobody could.
+        """
+        with os_errors("look at directory", self.path):
+            own = os.fstat(self.fd)
+        if own.st_uid not in self.trust.uids:
+            return "%s belongs to %s" % (self.path, owner_text(own))
+        others = own.st_mode & stat.S_IWOTH or (own.st_mode & stat.S_IWGRP and own.st_gid not in self.trust.gids)
+        if not others:
+            return None
+        if not own.st_mode & stat.S_ISVTX:
+            return "%s can be written by others (%s)" % (self.path, owner_text(own))
+        if entry is not None and entry.st_uid not in self.trust.uids:
+            return "%s can be written by others (%s) and the entry in it belongs to %s" % (
+                self.path, owner_text(own), owner_text(entry))
+        return None
+
+    def make(self, name, say):
+        """Create a sub-directory, mode 0755 whatever the umask, checked and durable. A twin's is as good as ours."""
+        path = self.at(name)
+        umask = os.umask(0o777 & ~DIRECTORY_MODE)  # so that a kill between mkdir and fchmod locks nobody out
+        try:
+            with os_errors("create directory", path):
+                os.mkdir(name, DIRECTORY_MODE, dir_fd=self.fd)
+        except InstallError as exc:
+            if exc.errno != errno.EEXIST:
+                raise
+            return
+        finally:
+            os.umask(umask)
+        with os_errors("open the new directory", path):
+            fd = os.open(name, _READ, dir_fd=self.fd)
+        try:
+            with os_errors("set the mode of directory", path):
+                os.fchmod(fd, DIRECTORY_MODE)
+            with os_errors("check the new directory", path):
+                made = os.fstat(fd)
+        finally:
+            os.close(fd)
+        if not stat.S_ISDIR(made.st_mode) or stat.S_IMODE(made.st_mode) & 0o777 != DIRECTORY_MODE:
+            raise InstallError("created directory %s but found %s there, expected drwxr-xr-x" % (
+                path, owner_text(made)), path=path, errno=errno.EIO)
+        self.sync()
+        say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
+
+    def enter(self, name):
+        """Open a sub-directory that is there; it is the caller's to close. Raises InstallError."""
+        path = self.at(name)
+        with os_errors("open directory", path):
+            fd = os.open(name, _LOOK, dir_fd=self.fd)
+        return Directory(fd, os.path.normpath(path), self.trust)
+
+    def sync(self):
+        """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut."""
+        with os_errors("sync directory", self.path):
+            fd = os.open(".", _READ, dir_fd=self.fd)
+            try:
+                os.fsync(fd)
+            except OSError as exc:
+                if exc.errno not in _NO_DIRECTORY_SYNC:
+                    raise
+            finally:
+                os.close(fd)
+
+    def names(self):
+        """The entries' names, sorted; raises InstallError."""
+        with os_errors("list directory", self.path):
+            fd = os.open(".", _READ, dir_fd=self.fd)
+            try:
+                return sorted(os.listdir(fd))
+            finally:
+                os.close(fd)
+
+
+def walk(path, what, trust, say, create=False, tolerated=None):
+    """Open the directory at an absolute path, every component judged on the way.
+
+    :param path: str, absolute.
+    :param what: str, how the user calls it, for messages: ``base_dir``.
+    :param trust: Trust.
+    :param say: callable(line), told of every directory that is created.
+    :param create: bool, create what is missing.
+    :param tolerated: list that receives what would be refused, for allow_unsafe_base_dir; None: refuse.
+    :returns: Directory, or None when something is missing and create is off.
+    Raises InstallError. The directory itself is not judged here but with what is to be put into it.
+    """
+    todo = [name for name in reversed(path.split("/")) if name]
+    links = 0
+    here = _root(trust)
+    try:
+        while todo:
+            name = todo.pop()
+            entry = here.stat(name)
+            if entry is None:
+                if not create:
+                    here.close()
+                    return None
+                judge(here, None, path, what, tolerated)
+                here.make(name, say)
+                entry = _made(here, name)
+            judge(here, entry, path, what, tolerated)
+            if stat.S_ISLNK(entry.st_mode):
+                links += 1
+                target = _read_link(here, name, entry, path, what, links, tolerated)
+                todo.extend(part for part in reversed(target.split("/")) if part and part != ".")
+                if target.startswith("/"):
+                    here.close()
+                    here = _root(trust)
+                continue
+            if not stat.S_ISDIR(entry.st_mode):
+                raise InstallError("%s %s: %s is not a directory but %s" % (
+                    what, path, here.at(name), kind_text(entry)), path=here.at(name), errno=errno.ENOTDIR,
+                    hint="move it out of the way or choose another path")
+            below = here.enter(name)
+            here.close()
+            here = below
+    except BaseException:
+        here.close()
+        raise
+    return here
+
+
+def _root(trust):
+    with os_errors("open directory", "/"):
+        return Directory(os.open("/", _LOOK), "/", trust)
+
+
+def _made(here, name):
+    entry = here.stat(name)
+    if entry is None:
+        raise InstallError("created directory %s but it is not there" % here.at(name),
+                           path=here.at(name), errno=errno.ENOENT, hint="something on this host removes it")
+    return entry
+
+
+def _read_link(here, name, entry, path, what, links, tolerated):
+    if entry.st_uid not in here.trust.uids:
+        _refuse("the symbolic link %s belongs to %s" % (here.at(name), owner_text(entry)), path, what, tolerated)
+    if links > MAX_LINKS:
+        raise InstallError("%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
+                           path=path, errno=errno.ELOOP)
+    with os_errors("read the link", here.at(name)):
+        return os.readlink(name, dir_fd=here.fd)
+
+
+def judge(here, entry, path, what, tolerated=None):
+    """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk()."""
+    weakness = here.weakness(entry)
+    if weakness:
+        _refuse(weakness, path, what, tolerated)
+
+
+def _refuse(weakness, path, what, tolerated):
+    if tolerated is None:
+        raise unsafe(weakness, path, what)
+    if weakness not in tolerated:
+        tolerated.append(weakness)
+
+
+def unsafe(weakness, path, what):
+    """The refusal of a place that others could change."""
+    return InstallError(
+        "%s %s is not safe: %s, so other users of this host could replace what is installed" % (what, path, weakness),
+        path=path, errno=errno.EPERM,
+        hint="use a %s below directories that only root or you can write, or become_user: its owner" % what)
+
+
+def owner_text(found):
+    """``1000:1000, drwxr-xr-x`` for a stat result."""
+    return "%d:%d, %s" % (found.st_uid, found.st_gid, stat.filemode(found.st_mode))
+
+
+def kind_text(found):
+    """``a symbolic link``, ``a regular file of 12 bytes`` and so on, for a stat result."""
+    if stat.S_ISREG(found.st_mode):
+        return "a regular file of %d bytes" % found.st_size
+    kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"),
+             (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+    return next((text for test, text in kinds if test(found.st_mode)), "something unknown")

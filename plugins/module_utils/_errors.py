@@ -1,0 +1,160 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The error tree: what went wrong, grouped by who must act.
+
+Every refusal of this collection is one of these. The class carries the step, the instance carries what the operator
+needs: one line of text with full paths, the path or URL, the errno where the system gave one, and a way out.
+"""
+
+import contextlib
+import errno as _errno
+import os
+
+MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
+
+_HINTS = {
+    _errno.EACCES: "run as a user who may do this (become: true), or choose another base_dir",
+    _errno.EPERM: "run as a user who may do this (become: true), or choose another base_dir",
+    _errno.EROFS: "the file system is mounted read-only: choose another base_dir or remount it",
+    _errno.ENOSPC: "free some space (or inodes) on that file system, or choose another base_dir",
+    _errno.EDQUOT: "the quota on that file system is used up",
+    _errno.EIO: "the storage reports an error: look at the kernel log of this host",
+    _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+}
+
+
+class TerraformBinaryError(Exception):
+    """Something this collection refuses to do, or could not do.
+
+    :param message: str, one line: what, on which path or URL, what was found, what was expected.
+    :param path: str, the file or directory concerned, absolute.
+    :param url: str, the URL concerned, without userinfo, query and fragment.
+    :param errno: int, the system's error number, where there was one.
+    :param hint: str, what the operator can do about it.
+
+    ``changed`` is set to True by the half that acts when the host had already been changed.
+    """
+
+    step = None
+
+    def __init__(self, message, path=None, url=None, errno=None, hint=None):
+        super().__init__(" ".join(message.split()))
+        self.path = path
+        self.url = url
+        self.errno = errno
+        self.hint = hint
+        self.changed = False
+
+
+class RequestError(TerraformBinaryError):
+    """An impossible or malformed wish: the playbook has to change."""
+
+    step = "request"
+
+
+class FetchError(TerraformBinaryError):
+    """The network or a site failed: a later try may work.
+
+    :param retry: bool, the same URL may be asked again.
+    :param next_site: bool, another site may be asked instead.
+    :param status: int, the HTTP status, where there was one.
+    """
+
+    step = "fetch"
+
+    def __init__(self, message, retry=False, next_site=True, status=None, **where):
+        super().__init__(message, **where)
+        self.retry = retry
+        self.next_site = next_site
+        self.status = status
+
+
+class VerificationError(TerraformBinaryError):
+    """A digest or a signature refuses: nobody may retry."""
+
+    step = "verify"
+
+
+class ArchiveError(TerraformBinaryError):
+    """Not the zip we expect."""
+
+    step = "extract"
+
+
+class InstallError(TerraformBinaryError):
+    """The file system said no (errno is always set)."""
+
+    step = "install"
+
+
+class LockError(TerraformBinaryError):
+    """Someone else is installing."""
+
+    step = "lock"
+
+
+class RunCheckError(TerraformBinaryError):
+    """The installed binary does not run on this host."""
+
+    step = "run_check"
+
+
+class MissingDependency(TerraformBinaryError):
+    """A Python package is absent on the side that needs it."""
+
+    step = "setup"
+
+
+@contextlib.contextmanager
+def os_errors(doing, path, error=InstallError, hint=None):
+    """Turn an OSError of the body into a typed error that names the act and the path.
+
+    :param doing: str, the act as a verb with its object: ``create directory``.
+    :param path: str, the full path that the act is about.
+    :param error: the class to raise; it takes message, path, errno and hint.
+    :param hint: str, a better way out than the usual one for that errno.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise error(
+            "%s %s: %s" % (doing, path, errno_text(exc.errno, exc)),
+            path=path, errno=exc.errno, hint=hint or _HINTS.get(exc.errno),
+        ) from exc
+
+
+def errno_text(number, fallback=""):
+    """``Permission denied (EACCES)`` for an errno; the fallback's text when there is none."""
+    if number is None:
+        return str(fallback)
+    return "%s (%s)" % (os.strerror(number), _errno.errorcode.get(number, number))
+
+
+def as_result(error, side, host):
+    """The failure as returned to Ansible.
+
+    :param error: TerraformBinaryError.
+    :param side: str, ``controller`` or ``target``.
+    :param host: str, the name of the machine that failed.
+    :returns: dict with ``msg`` (one line, at most MESSAGE_LIMIT characters), ``error`` and ``changed``.
+    """
+    message = str(error)
+    if error.hint:
+        message = "%s; %s" % (message, error.hint)
+    if len(message) > MESSAGE_LIMIT:
+        message = message[:MESSAGE_LIMIT - 3] + "..."
+    return {
+        "msg": message,
+        "changed": error.changed,
+        "error": {
+            "step": error.step,
+            "side": side,
+            "host": host,
+            "path": error.path,
+            "url": error.url,
+            "errno": error.errno,
+            "errno_name": _errno.errorcode.get(error.errno) if error.errno else None,
+            "hint": error.hint,
+        },
+    }

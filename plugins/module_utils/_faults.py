@@ -1,0 +1,116 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of a transfer: what went wrong, in words, and whether and when to try again.
+
+It promises that no message carries text from the transport that could hold a URL with its secrets.
+"""
+
+import email.utils
+import http.client
+import random
+import re
+import socket
+import ssl
+import time
+
+from ._errors import FetchError, TerraformBinaryError, errno_text
+
+BACKOFF = 1.0                   # seconds before the second try; doubled for each further one, then jittered
+BACKOFF_CAP = 30.0
+RETRY_AFTER_CAP = 120.0         # seconds that a server may ask us to wait
+
+STATUS_HINTS = {
+    401: "the site wants credentials",
+    403: "the site or a proxy refuses: look whether it wants credentials, or blocks this machine",
+    404: "look whether the site has this version and platform; of a release minutes old, files may still be missing",
+    407: "put the proxy's user and password into the proxy's URL in https_proxy or http_proxy",
+}
+NETWORK_HINT = "look at network and proxy settings (https_proxy, no_proxy) of this machine, or name another site"
+_TLS_HINT = (
+    "look at this machine's clock; if a proxy inspects TLS, add its CA to the system's trust store, or name a bundle "
+    "in REQUESTS_CA_BUNDLE"
+)
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")   # http.client, of a proxy's answer to CONNECT
+
+
+class _TryLater(FetchError):
+    """An HTTP status that may be another one next time.
+
+    :param after: float, the seconds that the server asks us to wait, or None.
+    """
+
+    def __init__(self, message, after, **details):
+        super().__init__(message, retry=True, **details)
+        self.after = after
+
+
+def refuse_status(status, retry_after, place, what):
+    """The error for an HTTP status that is not the wanted one: FetchError, to be retried where that may help."""
+    message = "%s from %s: HTTP %d %s" % (what, place, status, http.client.responses.get(status, ""))
+    if _is_transient(status):
+        return _TryLater(message, _read_retry_after(retry_after), status=status, url=place)
+    return FetchError(message, status=status, url=place, hint=STATUS_HINTS.get(status))
+
+
+def _is_transient(status):
+    return status in (408, 425, 429) or 500 <= status <= 599
+
+
+def _read_retry_after(text):
+    """Seconds that a Retry-After header asks for, as a number or a date (RFC 9110, 10.2.3), capped; None: nothing."""
+    try:
+        if re.match(r"[0-9]+\Z", text):
+            seconds = float(text)
+        else:
+            seconds = email.utils.mktime_tz(email.utils.parsedate_tz(text)) - time.time()
+    except (TypeError, ValueError, OverflowError):  # TypeError: parsedate_tz found no date
+        return None
+    return min(max(seconds, 0.0), RETRY_AFTER_CAP)
+
+
+def choose_pause(attempt, failure):
+    """Seconds to wait after a failed try: exponential and jittered, so that a fleet does not come back at once."""
+    backoff = min(BACKOFF_CAP, BACKOFF * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+    return max(backoff, getattr(failure, "after", None) or 0.0)
+
+
+def explain(exc, timeout):
+    """Why the transport failed: (reason, may it be tried again, hint). No text that could hold a URL is passed on."""
+    causes = _causes(exc)
+    proxy = "proxy: " if any(type(cause).__name__ == "ProxyError" for cause in causes) else ""
+    for cause in causes:
+        tunnel = _TUNNEL.search(str(cause))
+        if tunnel:
+            status = int(tunnel.group(1))
+            return "the proxy answers HTTP %d" % status, _is_transient(status), STATUS_HINTS.get(status, NETWORK_HINT)
+        if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
+            lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
+            detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
+            return "%sTLS: %s" % (proxy, escaped(detail, 120)), lost, _TLS_HINT
+        if isinstance(cause, socket.gaierror):
+            return "%sthe host name is not resolved: %s" % (proxy, cause.strerror), True, NETWORK_HINT
+        if isinstance(cause, socket.timeout):
+            return "%sno answer for %s s" % (proxy, timeout), True, NETWORK_HINT
+        if isinstance(cause, OSError) and cause.errno:
+            return proxy + errno_text(cause.errno), True, NETWORK_HINT
+    text = str(causes[-1])
+    detail = "" if re.search("[/?@]", text) else ": %s" % escaped(text, 120)
+    return "%s%s%s" % (proxy, type(causes[-1]).__name__, detail), not isinstance(exc, ValueError), NETWORK_HINT
+
+
+def _causes(exc):
+    """An exception and all that it was made from, outermost first."""
+    found = [exc]
+    for cause in found:         # it grows meanwhile
+        for inner in (getattr(cause, "reason", None), cause.__cause__, cause.__context__) + cause.args:
+            # An earlier failure of ours may be the context, when another site is tried.
+            if isinstance(inner, BaseException) and not isinstance(inner, TerraformBinaryError):
+                if not any(inner is other for other in found):
+                    found.append(inner)
+    return found
+
+
+def escaped(text, limit=60):
+    """Foreign text, shortened and escaped, in quotes."""
+    return ascii(text[:limit]) + ("..." if len(text) > limit else "")

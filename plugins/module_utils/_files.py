@@ -1,0 +1,218 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that appear whole or not at all: written to a temporary name, synced, read back, then renamed.
+
+Everything is relative to an open directory. Owner, mode and label are set on the descriptor *before* the sync and the
+rename: a chmod after the fsync is lost on btrfs, a rename without the fsync comes back as a 0-byte executable on ext4
+and xfs. A failed fsync is never retried: the kernel has dropped the pages it could not write (fsync(2), NOTES).
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import random
+import stat
+import string
+import time
+
+from ._digest import CHUNK, hash_of
+from ._errors import InstallError, os_errors
+
+TEMP_PREFIX = ".tmp."
+_ALPHABET = string.ascii_lowercase + string.digits
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class PendingFile:
+    """A file on its way to its name. As a context manager it removes itself unless it was published.
+
+    :param directory: an open directory with ``fd``, ``at(name)`` and ``sync()``.
+    :param kind: str, part of the temporary name: ``binary``, ``receipt``, ``archive``.
+    """
+
+    def __init__(self, directory, kind):
+        self.directory = directory
+        self.name = "%s%s.%s" % (TEMP_PREFIX, kind, "".join(random.SystemRandom().choice(_ALPHABET) for _i in range(8)))
+        self.path = directory.at(self.name)
+        self.size = 0
+        self._hash = hashlib.sha256()
+        with os_errors("create", self.path):
+            self.fd = os.open(self.name, _CREATE, 0o600, dir_fd=directory.fd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.discard()
+
+    @property
+    def sha256(self):
+        """Of what was written so far, in hex."""
+        return self._hash.hexdigest()
+
+    def reserve(self, size):
+        """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+
+        :param size: int, bytes still to be written.
+        """
+        with os_errors("ask for the free space of", self.path):
+            room = os.fstatvfs(self.fd)
+        free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
+        if size > free:
+            raise InstallError(
+                "not enough space for %s: %d bytes free on its file system, %d needed" % (self.path, free, size),
+                path=self.path, errno=errno.ENOSPC, hint="free some space there or choose another base_dir")
+
+    def write(self, data):
+        """Append all of it, however short the single writes are."""
+        self._hash.update(data)
+        view = memoryview(data)
+        with os_errors("write", self.path):
+            while view:
+                count = os.write(self.fd, view)
+                self.size += count
+                view = view[count:]
+
+    def restart(self):
+        """Forget what was written: the source starts over."""
+        with os_errors("truncate", self.path):
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            os.ftruncate(self.fd, 0)
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def unlink(self):
+        """Drop the name and keep the bytes: a kill leaves nothing behind."""
+        with os_errors("unlink", self.path):
+            os.unlink(self.name, dir_fd=self.directory.fd)
+        self.name = None
+
+    def reader(self):
+        """A binary file object over the same bytes, at their start; the caller's to close."""
+        with os_errors("read back", self.path):
+            fd = os.dup(self.fd)
+            os.lseek(fd, 0, os.SEEK_SET)
+            return os.fdopen(fd, "rb")
+
+    def settle(self, mode, uid=None, gid=None, label=None, path=None):
+        """Give it its owner, mode and label, sync it, and read all of that back.
+
+        :param mode: int, permission bits.
+        :param uid, gid: int, or None: leave as it is.
+        :param label: callable(fd, path, mend), or None; ``path`` is the name it will have.
+        :returns: os.stat_result of what is there now.
+        Raises InstallError, also when what is read back is not what was written.
+        """
+        set_owner_and_mode(self.fd, self.path, mode, uid, gid)
+        if label is not None:
+            with os_errors("label", self.path):
+                label(self.fd, path, True)
+        with os_errors("sync", self.path):
+            os.fsync(self.fd)
+            found = os.fstat(self.fd)
+            sha256 = hash_of(self.fd)
+        if (found.st_size, sha256) != (self.size, self.sha256):
+            raise InstallError(
+                "%s reads back as %d bytes with sha256 %s, but %d bytes with sha256 %s were written" % (
+                    self.path, found.st_size, sha256, self.size, self.sha256), path=self.path, errno=errno.EIO,
+                hint="the storage of this host loses data")
+        check_mode(found, mode, self.path)
+        return found
+
+    def publish(self, name):
+        """Rename it to its name and sync the directory.
+
+        :returns: os.stat_result before the rename.
+        Raises InstallError; with ``changed`` set when the rename was done and only its durability is in doubt.
+        """
+        with os_errors("close", self.path):
+            found = os.fstat(self.fd)
+            fd, self.fd = self.fd, None
+            os.close(fd)
+        with os_errors("rename %s to" % self.path, self.directory.at(name)):
+            os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
+        self.name = None
+        try:
+            self.directory.sync()
+        except InstallError as exc:
+            exc.changed = True
+            raise
+        return found
+
+    def discard(self):
+        """Close and remove it; never hides an error in flight. What cannot be removed is swept by the next run."""
+        if self.fd is not None:
+            fd, self.fd = self.fd, None
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        if self.name is not None:
+            name, self.name = self.name, None
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self.directory.fd)
+
+
+def set_owner_and_mode(fd, path, mode, uid=None, gid=None):
+    """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError."""
+    if uid is not None or gid is not None:
+        with os_errors("set the owner %s:%s of" % ("-" if uid is None else uid, "-" if gid is None else gid), path,
+                       hint="only root may give files away (become: true)"):
+            os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
+    with os_errors("set the mode %04o of" % mode, path):
+        os.fchmod(fd, mode)
+
+
+def check_mode(found, mode, path):
+    """Compare a stat result with the mode that was set. Raises InstallError."""
+    if stat.S_IMODE(found.st_mode) != mode:
+        raise InstallError("the mode of %s is %04o after it was set to %04o" % (
+            path, stat.S_IMODE(found.st_mode), mode), path=path, errno=errno.EPERM,
+            hint="the file system ignores modes (mount options): choose another base_dir")
+
+
+def copy(fd, path, pending):
+    """Write all bytes of an open file to a pending one. Raises InstallError."""
+    offset = 0
+    while True:
+        with os_errors("read", path):
+            data = os.pread(fd, CHUNK, offset)
+        if not data:
+            return
+        pending.write(data)
+        offset += len(data)
+
+
+def temps(directory):
+    """The names of our temporary files in a directory. Raises InstallError."""
+    names = (name for name in directory.names() if name.startswith(TEMP_PREFIX))
+    return tuple(name for name in names if _is_file(directory.stat(name)))
+
+
+def _is_file(found):
+    return found is not None and not stat.S_ISDIR(found.st_mode)
+
+
+def sweep(directory, older_than=0):
+    """Remove temporary files that a killed run left behind; call it under the version's lock only.
+
+    :param older_than: number of seconds; younger ones are left alone (they may be in use where locks do not work).
+    :returns: tuple of the full paths removed.
+    """
+    gone = []
+    for name in temps(directory):
+        path = directory.at(name)
+        with os_errors("remove the left-over", path), contextlib.suppress(FileNotFoundError):
+            if time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime >= older_than:
+                os.unlink(name, dir_fd=directory.fd)
+                gone.append(path)
+    return tuple(gone)
+
+
+def remove(directory, name):
+    """Take a name away in one step (rename to a temporary one), then unlink it and sync. Raises InstallError."""
+    aside = "%sremoved.%s" % (TEMP_PREFIX, name)
+    with os_errors("remove", directory.at(name)):
+        os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        os.unlink(aside, dir_fd=directory.fd)
+    directory.sync()

@@ -1,0 +1,99 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stable symbolic link: looked at, switched in one rename, removed. Changes are made under the link lock only."""
+
+import contextlib
+import errno
+import os
+import stat
+from typing import NamedTuple, Optional
+
+from ._digest import hash_of
+from ._errors import InstallError, os_errors
+
+
+class Occupant(NamedTuple):
+    """What lies where the link shall be."""
+
+    kind: str                   # absent, link, file, other
+    target: Optional[str]       # of a link
+    size: Optional[int]         # of a file, bytes
+    sha256: Optional[str]       # of a file that may be replaced
+
+
+def look(directory, name, hashed=False):
+    """What lies there. ``hashed``: a regular file's digest as well. Raises InstallError."""
+    found = directory.stat(name)
+    path = directory.at(name)
+    if found is None:
+        return Occupant("absent", None, None, None)
+    if stat.S_ISLNK(found.st_mode):
+        with os_errors("read the link", path):
+            return Occupant("link", os.readlink(name, dir_fd=directory.fd), None, None)
+    if stat.S_ISREG(found.st_mode):
+        return Occupant("file", None, found.st_size, _digest(directory, name, path) if hashed else None)
+    return Occupant("other", None, None, None)
+
+
+def check_replaceable(occupant, path, force):
+    """Refuse to switch a link over something that is none. Raises InstallError."""
+    if occupant.kind == "other":
+        raise InstallError("link %s: there is something that is neither a link nor a file, expected a symbolic link" % path,
+                           path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
+    if occupant.kind == "file" and not force:
+        raise InstallError(
+            "link %s: there is a regular file of %d bytes, expected a symbolic link or nothing" % (path, occupant.size),
+            path=path, errno=errno.EEXIST, hint="move it out of the way, or link_force: true to replace it")
+
+
+def switch(directory, name, target):
+    """Make the link point to a target, atomically: a temporary link of one fixed name beside it, renamed over.
+
+    Raises InstallError; with ``changed`` set when only the durability is in doubt.
+    """
+    path = directory.at(name)
+    aside = _aside(name)
+    with os_errors("prepare the link", directory.at(aside)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside, dir_fd=directory.fd)
+        os.symlink(target, aside, dir_fd=directory.fd)
+    try:
+        with os_errors("switch the link", path):
+            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    except InstallError:
+        with contextlib.suppress(OSError):
+            os.unlink(aside, dir_fd=directory.fd)
+        raise
+    _sync(directory)
+    if look(directory, name).target != target:
+        raise InstallError("link %s does not point to %s after it was switched" % (path, target), path=path,
+                           errno=errno.EIO, hint="something else on this host changes that link")
+
+
+def remove(directory, name):
+    """Remove the link. Raises InstallError."""
+    with os_errors("remove the link", directory.at(name)):
+        os.unlink(name, dir_fd=directory.fd)
+    _sync(directory)
+
+
+def _sync(directory):
+    try:
+        directory.sync()
+    except InstallError as exc:
+        exc.changed = True
+        raise
+
+
+def _aside(name):
+    return ".%s.iac-platform-link" % name
+
+
+def _digest(directory, name, path):
+    with os_errors("read", path):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory.fd)
+        try:
+            return hash_of(fd)
+        finally:
+            os.close(fd)

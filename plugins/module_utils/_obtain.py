@@ -1,0 +1,205 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of the first half: from a wish to an archive whose digest is right, or to those who vouch for one.
+
+SHA256SUMS first: its signature over the raw bytes, then its one line for our archive, then the archive against that.
+A site that fails is passed over for the next one; a digest or signature that refuses stops everything.
+"""
+
+import os
+import stat
+import time
+
+from . import _fetch, _openpgp, _releases
+from ._errors import FetchError, RequestError, VerificationError, os_errors
+from ._model import VerifiedArchive, Vouching
+
+_CHUNK = 1 << 20    # bytes
+
+
+def read_signers(wish):
+    """The keys that may vouch for a release. Raises RequestError for what is not an OpenPGP public key."""
+    return _openpgp.read_keys(wish.trusted_keys)
+
+
+class Source:
+    """Where the archive of one wish comes from: its sites, or the file given.
+
+    :param wish: Wish.
+    :param keys: from read_signers().
+    :param say: callable(line, warning=False).
+    """
+
+    def __init__(self, wish, keys, say):
+        self._wish = wish
+        self._keys = keys
+        self._say = say
+
+    def vouch(self):
+        """Who says what the digest of our archive is. Fetches SHA256SUMS and its signature at most.
+
+        :returns: Vouching. Raises FetchError, VerificationError, RequestError.
+        """
+        if self._wish.archive:
+            return self._vouch_beside()
+        if self._wish.policy == "pinned":
+            return self._pinned(self._wish.sites[0])
+        with self._fetcher() as fetcher:
+            return self._from_sites(lambda site: self._vouch_at(fetcher, site))
+
+    def archive(self, sink):
+        """The archive, every byte of it verified, in the sink.
+
+        :param sink: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, and ``reader()`` for the
+            open file that VerifiedArchive carries.
+        :returns: VerifiedArchive. Raises FetchError, VerificationError, RequestError, and what the sink raises.
+        """
+        if self._wish.archive:
+            return self._read_given(sink)
+        with self._fetcher() as fetcher:
+            return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
+
+    def _fetcher(self):
+        return _fetch.Fetcher(self._wish.timeout, self._wish.retries, self._say)
+
+    def _from_sites(self, attempt):
+        """The first site's answer; the next one's when a site fails."""
+        failures = []
+        for site in self._wish.sites:
+            try:
+                return attempt(site)
+            except FetchError as exc:
+                if not exc.next_site or len(self._wish.sites) == 1:
+                    raise
+                failures.append("%s: %s" % (site, exc))
+                self._say("site failed: %s" % failures[-1], warning=exc.status in (401, 403))
+        raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(failures)), url=self._wish.sites[-1])
+
+    def _fetch_from(self, fetcher, site, sink):
+        """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
+        wish = self._wish
+        if wish.policy == "pinned":
+            vouching = self._pinned(site)
+        else:
+            vouching = self._vouch_at(fetcher, site)
+        url = _releases.url(site, wish.version, vouching.archive_name)
+        for once_more in (True, False):
+            sink.restart()
+            received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
+            if received.sha256 == vouching.archive_sha256:
+                break
+            refusal = _wrong_digest(url, received.sha256, vouching.archive_sha256, url=url)
+            if not once_more:
+                raise refusal
+            self._say("%s; once more from the start" % refusal)
+        return VerifiedArchive(sink.reader(), url, received.bytes, wish.version, wish.platform, vouching,
+                               fetcher.downloaded)
+
+    def _vouch_at(self, fetcher, site):
+        wish = self._wish
+        url = _releases.url(site, wish.version, _releases.sums_name(wish.version))
+        sums = fetcher.read(url, _fetch.SUMS_CAP, "SHA256SUMS")
+        signature = self._read_signature(fetcher, site) if wish.policy == "signature" else None
+        return self._judge(sums, url, signature, site)._replace(downloaded_bytes=fetcher.downloaded)
+
+    def _read_signature(self, fetcher, site):
+        """The key's own signature file, else the one without a key in its name.
+
+        :returns: (bytes, str: its URL).
+        """
+        wish = self._wish
+        *specific, plain = _releases.signature_names(wish.version, [key.key_id for key in self._keys])
+        for name in specific:
+            url = _releases.url(site, wish.version, name)
+            try:
+                return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
+            except FetchError as exc:
+                if exc.status not in (403, 404):
+                    raise
+        url = _releases.url(site, wish.version, plain)
+        return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
+
+    def _judge(self, sums, where, signature, site):
+        """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
+        wish = self._wish
+        signed = None
+        if signature is not None:
+            data, place = signature
+            signed = _openpgp.verify(sums, data, self._keys, int(time.time()), place)
+            self._say("signature good: SHA256SUMS of %s signed by %s on %s" % (
+                wish.version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
+            for warning in signed.warnings:
+                self._say(warning, warning=True)
+        name, sha256 = _releases.find_archive(sums, wish.version, wish.platform, where)
+        if wish.checksum and sha256 != wish.checksum:
+            raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (
+                where, name, sha256, wish.checksum), url=where if "://" in where else None,
+                hint="one of the two is about another archive: do not install it before you know which")
+        return Vouching(wish.policy, name, sha256, signed and signed.fingerprint, signed and signed.created, site, 0)
+
+    def _pinned(self, site):
+        wish = self._wish
+        return Vouching("pinned", _releases.archive_name(wish.version, wish.platform), wish.checksum, None, None, site, 0)
+
+    def _vouch_beside(self):
+        """The same judgement over the files beside a given archive."""
+        wish = self._wish
+        origin = wish.origin or wish.archive
+        if wish.policy == "pinned":
+            return self._pinned(origin)
+        sums_path = self._beside(_releases.sums_name(wish.version))
+        signature = None
+        if wish.policy == "signature":
+            path = self._beside(_releases.signature_names(wish.version, ())[0])
+            signature = self._read_beside(path, _fetch.SIGNATURE_CAP), path
+        return self._judge(self._read_beside(sums_path, _fetch.SUMS_CAP), sums_path, signature, origin)
+
+    def _beside(self, name):
+        return os.path.join(os.path.dirname(self._wish.archive), name)
+
+    def _read_beside(self, path, cap):
+        hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
+        with os_errors("read", path, RequestError, hint=hint):
+            with _open_file(path) as stream:
+                data = stream.read(cap + 1)
+        if len(data) > cap:
+            raise RequestError("%s is larger than %d bytes" % (path, cap), path=path, hint="is it the right file?")
+        return data
+
+    def _read_given(self, sink):
+        """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
+        wish = self._wish
+        vouching = self._vouch_beside()
+        with os_errors("read", wish.archive, RequestError):
+            stream = _open_file(wish.archive)
+        with stream:
+            sink.reserve(os.fstat(stream.fileno()).st_size)
+            while True:
+                with os_errors("read", wish.archive, RequestError):
+                    data = stream.read(_CHUNK)
+                if not data:
+                    break
+                if sink.size + len(data) > _fetch.ARCHIVE_CAP:
+                    raise RequestError("%s is larger than %d bytes" % (wish.archive, _fetch.ARCHIVE_CAP),
+                                       path=wish.archive, hint="is it the right file?")
+                sink.write(data)
+        if sink.sha256 != vouching.archive_sha256:
+            raise _wrong_digest(wish.archive, sink.sha256, vouching.archive_sha256, path=wish.archive)
+        self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, wish.archive))
+        return VerifiedArchive(sink.reader(), wish.archive, sink.size, wish.version, wish.platform, vouching, 0)
+
+
+def _open_file(path):
+    """A regular file, opened so that a pipe in its place cannot block us. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise RequestError("%s is not a regular file" % path, path=path)
+    return os.fdopen(fd, "rb")
+
+
+def _wrong_digest(where, found, expected, **place):
+    return VerificationError(
+        "%s has sha256 %s, expected %s" % (where, found, expected),
+        hint="the archive is damaged or is not the one that was vouched for: nothing was installed", **place)

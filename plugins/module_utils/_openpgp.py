@@ -1,0 +1,164 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Detached OpenPGP signature -> who made it, or a refusal.
+
+It promises: what `verify` accepts is a version 4 RSA signature over exactly this document by a trusted key, or by a signing
+subkey bound to one, in force when the signature was made. Nothing else passes; nothing is skipped when it is not
+understood. A signature by a trusted key that does not verify refuses the whole file; signatures by unknown keys are
+passed over, but a good one is needed.
+"""
+
+from typing import NamedTuple, Tuple
+
+from ._armor import Malformed, read_armor
+from ._errors import VerificationError
+from ._hashicorp_key import KEY_DATE
+from ._keys import Key, read_keys
+from ._packets import SIGNATURE, read_packets, read_signature
+from ._signatures import DOCUMENT, find_flaw, is_made_by, read_claims, write_time
+
+__all__ = ("Key", "Signature", "read_keys", "verify")
+
+SIGNATURE_LIMIT = 64 * 1024     # octets of a signature file
+_SIGNATURES = 32                # packets in it
+_AHEAD = 24 * 3600              # seconds that a date may lie ahead of this host's clock
+
+_CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
+_CLOCK_HINT = "set the clock of this host"
+
+
+class Signature(NamedTuple):
+    """A good signature."""
+
+    fingerprint: str            # of the signer's primary key, 40 upper-case hex digits
+    key_id: str                 # of the key that made it, 16 upper-case hex digits
+    created: int                # seconds since the epoch
+    warnings: Tuple[str, ...]   # what an operator should know although the signature is good
+
+
+class _Refusal(NamedTuple):
+    """Why a signature by a trusted key refuses its file."""
+
+    found: str
+    hint: str
+
+
+def verify(document, signature, keys, now, name):
+    """Verify a detached signature.
+
+    :param document: bytes, exactly as they were signed.
+    :param signature: bytes of the signature file, binary or armored.
+    :param keys: tuple of Key from `read_keys`.
+    :param now: int, seconds since the epoch: the caller's clock.
+    :param name: str, the path or URL of the signature, for messages.
+    :returns: Signature, the first good one of the file.
+    :raises VerificationError: for everything else.
+    """
+    try:
+        packets = _read_file(signature)
+        issuers = [packet.issuers for packet in packets]
+    except Malformed as exc:
+        raise _make_error(name, "is not a detached OpenPGP signature that is supported: %s" % exc, (
+            "fetch it again; a proxy or login page may have answered in its place")) from exc
+    good, unknown = [], []
+    for packet, named in zip(packets, issuers):
+        candidates = [(key, member) for key in keys for member in key.members
+                      if any(member.public.fingerprint.endswith(issuer) for issuer in named)]
+        if candidates:
+            good.append(_judge(document, packet, candidates, now, name))
+        else:
+            unknown += named[:1]
+    if not good:
+        trusted = ["%s (%s)" % (key.fingerprint, key.source) for key in keys]
+        raise _make_error(name, "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)), (
+            "upgrade this collection (its built-in key is of %s), or name the key in trusted_keys" % KEY_DATE))
+    return good[0]
+
+
+def _list(names):
+    # a message has 400 characters, its hint included
+    return ", ".join(names[:2]) + (" and %d more" % len(names[2:]) if names[2:] else "")
+
+
+def _make_error(name, found, hint):
+    where = {"url" if "://" in name else "path": name}
+    return VerificationError("signature %s %s" % (name, found), hint=hint, **where)
+
+
+def _read_file(signature):
+    """The signatures in a file, each naming its maker: list of SignaturePacket."""
+    if len(signature) > SIGNATURE_LIMIT:
+        raise Malformed("it is longer than %d octets" % SIGNATURE_LIMIT)
+    # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is.
+    if signature[:1] < b"\x80":
+        blocks = read_armor(signature.decode("latin-1"))
+        if [label for label, _data in blocks] != ["SIGNATURE"]:
+            raise Malformed("it is neither binary nor one armored PGP SIGNATURE")
+        signature = blocks[0][1]
+    found = []
+    for packet in read_packets(signature, _SIGNATURES):
+        if packet.tag != SIGNATURE:
+            raise Malformed("a packet of type %d is in it; signatures only are expected" % packet.tag)
+        found.append(read_signature(packet.body))
+    if not found:
+        raise Malformed("there is no signature in it")
+    if not all(packet.issuers for packet in found):
+        raise Malformed("it does not say which key made it")
+    return found
+
+
+def _judge(document, packet, candidates, now, name):
+    """The Signature that a packet is, by one of the trusted keys that it names.
+
+    Two keys may share an id of 64 bits: each of them is tried.
+    """
+    first = None
+    for key, member in candidates:
+        refusal = _find_refusal(document, packet, member, now)
+        if refusal is None:
+            claims = read_claims(packet)
+            warnings = ()
+            if member.expires is not None and member.expires <= now:
+                warnings = ("key %s expired on %s; the signature %s counts because it was made before, on %s" % (
+                    member.public.fingerprint, write_time(member.expires), name, write_time(claims.created)),)
+            return Signature(key.fingerprint, member.public.fingerprint[-16:], claims.created, warnings)
+        first = first or (key, member, refusal)
+    key, member, refusal = first
+    raise _make_error(name, "by key %s of %s %s" % (
+        member.public.fingerprint[-16:], key.fingerprint, refusal.found), refusal.hint)
+
+
+def _find_refusal(document, packet, member, now):
+    """Why this packet is not a good signature by this trusted key: _Refusal, or None when it is one."""
+    flaw = find_flaw(packet)
+    if flaw:
+        return _Refusal(flaw, _CHANGED_HINT)
+    if packet.kind != DOCUMENT:
+        return _Refusal("is of class 0x%02X; 0x00, a binary document, expected" % packet.kind, _CHANGED_HINT)
+    if not all(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers):
+        return _Refusal("names another key as well", _CHANGED_HINT)
+    if member.flaw:
+        return _Refusal("does not count: the key %s" % member.flaw, (
+            "do not use this release; if its publisher has a new key, upgrade this collection or name it in trusted_keys"))
+    if not is_made_by(member.public, packet, document):
+        return _Refusal("does not match its document: one of them was changed or damaged", _CHANGED_HINT)
+    return _find_untimely(read_claims(packet), member, now)
+
+
+def _find_untimely(claims, member, now):
+    dated, clock = "is dated %s" % write_time(claims.created), "this host's clock says %s" % write_time(now)
+    if claims.created > now + _AHEAD:
+        return _Refusal("%s, in the future: %s" % (dated, clock), _CLOCK_HINT)
+    if claims.created < member.starts:
+        return _Refusal("%s, before its key was made on %s" % (dated, write_time(member.starts)), _CHANGED_HINT)
+    if member.stated > now + _AHEAD:
+        return _Refusal("cannot be judged: its key's own signature is dated %s, in the future: %s" % (
+            write_time(member.stated), clock), _CLOCK_HINT)
+    if member.expires is not None and claims.created >= member.expires:
+        return _Refusal("%s, after its key expired on %s" % (dated, write_time(member.expires)), (
+            "upgrade this collection, or name a renewed copy of the key in trusted_keys"))
+    if claims.expires is not None and claims.expires <= now:
+        return _Refusal("%s and expired on %s: %s" % (dated, write_time(claims.expires), clock), (
+            "ask its publisher for a new signature, or set the clock of this host"))
+    return None

@@ -1,0 +1,160 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first look: what is there, and what would have to be done. Creates nothing, locks nothing, asks no network.
+
+Check mode ends here, and so does every run that finds all in order, whoever runs it.
+"""
+
+import errno
+import stat
+import time
+from typing import NamedTuple, Optional, Tuple
+
+from . import _links, _store
+from ._directories import judge, kind_text, trust_of, walk
+from ._errors import InstallError, RequestError
+from ._files import temps
+from ._lock import is_held
+from ._model import PRODUCT, RECEIPT, Wish
+
+_SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
+
+
+class Plan(NamedTuple):
+    """What was found, and what is short of the wish."""
+
+    wish: Wish
+    found: Optional[_store.Found]       # None: there is no version directory
+    verdict: _store.Verdict
+    litter: Tuple[str, ...]             # left-over temporary files, full paths
+    occupant: Optional[_links.Occupant]  # what lies at ``link``; None when no link was asked for
+    tolerated: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
+    intact: Tuple[str, ...]             # versions under base_dir whose binary is the file its receipt knows
+
+    @property
+    def link_moves(self):
+        """The link has to be switched (present) or to go (absent)."""
+        if self.occupant is None:
+            return False
+        ours = self.occupant.target == self.wish.path
+        return ours if self.wish.state == "absent" else not ours
+
+    @property
+    def removes(self):
+        """There is something to remove (absent)."""
+        if self.wish.state == "present" or self.found is None:
+            return False
+        names = self.found.names
+        return not names or PRODUCT in names or RECEIPT in names or bool(self.litter)
+
+    @property
+    def changes(self):
+        return self.removes or any(self.verdict) or bool(self.litter) or self.link_moves
+
+    @property
+    def needs_archive(self):
+        """Something would have to be fetched, or read from the archive given."""
+        return bool(self.verdict.install or self.verdict.vouch)
+
+
+def lock_name(version):
+    return ".terraform-%s.lock" % version
+
+
+def make_plan(wish, signers, label=None):
+    """Look at the host and compare it with the wish.
+
+    :param wish: Wish.
+    :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
+    :param label: callable(fd, path, mend) -> bool "differs", or None without SELinux.
+    :returns: Plan. Raises InstallError for what cannot be looked at or is not safe, RequestError for what is not ours.
+    """
+    plan = _look(wish, signers, label)
+    if plan.verdict.install and plan.found is not None and plan.found.receipt is not None:
+        time.sleep(_SECOND_LOOK)
+        plan = _look(wish, signers, label)
+    return plan
+
+
+def _look(wish, signers, label):
+    trust = trust_of(wish.uid)
+    tolerated = [] if wish.allow_unsafe else None
+    found, verdict, litter, intact = None, _store.Verdict(), (), ()
+    base = walk(wish.base_dir, "base_dir", trust, None, tolerated=tolerated)
+    if base is not None:
+        with base:
+            found, litter = _look_at_version(base, wish, label)
+            intact = _store.intact_versions(base)
+    if wish.state == "absent":
+        _check_removable(wish, found)
+    elif found is None:
+        verdict = _store.Verdict(install=("%s is not installed" % wish.path,))
+    else:
+        verdict = _store.judge(wish, found, signers, trust)
+    occupant = _look_at_link(wish, trust, tolerated)
+    return Plan(wish, found, verdict, litter, occupant, tuple(tolerated or ()), intact)
+
+
+def enter_version(base, wish):
+    """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
+    entry = base.stat(wish.version)
+    judge(base, entry, wish.base_dir, "base_dir")
+    if entry is None:
+        return None
+    if not stat.S_ISDIR(entry.st_mode):
+        raise InstallError("%s is not a directory but %s" % (wish.version_dir, kind_text(entry)), path=wish.version_dir,
+                           errno=errno.ENOTDIR, hint="move it out of the way or choose another base_dir")
+    directory = base.enter(wish.version)
+    try:
+        judge(directory, directory.stat(PRODUCT), wish.version_dir, "base_dir")
+    except InstallError:
+        directory.close()
+        raise
+    return directory
+
+
+def _look_at_version(base, wish, label):
+    directory = enter_version(base, wish)
+    if directory is None:
+        return None, ()
+    with directory:
+        left = temps(directory)
+        litter = left if left and is_held(base, lock_name(wish.version)) is False else ()
+        return _store.look(directory, wish, label), tuple(directory.at(name) for name in litter)
+
+
+def _check_removable(wish, found):
+    if found is None or PRODUCT not in found.names:
+        return
+    if RECEIPT not in found.names:
+        raise RequestError("%s has no receipt beside it, so it was not installed by this module" % wish.path,
+                           path=wish.path, hint="remove it by hand if nobody needs it")
+    if found.stat is not None and stat.S_ISDIR(found.stat.st_mode):
+        raise InstallError("%s is a directory, expected a regular file" % wish.path, path=wish.path, errno=errno.EISDIR,
+                           hint="it was not installed by this module: move it out of the way")
+
+
+def open_link_directory(wish, trust, say=None, create=False, tolerated=None):
+    """Open the directory of ``link``; None when it is missing and not to be created. Raises InstallError."""
+    return walk(wish.link.rpartition("/")[0] or "/", "link", trust, say, create=create, tolerated=tolerated)
+
+
+def _look_at_link(wish, trust, tolerated):
+    if wish.link is None:
+        return None
+    directory = open_link_directory(wish, trust, tolerated=tolerated)
+    if directory is None:
+        return _links.Occupant("absent", None, None, None)
+    with directory:
+        return look_at_link(directory, wish, tolerated)
+
+
+def look_at_link(directory, wish, tolerated):
+    """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
+    name = wish.link.rpartition("/")[2]
+    judge(directory, directory.stat(name), wish.link, "link", tolerated)
+    occupant = _links.look(directory, name, hashed=wish.link_force)
+    if wish.state == "present":
+        _links.check_replaceable(occupant, wish.link, wish.link_force)
+    return occupant

@@ -1,0 +1,91 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of a removal: the link first, then the binary, the receipt, our left-overs, and the directory if it is empty."""
+
+import contextlib
+import errno
+import os
+
+from . import _links, _store
+from ._errors import InstallError, RequestError, os_errors
+from ._files import remove as remove_file
+from ._files import sweep
+from ._model import PRODUCT, RECEIPT
+from ._plan import enter_version, look_at_link, open_link_directory
+
+
+def remove(run, base, plan):
+    """Remove a version under its lock and the link lock.
+
+    :param run: Run; ``removed`` and ``changed`` are kept up to date.
+    :param base: the base dir, open.
+    :param plan: Plan, made under the lock.
+    Raises RequestError when another link still points to it, InstallError.
+    """
+    wish = run.wish
+    if plan.found is not None and plan.found.receipt is not None:
+        _check_links(run, plan.found.receipt)
+    remove_link(run)
+    if not plan.removes:
+        return
+    directory = enter_version(base, wish)
+    if directory is None:
+        return      # somebody else took all of it away just now
+    with directory:
+        for name in (PRODUCT, RECEIPT):
+            if directory.stat(name) is not None:
+                remove_file(directory, name)
+                _removed(run, directory.at(name))
+        for path in sweep(directory):
+            _removed(run, path)
+        rest = directory.names()
+    if rest:
+        run.say("left in %s, not ours: %s" % (wish.version_dir, ", ".join(rest)), warning=True)
+        return
+    _remove_directory(run, base)
+
+
+def remove_link(run):
+    """Remove the link if it points to what is removed. Raises InstallError."""
+    wish = run.wish
+    if wish.link is None:
+        return
+    directory = open_link_directory(wish, run.trust, tolerated=run.tolerated)
+    if directory is None:
+        return
+    with directory:
+        occupant = look_at_link(directory, wish, run.tolerated)
+        run.previous = occupant.target
+        if occupant.target == wish.path:
+            _links.remove(directory, wish.link.rpartition("/")[2])
+            _removed(run, wish.link)
+
+
+def _check_links(run, receipt):
+    wish = run.wish
+    for link in receipt.links:
+        # Looked at by its path and only to refuse: a link that lies elsewhere than the receipt says frees nothing.
+        with contextlib.suppress(OSError):
+            if link != wish.link and os.readlink(link) == wish.path:
+                raise RequestError("%s is still what the link %s points to" % (wish.path, link), path=link,
+                                   hint="switch that link to another version first, or remove both with link: %s" % link)
+
+
+def _remove_directory(run, base):
+    path = run.wish.version_dir
+    try:
+        with os_errors("remove directory", path):
+            os.rmdir(run.wish.version, dir_fd=base.fd)
+    except InstallError as exc:
+        if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+        return      # someone put something into it just now, or took it away
+    base.sync()
+    _removed(run, path)
+
+
+def _removed(run, path):
+    run.changed = True
+    run.removed.append(path)
+    run.say("removed: %s" % path)

@@ -1,0 +1,202 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documented return values, from a plan (check mode, or nothing to do) or from an outcome. No decisions here."""
+
+import re
+import stat
+import time
+
+from ._model import PRODUCT, RECEIPT
+
+_UNKNOWN = "known after the archive is fetched"
+
+
+def foreseen(plan, vouching=None, check_mode=True):
+    """What a plan says: the answer of check mode, and of a run that finds nothing to do.
+
+    :param plan: Plan.
+    :param vouching: Vouching, when the release was looked up; None otherwise.
+    :returns: (dict of return values, tuple of step lines).
+    """
+    wish = plan.wish
+    receipt = plan.found.receipt if plan.found and not plan.verdict.install and wish.state == "present" else None
+    result = _common(wish, receipt, plan.occupant.target if plan.occupant else None, plan.intact)
+    if vouching:
+        result["archive_sha256"] = vouching.archive_sha256
+        result["verification"] = _verification(vouching.policy, vouching.signer, vouching.signed_at, vouching.site)
+    steps = intentions(plan) if plan.changes else _all_right(plan)
+    result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
+                  downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
+                  diff=_diff(_before(plan), _after(plan, receipt) if plan.changes else _before(plan)))
+    result["msg"] = _sentence(plan, "would be " if plan.changes else "")
+    if not check_mode:
+        result["ansible_facts"] = _facts(wish, result)
+    return result, steps
+
+
+def done(plan, outcome):
+    """What came of a plan.
+
+    :param plan: Plan, as it was before.
+    :param outcome: Outcome.
+    :returns: dict of return values.
+    """
+    wish = plan.wish
+    result = _common(wish, outcome.receipt, outcome.previous, outcome.intact)
+    before = _before(plan)
+    result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
+                  downloaded_bytes=outcome.downloaded_bytes,
+                  diff=_diff(before, _after(plan, outcome.receipt) if outcome.changed else before))
+    result["msg"] = _sentence(plan, "") if outcome.changed else "%s; another run did it just now" % _all_right(plan)[0]
+    result["ansible_facts"] = _facts(wish, result)
+    return result
+
+
+def intentions(plan):
+    """The steps a plan would take, a line each."""
+    wish, verdict = plan.wish, plan.verdict
+    lines = ["would remove the left-over %s" % path for path in plan.litter]
+    lines += ["would install: %s" % reason for reason in verdict.install]
+    lines += ["would verify anew: %s" % reason for reason in verdict.vouch]
+    lines += ["would replace: %s" % reason for reason in verdict.replace]
+    lines += ["would mend: %s" % reason for reason in verdict.mend]
+    lines += ["would run it: %s" % reason for reason in verdict.check]
+    lines += ["would record: %s" % reason for reason in verdict.record]
+    if wish.state == "absent":
+        lines += ["would remove: %s" % path for path in _would_go(plan)]
+    elif plan.link_moves:
+        lines.append("would switch the link %s -> %s (now: %s)" % (
+            wish.link, wish.path, plan.occupant.target or plan.occupant.kind))
+    return tuple(lines)
+
+
+def version_of(target):
+    """The version in a link's target ``.../<version>/terraform``; None for any other target."""
+    found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
+    return found.group(1) if found else None
+
+
+def _common(wish, receipt, previous, intact):
+    return {
+        "version": wish.version, "requested": wish.requested, "path": wish.path, "link": wish.link,
+        "previous_version": version_of(previous), "base_dir": wish.base_dir, "platform": wish.platform,
+        "binary_sha256": receipt.sha256 if receipt else None,
+        "archive_sha256": receipt.archive_sha256 if receipt else None,
+        "size": receipt.size if receipt else None,
+        "verification": _verification(receipt.policy, receipt.signer, receipt.signed_at, receipt.origin)
+        if receipt else None,
+        "intact_versions": list(intact),
+    }
+
+
+def _verification(policy, signer, signed_at, site):
+    return {"policy": policy, "signer": signer, "signed_at": None if signed_at is None else _rfc3339(signed_at),
+            "site": site}
+
+
+def _facts(wish, result):
+    return {"terraform_binary_result": {
+        "version": wish.version if wish.state == "present" else None,
+        "path": wish.path if wish.state == "present" else None,
+        "link": wish.link if wish.state == "present" else None,
+        "base_dir": wish.base_dir,
+        "versions": {version: "%s/%s/%s" % (wish.base_dir, version, PRODUCT) for version in result["intact_versions"]},
+        "changed": result["changed"],
+        "failed": False,
+        "checked_at": _rfc3339(time.time()),
+    }}
+
+
+def _would_go(plan):
+    """The paths that a removal takes away, in its order."""
+    wish = plan.wish
+    if wish.state == "present":
+        return []
+    gone = [wish.link] if plan.link_moves else []
+    if plan.removes:
+        ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
+        gone += ["%s/%s" % (wish.version_dir, name) for name in ours] + list(plan.litter)
+        if len(ours) + len(plan.litter) == len(plan.found.names):
+            gone.append(wish.version_dir)
+    return gone
+
+
+def _all_right(plan):
+    wish = plan.wish
+    if wish.state == "absent":
+        return ("%s is absent" % wish.path,)
+    link = ("link %s -> %s" % (wish.link, wish.path),) if wish.link else ()
+    if plan.found is None or plan.found.receipt is None:
+        return ("%s is there" % wish.path,) + link      # as it turned out under the lock
+    receipt = plan.found.receipt
+    return ("verified %s: %d bytes, sha256 %s (%s), %s" % (
+        wish.path, receipt.size, receipt.sha256, "hashed" if plan.found.sha256 else "by its receipt",
+        stat.filemode(plan.found.stat.st_mode)),) + link
+
+
+def _sentence(plan, would):
+    """One line on what was, or would be, done."""
+    wish, verdict = plan.wish, plan.verdict
+    if not plan.changes:
+        return "Terraform %s is %s" % (wish.version, "absent" if wish.state == "absent" else "right at %s" % wish.path)
+    if wish.state == "absent":
+        return "Terraform %s %sremoved: %s" % (wish.version, would, ", ".join(_would_go(plan)))
+    done_things = [word for word, reasons in (
+        ("reinstalled" if plan.found and plan.found.stat else "installed", verdict.install), ("verified anew", verdict.vouch), ("repaired", verdict.replace + verdict.mend),
+        ("run", verdict.check), ("recorded", verdict.record), ("tidied up", plan.litter)) if reasons]
+    if plan.link_moves:
+        done_things.append("linked as %s" % wish.link)
+    reasons = sum(verdict, ())
+    because = " (%s)" % reasons[0] if reasons and plan.found is not None and plan.found.names else ""
+    return "Terraform %s %s%s at %s%s" % (wish.version, would, " and ".join(done_things), wish.path, because)
+
+
+def _before(plan):
+    found, wish = plan.found, plan.wish
+    state = {"path": wish.path, "state": "absent"}
+    if found is not None and found.stat is not None:
+        state.update(state="present", size=found.stat.st_size, sha256=found.sha256 or (
+            found.receipt.sha256 if found.receipt and not plan.verdict.install else "not vouched for"),
+            mode=_mode(found.stat), owner="%d:%d" % (found.stat.st_uid, found.stat.st_gid))
+        if found.receipt:
+            state["policy"] = found.receipt.policy
+    if plan.litter:
+        state["left_overs"] = list(plan.litter)
+    occupant = plan.occupant
+    if occupant is not None:
+        state["link"] = {wish.link: occupant.target or (
+            "%d bytes, sha256 %s" % (occupant.size, occupant.sha256) if occupant.kind == "file" else occupant.kind)}
+    return state
+
+
+def _after(plan, receipt):
+    wish, before = plan.wish, _before(plan)
+    if wish.state == "absent":
+        state = {"path": wish.path, "state": "absent"}
+        if plan.occupant is not None:
+            state["link"] = {wish.link: "absent"} if plan.link_moves else before["link"]
+        return state
+    state = {key: value for key, value in before.items() if key != "left_overs"}
+    state.update(
+        state="present", size=receipt.size if receipt else _UNKNOWN, sha256=receipt.sha256 if receipt else _UNKNOWN,
+        mode="%04o" % wish.mode,
+        policy=wish.policy if plan.verdict.install or plan.verdict.vouch or not receipt else receipt.policy)
+    if wish.uid is not None or wish.gid is not None:
+        uid, gid = state.get("owner", "-:-").split(":")
+        state["owner"] = "%s:%s" % (uid if wish.uid is None else wish.uid, gid if wish.gid is None else wish.gid)
+    if wish.link:
+        state["link"] = {wish.link: wish.path}
+    return state
+
+
+def _diff(before, after):
+    return {"before": before, "after": after}
+
+
+def _mode(found):
+    return "%04o" % stat.S_IMODE(found.st_mode)
+
+
+def _rfc3339(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,442 @@
+#!/usr/bin/python
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+DOCUMENTATION = r"""
+module: terraform_binary
+short_description: Put a verified Terraform binary on a host
+version_added: 0.1.0
+author:
+  - IaC Platform team (@iac-platform)
+description:
+  - Installs one version of Terraform below a base directory, so that it is never half there, never unverified and never
+    in a race. The archive must match a C(SHA256SUMS) that carries a good signature by a trusted key, the binary is
+    written to a temporary file, synced and read back before it is renamed into place, and installers on one host take
+    turns by a kernel lock.
+  - An installed binary is hashed in every run and compared with its receipt; what is damaged is replaced.
+  - Needs no C(unzip), no C(gpg), and on the side that downloads only C(requests).
+  - There is no fallback from one platform to another, no list of versions in one call (use a loop), and netrc files are
+    not read.
+extends_documentation_fragment:
+  - iac_platform.terraform._terraform_binary
+  - iac_platform.terraform._terraform_binary.attributes
+requirements:
+  - Python 3.6 or later on the target
+  - the Python package C(requests) on the target, unless O(archive) is given or all O(sites) are C(file) URLs
+options:
+  version:
+    description:
+      - The exact version, such as V(1.13.4); a leading C(v) is dropped.
+      - A bare C(X) or C(X.Y), as number or text, is refused, since an unquoted C(1.10) reaches a module as C(1.1).
+      - Blank and null count as not given.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) installs, repairs and links; V(absent) removes the binary, its receipt, and O(link) if it points to it.
+      - A binary without a receipt was not installed by this module and is not removed by it. A version that another
+        link still points to is not removed.
+    type: str
+    choices: [present, absent]
+    default: present
+  checksum_policy:
+    description:
+      - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
+      - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
+        the site, and is refused over plain http (loopback aside) unless O(checksum) is given.
+      - V(pinned) lets O(checksum) alone decide.
+      - An installed binary that was verified by a weaker policy is verified anew.
+    type: str
+    choices: [signature, sha256sums, pinned]
+    default: signature
+  checksum:
+    description:
+      - SHA-256 of the archive, as 64 hex digits, as C(sha256:<hex>), or as lines of a C(SHA256SUMS) of which the one for
+        O(platform) is used.
+      - Whenever it is given it must match, whatever the policy.
+    type: str
+  trusted_keys:
+    description:
+      - OpenPGP public keys in armor, or paths of such files on the controller, to be trusted in place of the built-in key
+        of HashiCorp (primary fingerprint C874011F0AB405110D02105534365D9472D7468F).
+      - An empty list counts as not given.
+    type: list
+    elements: str
+  sites:
+    description:
+      - Where releases are, tried in order. Each is the root of a tree with the layout of the public site,
+        C(<site>/terraform/<version>/terraform_<version>_SHA256SUMS) and so on, by C(https), C(http) or C(file) URL.
+      - The next one is tried when one cannot be reached or lacks the release; a wrong digest or signature stops the run.
+      - A URL with a user name or password in it is refused.
+    type: list
+    elements: str
+    default: ["https://releases.hashicorp.com"]
+  download:
+    description:
+      - Which side is to download. In this release the target downloads in both cases.
+    type: str
+    choices: [controller, target]
+    default: controller
+  archive:
+    description:
+      - Path of an archive that is on the target already; no site is asked.
+      - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig). O(checksum_policy=signature)
+        needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
+    type: path
+  origin:
+    description: What the receipt names as the source of O(archive). Informational.
+    type: str
+  platform:
+    description:
+      - Platform of the binary, such as V(linux_amd64). Detected on the target when not given.
+      - One base directory holds one platform of a version.
+    type: str
+  link:
+    description:
+      - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
+      - Anything but a link in its place is refused unless O(link_force=true).
+    type: path
+  link_force:
+    description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
+    type: bool
+    default: false
+  owner:
+    description: Owner of the binary, a name or uid. Left as it is created when not given.
+    type: str
+  group:
+    description: Group of the binary, a name or gid. Left as it is created when not given.
+    type: str
+  mode:
+    description:
+      - Permission bits of the binary in octal, in quotes.
+      - Setuid, setgid and sticky bits are refused, and so are write bits for group and others, since a binary that others
+        may rewrite does not stay verified.
+    type: raw
+    default: "0755"
+  seuser:
+    description: SELinux user of the binary. The policy's default when not given.
+    type: str
+  serole:
+    description: SELinux role of the binary. The policy's default when not given.
+    type: str
+  setype:
+    description: SELinux type of the binary. The policy's default when not given.
+    type: str
+  selevel:
+    description: SELinux level of the binary. The policy's default when not given.
+    type: str
+  verify:
+    description:
+      - How an installed binary is judged. V(full) hashes it in every run.
+      - V(receipt) compares size, mode, owner, modification time and inode with the receipt and hashes only when they differ.
+    type: str
+    choices: [full, receipt]
+    default: full
+  run_check:
+    description:
+      - Run the binary (C(version -json), in a clean environment) after an install or repair and before O(link) moves.
+        When it fails the link stays where it was.
+      - Skipped for a platform that is not the host's.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds without a byte after which a download is given up.
+    type: int
+    default: 30
+  retries:
+    description: How often one download is tried, at least 1. It ends after 30 minutes or below 1 KiB/s for 30 seconds in any case.
+    type: int
+    default: 4
+  lock_timeout:
+    description: Seconds to wait for another installer of the same version.
+    type: int
+    default: 2000
+notes:
+  - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).
+  - The lock files C(.terraform-*.lock) in O(base_dir) stay for ever; removing one while an installer runs lets two run at once.
+seealso:
+  - name: Decisions and their reasons
+    description: Why the collection verifies signatures and writes files by itself.
+    link: https://github.com/iac-platform/ansible-collection-terraform/tree/main/docs/decisions
+"""
+
+EXAMPLES = r"""
+- name: Terraform 1.13.4, verified, as /usr/local/bin/terraform
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    link: /usr/local/bin/terraform
+
+- name: From a mirror, with the public site behind it
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    sites:
+      - https://mirror.example.com/hashicorp
+      - https://releases.hashicorp.com
+
+- name: On a host without a network, from files copied there before
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    archive: /srv/incoming/terraform_1.13.4_linux_amd64.zip
+
+- name: Pinned to one archive, whoever signed it
+  iac_platform.terraform.terraform_binary:
+    version: "1.11.4"
+    checksum_policy: pinned
+    checksum: sha256:1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc
+
+- name: Wire it into cloud.terraform
+  module_defaults:
+    group/cloud.terraform.terraform:
+      binary_path: "{{ ansible_facts['terraform_binary_result']['path'] }}"
+  block:
+    - name: Apply
+      cloud.terraform.terraform:
+        project_path: /srv/project
+
+- name: Remove an old version
+  iac_platform.terraform.terraform_binary:
+    version: "1.9.8"
+    state: absent
+"""
+
+RETURN = r"""
+version:
+  description: The version, without a leading C(v).
+  returned: always
+  type: str
+  sample: 1.13.4
+requested:
+  description: The version as it was asked for.
+  returned: always
+  type: str
+  sample: v1.13.4
+path:
+  description: Path of the binary, also in check mode and when it was removed.
+  returned: always
+  type: str
+  sample: /opt/iac-platform/terraform-binaries/1.13.4/terraform
+link:
+  description: Path of the link that was asked for.
+  returned: always
+  type: str
+  sample: /usr/local/bin/terraform
+previous_version:
+  description: The version that the link meant before; null when it meant none.
+  returned: always
+  type: str
+  sample: 1.13.3
+base_dir:
+  description: The store.
+  returned: always
+  type: str
+  sample: /opt/iac-platform/terraform-binaries
+platform:
+  description: Platform of the binary.
+  returned: always
+  type: str
+  sample: linux_amd64
+binary_sha256:
+  description: SHA-256 of the binary; null when it is not known yet (check mode) or absent.
+  returned: success
+  type: str
+  sample: 268000fca5c61021c6396893d9483007ba589ad9d0aaccbd7dfa8c78bf7dbe23
+archive_sha256:
+  description: SHA-256 of the archive it came from; null when it is not known.
+  returned: success
+  type: str
+  sample: 1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc
+size:
+  description: Size of the binary in bytes; null when it is not known.
+  returned: success
+  type: int
+  sample: 90579096
+verification:
+  description: How the archive was verified; null when nothing is installed.
+  returned: success
+  type: dict
+  contains:
+    policy:
+      description: The policy that it met.
+      type: str
+      sample: signature
+    signer:
+      description: Fingerprint of the signing key's primary; null without a signature.
+      type: str
+      sample: C874011F0AB405110D02105534365D9472D7468F
+    signed_at:
+      description: When the signature was made, in UTC.
+      type: str
+      sample: "2025-04-09T13:04:45Z"
+    site:
+      description: The site, or the O(origin) of a given archive.
+      type: str
+      sample: https://releases.hashicorp.com
+downloaded_bytes:
+  description: Bytes that came over the network.
+  returned: success
+  type: int
+  sample: 27843419
+needs_archive:
+  description: Whether something had, or would have, to be fetched or read from O(archive).
+  returned: success
+  type: bool
+  sample: false
+intact_versions:
+  description: Versions below O(base_dir) whose binary still is the file that its receipt knows (size, modification time, inode).
+  returned: success
+  type: list
+  elements: str
+  sample: ["1.13.3", "1.13.4"]
+removed:
+  description: Paths that were, or would be, removed.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+steps:
+  description: What was done and checked, a line each with full paths, sizes and modes; at most two when nothing was to do.
+  returned: always
+  type: list
+  elements: str
+  sample: ["target: directory verified: /opt/iac-platform/terraform-binaries"]
+msg:
+  description: What happened, in one line.
+  returned: always
+  type: str
+  sample: Terraform 1.13.4 installed at /opt/iac-platform/terraform-binaries/1.13.4/terraform
+error:
+  description: What went wrong, in parts.
+  returned: failure
+  type: dict
+  contains:
+    step:
+      description: One of V(request), V(fetch), V(verify), V(extract), V(install), V(lock), V(run_check), V(setup).
+      type: str
+    side:
+      description: V(controller) or V(target).
+      type: str
+    host:
+      description: Name of the machine that failed.
+      type: str
+    path:
+      description: The path concerned.
+      type: str
+    url:
+      description: The URL concerned, without secrets.
+      type: str
+    errno:
+      description: The system's error number.
+      type: int
+    errno_name:
+      description: The system's error name.
+      type: str
+      sample: ENOSPC
+    hint:
+      description: What can be done about it.
+      type: str
+ansible_facts:
+  description: Facts about the result. None in check mode.
+  returned: success, outside check mode
+  type: dict
+  contains:
+    terraform_binary_result:
+      description: RV(version), RV(path), RV(link), RV(base_dir), C(versions) with the path of each intact version, RV(ignore:changed), RV(ignore:failed), C(checked_at).
+      type: dict
+"""
+
+import os
+import platform
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError, as_result
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Source, read_signers
+from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan
+from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
+from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
+
+LABEL = "security.selinux"
+
+
+class Steps:
+    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace."""
+
+    def __init__(self, module):
+        self.lines = []
+        self._module = module
+
+    def __call__(self, line, warning=False):
+        line = "target: %s" % line
+        self.lines.append(line)
+        self._module.log(line)
+        if warning:
+            self._module.warn(line)
+
+
+def labeller(module):
+    """How files get their SELinux label on this host: callable(fd, path, mend) -> bool "differs", or None without SELinux.
+
+    As the file module does it: a new file gets the policy's default and what was asked for on top; an existing one is
+    compared with what was asked for only.
+    """
+    if not module.selinux_enabled():
+        return None
+    asked = [module.params[part] for part in ("seuser", "serole", "setype", "selevel")]
+
+    def label(fd, path, mend):
+        current = os.getxattr(fd, LABEL).decode().rstrip("\0").split(":", 3)
+        default = module.selinux_default_context(path) if mend or "_default" in asked else current
+        wanted = list(current)
+        for number, (part, usual) in enumerate(zip(asked[:len(current)], default)):
+            if part is not None and part != "_default":
+                wanted[number] = part
+            elif usual is not None and (mend or part == "_default"):
+                wanted[number] = usual
+        if mend and wanted != current:
+            os.setxattr(fd, LABEL, ":".join(wanted).encode() + b"\0")
+        return wanted != current
+
+    return label
+
+
+def run(module, steps):
+    """Parse, obtain, install: the return values of the module. Raises TerraformBinaryError."""
+    wish = parse(module.params, lambda: detect_platform(platform.system(), platform.machine()))
+    keys = read_signers(wish)
+    signers = frozenset(key.fingerprint for key in keys)
+    label = labeller(module)
+    plan = make_plan(wish, signers, label)
+    source = Source(wish, keys, steps)
+    if plan.changes and not module.check_mode:
+        outcome = apply(plan, signers, source, steps, label)
+        result, tolerated = _report.done(plan, outcome), outcome.tolerated
+        if not outcome.changed:
+            steps.lines[:] = ["target: %s" % result["msg"]]
+    else:
+        vouching = source.vouch() if plan.needs_archive else None
+        result, lines = _report.foreseen(plan, vouching, module.check_mode)
+        tolerated = plan.tolerated
+        for line in lines:
+            steps(line)
+    for weakness in tolerated:
+        module.warn("allow_unsafe_base_dir: %s" % weakness)
+    return result
+
+
+def main():
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    steps = Steps(module)
+    try:
+        result = run(module, steps)
+    except TerraformBinaryError as exc:
+        module.fail_json(steps=steps.lines, **as_result(exc, "target", platform.node()))
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(steps=steps.lines, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all tests share: the release site, and genuine release data where this machine has it.
+
+Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing of the site is imported before a test asks
+for it, and then the test is skipped where the site cannot run.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_TESTS = os.path.dirname(os.path.realpath(__file__))
+_CHECKOUT = os.path.dirname(_TESTS)
+
+if _TESTS not in sys.path:
+    sys.path.insert(0, _TESTS)
+
+
+@pytest.fixture(scope="session")
+def signing_key():
+    """The key that signs the releases of ``site``."""
+    return _release_site().make_signing_key("Demo")
+
+
+@pytest.fixture(scope="session")
+def strange_key():
+    """Another key, which nobody has a reason to trust."""
+    return _release_site().make_signing_key("Stranger")
+
+
+@pytest.fixture
+def site(signing_key):
+    """A running release site with 1.9.8, 1.13.3 and 1.13.4, in good order and with nothing counted yet."""
+    with _release_site().Site(versions=("1.9.8", "1.13.3", "1.13.4"), key=signing_key) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def genuine():
+    """The folder of genuine release data."""
+    folder = os.environ.get("TERRAFORM_BINARY_GENUINE") or os.path.join(os.path.dirname(_CHECKOUT), "shared", "genuine")
+    if not os.path.isdir(folder):
+        pytest.skip("no genuine release data in %s (TERRAFORM_BINARY_GENUINE names the folder)" % folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def genuine_site(tmp_path_factory, request):
+    """A folder with the genuine release 1.11.4, laid out as on the public site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
+    ready = os.environ.get("TERRAFORM_BINARY_GENUINE_SITE")
+    if ready:
+        assert os.path.isdir(os.path.join(ready, "terraform")), "TERRAFORM_BINARY_GENUINE_SITE=%s has no terraform/" % ready
+        return ready
+    script = os.path.join(request.getfixturevalue("genuine"), "make-release.sh")
+    if not os.path.isfile(script):
+        pytest.skip("no %s" % script)
+    folder = str(tmp_path_factory.mktemp("genuine-site"))
+    made = subprocess.run(["bash", script, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if made.returncode == 77:
+        pytest.skip("make-release.sh: %s" % made.stdout.decode("utf-8", "replace").strip())
+    assert made.returncode == 0, made.stdout.decode("utf-8", "replace")
+    return folder
+
+
+def _release_site():
+    if sys.version_info < (3, 9):
+        pytest.skip("the release site needs Python 3.9")
+    pytest.importorskip("cryptography")
+    return pytest.importorskip("release_site")

@@ -1,0 +1,113 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Misbehaviours of the connection: each does what its name says, on the wire."""
+
+import http.client
+import time
+import urllib.request
+
+import pytest
+
+pytest.importorskip("release_site")
+
+from release_site.misbehaviours import (
+    close_before_reply, endless_headers, garbage_status, long_header, reset, slow_head, stall, trickle,
+)
+
+
+def test_close_before_reply(site, ask, path):
+    site.misbehave("*.zip", close_before_reply())
+    answer = ask(connection=None)
+    assert (answer.raw, answer.ending) == (b"", "closed")
+    with pytest.raises(http.client.RemoteDisconnected):
+        urllib.request.urlopen(site.url + path)
+    assert site.requests[0].status is None
+
+
+def test_reset_in_the_body(site, ask, whole):
+    site.misbehave("*.zip", reset(at=100))
+    answer = ask()
+    assert answer.ending == "reset"
+    assert len(answer.body) <= 100 and whole.startswith(answer.body)
+    assert site.requests[0].sent == 100
+
+
+def test_reset_before_any_answer(site, ask):
+    site.misbehave("*.zip", reset())
+    answer = ask()
+    assert (answer.raw, answer.ending) == (b"", "reset")
+
+
+def test_stall(site, ask, whole):
+    site.misbehave("*.zip", stall(at=50))
+    answer = ask(patience=0.3)
+    assert (answer.body, answer.ending) == (whole[:50], "silent")
+    assert answer.headers["Content-Length"] == str(len(whole))
+
+
+def test_stall_ends_when_the_client_leaves(site, ask):
+    site.misbehave("*.zip", stall(at=50))
+    ask(patience=0.1)
+    for _time in range(500):
+        if site.requests[0].outcome:
+            break
+        time.sleep(0.01)
+    assert site.requests[0].outcome == "closed"
+
+
+def test_stall_ends_with_the_site(site):
+    site.misbehave("*.zip", stall(at=0))
+    client = http.client.HTTPConnection(site.url[7:], timeout=5)
+    client.request("GET", "/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip")
+    answer = client.getresponse()
+    site.stop()
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        answer.read()
+    client.close()
+
+
+def test_trickle(site, ask):
+    site.put("slow.zip", bytes(range(100)))
+    site.misbehave("slow.zip", trickle(0.01, size=2, at=80))
+    started = time.monotonic()
+    answer = ask("/slow.zip")
+    assert time.monotonic() - started >= 10 * 0.01
+    assert answer.body == bytes(range(100))
+
+
+def test_trickle_comes_piece_by_piece(site, ask):
+    site.put("slow.zip", bytes(1000))
+    site.misbehave("slow.zip", trickle(0.2))
+    assert len(ask("/slow.zip", patience=0.5, limit=400).body) < 100
+
+
+def test_slow_head(site, ask, whole):
+    site.misbehave("*.zip", slow_head(0.001, size=10))
+    assert ask().body == whole
+    site.behave()
+    site.misbehave("*.zip", slow_head(0.3))
+    assert ask(patience=0.1).ending == "silent"
+
+
+def test_garbage_status(site, ask, path):
+    site.misbehave("*.zip", garbage_status())
+    assert ask().raw == b"HTTP/NaN fine OK\r\n\r\n"
+    with pytest.raises(http.client.BadStatusLine):
+        urllib.request.urlopen(site.url + path)
+
+
+def test_endless_headers(site, ask, path):
+    site.misbehave("*.zip", endless_headers())
+    answer = ask(limit=2_000_000)
+    assert len(answer.raw) >= 2_000_000 and b"\r\n\r\n" not in answer.raw
+    with pytest.raises(http.client.HTTPException, match="more than 100 headers"):
+        urllib.request.urlopen(site.url + path)
+
+
+def test_long_header(site, ask, path, whole):
+    site.misbehave("*.zip", long_header(200_000))
+    answer = ask()
+    assert b"X-Long: " + b"x" * 200_000 + b"\r\n" in answer.raw and answer.body == whole
+    with pytest.raises(http.client.LineTooLong):
+        urllib.request.urlopen(site.url + path)

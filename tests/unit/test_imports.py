@@ -1,0 +1,261 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps the house in order by reading the imports of every plugin file, without running it.
+
+The table below says of each file in module_utils which step it belongs to and which siblings it may import; a file
+that is not in the table fails, so that adding one forces the decision. The last tests feed the reader snippets that
+break each rule: a rule that catches nothing is no rule.
+"""
+
+import ast
+import os
+import sys
+
+import pytest
+
+PLUGINS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "plugins")
+MODULE_UTILS = os.path.join(PLUGINS, "module_utils")
+
+# step -> file -> the siblings it may import, besides the vocabulary.
+HOUSE = {
+    "vocabulary": {
+        "_errors": [],
+        "_model": [],
+        "_digest": [],
+    },
+    "releases": {  # names and digests: texts in, texts out
+        "_versions": [],
+        "_releases": ["_versions"],
+    },
+    "request": {
+        "_wish": ["_releases", "_versions"],
+    },
+    "report": {
+        "_report": [],
+    },
+    "obtain: fetch": {
+        "_urls": [],
+        "_faults": [],
+        "_fetch": ["_faults", "_urls"],
+    },
+    "obtain: verify": {
+        "_armor": [],
+        "_hashicorp_key": [],
+        "_packets": ["_armor"],
+        "_signatures": ["_packets"],
+        "_keys": ["_armor", "_hashicorp_key", "_packets", "_signatures"],
+        "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
+    },
+    "obtain: story": {
+        "_obtain": ["_fetch", "_openpgp", "_releases"],
+    },
+    "install: extract": {
+        "_archive": [],
+    },
+    "install: files": {
+        "_directories": [],
+        "_files": [],
+        "_interrupts": [],
+        "_links": [],
+        "_lock": [],
+    },
+    "install: store": {
+        "_store": [],
+    },
+    "install: run check": {
+        "_run_check": [],
+    },
+    "install: story": {
+        "_plan": ["_directories", "_files", "_links", "_lock", "_store"],
+        "_remove": ["_files", "_links", "_plan", "_store"],
+        "_install": [
+            "_archive", "_directories", "_files", "_interrupts", "_links", "_lock", "_plan", "_remove", "_run_check",
+            "_store",
+        ],
+    },
+}
+# Steps do not import steps. A story may, but only those of its own half: the halves meet in _model.VerifiedArchive.
+REACH = {
+    "request": ["releases"],
+    "obtain: story": ["releases", "obtain: fetch", "obtain: verify"],
+    "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
+}
+VOCABULARY = sorted(HOUSE["vocabulary"])
+SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())
+
+# Third-party packages, and the one file that may import each.
+THIRD_PARTY = {"requests": "_fetch", "urllib3": "_fetch", "certifi": "_fetch"}
+
+# Parts of the standard library younger than Python 3.6, and the ways round an import statement.
+FORBIDDEN_STDLIB = {
+    "contextvars", "dataclasses", "graphlib", "importlib", "imp", "runpy", "tomllib", "zoneinfo",
+}
+# With one of these, code below the plugins could end the run itself, past the caller's cleanup.
+WAYS_OUT = {
+    "AnsibleModule", "Display", "callback", "display", "exit_json", "fail_json", "module", "on_error", "on_failure",
+}
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read().decode("utf-8")
+
+
+def python_files(*folders):
+    """Paths below plugins of every Python file in the given folders (all folders when none is given)."""
+    found = []
+    for folder, _folders, names in os.walk(PLUGINS):
+        relative = os.path.relpath(folder, PLUGINS)
+        if folders and relative.split(os.sep)[0] not in folders:
+            continue
+        found.extend(os.path.join(relative, name) for name in names if name.endswith(".py"))
+    return sorted(found)
+
+
+def imports_of(tree):
+    """Every import in a module, inside functions too: pairs of (number of leading dots, dotted name)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            if node.module:
+                yield node.level, node.module
+            else:
+                for alias in node.names:
+                    yield node.level, alias.name
+
+
+def packages_of(path):
+    """The top-level packages that a plugin file imports."""
+    tree = ast.parse(read(os.path.join(PLUGINS, path)))
+    return set(module.split(".")[0] for level, module in imports_of(tree) if not level)
+
+
+def names_in(tree):
+    """Every name that the code uses, takes as a parameter or looks up as an attribute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def import_violations(name, tree):
+    """What a file of module_utils imports and must not: sentences."""
+    known = getattr(sys, "stdlib_module_names", None)  # from Python 3.10 on; one such run is enough
+    for level, module in imports_of(tree):
+        top = module.split(".")[0]
+        if level:
+            if level > 1 or module not in VOCABULARY + SIBLINGS[name]:
+                yield "%s imports its sibling %s%s" % (name, "." * level, module)
+        elif top in ("ansible", "ansible_collections"):
+            yield "%s imports %s: only the plugins know Ansible" % (name, module)
+        elif top in THIRD_PARTY:
+            if THIRD_PARTY[top] != name:
+                yield "%s imports %s: only %s may" % (name, module, THIRD_PARTY[top])
+        elif top in FORBIDDEN_STDLIB or module == "__future__":
+            yield "%s imports %s" % (name, module)
+        elif known is not None and top not in known:
+            yield "%s imports %s, which is not in the standard library" % (name, module)
+
+
+def violations(name, source):
+    """Which rules of the house a file of module_utils breaks: a list of sentences."""
+    tree = ast.parse(source)
+    found = list(import_violations(name, tree))
+    for used in sorted(set(names_in(tree)) & WAYS_OUT):
+        found.append("%s uses %s: it must raise, and let the plugin exit" % (name, used))
+    for used in sorted(set(names_in(tree)) & {"__import__", "exit", "quit"}):
+        found.append("%s uses %s" % (name, used))
+    return found
+
+
+def test_every_file_of_module_utils_has_its_place():
+    files = set(name[:-len(".py")] for name in os.listdir(MODULE_UTILS) if name.endswith(".py"))
+    files.discard("__init__")
+    assert files == set(SIBLINGS), "decide in HOUSE which step it belongs to and what it may import"
+
+
+@pytest.mark.parametrize("path", python_files("module_utils"))
+def test_module_utils_keep_the_rules(path):
+    name = os.path.splitext(os.path.basename(path))[0]
+    if name not in SIBLINGS:
+        pytest.fail("%s is not in HOUSE" % path)
+    assert violations(name, read(os.path.join(PLUGINS, path))) == []
+
+
+@pytest.mark.parametrize("step", sorted(HOUSE))
+def test_the_table_lets_no_step_import_another(step):
+    for name, siblings in HOUSE[step].items():
+        for sibling in siblings:
+            (home,) = [other for other, files in HOUSE.items() if sibling in files]
+            assert home in [step] + REACH.get(step, []), "%s is in %r, %s in %r" % (sibling, home, name, step)
+
+
+def test_the_halves_do_not_reach_each_other():
+    for step, reached in REACH.items():
+        halves = set(other.split(":")[0] for other in [step] + reached)
+        assert not {"obtain", "install"} <= halves
+
+
+@pytest.mark.parametrize("path", [
+    path for path in python_files() if path.split(os.sep)[0] not in ("action", "modules")
+])
+def test_only_modules_and_actions_import_ansible(path):
+    assert not packages_of(path) & {"ansible", "ansible_collections"}
+
+
+@pytest.mark.parametrize("path", python_files("action", "modules"))
+def test_plugins_leave_the_network_to_fetch(path):
+    assert not packages_of(path) & set(THIRD_PARTY)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="ast.parse knows feature_version from Python 3.8 on")
+@pytest.mark.parametrize("path", python_files("module_utils", "modules"))
+def test_target_code_is_python_3_6(path):
+    source = read(os.path.join(PLUGINS, path))
+    tree = ast.parse(source, path, feature_version=(3, 6))
+    assert (0, "__future__") not in imports_of(tree), "annotations as text came with Python 3.7"
+
+
+@pytest.mark.parametrize("name, source, complaint", [
+    ("_files", "from ansible.module_utils.basic import env_fallback", "only the plugins know Ansible"),
+    ("_files", "def f():\n    import ansible", "only the plugins know Ansible"),
+    ("_files", "from ansible_collections.a.b.plugins.module_utils import _errors", "only the plugins know Ansible"),
+    ("_files", "import requests", "only _fetch may"),
+    ("_files", "import requests.adapters", "only _fetch may"),
+    ("_files", "from . import _store", "imports its sibling ._store"),
+    ("_files", "from ._fetch import fetch", "imports its sibling ._fetch"),
+    ("_store", "from ._files import publish", "imports its sibling ._files"),
+    ("_install", "from ._obtain import obtain", "imports its sibling ._obtain"),
+    ("_obtain", "from ._install import apply", "imports its sibling ._install"),
+    ("_files", "from ..plugin_utils import _cache", "imports its sibling ..plugin_utils"),
+    ("_files", "from dataclasses import dataclass", "imports dataclasses"),
+    ("_files", "from __future__ import annotations", "imports __future__"),
+    ("_files", "import importlib\nimportlib.import_module('ansible')", "imports importlib"),
+    ("_files", "__import__('ansible')", "uses __import__"),
+    ("_files", "def f(module):\n    return 1", "uses module"),
+    ("_files", "def f(x):\n    x.fail_json(msg='no')", "uses fail_json"),
+    ("_files", "import sys\nsys.exit(1)", "uses exit"),
+    ("_files", "def f(*, callback):\n    return 1", "uses callback"),
+])
+def test_the_reader_catches(name, source, complaint):
+    assert any(complaint in sentence for sentence in violations(name, source))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="sys.stdlib_module_names is there from Python 3.10 on")
+def test_the_reader_catches_a_third_party_package():
+    assert violations("_files", "import yaml") == ["_files imports yaml, which is not in the standard library"]
+
+
+@pytest.mark.parametrize("name, source", [
+    ("_fetch", "import requests\nfrom ._errors import FetchError"),
+    ("_releases", "import re\nfrom ._versions import parse\nfrom ._model import PRODUCT"),
+    ("_install", "from . import _store\nfrom ._files import publish"),
+])
+def test_the_reader_lets_pass(name, source):
+    assert violations(name, source) == []
