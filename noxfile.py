@@ -121,7 +121,7 @@ def run_pytest(session, *arguments):
     mirror_checkout()
     with session.chdir(TREE):
         session.run(
-            "python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", *arguments, env=settings()
+            "python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", *arguments, env=settings()
         )
 
 

@@ -39,7 +39,7 @@ _DOS_DIRECTORY = 0x10
 # What zipfile and zlib raise over a damaged archive; OSError is another matter.
 _DAMAGE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
-    LookupError, OverflowError, TypeError,
+    LookupError, OverflowError,
 )
 
 # Machines of ELF (e_machine; 32 or 64 bits; byte order), Mach-O (cputype) and PE (COFF machine).

@@ -8,6 +8,7 @@ below. So a path is walked from the root one component at a time, each judged by
 after is relative to the descriptor that was judged (openat(2), O_NOFOLLOW), never to the path again.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -62,7 +63,8 @@ class Directory:
     def close(self):
         if self.fd is not None:
             fd, self.fd = self.fd, None
-            os.close(fd)
+            with contextlib.suppress(OSError):  # nothing was written through it, and an error may be in flight
+                os.close(fd)
 
     def at(self, name):
         """The full path of an entry."""
@@ -114,18 +116,17 @@ class Directory:
             return
         finally:
             os.umask(umask)
-        with os_errors("open the new directory", path):
+        with os_errors("set the mode of the new directory", path):
             fd = os.open(name, _READ, dir_fd=self.fd)
-        try:
-            with os_errors("set the mode of directory", path):
+            try:
                 os.fchmod(fd, DIRECTORY_MODE)
-            with os_errors("check the new directory", path):
                 made = os.fstat(fd)
-        finally:
-            os.close(fd)
+            finally:
+                os.close(fd)
         if not stat.S_ISDIR(made.st_mode) or stat.S_IMODE(made.st_mode) & 0o777 != DIRECTORY_MODE:
             raise InstallError("created directory %s but found %s there, expected drwxr-xr-x" % (
-                path, owner_text(made)), path=path, errno=errno.EIO)
+                path, owner_text(made)), path=path, errno=errno.EIO,
+                hint="the file system ignores modes, or something on this host changes it: choose another place")
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 
@@ -136,17 +137,32 @@ class Directory:
             fd = os.open(name, _LOOK, dir_fd=self.fd)
         return Directory(fd, os.path.normpath(path), self.trust)
 
-    def sync(self):
-        """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut."""
-        with os_errors("sync directory", self.path):
-            fd = os.open(".", _READ, dir_fd=self.fd)
-            try:
-                os.fsync(fd)
-            except OSError as exc:
-                if exc.errno not in _NO_DIRECTORY_SYNC:
-                    raise
-            finally:
-                os.close(fd)
+    def sync(self, done=None):
+        """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut.
+
+        :param done: str, what has already happened in it: an error then says so and has ``changed`` set.
+        Raises InstallError.
+        """
+        try:
+            with os_errors("sync directory", self.path):
+                self._fsync()
+        except InstallError as exc:
+            if done is None:
+                raise
+            unsure = InstallError("%s, but it is not certain to survive a power cut: %s" % (done, exc),
+                                  path=self.path, errno=exc.errno, hint=exc.hint)
+            unsure.changed = True
+            raise unsure from exc
+
+    def _fsync(self):
+        fd = os.open(".", _READ, dir_fd=self.fd)
+        try:
+            os.fsync(fd)
+        except OSError as exc:
+            if exc.errno not in _NO_DIRECTORY_SYNC:
+                raise
+        finally:
+            os.close(fd)
 
     def names(self):
         """The entries' names, sorted; raises InstallError."""
@@ -224,7 +240,7 @@ def _read_link(here, name, entry, path, what, links, tolerated):
         _refuse("the symbolic link %s belongs to %s" % (here.at(name), owner_text(entry)), path, what, tolerated)
     if links > MAX_LINKS:
         raise InstallError("%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
-                           path=path, errno=errno.ELOOP)
+                           path=path, errno=errno.ELOOP, hint="do they form a loop? write the path without them")
     with os_errors("read the link", here.at(name)):
         return os.readlink(name, dir_fd=here.fd)
 

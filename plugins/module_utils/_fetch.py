@@ -4,7 +4,8 @@
 """From a URL to bounded bytes: the only file that knows requests.
 
 It promises that what it calls received has the length that was announced and at most the size asked for, that no body
-outlives its deadline or trickles along, and that the environment adds no credentials. Whether the bytes are the right ones is not its business.
+outlives its deadline or trickles along, and that nothing in the environment adds credentials. Whether the bytes are
+the right ones is not its business.
 """
 
 import contextlib
@@ -12,10 +13,12 @@ import errno
 import hashlib
 import http.client
 import os
+import queue
 import re
 import ssl
 import stat
 import sys
+import threading
 import time
 from typing import Callable, NamedTuple, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -81,7 +84,8 @@ class Fetcher:
     :param timeout: int, seconds without a byte, while connecting and while reading.
     :param retries: int, tries of one download, the first included.
     :param say: callable(line, warning=False), told of each file received and of each further try.
-    :param deadline: seconds for one download with all its tries. It is looked at whenever something arrives of a body.
+    :param deadline: seconds for one download with all its tries. It ends the wait for an answer, and is looked at
+        whenever something of a body arrives.
     """
 
     def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE):
@@ -150,9 +154,9 @@ class Fetcher:
         digest = hashlib.sha256()
         count = 0
         with contextlib.ExitStack() as stack:
-            body = self._open(stack, url, what)
+            body = self._open(stack, url, what, ends)
             if body.size is not None and body.size > cap:
-                raise _too_large("announces %d bytes" % body.size, body, cap, what)
+                raise _too_large("announces %d bytes" % body.size, body.url, cap, what)
             for block in self._blocks(body, cap, what, ends):
                 if not count:
                     _refuse_web_page(body, block, what)
@@ -181,13 +185,15 @@ class Fetcher:
             if body.content_type is not None:
                 self.downloaded += len(block)
             if count > cap:
-                raise _too_large("goes on after %d bytes" % cap, body, cap, what)
+                raise _too_large("goes on after %d bytes" % cap, body.url, cap, what)
             if now >= ends:
-                raise _too_slow("was not complete after %d s: %d bytes came" % (self.deadline, count), body, what)
+                raise _too_slow(
+                    "was not complete after %s s: %d bytes came" % (self.deadline, count), body.url, what)
             if waited >= LOW_SPEED_TIME:
                 if recent < LOW_SPEED * waited:
                     raise _too_slow(
-                        "trickled: %d bytes in %d s, less than %d a second" % (recent, waited, LOW_SPEED), body, what)
+                        "trickled: %d bytes in %d s, less than %d a second" % (recent, waited, LOW_SPEED),
+                        body.url, what)
                 recent, waited = 0, 0.0
             yield block
         if body.size is not None and count < body.size:
@@ -195,13 +201,13 @@ class Fetcher:
                 "%s from %s was cut short: %d of %d bytes came" % (what, body.url, count, body.size),
                 retry=True, url=body.url, hint=NETWORK_HINT)
 
-    def _open(self, stack, url, what):
+    def _open(self, stack, url, what, ends):
         """The body at a URL, redirects followed; the stack closes it."""
         check_url(url)
         if urlsplit(url).scheme == "file":
             return _open_file(stack, url, what)
         for dummy in range(REDIRECTS + 1):
-            response = self._ask(url, what)
+            response = self._ask(url, what, ends)
             stack.callback(response.close)
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
@@ -210,27 +216,47 @@ class Fetcher:
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
 
-    def _ask(self, url, what):
+    def _ask(self, url, what, ends):
         """Send one request: requests.Response, its body still to be read."""
         if self._session is None:
             requests, urllib3 = _import_requests(url)
             self._faults += (urllib3.exceptions.HTTPError,)     # requests lets some of them through
             self._session, self._context = _open_session(requests)
-        with self._guarded(what, shown(url)):
-            return self._session.get(
-                url, stream=True, allow_redirects=False, timeout=(self.timeout, self.timeout),
-                proxies=_find_proxies(self._session, self._context, url))
+        answers = queue.Queue()
+
+        def ask():
+            answer = failure = None
+            try:
+                answer = self._session.get(
+                    url, stream=True, allow_redirects=False, timeout=(self.timeout, self.timeout),
+                    proxies=_find_proxies(self._session, self._context, url))
+            except self._faults as exc:
+                failure = exc
+            finally:
+                answers.put((answer, failure))
+
+        # Sockets only limit the wait for the next byte: a head that comes byte by byte can only be left to a thread.
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            answer, failure = answers.get(timeout=max(0.0, ends - time.monotonic()))
+        except queue.Empty:
+            raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
+        if failure is not None:
+            raise self._convert(failure, what, shown(url)) from failure
+        return answer
 
     @contextlib.contextmanager
-    def _guarded(self, what, place, count=0):
-        """Turn what the transport raises into FetchError. What a sink raises must never pass here."""
+    def _guarded(self, what, place, count):
+        """Turn what the transport raises over a body into FetchError. What a sink raises must never pass here."""
         try:
             yield
         except self._faults as exc:
-            reason, retry, hint = explain(exc, self.timeout)
-            broke = " broke off after %d bytes" % count if count else ""
-            raise FetchError(
-                "%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint) from exc
+            raise self._convert(exc, what, place, " broke off after %d bytes" % count) from exc
+
+    def _convert(self, exc, what, place, broke=""):
+        """The FetchError for something that the transport raised."""
+        reason, retry, hint = explain(exc, self.timeout)
+        return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
 
 
 def _open_file(stack, url, what):
@@ -291,12 +317,12 @@ def _refuse_web_page(body, block, what):
             hint="a login page or proxy answers in place of the site: let this machine through, or name another site")
 
 
-def _too_large(found, body, cap, what):
-    return FetchError("%s from %s %s: at most %d are accepted" % (what, body.url, found, cap), url=body.url)
+def _too_large(found, place, cap, what):
+    return FetchError("%s from %s %s: at most %d are accepted" % (what, place, found, cap), url=place)
 
 
-def _too_slow(found, body, what):
-    return FetchError("%s from %s %s" % (what, body.url, found), url=body.url, hint=NETWORK_HINT)
+def _too_slow(found, place, what):
+    return FetchError("%s from %s %s" % (what, place, found), url=place, hint=NETWORK_HINT)
 
 
 def _import_requests(url):

@@ -28,7 +28,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class PendingFile:
     """A file on its way to its name. As a context manager it removes itself unless it was published.
 
-    :param directory: an open directory with ``fd``, ``at(name)`` and ``sync()``.
+    :param directory: an open directory with ``fd``, ``at(name)`` and ``sync(done)``.
     :param kind: str, part of the temporary name: ``binary``, ``receipt``, ``archive``.
     """
 
@@ -60,7 +60,7 @@ class PendingFile:
         with os_errors("ask for the free space of", self.path):
             room = os.fstatvfs(self.fd)
         free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
-        if size > free:
+        if room.f_blocks and size > free:   # no blocks at all: ramfs and tmpfs without a limit do not count them
             raise InstallError(
                 "not enough space for %s: %d bytes free on its file system, %d needed" % (self.path, free, size),
                 path=self.path, errno=errno.ENOSPC, hint="free some space there or choose another base_dir")
@@ -72,6 +72,8 @@ class PendingFile:
         with os_errors("write", self.path):
             while view:
                 count = os.write(self.fd, view)
+                if not count:   # no error and no progress: broken storage, not a short write
+                    raise OSError(errno.EIO, "nothing was written")
                 self.size += count
                 view = view[count:]
 
@@ -90,11 +92,10 @@ class PendingFile:
         self.name = None
 
     def reader(self):
-        """A binary file object over the same bytes, at their start; the caller's to close."""
+        """A binary file object over the same bytes, at their start; the caller's to close. Nothing more may be written."""
         with os_errors("read back", self.path):
-            fd = os.dup(self.fd)
-            os.lseek(fd, 0, os.SEEK_SET)
-            return os.fdopen(fd, "rb")
+            os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
+            return os.fdopen(os.dup(self.fd), "rb")
 
     def settle(self, mode, uid=None, gid=None, label=None, path=None):
         """Give it its owner, mode and label, sync it, and read all of that back.
@@ -134,11 +135,7 @@ class PendingFile:
         with os_errors("rename %s to" % self.path, self.directory.at(name)):
             os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         self.name = None
-        try:
-            self.directory.sync()
-        except InstallError as exc:
-            exc.changed = True
-            raise
+        self.directory.sync(done="%s is in place" % self.directory.at(name))
         return found
 
     def discard(self):
@@ -156,8 +153,7 @@ class PendingFile:
 def set_owner_and_mode(fd, path, mode, uid=None, gid=None):
     """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError."""
     if uid is not None or gid is not None:
-        with os_errors("set the owner %s:%s of" % ("-" if uid is None else uid, "-" if gid is None else gid), path,
-                       hint="only root may give files away (become: true)"):
+        with os_errors("set the owner %s:%s of" % ("-" if uid is None else uid, "-" if gid is None else gid), path):
             os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
     with os_errors("set the mode %04o of" % mode, path):
         os.fchmod(fd, mode)
@@ -203,16 +199,29 @@ def sweep(directory, older_than=0):
     for name in temps(directory):
         path = directory.at(name)
         with os_errors("remove the left-over", path), contextlib.suppress(FileNotFoundError):
-            if time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime >= older_than:
-                os.unlink(name, dir_fd=directory.fd)
-                gone.append(path)
+            age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
+            if older_than and age < older_than:     # 0 takes all: after the clock went back, ages are negative
+                continue
+            os.unlink(name, dir_fd=directory.fd)
+            gone.append(path)
     return tuple(gone)
 
 
 def remove(directory, name):
-    """Take a name away in one step (rename to a temporary one), then unlink it and sync. Raises InstallError."""
+    """Take a name away in one step (rename to a temporary one), then unlink it and sync.
+
+    Raises InstallError; with ``changed`` set when the name is gone and only what follows failed.
+    """
+    path = directory.at(name)
     aside = "%sremoved.%s" % (TEMP_PREFIX, name)
-    with os_errors("remove", directory.at(name)):
+    with os_errors("remove the left-over", directory.at(aside)), contextlib.suppress(FileNotFoundError):
+        os.unlink(aside, dir_fd=directory.fd)   # rename(2) between two names of one file does nothing and says 0
+    with os_errors("remove", path):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
-        os.unlink(aside, dir_fd=directory.fd)
-    directory.sync()
+    try:
+        with os_errors("unlink", directory.at(aside)):
+            os.unlink(aside, dir_fd=directory.fd)
+    except InstallError as exc:
+        exc.changed = True
+        raise
+    directory.sync(done="%s is removed" % path)

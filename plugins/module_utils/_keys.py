@@ -15,8 +15,8 @@ from ._errors import RequestError
 from ._hashicorp_key import HASHICORP_KEY, KEY_DATE
 from ._packets import (PUBLIC_KEY, PUBLIC_SUBKEY, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID, Packet,
                        PublicKey, SignaturePacket, read_packets, read_public_key, read_signature)
-from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, EMBEDDED, KEY_REVOCATION,
-                          SUBKEY_REVOCATION, USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by,
+from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION,
+                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by,
                           read_claims)
 
 _PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
@@ -187,28 +187,15 @@ def _judge_subkey(primary, subkey, placed):
     claims = _find_newest([claims for claims, _binding in bindings])
     if not claims.may_sign:
         return _Standing("may not sign, say its key flags", False, None, 0)
+    # RFC 9580 section 5.2.1.9: without the subkey's own word anybody could bind it to his key and claim its signatures.
     crossed = []
-    for binding in [binding for said, binding in bindings if said == claims]:
-        crossed += _read_crossed(subkey, binding, content)
+    for signature in [inner for said, binding in bindings if said == claims for inner in binding.embedded]:
+        if signature.kind == CROSS_CERTIFICATION:
+            crossed += _read_valid(subkey, subkey, signature, content)
     if not crossed:
         return _Standing("has no valid cross-certification in its binding", False, None, 0)
     cross = _find_newest(crossed)
     return _Standing(None, True, find_sooner(_find_end(subkey, claims), cross.expires), max(claims.created, cross.created))
-
-
-def _read_crossed(subkey, binding, content):
-    """The Claims of the subkey's own signatures that are embedded in its binding.
-
-    RFC 9580 section 5.2.1.9: without the subkey's own word anybody could bind it to his key and claim its signatures.
-    A signature speaks for itself, so that it may stand in the unhashed area too.
-    """
-    found = []
-    for subpacket in binding.hashed + binding.unhashed:
-        if subpacket.kind == EMBEDDED:
-            signature = read_signature(subpacket.data)
-            if signature.kind == CROSS_CERTIFICATION:
-                found += _read_valid(subkey, subkey, signature, content)
-    return found
 
 
 def _is_revoked(primary, kind, content, placed):
@@ -219,8 +206,7 @@ def _is_revoked(primary, kind, content, placed):
 
 def _read_valid(maker, about, signature, content):
     """The Claims of a self-signature as a list of one; empty when it is not the maker's, or cannot count."""
-    issuers = signature.issuers
-    if issuers and not any(maker.fingerprint.endswith(issuer) for issuer in issuers):
+    if signature.issuers and not any(maker.fingerprint.endswith(issuer) for issuer in signature.issuers):
         return []
     if find_flaw(signature) or not is_made_by(maker, signature, content):
         return []

@@ -57,18 +57,17 @@ def verify(document, signature, keys, now, name):
     """
     try:
         packets = _read_file(signature)
-        issuers = [packet.issuers for packet in packets]
     except Malformed as exc:
         raise _make_error(name, "is not a detached OpenPGP signature that is supported: %s" % exc, (
             "fetch it again; a proxy or login page may have answered in its place")) from exc
     good, unknown = [], []
-    for packet, named in zip(packets, issuers):
+    for packet in packets:
         candidates = [(key, member) for key in keys for member in key.members
-                      if any(member.public.fingerprint.endswith(issuer) for issuer in named)]
+                      if any(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers)]
         if candidates:
             good.append(_judge(document, packet, candidates, now, name))
         else:
-            unknown += named[:1]
+            unknown += packet.issuers[:1]
     if not good:
         trusted = ["%s (%s)" % (key.fingerprint, key.source) for key in keys]
         raise _make_error(name, "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)), (

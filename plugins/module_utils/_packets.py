@@ -18,7 +18,7 @@ from ._armor import Malformed
 SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE = (
     2, 5, 6, 7, 10, 13, 14, 17)
 RSA = 1  # the one public-key algorithm read here, RFC 9580 section 9.1
-ISSUER, ISSUER_FINGERPRINT = 16, 33  # signature subpackets, RFC 9580 section 5.2.3.7
+ISSUER, EMBEDDED, ISSUER_FINGERPRINT = 16, 32, 33  # signature subpackets, RFC 9580 section 5.2.3.7
 
 _SUBPACKETS = 64         # in one area of one signature
 _BODY_LIMIT = 0xFFFF     # octets of a key: its length is hashed as two octets
@@ -66,14 +66,10 @@ class SignaturePacket(NamedTuple):
     covered: bytes                  # the fields that the signature covers, for hashing
     left: bytes                     # the first two octets of the hash
     value: Optional[int]            # None: not RSA
-
-    @property
-    def issuers(self):
-        """Whom it names as its maker: tuple of upper-case hex, fingerprints or key ids (their last 16 digits).
-
-        What is covered by the signature counts; only when that names nobody do the hints.
-        """
-        return _read_issuers(self.hashed) or _read_issuers(self.unhashed)
+    # Whom it names as its maker: upper-case hex, fingerprints or key ids (the last 16 digits of one). Only what is
+    # covered by the signature, and only when that names nobody the hints.
+    issuers: Tuple[str, ...]
+    embedded: Tuple["SignaturePacket", ...]     # signatures in its subpackets, hashed or not; none within those
 
 
 def read_packets(data, most):
@@ -167,10 +163,11 @@ def new_sha1(data):
         return hashlib.sha1(data)
 
 
-def read_signature(body):
+def read_signature(body, nested=False):
     """The content of a signature packet, as SignaturePacket.
 
-    :raises Malformed: for another version than 4, for anything cut or left over.
+    :param nested: bool, this one is itself embedded: no deeper look.
+    :raises Malformed: for another version than 4, for anything cut or left over, also in what is embedded.
     """
     if body[:1] != b"\x04":
         raise Malformed("a signature of version %s; version 4 expected" % (body[0] if body else "none"))
@@ -182,7 +179,10 @@ def read_signature(body):
     rest = start + 2 + loose
     left = _cut(body, rest, 2)
     value = _read_integers(body[rest + 2:], 1)[0] if algorithm == RSA else None
-    return SignaturePacket(kind, algorithm, digest, hashed, unhashed, body[:start], left, value)
+    embedded = [] if nested else [
+        read_signature(data, nested=True) for found, _critical, data in hashed + unhashed if found == EMBEDDED]
+    return SignaturePacket(kind, algorithm, digest, hashed, unhashed, body[:start], left, value,
+                           _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded))
 
 
 def _read_subpackets(area):

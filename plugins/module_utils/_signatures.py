@@ -13,19 +13,18 @@ import hmac
 import struct
 from typing import NamedTuple, Optional
 
-from ._packets import ISSUER, ISSUER_FINGERPRINT, RSA, new_sha1
+from ._packets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, RSA, new_sha1
 
 # Signature types, RFC 9580 section 5.2.1
 DOCUMENT, BINDING, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION, USER_ID_REVOCATION = (
     0x00, 0x18, 0x19, 0x1F, 0x20, 0x28, 0x30)
 CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 
-EMBEDDED = 32  # subpacket type, RFC 9580 section 5.2.3.34
-_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS = 2, 3, 9, 27
+_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS = 2, 3, 9, 27  # subpackets, RFC 9580 section 5.2.3.7
 # Subpackets that may be critical: those read here, and those that ask for nothing when a signature is verified
-# (preferences, primary user id, signer's user id, features). Notations are not among them: we know none.
+# (preferences, primary user id, features). Notations are not among them: we know none.
 _UNDERSTOOD = frozenset((_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT,
-                         11, 21, 22, 23, 25, 28, 30, 34, 39))
+                         11, 21, 22, 23, 25, 30, 34, 39))
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
 # OpenPGP hash algorithm: its function and the DER prefix of its DigestInfo (RFC 8017 section 9.2, note 1)
@@ -75,10 +74,11 @@ def find_flaw(signature):
     if signature.digest not in _DIGESTS:
         name = _DIGEST_NAMES.get(signature.digest, "hash algorithm %d" % signature.digest)
         return "is over %s; SHA-256, SHA-384 or SHA-512 expected" % name
-    seen = {}
-    for subpacket in signature.hashed:
+    for subpacket in signature.hashed + signature.unhashed:
         if subpacket.critical and subpacket.kind not in _UNDERSTOOD:
             return "has a critical subpacket of type %d, which is not understood" % subpacket.kind
+    seen = {}
+    for subpacket in signature.hashed:
         seen.setdefault(subpacket.kind, []).append(subpacket.data)
     for kind in (_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS):
         if len(seen.get(kind, ())) > 1:

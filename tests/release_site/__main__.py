@@ -18,12 +18,14 @@ from release_site import Site, misbehaviours, releases
 
 
 def main():
+    """Read the arguments, make the site, and serve it or write it."""
     parser = _describe_arguments()
     wanted = parser.parse_args()
+    rules = [(pattern, _make_behaviour(parser, text), int(times) or None) for pattern, text, times in wanted.misbehave]
     site = Site(wanted.versions, wanted.platforms, hosts=wanted.host or ("127.0.0.1",), port=wanted.port, tls=wanted.tls,
                 say=_print_request)
-    for pattern, behaviour, times in wanted.misbehave:
-        site.misbehave(pattern, _make_behaviour(parser, behaviour), int(times) or None)
+    for rule in rules:
+        site.misbehave(*rule)
     directory = os.path.abspath(wanted.write or wanted.directory or tempfile.mkdtemp(prefix="release-site-"))
     site.write(directory)
     if wanted.write:

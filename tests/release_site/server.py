@@ -42,7 +42,7 @@ class Server:
         self._hosts = hosts
         self._tls = tls
         self._accepting = None      # the thread that does
-        self._serving = {}          # open connection: its thread
+        self._serving = {}          # connection: its thread, until it is seen to have ended
         self._stopping = None       # a pair of sockets; the first is readable when the site stops
 
     @property
@@ -63,22 +63,26 @@ class Server:
         self._accepting.start()
 
     def stop(self):
-        """Close the port and every connection, and wait until all threads are through."""
+        """Close the port and every connection, and wait until all threads are through.
+
+        RuntimeError when a behaviour does not end, or failed since the start: a test must not pass on that.
+        """
         if self._stopping is None:
             return
         reader, writer = self._stopping
         writer.close()
         self._accepting.join(_PATIENCE)
-        for connection, thread in list(self._serving.items()):
+        for connection, thread in self._serving.items():
             with contextlib.suppress(OSError):      # the client was quicker
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
             thread.join(_PATIENCE)
             if thread.is_alive():
                 raise RuntimeError("a behaviour went on for %d s after the stop of %s" % (_PATIENCE, self.url))
         reader.close()
-        self._stopping = None
-        if self._crashed:
-            raise RuntimeError("a behaviour failed, see the traceback of %s" % ", ".join(self._crashed))
+        self._serving, self._stopping = {}, None
+        crashed, self._crashed = self._crashed, []
+        if crashed:
+            raise RuntimeError("a behaviour failed, see the traceback of %s" % ", ".join(crashed))
 
     def _accept(self, listeners):
         with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
@@ -97,11 +101,12 @@ class Server:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         self.connections += 1
         thread = threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True)
-        self._serving[connection] = thread
         thread.start()
+        self._serving = {other: busy for other, busy in self._serving.items() if busy.is_alive()}
+        self._serving[connection] = thread
 
     def _serve(self, connection, number):
-        self._crashed.append(threading.current_thread().name)
+        crashed = True
         try:
             if self._tls:
                 connection.settimeout(_PATIENCE)
@@ -113,12 +118,14 @@ class Server:
                     ending = self._converse(connection, reader, number)
             if self._tls and ending == "closed":
                 _say_goodbye(connection)
+            crashed = False
         except (OSError, http.client.HTTPException) as error:
             self.broken.append(error)
+            crashed = False
         finally:
             connection.close()
-            del self._serving[connection]
-        self._crashed.remove(threading.current_thread().name)
+            if crashed:
+                self._crashed.append(threading.current_thread().name)
 
     def _converse(self, connection, reader, number):
         """Read one request and have it answered.

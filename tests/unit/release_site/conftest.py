@@ -6,7 +6,7 @@
 import http.client
 import io
 import socket
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import pytest
 
@@ -17,7 +17,7 @@ class Answer(NamedTuple):
     """All that came over the connection until it ended, and how it ended."""
 
     raw: bytes
-    ending: str     # closed, reset, silent (still open after the patience)
+    ending: str     # closed, reset, silent (nothing came for the patience), left (the limit was reached)
 
     @property
     def status(self):
@@ -46,8 +46,11 @@ def whole(site):
 
 @pytest.fixture
 def ask(site):
-    """A callable that asks ``site`` for a path and gives an Answer; by default it wants the connection closed after it."""
-    def send(path=ARCHIVE, method="GET", patience=5.0, limit: Optional[int] = None, connection="close", **headers):
+    """A callable that asks ``site`` for a path and gives an Answer; by default it wants the connection closed after it.
+
+    ``patience`` is in seconds without a byte, ``limit`` a number of bytes after which it has enough.
+    """
+    def send(path=ARCHIVE, method="GET", patience=5.0, limit=None, connection="close", **headers):
         lines = ["%s %s HTTP/1.1" % (method, path), "Host: demo"]
         lines += ["%s: %s" % (name.replace("_", "-"), value) for name, value in headers.items()]
         if connection:

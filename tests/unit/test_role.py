@@ -1,0 +1,60 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role repeats the module's options by name, in three places: keeps them together, and keeps AWX's surveys in mind."""
+
+import os
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+
+yaml = pytest.importorskip("yaml")
+
+ROLE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "roles", "terraform_binary")
+
+
+def read(*path):
+    with open(os.path.join(ROLE, *path), "rb") as file:
+        return yaml.safe_load(file)
+
+
+def test_every_option_is_passed_and_unset_ones_are_not():
+    (task,) = read("tasks", "module.yml")
+    assert task["iac_platform.terraform.terraform_binary"] == dict(
+        (option, "{{ terraform_binary_%s | default(omit) }}" % option) for option in SPEC
+    )
+
+
+def test_every_option_is_documented():
+    options = read("meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert set(options) == set("terraform_binary_" + option for option in SPEC)
+
+
+@pytest.mark.parametrize("option", sorted(SPEC))
+def test_the_documentation_names_the_default(option):
+    documented = read("meta", "argument_specs.yml")["argument_specs"]["main"]["options"]["terraform_binary_" + option]
+    default = SPEC[option].get("default")
+    if isinstance(default, list):
+        (default,) = default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    stated = [line for line in documented["description"] if line.startswith("Default: V(")]
+    assert stated == ([] if default is None else ["Default: V(%s)." % default])
+
+
+@pytest.mark.parametrize("option", sorted(SPEC))
+def test_no_option_refuses_the_blank_answer_of_a_survey(option):
+    documented = read("meta", "argument_specs.yml")["argument_specs"]["main"]["options"]["terraform_binary_" + option]
+    assert documented["type"] in ("str", "path", "list", "raw"), "blank text is no %s" % documented["type"]
+    assert not set(documented) & {"choices", "default", "required"}, "these refuse null"
+
+
+def test_nothing_has_a_default_in_the_role():
+    assert read("defaults", "main.yml") == {}
+
+
+@pytest.mark.parametrize("name", ["main.yml", "module.yml"])
+def test_task_files_stay_short(name):
+    with open(os.path.join(ROLE, "tasks", name), "rb") as file:
+        assert len(file.readlines()) <= 40
