@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all tests share: the release site, and genuine release data where this machine has it.
 
-Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing of the site is imported before a test asks
-for it, and then the test is skipped where the site cannot run.
+Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing of the site is imported before a test
+asks for it, and then the test is skipped where the site cannot run.
 """
 
 import os
@@ -50,10 +50,11 @@ def genuine():
 
 @pytest.fixture(scope="session")
 def genuine_site(tmp_path_factory, request):
-    """A folder with the genuine release 1.11.4, laid out as on the public site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
+    """A folder with the genuine release 1.11.4 in the layout of the site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
     ready = os.environ.get("TERRAFORM_BINARY_GENUINE_SITE")
     if ready:
-        assert os.path.isdir(os.path.join(ready, "terraform")), "TERRAFORM_BINARY_GENUINE_SITE=%s has no terraform/" % ready
+        has_layout = os.path.isdir(os.path.join(ready, "terraform"))
+        assert has_layout, "TERRAFORM_BINARY_GENUINE_SITE=%s has no terraform/" % ready
         return ready
     script = os.path.join(request.getfixturevalue("genuine"), "make-release.sh")
     if not os.path.isfile(script):

@@ -42,21 +42,27 @@ _DAMAGE = (
     LookupError, OverflowError,
 )
 
-# Machines of ELF (e_machine; 32 or 64 bits; byte order), Mach-O (cputype) and PE (COFF machine).
+# How each machine shows in the first bytes of a file: ELF's class, byte order and e_machine (elf(5)); the magic number
+# and cputype of Mach-O (mach-o/loader.h); the machine of PE (Microsoft's "PE Format").
 _ELF = {
-    "386": (3, 32, "little"),
-    "amd64": (62, 64, "little"),
-    "arm": (40, 32, "little"),
-    "arm64": (183, 64, "little"),
-    "ppc64le": (21, 64, "little"),
-    "s390x": (22, 64, "big"),
+    "386": (b"\x7fELF\x01\x01", b"\x03\x00"),
+    "amd64": (b"\x7fELF\x02\x01", b"\x3e\x00"),
+    "arm": (b"\x7fELF\x01\x01", b"\x28\x00"),
+    "arm64": (b"\x7fELF\x02\x01", b"\xb7\x00"),
+    "ppc64le": (b"\x7fELF\x02\x01", b"\x15\x00"),
+    "s390x": (b"\x7fELF\x02\x02", b"\x00\x16"),
 }
 _MACH_O = {
     "386": b"\xce\xfa\xed\xfe\x07\x00\x00\x00",
     "amd64": b"\xcf\xfa\xed\xfe\x07\x00\x00\x01",
     "arm64": b"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
 }
-_PE = {"386": 0x14C, "amd64": 0x8664, "arm": 0x1C4, "arm64": 0xAA64}
+_PE = {
+    "386": (b"MZ", b"PE\0\0\x4c\x01"),
+    "amd64": (b"MZ", b"PE\0\0\x64\x86"),
+    "arm": (b"MZ", b"PE\0\0\xc4\x01"),
+    "arm64": (b"MZ", b"PE\0\0\x64\xaa"),
+}
 
 
 class Binary(NamedTuple):
@@ -139,29 +145,14 @@ def check_magic(head, platform, path):
     if system == "darwin":
         right = head[:8] == _MACH_O.get(architecture)
     elif system == "windows":
-        right = _pe_machine(head) == _PE.get(architecture, -1)
+        at = int.from_bytes(head[0x3C:0x40], "little")
+        right = (head[:2], head[at:at + 6]) == _PE.get(architecture)
     else:
-        right = _elf_machine(head) == _ELF.get(architecture)
+        right = (head[:6], head[18:20]) == _ELF.get(architecture)
     if not right:
         raise ArchiveError(
             "%s is not an executable for %s: it begins with %s" % (path, platform, _shown(head, 20)), path=path,
             hint="the archive holds something else than its name says: report it to whoever published it")
-
-
-def _elf_machine(head):
-    """(machine, bits, byte order) of an ELF file (elf(5)), or () for anything else."""
-    if len(head) < 20 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
-        return ()
-    order = "little" if head[5] == 1 else "big"
-    return int.from_bytes(head[18:20], order), 32 * head[4], order
-
-
-def _pe_machine(head):
-    """The machine of a PE file (Microsoft's PE format, "Signature" and "Machine"), or None for anything else."""
-    at = int.from_bytes(head[0x3C:0x40], "little")
-    if head[:2] != b"MZ" or head[at:at + 4] != b"PE\0\0":
-        return None
-    return int.from_bytes(head[at + 4:at + 6], "little")
 
 
 def _check_end(file, path):

@@ -12,7 +12,7 @@ TEXT_LIMIT = 256 * 1024  # characters
 
 
 class Malformed(ValueError):
-    """This is not OpenPGP, or not the part of it that is read here. The text says what was found, without quoting it."""
+    """This is not OpenPGP, or not the part of it that is read here. The text says what was found and quotes nothing."""
 
 
 def read_armor(text):

@@ -71,7 +71,7 @@ def _read_retry_after(text):
 
 def choose_pause(attempt, failure):
     """Seconds to wait after a failed try: exponential and jittered, so that a fleet does not come back at once."""
-    backoff = min(BACKOFF_CAP, BACKOFF * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+    backoff = min(BACKOFF_CAP, BACKOFF * 2 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0)
     return max(backoff, getattr(failure, "after", None) or 0.0)
 
 
@@ -94,9 +94,12 @@ def explain(exc, timeout):
             return "%sno answer for %s s" % (proxy, timeout), True, NETWORK_HINT
         if isinstance(cause, OSError) and cause.errno:
             return proxy + errno_text(cause.errno), True, NETWORK_HINT
-    text = str(causes[-1])
-    detail = "" if re.search("[/?@]", text) else ": %s" % escaped(text, 120)
-    return "%s%s%s" % (proxy, type(causes[-1]).__name__, detail), not isinstance(exc, ValueError), NETWORK_HINT
+    # Bad HTTP tells more than the ValueError that it often comes from.
+    core = next((cause for cause in causes if isinstance(cause, http.client.HTTPException)), causes[-1])
+    if isinstance(core, http.client.IncompleteRead):
+        return "the body ended too early", True, NETWORK_HINT
+    detail = "" if re.search("[/?@]", str(core)) else ": %s" % escaped(str(core), 120)
+    return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), NETWORK_HINT
 
 
 def _causes(exc):

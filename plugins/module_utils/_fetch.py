@@ -15,7 +15,6 @@ import http.client
 import os
 import queue
 import re
-import ssl
 import stat
 import sys
 import threading
@@ -218,18 +217,20 @@ class Fetcher:
 
     def _ask(self, url, what, ends):
         """Send one request: requests.Response, its body still to be read."""
+        requests, urllib3 = _import_requests(url)
         if self._session is None:
-            requests, urllib3 = _import_requests(url)
             self._faults += (urllib3.exceptions.HTTPError,)     # requests lets some of them through
-            self._session, self._context = _open_session(requests)
+            self._session, self._context = _open_session(requests, urllib3)
         answers = queue.Queue()
 
         def ask():
             answer = failure = None
             try:
-                answer = self._session.get(
-                    url, stream=True, allow_redirects=False, timeout=(self.timeout, self.timeout),
-                    proxies=_find_proxies(self._session, self._context, url))
+                # By the adapter: the session would swallow the body of a redirect, however long it is.
+                request = self._session.prepare_request(requests.Request("GET", url))
+                answer = self._session.get_adapter(url).send(
+                    request, stream=True, timeout=(self.timeout, self.timeout), verify=self._session.verify,
+                    proxies=_find_proxies(requests, self._session, self._context, url))
             except self._faults as exc:
                 failure = exc
             finally:
@@ -339,7 +340,7 @@ def _import_requests(url):
     return requests, urllib3
 
 
-def _open_session(requests):
+def _open_session(requests, urllib3):
     """A session that takes nothing from the environment unasked: (requests.Session, ssl.SSLContext or None)."""
     session = requests.Session()
     session.trust_env = False   # or an entry in netrc would replace our Authorization header
@@ -355,20 +356,23 @@ def _open_session(requests):
     # The system's store, and certifi's on top of it. As a path: for True, some releases of requests (2.32.0 to
     # 2.32.2) put a context of their own in the place of ours.
     session.verify = requests.certs.where()
-    context = ssl.create_default_context()
+    context = urllib3.util.ssl_.create_urllib3_context()     # older urllib3 compares host names itself, and not ssl
+    context.load_default_certs()
     session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=context)
     return session, context
 
 
-def _find_proxies(session, context, url):
+def _find_proxies(requests, session, context, url):
     """The proxies for a URL, from the environment, as requests takes them."""
-    import requests
     if not getproxies_environment():
         return {}               # on macOS the next one would ask the system, which kills a forked process
-    proxies = requests.utils.get_environ_proxies(url)
-    proxy = requests.utils.select_proxy(url, proxies)
-    if proxy and context and url.startswith("https:"):
-        # Made here once, with our context; the adapter keeps it under this name.
-        proxy = requests.utils.prepend_scheme_if_needed(proxy, "http")
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return {}
+    if "://" not in proxy:
+        proxy = "http://%s" % proxy
+    scheme = urlsplit(url).scheme
+    if context and scheme == "https":
+        # Made here, with our context, and kept by the adapter.
         session.get_adapter(url).proxy_manager_for(proxy, ssl_context=context)
-    return proxies
+    return {scheme: proxy}

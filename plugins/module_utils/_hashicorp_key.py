@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The key that HashiCorp signs its releases with: data, no logic.
 
-Copied from the npm package @hashicorp/js-releases 1.7.7 (``src/index.ts``, ``hashiPublicKey``), which HashiCorp publishes.
+Copied from the npm package @hashicorp/js-releases 1.7.7, which HashiCorp publishes (``hashiPublicKey`` in
+``src/index.ts``).
 Primary key fingerprint: C874011F0AB405110D02105534365D9472D7468F
 Signing subkey:          374EC75B485913604A831CC7C820C6D5CD27AB87
 Expires:                 2030-03-01 (primary and signing subkey)

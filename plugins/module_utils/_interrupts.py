@@ -15,20 +15,30 @@ _ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP"
 
 @contextlib.contextmanager
 def stoppable():
-    """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once."""
+    """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once.
+
+    Raised again at the end of a body that swallowed it: who was asked to stop must not report success.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield       # signals belong to the main thread (Python's signal module)
         return
 
     def stop(signum, frame):
-        for asking in listening:
+        for asking, _handler in before:
             signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end
-        raise InstallError("stopped by %s" % signal.Signals(signum).name, errno=errno.EINTR, hint="run it again")
+        stopped.append(InstallError("stopped by %s" % signal.Signals(signum).name, errno=errno.EINTR,
+                                    hint="run it again"))
+        raise stopped[0]
 
-    listening = [asking for asking in _ASKING if signal.getsignal(asking) != signal.SIG_IGN]   # nohup stays nohup
-    before = [(asking, signal.signal(asking, stop)) for asking in listening]
+    handlers = [(asking, signal.getsignal(asking)) for asking in _ASKING]
+    before = [(asking, handler) for asking, handler in handlers if handler != signal.SIG_IGN]  # nohup stays nohup
+    stopped = []
     try:
+        for asking, _handler in before:
+            signal.signal(asking, stop)
         yield
+        if stopped:
+            raise stopped[0]
     finally:
         for asking, handler in before:
             signal.signal(asking, handler)

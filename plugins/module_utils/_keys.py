@@ -16,8 +16,7 @@ from ._hashicorp_key import HASHICORP_KEY, KEY_DATE
 from ._packets import (PUBLIC_KEY, PUBLIC_SUBKEY, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID, Packet,
                        PublicKey, SignaturePacket, read_packets, read_public_key, read_signature)
 from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION,
-                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by,
-                          read_claims)
+                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by, read_claims)
 
 _PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
 # HashiCorp's key until April 2021: its private half was exposed (HCSEC-2021-12).
@@ -158,8 +157,8 @@ def _judge_primary(primary, placed):
             found += _read_valid(primary, primary, item.signature, primary.hashed)
         elif item.under.tag == USER_ID and item.signature.kind in CERTIFICATIONS and item.under not in withdrawn:
             found += _read_valid(primary, primary, item.signature, _over_user_id(primary, item.under))
-    # A direct-key signature that only names a designated revoker says nothing of flags and expiry.
-    found = [claims for claims in found if claims.flags is not None] or found
+    # A direct-key signature that only names a designated revoker is silent on both: it must not end an expiry.
+    found = [claims for claims in found if claims.flags is not None or claims.key_expires] or found
     if not found:
         return _Standing("belongs to a key without a valid self-signature (over SHA-256 or better)", False, None, 0)
     claims = _find_newest(found)
@@ -195,7 +194,8 @@ def _judge_subkey(primary, subkey, placed):
     if not crossed:
         return _Standing("has no valid cross-certification in its binding", False, None, 0)
     cross = _find_newest(crossed)
-    return _Standing(None, True, find_sooner(_find_end(subkey, claims), cross.expires), max(claims.created, cross.created))
+    end = find_sooner(_find_end(subkey, claims), cross.expires)
+    return _Standing(None, True, end, max(claims.created, cross.created))
 
 
 def _is_revoked(primary, kind, content, placed):
@@ -216,8 +216,8 @@ def _read_valid(maker, about, signature, content):
 
 def _find_newest(found):
     # Of two made in the same second the one that allows less, so that the order of blocks decides nothing.
-    return max(found, key=lambda claims: (claims.created, -(claims.key_expires or 1 << 64), -(claims.expires or 1 << 64),
-                                          -(claims.flags or 0)))
+    return max(found, key=lambda claims: (
+        claims.created, -(claims.key_expires or 1 << 64), -(claims.expires or 1 << 64), -(claims.flags or 0)))
 
 
 def _find_end(key, claims):

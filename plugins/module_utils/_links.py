@@ -22,15 +22,21 @@ class Occupant(NamedTuple):
     sha256: Optional[str]       # of a file that may be replaced
 
 
+_ABSENT = Occupant("absent", None, None, None)
+
+
 def look(directory, name, hashed=False):
     """What lies there. ``hashed``: a regular file's digest as well. Raises InstallError."""
     found = directory.stat(name)
     path = directory.at(name)
     if found is None:
-        return Occupant("absent", None, None, None)
+        return _ABSENT
     if stat.S_ISLNK(found.st_mode):
         with os_errors("read the link", path):
-            return Occupant("link", os.readlink(name, dir_fd=directory.fd), None, None)
+            try:
+                return Occupant("link", os.readlink(name, dir_fd=directory.fd), None, None)
+            except FileNotFoundError:
+                return _ABSENT      # a removal came in between
     if stat.S_ISREG(found.st_mode):
         return Occupant("file", None, found.st_size, _digest(directory, name, path) if hashed else None)
     return Occupant("other", None, None, None)
@@ -50,40 +56,35 @@ def check_replaceable(occupant, path, force):
 def switch(directory, name, target):
     """Make the link point to a target, atomically: a temporary link of one fixed name beside it, renamed over.
 
-    Raises InstallError; with ``changed`` set when only the durability is in doubt.
+    Raises InstallError; with ``changed`` set when the link was switched and only what follows failed.
     """
     path = directory.at(name)
     aside = _aside(name)
-    with os_errors("prepare the link", directory.at(aside)):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside, dir_fd=directory.fd)
-        os.symlink(target, aside, dir_fd=directory.fd)
     try:
+        with os_errors("prepare the link", directory.at(aside)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside, dir_fd=directory.fd)
+            os.symlink(target, aside, dir_fd=directory.fd)
         with os_errors("switch the link", path):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
         with contextlib.suppress(OSError):
             os.unlink(aside, dir_fd=directory.fd)
         raise
-    _sync(directory)
-    if look(directory, name).target != target:
-        raise InstallError("link %s does not point to %s after it was switched" % (path, target), path=path,
-                           errno=errno.EIO, hint="something else on this host changes that link")
+    directory.sync(done="link %s points to %s" % (path, target))
+    found = look(directory, name).target
+    if found != target:
+        moved = InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
+                             errno=errno.EIO, hint="something else on this host changes that link")
+        moved.changed = True
+        raise moved
 
 
 def remove(directory, name):
-    """Remove the link. Raises InstallError."""
+    """Remove the link. Raises InstallError; with ``changed`` set when only the durability is in doubt."""
     with os_errors("remove the link", directory.at(name)):
         os.unlink(name, dir_fd=directory.fd)
-    _sync(directory)
-
-
-def _sync(directory):
-    try:
-        directory.sync()
-    except InstallError as exc:
-        exc.changed = True
-        raise
+    directory.sync(done="link %s is removed" % directory.at(name))
 
 
 def _aside(name):

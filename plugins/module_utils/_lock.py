@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import platform
 import random
 import signal
 import stat
@@ -24,7 +23,8 @@ LOCK_MODE = 0o600
 _HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _TRY_SECONDS = 5.0                      # LOCK_NB itself can block on NFS
-_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OWN = set()                            # (device, inode) of the locks that this process holds
 
 
 class _Blocked(Exception):
@@ -37,24 +37,32 @@ def locked(directory, name, timeout, say):
 
     :param directory: an open directory with ``fd`` and ``at(name)``.
     :param name: str, the lock file's name in it.
-    :param timeout: number of seconds to wait for another holder; 0: do not wait.
+    :param timeout: number of seconds to wait for another holder; 0: try once more and no longer, for a mere look
+        by is_held() holds the lock for an instant, too.
     :param say: callable(line, warning=False).
     :yields: bool, False where the file system has no locks: the final rename still decides, but young temporary
         files may be another's.
     Raises LockError with the holder's own words when the time is up; InstallError for every other errno.
     """
     path = directory.at(name)
-    fd, held = _take(directory, name, path, time.monotonic() + timeout, timeout, say)
+    fd, held = _take(directory, name, path, timeout, say)
+    mine = None
     try:
         if held:
             _sign(fd)
+            mine = _identity(fd, path)
+            _OWN.add(mine)
         yield held
     finally:
-        os.close(fd)
+        _OWN.discard(mine)
+        _close(fd)
 
 
 def is_held(directory, name):
-    """Whether another process holds the lock now; None when that cannot be told. Creates nothing."""
+    """Whether another process holds the lock now; None when that cannot be told. Creates nothing.
+
+    Raises InstallError for a lock that can be opened, but not looked at.
+    """
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory.fd)
     except FileNotFoundError:
@@ -62,67 +70,94 @@ def is_held(directory, name):
     except OSError:
         return None     # a plain user cannot look at root's lock; nothing is decided on this alone
     try:
+        if _identity(fd, directory.at(name)) in _OWN:
+            return False
         number = _flock(fd, fcntl.LOCK_SH)
     finally:
-        os.close(fd)
+        _close(fd)
     return {0: False}.get(number, True if number in _HELD else None)
 
 
-def _take(directory, name, path, deadline, timeout, say):
+def _take(directory, name, path, timeout, say):
+    """:returns: (fd, bool: it is locked)."""
+    deadline = time.monotonic() + timeout
     pause = 0.02
     told = False
     while True:
         fd = _open(directory, name, path)
-        number = _flock(fd, fcntl.LOCK_EX)
-        if number == 0 and _same_file(fd, directory, name):
-            return fd, True
-        if number in _NO_LOCKS:
-            say("no locks on the file system of %s (%s): going on without" % (path, errno.errorcode[number]),
-                warning=True)
-            return fd, False
-        holder = _holder(fd)
-        os.close(fd)
-        if number and number not in _HELD:
-            raise InstallError("lock %s: %s" % (path, os.strerror(number)), path=path, errno=number)
-        if number and time.monotonic() >= deadline:
+        held = None
+        try:
+            held, word = _try(fd, directory, name, path)
+        finally:
+            if held is None:
+                _close(fd)
+        if held is not None:
+            if not held:
+                say("no locks on the file system of %s (%s): going on without" % (path, word), warning=True)
+            return fd, held
+        if told and time.monotonic() >= deadline:
             raise LockError(
-                "another installer holds %s (%s); waited %d s" % (path, holder, timeout), path=path,
-                errno=number, hint="wait for it to end or raise lock_timeout")
-        if number and not told:
-            say("waiting for another installer: %s is held (%s)" % (path, holder))
+                "another installer holds %s (%s); waited %d s" % (path, word, timeout), path=path,
+                errno=errno.EAGAIN, hint="wait for it to end or raise lock_timeout")
+        if not told:
+            say("waiting for another installer: %s is held (%s)" % (path, word))
             told = True
-        time.sleep(min(pause * random.uniform(0.5, 1.0), max(deadline - time.monotonic(), 0.0)) if number else 0)
+        time.sleep(max(min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic()), 0.01))
         pause = min(pause * 1.5, 0.5)
+
+
+def _try(fd, directory, name, path):
+    """:returns: (True: it is ours, None: it is another's, False: there are no locks here; a word about that)."""
+    number = _flock(fd, fcntl.LOCK_EX)
+    if number in _NO_LOCKS:
+        return False, errno.errorcode[number]
+    if number in _HELD:
+        return None, _holder(fd)
+    if number:
+        with os_errors("lock", path):
+            raise OSError(number, os.strerror(number))
+    there = directory.stat(name)
+    if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
+        return None, "its file was removed just now"    # a lock on a file without that name is no lock
+    return True, ""
 
 
 def _open(directory, name, path):
     with os_errors("open the lock", path):
         try:
-            fd = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, LOCK_MODE, dir_fd=directory.fd)
-        except FileExistsError:
-            fd = os.open(name, _OPEN | os.O_CREAT, LOCK_MODE, dir_fd=directory.fd)
-        found = os.fstat(fd)
-    wrong = None
-    if not stat.S_ISREG(found.st_mode):
-        wrong = "is not a regular file (%s)" % stat.filemode(found.st_mode)
-    elif found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        wrong = "belongs to or can be written by others (%d:%d, %s)" % (
-            found.st_uid, found.st_gid, stat.filemode(found.st_mode))
-    if wrong:
-        os.close(fd)
-        raise InstallError("lock %s %s, expected our own file of mode 0600" % (path, wrong), path=path,
-                           errno=errno.EPERM, hint="remove it when no installer is running")
+            fd = os.open(name, _OPEN, LOCK_MODE, dir_fd=directory.fd)
+        except OSError as exc:
+            if exc.errno != errno.ELOOP:
+                raise
+            raise _not_ours(path, "is a symbolic link") from exc
+    try:
+        with os_errors("look at the lock", path):
+            found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_ours(path, "is not a regular file (%s)" % stat.filemode(found.st_mode))
+        if found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise _not_ours(path, "belongs to or can be written by others (%d:%d, %s)" % (
+                found.st_uid, found.st_gid, stat.filemode(found.st_mode)))
+    except InstallError:
+        _close(fd)
+        raise
     return fd
 
 
-def _same_file(fd, directory, name):
-    """A lock on a file that was removed meanwhile is no lock."""
-    try:
-        there = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(fd)
-    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+def _not_ours(path, found):
+    return InstallError("lock %s %s, expected our own file of mode 0600" % (path, found), path=path,
+                        errno=errno.EPERM, hint="remove it when no installer is running")
+
+
+def _close(fd):
+    with contextlib.suppress(OSError):  # what was written through it is but a word to those who wait
+        os.close(fd)
+
+
+def _identity(fd, path):
+    with os_errors("look at the lock", path):
+        found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _flock(fd, how):
@@ -134,14 +169,17 @@ def _flock(fd, how):
         raise _Blocked()
 
     before = signal.signal(signal.SIGALRM, blocked)
-    signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)
+    running = signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)
     try:
-        return _flock_now(fd, how)
+        try:
+            return _flock_now(fd, how)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)     # inside, for the alarm may come just now
     except _Blocked:
         return errno.EAGAIN
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *running)
 
 
 def _flock_now(fd, how):
@@ -154,7 +192,8 @@ def _flock_now(fd, how):
 
 def _sign(fd):
     """Leave word for those who wait. Best effort: a full disk must not stop a removal or a link."""
-    words = "pid %d on %s since %s\n" % (os.getpid(), platform.node(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    words = "pid %d on %s since %s\n" % (
+        os.getpid(), os.uname().nodename, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, words.encode("ascii", "replace"), 0)

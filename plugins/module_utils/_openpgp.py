@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Detached OpenPGP signature -> who made it, or a refusal.
 
-It promises: what `verify` accepts is a version 4 RSA signature over exactly this document by a trusted key, or by a signing
-subkey bound to one, in force when the signature was made. Nothing else passes; nothing is skipped when it is not
-understood. A signature by a trusted key that does not verify refuses the whole file; signatures by unknown keys are
-passed over, but a good one is needed.
+It promises: what `verify` accepts is a version 4 RSA signature over exactly this document by a trusted key, or by a
+signing subkey bound to one, in force when the signature was made. Nothing else passes; nothing is skipped when it is
+not understood. A signature by a trusted key that does not verify refuses the whole file; signatures by unknown keys
+are passed over, but a good one is needed.
 """
 
 from typing import NamedTuple, Tuple
@@ -139,7 +139,7 @@ def _find_refusal(document, packet, member, now):
         return _Refusal("names another key as well", _CHANGED_HINT)
     if member.flaw:
         return _Refusal("does not count: the key %s" % member.flaw, (
-            "do not use this release; if its publisher has a new key, upgrade this collection or name it in trusted_keys"))
+            "do not use this release; for a new key of its publisher upgrade this collection, or set trusted_keys"))
     if not is_made_by(member.public, packet, document):
         return _Refusal("does not match its document: one of them was changed or damaged", _CHANGED_HINT)
     return _find_untimely(read_claims(packet), member, now)

@@ -82,14 +82,12 @@ def read_packets(data, most):
     """
     packets = []
     start = 0
-    for _count in range(most):
-        if start == len(data):
-            return [packet for packet in packets if packet != (MARKER, b"PGP")]
+    while start < len(data):
+        if len(packets) == most:
+            raise Malformed("there are more than %d packets in it" % most)
         tag, start, size = _read_header(data, start)
         packets.append(Packet(tag, _cut(data, start, size)))
         start += size
-    if start != len(data):
-        raise Malformed("there are more than %d packets in it" % most)
     return [packet for packet in packets if packet != (MARKER, b"PGP")]
 
 

@@ -6,19 +6,31 @@
 Not its identity: that is the hash (0.12.22 misreports its own version).
 """
 
+import contextlib
 import errno
 import json
 import os
+import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
-from ._errors import RunCheckError, errno_text
+from ._errors import RunCheckError, errno_text, os_errors
 
 TIME_LIMIT = 60         # seconds
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
 _SHOWN = 200            # characters of output in a message
-_CANNOT = (errno.EACCES, errno.EPERM)
+_BY_HAND = "run it by hand on this host, or run_check: false"
+_NOT_ALLOWED = "look for noexec mounts, fapolicyd or SELinux on this host, or run_check: false"
+_NOT_OURS = "is this the platform of this host? run_check: false skips this"
+_HINTS = {
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.ENOEXEC: _NOT_OURS,
+    errno.ENOENT: _NOT_OURS,    # of what it needs to start
+    errno.ETXTBSY: "another process has it open for writing: find and end that one",
+}
 
 
 def run(path, time_limit=TIME_LIMIT):
@@ -29,20 +41,24 @@ def run(path, time_limit=TIME_LIMIT):
     :returns: str, what it said of itself in a word: its version, or the first line of its output.
     Raises RunCheckError.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="terraform-run-check-") as nowhere:
-            process = _start(path, nowhere)
-            output, complaint = _finish(process, path, time_limit)
-    except OSError as exc:
-        raise RunCheckError(
-            "run check of %s: it cannot be started: %s" % (path, errno_text(exc.errno, exc)), path=path, errno=exc.errno,
-            hint="look for noexec mounts, fapolicyd or SELinux on this host, or run_check: false"
-            if exc.errno in _CANNOT else "is this the platform of this host? run_check: false skips this") from exc
+    with _empty_directory(path) as nowhere:
+        process = _start(path, nowhere)
+        output, complaint = _finish(process, path, time_limit)
     if process.returncode != 0:
-        raise RunCheckError("run check of %s: exit status %d, expected 0; it said: %s" % (
-            path, process.returncode, _first_line(complaint or output) or "nothing"), path=path,
-            hint="run it by hand on this host, or run_check: false")
+        raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
+            path, _ending(process.returncode), _first_line(complaint or output) or "nothing"), path=path, hint=_BY_HAND)
     return _version(output)
+
+
+@contextlib.contextmanager
+def _empty_directory(path):
+    with os_errors("make an empty directory for the run check of", path, RunCheckError,
+                   hint="the run check needs room in /tmp or TMPDIR on this host; run_check: false skips it"):
+        nowhere = tempfile.mkdtemp(prefix="terraform-run-check-")
+    try:
+        yield nowhere
+    finally:
+        shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
 
 
 def _start(path, nowhere):
@@ -51,33 +67,50 @@ def _start(path, nowhere):
     while True:
         try:
             return subprocess.Popen([path, "version", "-json"], cwd=nowhere, env=environment, stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         except OSError as exc:
             if exc.errno != errno.ETXTBSY or time.monotonic() >= give_up:
-                raise
+                raise RunCheckError(
+                    "run check of %s: it cannot be started: %s" % (path, errno_text(exc.errno, exc)), path=path,
+                    errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
         time.sleep(0.1)
 
 
 def _finish(process, path, time_limit):
-    with process:
+    """What it wrote to its output and its error output; nothing that it started is left when it did not end in time."""
+    with process, os_errors("run check of", path, RunCheckError, hint=_BY_HAND):
         try:
             return process.communicate(timeout=time_limit)
         except subprocess.TimeoutExpired:
-            process.kill()
             raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),
-                                path=path, hint="run it by hand on this host, or run_check: false") from None
-        except BaseException:
-            process.kill()
-            raise
+                                path=path, hint=_BY_HAND) from None
+        finally:
+            if process.poll() is None:  # not reaped yet, so that the number still is its own
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ending(status):
+    if status >= 0:
+        return "exit status %d" % status
+    try:
+        return "ended by %s" % signal.Signals(-status).name
+    except ValueError:
+        return "ended by signal %d" % -status
 
 
 def _version(output):
     try:
-        return str(json.loads(output.decode("utf-8"))["terraform_version"])[:_SHOWN]
-    except (ValueError, KeyError, TypeError):
-        return _first_line(output) or "nothing"     # before 0.13 there was no -json
+        said = json.loads(output.decode("utf-8"))["terraform_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = None     # before 0.13 there was no -json
+    return (isinstance(said, str) and _shown(said)) or _first_line(output) or "nothing"
 
 
 def _first_line(output):
     lines = output.decode("utf-8", "replace").strip().splitlines()
-    return "".join(char if char.isprintable() else "?" for char in lines[0])[:_SHOWN] if lines else ""
+    return _shown(lines[0]) if lines else ""
+
+
+def _shown(text):
+    return "".join(char if char.isprintable() else "?" for char in text)[:_SHOWN]

@@ -14,7 +14,7 @@ from ._errors import FetchError, RequestError
 
 def shown(url):
     """A URL as it may be shown: without userinfo, query and fragment, which can carry secrets; escaped."""
-    return ascii(re.sub(r"\A([^/]*//)[^/]*@", r"\1", re.split("[?#]", url, 1)[0]))[1:-1]
+    return ascii(re.sub(r"\A([^/]*//)[^/]*@", r"\1", re.split("[?#]", url, maxsplit=1)[0]))[1:-1]
 
 
 def check_url(url):

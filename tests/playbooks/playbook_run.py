@@ -66,8 +66,8 @@ class Run:
             with open(self._lines_file, encoding="utf-8") as file:
                 self.lines = [json.loads(line) for line in file]
         for line in self.lines:
-            for key in ("changed", "failed"):
-                line["result"].setdefault(key, False)
+            line["result"].setdefault("changed", False)
+            line["result"]["failed"] = line["status"] in ("failed", "ignored", "unreachable")   # core takes it out
         return self
 
     @property
@@ -113,14 +113,15 @@ class Player:
         """``start`` and wait."""
         return self.start(tasks, **how).finish()
 
-    def each(self, wishes, **how):
+    def each(self, wishes, variables=None, **how):
         """Ask for different things at once, each on a host of its own: what costs time is the start of a module.
 
         :param wishes: dict of name and the module's options.
+        :param variables: dict of name and variables of that host.
         :returns: Run, in which each name is a host and the task is called ``each``.
         """
         tasks = [{"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True}]
-        hosts = {name: {"wish": options} for name, options in wishes.items()}
+        hosts = {name: dict((variables or {}).get(name, {}), wish=options) for name, options in wishes.items()}
         return self(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
     def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,

@@ -1,170 +1,151 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role and the shipped playbook, run by the real ansible-playbook against a release site on this machine."""
+"""The role and the shipped playbook: what they add to the module.
 
-import json
+The fact about a failure, the answers of AWX's surveys, and the playbook by its name.
+"""
+
 import os
-import pathlib
-import re
-import subprocess
-import sys
 
 import pytest
+from playbook_run import VERSION
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _model
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 
-pytest.importorskip("ansible")
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="the stand-in for Terraform runs on Linux only")
+MISSING = "1.13.99"     # a version that the site does not have
+NEEDED = ("version", "base_dir", "sites", "trusted_keys")
 
-VERSION = "1.13.4"
-COLLECTIONS = pathlib.Path(_model.__file__).parents[5]
-ROLE = "iac_platform.terraform.terraform_binary"
-INSTALL = "iac_platform.terraform.install"
-
-
-@pytest.fixture
-def play(site, tmp_path):
-    """callable(playbook, *arguments, **variables) -> (exit status, output, the fact or None)."""
-    (tmp_path / "key.asc").write_text(site.key.armored)
-    (tmp_path / "record.yml").write_text(json.dumps([{
-        "hosts": "localhost", "gather_facts": False, "tasks": [{
-            "ansible.builtin.copy": {
-                "content": "{{ ansible_facts['terraform_binary_result'] | default(none) | to_json }}",
-                "dest": str(tmp_path / "fact.json"),
-            }, "check_mode": False,
-        }],
-    }]))
-
-    def run(playbook, *arguments, **variables):
-        given = {
-            "ansible_python_interpreter": sys.executable,
-            "terraform_binary_base_dir": str(tmp_path / "store"),
-            "terraform_binary_sites": [site.url],
-            "terraform_binary_trusted_keys": [str(tmp_path / "key.asc")],
-        }
-        given.update(variables)
-        env = dict(
-            os.environ, ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS), ANSIBLE_HOME=str(tmp_path / "home"),
-            ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"), ANSIBLE_REMOTE_TEMP=str(tmp_path / "remote"), ANSIBLE_NOCOLOR="1",
-            ANSIBLE_CONFIG=str(tmp_path / "ansible.cfg"), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml",
-        )
-        (tmp_path / "ansible.cfg").write_text("[defaults]\n")
-        (tmp_path / "fact.json").write_text("null")
-        (tmp_path / "variables.json").write_text(json.dumps(given))
-        done = subprocess.run(
-            [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-v", "-i", "localhost,", "-c", "local",
-             "-e", "@%s" % (tmp_path / "variables.json"), *arguments, str(playbook), str(tmp_path / "record.yml")],
-            env=env, cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, check=False,
-        )
-        return done.returncode, done.stdout, json.loads((tmp_path / "fact.json").read_text())
-
-    return run
+# What is answered, beside the options that each wish needs. Blank and null are what a survey gives for no answer.
+GOOD = {
+    "plain": {},
+    "blank": {option: "" for option in SPEC if option not in NEEDED},
+    "null": {option: None for option in SPEC if option not in NEEDED},
+    "text": {"mode": "0700", "run_check": "false", "timeout": "20", "link_force": "no"},
+    "false": {"run_check": False},
+}
+BAD = {
+    "version not set": {"version": ...},
+    "version blank": {"version": ""},
+    "version null": {"version": None},
+    "version missing on the site": {"version": MISSING},
+}
 
 
-@pytest.fixture
-def write(tmp_path):
-    """callable(tasks) -> path of a playbook with these tasks on localhost."""
-    def make(tasks):
-        path = tmp_path / "site.yml"
-        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-        return path
+def include(**keywords):
+    """A block that runs the role and goes on when it fails."""
+    role = {"name": "iac_platform.terraform.terraform_binary"}
+    if keywords:
+        role["apply"] = keywords
+    return {"block": [{"ansible.builtin.include_role": role}], "rescue": [{"ansible.builtin.meta": "noop"}]}
+
+
+def tell(name):
+    """A task that shows the fact, or ``none``."""
+    return {"name": name, "ansible.builtin.debug": {"msg": "{{ ansible_facts['terraform_binary_result'] | default('none') }}"}}
+
+
+@pytest.fixture(scope="module")
+def variables(module_site, folder):
+    """callable(store, **options) -> the role's variables for a release of the site; ``...`` leaves an option out."""
+    def make(store, **options):
+        usual = dict(version=VERSION, base_dir=os.path.join(folder, store), sites=[module_site.url],
+                     trusted_keys=[module_site.key.armored])
+        usual.update(options)
+        return {"terraform_binary_" + option: value for option, value in usual.items() if value is not ...}
     return make
 
 
-def include(check_mode=None, **variables):
-    """A task that runs the role."""
-    include_role = {"name": ROLE}
-    if check_mode is not None:
-        include_role["apply"] = {"check_mode": check_mode}
-    return {"ansible.builtin.include_role": include_role, "vars": variables}
+@pytest.fixture(scope="module")
+def hosts(variables):
+    """A host for each answer; none has facts of its own."""
+    return {name: variables(name, **options) for name, options in dict(GOOD, **BAD).items()}
 
 
-def changed(output):
-    """How many tasks the recap counts as changed; the one that records the fact is subtracted."""
-    return int(re.search(r"^localhost .*\bchanged=(\d+)", output, re.MULTILINE).group(1)) - 1
+@pytest.fixture(scope="module")
+def checked(play, hosts):
+    """The role on all hosts in check mode; it runs before ``done`` does."""
+    return play([include(), tell("fact")], hosts=hosts, check=True)
 
 
-def test_the_playbook_installs_once_and_leaves_the_fact(play, site, tmp_path):
-    link = tmp_path / "bin" / "terraform"
-    status, output, fact = play(INSTALL, terraform_binary_version=VERSION, terraform_binary_link=str(link))
-    assert status == 0, output
-    assert changed(output) == 1
-    assert os.readlink(str(link)) == str(tmp_path / "store" / VERSION / "terraform")
-    assert (fact["version"], fact["failed"], fact["changed"]) == (VERSION, False, True)
-    assert subprocess.check_output([str(link), "version"]).startswith(b"Terraform v" + VERSION.encode())
-
-    asked = len(site.requests)
-    status, output, fact = play(INSTALL, terraform_binary_version=VERSION, terraform_binary_link=str(link))
-    assert status == 0, output
-    assert (changed(output), fact["changed"], len(site.requests)) == (0, False, asked)
+@pytest.fixture(scope="module")
+def done(play, hosts, checked):
+    """The role on all hosts."""
+    return play([include(), tell("fact")], hosts=hosts)
 
 
-@pytest.mark.parametrize("blank", ["", None])
-def test_blank_answers_of_a_survey_count_as_not_given(play, tmp_path, blank):
-    needed = ("version", "base_dir", "sites", "trusted_keys")
-    answers = dict(("terraform_binary_" + option, blank) for option in _model.SPEC if option not in needed)
-    status, output, fact = play(INSTALL, terraform_binary_version=VERSION, **answers)
-    assert status == 0, output
-    assert fact["path"] == str(tmp_path / "store" / VERSION / "terraform")
+@pytest.fixture(scope="module")
+def facts(done):
+    return {host: result["msg"] for host, result in done.on_hosts("fact").items()}
 
 
-def test_a_survey_may_answer_with_text_or_numbers(play, tmp_path):
-    status, output, fact = play(
-        INSTALL, terraform_binary_version=VERSION, terraform_binary_mode=0o700, terraform_binary_run_check="false",
-        terraform_binary_timeout="20")
-    assert status == 0, output
-    assert os.stat(fact["path"]).st_mode & 0o7777 == 0o700
-    assert json.loads((tmp_path / "store" / VERSION / "terraform.json").read_text())["run_check"] is None
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_every_answer_of_a_survey_is_understood(name, facts, folder, done):
+    assert facts[name] != "none", done.output
+    path = os.path.join(folder, name, VERSION, "terraform")
+    expected = {"failed": False, "changed": True, "version": VERSION, "path": path}
+    assert {key: facts[name][key] for key in expected} == expected
+    assert os.access(path, os.X_OK)
 
 
-def test_false_is_not_blank(play, write, tmp_path):
-    playbook = write([include(terraform_binary_version=VERSION, terraform_binary_run_check=False)])
-    status, output, _fact = play(playbook)
-    assert status == 0, output
-    assert json.loads((tmp_path / "store" / VERSION / "terraform.json").read_text())["run_check"] is None
+@pytest.mark.parametrize("name, asked", [("plain", True), ("blank", True), ("text", False), ("false", False)])
+def test_false_is_not_blank(name, asked, done):
+    steps = " ".join(done.on_hosts("Put Terraform in place")[name]["steps"])
+    assert ("run check passed" in steps) is asked
 
 
-@pytest.mark.parametrize("answer", [{}, {"terraform_binary_version": ""}, {"terraform_binary_version": None}])
-def test_without_a_version_it_fails_says_how_to_pin_and_leaves_the_fact(play, write, answer):
-    rescued = {"block": [include(**answer)], "rescue": [{"ansible.builtin.debug": {"var": "ansible_failed_result.msg"}}]}
-    status, output, fact = play(write([rescued]))
-    assert status == 0, output
-    assert fact["failed"] is True and fact["changed"] is False
-    assert fact["error"]["step"] == "request"
-    assert "version" in fact["msg"] and re.search(r"'\d+\.\d+\.\d+'", fact["msg"])
-    assert "ansible_failed_result.msg: " in output and fact["msg"].split(";")[0] in " ".join(output.split())
+def test_text_is_a_mode(facts):
+    assert os.stat(facts["text"]["path"]).st_mode & 0o7777 == 0o700
+    assert os.stat(facts["blank"]["path"]).st_mode & 0o7777 == 0o755
 
 
-def test_a_failure_ends_the_play_with_the_message_of_the_module(play, site):
-    site.withdraw(VERSION)
-    status, output, fact = play(INSTALL, terraform_binary_version=VERSION)
-    assert status == 2
-    assert fact is None     # no play after a failed one: what is known is in the fact cache, if there is one
-    assert re.search(r"failed=1 .*rescued=1", output)
-    assert len(re.findall(r"msg: .*%s" % VERSION, output)) >= 2     # the module's, and the role's
+@pytest.mark.parametrize("name", sorted(BAD))
+def test_a_failure_is_recorded_and_then_told(name, facts, done):
+    said = done.on_hosts("Put Terraform in place")[name]
+    assert facts[name]["failed"] is True and facts[name]["changed"] is False
+    assert facts[name]["msg"] == said["msg"] == done.on_hosts("Fail with what the module said")[name]["msg"]
+    assert facts[name]["error"] == said.get("error", {})
+    assert facts[name]["requested"] == (MISSING if "site" in name else "")
+    assert facts[name]["checked_at"].endswith("Z") and "version" in facts[name]["msg"].lower()
 
 
-def test_the_fact_follows_the_latest_outcome(play, write):
-    failing = {"block": [include(terraform_binary_version="1.13.99")], "rescue": [{"ansible.builtin.meta": "noop"}]}
-    status, output, fact = play(write([failing, include(terraform_binary_version=VERSION)]))
-    assert status == 0, output
-    assert (fact["failed"], fact["version"]) == (False, VERSION)
+def test_the_error_comes_in_parts(facts, module_site):
+    error = facts["version missing on the site"]["error"]
+    assert error["step"] == "fetch" and error["url"].startswith(module_site.url) and error["hint"]
 
 
-@pytest.mark.parametrize("version", [VERSION, "1.13.99"])
-def test_no_fact_in_check_mode(play, write, tmp_path, version):
-    task = include(terraform_binary_version=version)
-    playbook = write([{"block": [task], "rescue": [{"ansible.builtin.meta": "noop"}]}])
-    status, output, fact = play(playbook, "--check")
-    assert status == 0, output
-    assert fact is None
-    assert not (tmp_path / "store").exists()
+def test_check_mode_leaves_no_fact_and_no_file(checked, folder, hosts):
+    assert {host: result["msg"] for host, result in checked.on_hosts("fact").items()} == {host: "none" for host in hosts}
+    assert checked.on_hosts("Put Terraform in place")["plain"]["changed"]
+    assert checked.on_hosts("Fail with what the module said").keys() == BAD.keys()
 
 
-def test_no_fact_when_only_the_role_is_in_check_mode(play, write):
-    task = include(check_mode=True, terraform_binary_version="1.13.99")
-    status, output, fact = play(write([{"block": [task], "rescue": [{"ansible.builtin.meta": "noop"}]}]))
-    assert status == 0, output
-    assert fact is None
+def test_check_mode_of_the_role_alone_leaves_no_fact(play, variables):
+    run = play([include(check_mode=True), tell("fact")], extra_vars=variables("alone", version=MISSING))
+    assert run["fact"]["msg"] == "none" and run["Put Terraform in place"]["failed"]
+
+
+def test_the_fact_is_about_the_latest_run_of_the_role(play, variables):
+    failing = dict(include(), vars=variables("latest", version=MISSING))
+    succeeding = dict(include(), vars=variables("latest"))
+    run = play([failing, tell("first"), succeeding, tell("second"), failing, tell("third")])
+    assert [run[name]["msg"]["failed"] for name in ("first", "second", "third")] == [True, False, True]
+
+
+def test_the_playbook_runs_by_its_name(play, variables, folder, module_site):
+    link = os.path.join(folder, "bin", "terraform")
+    wish = variables("by name", link=link)
+    first = play("iac_platform.terraform.install", extra_vars=wish)
+    assert first.returncode == 0 and first["Put Terraform in place"]["changed"], first.output
+    assert os.readlink(link) == os.path.join(folder, "by name", VERSION, "terraform")
+    asked = module_site.counts().requests
+    second = play("iac_platform.terraform.install", extra_vars=wish)
+    assert second.returncode == 0 and not second["Put Terraform in place"]["changed"], second.output
+    assert module_site.counts().requests == asked
+
+
+def test_the_playbook_takes_its_hosts_from_a_variable_and_fails_as_the_module_does(play, variables):
+    wish = dict(variables("limited", version=MISSING), terraform_binary_hosts="h2")
+    run = play("iac_platform.terraform.install", hosts=("h1", "h2"), extra_vars=wish)
+    assert run.returncode == 2 and MISSING in run["Fail with what the module said"]["msg"]
+    assert list(run.on_hosts("Put Terraform in place")) == ["h2"]

@@ -11,14 +11,14 @@
         site.publish("1.13.5", archives={"linux_amd64": odd_archives.REFUSED["symlink"](binary)})
         site.counts("linux_amd64.zip").bytes                    # what was asked of it
 
-Its needs are Python 3.9, the standard library, and ``cryptography`` for the keys. ``python -m release_site`` serves one.
+It needs Python 3.9, the standard library, and ``cryptography`` for the keys. ``python -m release_site`` serves one.
 
 ``sites``           the Site: releases, rules, and a server
 ``releases``        archives, sums, signatures and index as bytes
 ``executables``     a tiny real terraform for each platform
 ``odd_archives``    zips that are not what they should be; ``zips`` writes them
 ``openpgp_maker``   signing keys, good signatures and bad ones
-``misbehaviours``   what can go wrong between client and site; ``exchange`` is what they work with, ``replies`` what is right
+``misbehaviours``   what can go wrong between client and site; they work with ``exchange``; ``replies`` is what is right
 ``server``          HTTP/1.1 over TCP or TLS; ``certificates`` for the latter
 """
 

@@ -22,7 +22,8 @@ class Authority:
     def __init__(self, name="Demo CA"):
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)     # may sign certificates, CRLs
+        # the two that are true: it may sign certificates, and lists of revoked ones
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         builder = _certificate(self._name, self._name, self._key, self._key, (-1, _YEAR))
         builder = builder.add_extension(x509.BasicConstraints(True, 0), True).add_extension(usage, True)
         self.pem = _certificate_pem(builder, self._key)

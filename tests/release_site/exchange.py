@@ -41,17 +41,15 @@ class Request:
 class Exchange:
     """A request under way. ``ending`` says what happens to the connection afterwards."""
 
-    def __init__(self, request, connection, files, stopping):
+    def __init__(self, request, connection, files):
         """
         :param connection: the socket to the client.
         :param files: dict of path (no leading slash) and Document.
-        :param stopping: a socket that becomes readable when the site stops.
         """
         self.request = request
         self.files = files
         self.ending = "answered"
         self._connection = connection
-        self._stopping = stopping
 
     @property
     def document(self):
@@ -114,11 +112,11 @@ class Exchange:
     def wait(self, seconds=None):
         """Pause, for ever if no number is given.
 
-        :returns: True after that time, False at once when the client left or the site stops: end the answer then.
+        :returns: True after that time, False at once when the client left or the site stops (which shuts the
+            connection down): end the answer then.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
-            selector.register(self._stopping, selectors.EVENT_READ)
             if not selector.select(seconds):
                 return True
         self.close()

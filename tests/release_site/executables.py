@@ -82,7 +82,7 @@ def incompressible(size, seed=""):
 
 
 def _split(platform):
-    system, _, arch = platform.partition("_")
+    system, _score, arch = platform.partition("_")
     return system, arch
 
 
@@ -130,15 +130,15 @@ def _runnable(arch, text, answer, exit_status, hang):
     texts_address = _LOAD_ADDRESS + code_start + code_size
     content = assemble(texts_address, text, answer, exit_status, hang) + text + answer
     size = code_start + len(content)
-    load = struct.pack("<IIQQQQQQ", 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS, size, size, 0x10000)     # PT_LOAD, read + run
-    stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)                              # PT_GNU_STACK
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS, size, size, 0x10000)    # PT_LOAD, read + run
+    stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)                             # PT_GNU_STACK
     return _elf_header(kind, 0, _LOAD_ADDRESS + code_start, 2) + load + stack + content
 
 
 def _amd64_code(texts, text, answer, exit_status, hang):
     """Machine code: ``pause()`` for ever, or ``write(1, …)`` by the number of arguments and ``exit(status)``."""
     if hang:
-        return bytes.fromhex("b822000000" "0f05" "ebf7")        # again: mov eax, 34; syscall; jmp again
+        return bytes.fromhex("b822000000 0f05 ebf7")            # again: mov eax, 34; syscall; jmp again
     return b"".join([
         b"\xbe" + struct.pack("<I", texts),                     # mov esi, text
         b"\xba" + struct.pack("<I", len(text)),                 # mov edx, its length
@@ -146,9 +146,9 @@ def _amd64_code(texts, text, answer, exit_status, hang):
         bytes.fromhex("720a"),                                  # jb over the next two
         b"\xbe" + struct.pack("<I", texts + len(text)),         # mov esi, answer
         b"\xba" + struct.pack("<I", len(answer)),               # mov edx, its length
-        bytes.fromhex("bf01000000" "b801000000" "0f05"),        # mov edi, 1; mov eax, 1; syscall    (write)
+        bytes.fromhex("bf01000000 b801000000 0f05"),            # mov edi, 1; mov eax, 1; syscall    (write)
         b"\xbf" + struct.pack("<I", exit_status),               # mov edi, status
-        bytes.fromhex("b83c000000" "0f05"),                     # mov eax, 60; syscall    (exit)
+        bytes.fromhex("b83c000000 0f05"),                       # mov eax, 60; syscall    (exit)
     ])
 
 

@@ -6,7 +6,8 @@
 It shares no code with the collection: what it makes is judged by our verification and, as oracles, by gpgv and sqv.
 RSA comes from the ``cryptography`` package; the packets are put together here (RFC 4880).
 
-The pieces (`packet`, `subpacket`, `make_signature`, `armor`) are public, so that a test can build what no option covers.
+The pieces (`packet`, `subpacket`, `make_signature`, `armor`) are public, so that a test can build what no option
+covers.
 One name means one pair of RSA keys for the life of the process: two `make_signing_key` calls with the same name and
 different options give two copies of one key, as a vendor would publish them before and after an extension.
 """
@@ -218,8 +219,8 @@ def bind(primary, subkey, created=KEY_CREATED, flags=0x02, expires=None, cross=T
     if cross:
         chosen = dict(created=created, kind=CROSS, over=over, bare=True)
         chosen.update(cross_options or {})
-        inner = subpacket(EMBEDDED, make_signature(cross_by or subkey, chosen.pop("kind"), chosen.pop("over"), **chosen))
-        (hashed if cross_hashed_area else unhashed).append(inner)
+        inner = make_signature(cross_by or subkey, chosen.pop("kind"), chosen.pop("over"), **chosen)
+        (hashed if cross_hashed_area else unhashed).append(subpacket(EMBEDDED, inner))
     return make_signature(primary, BINDING, over, created=created, hashed=hashed, unhashed=unhashed, **options)
 
 

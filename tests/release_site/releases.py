@@ -77,9 +77,7 @@ def make_release(version, platforms=PLATFORMS, archives=None, names=None, sums=N
     """
     if shape not in SHAPES:
         raise ValueError("shape is %r, expected one of %s" % (shape, ", ".join(SHAPES)))
-    given = archives or {}
-    archives = {platform: _usual_archive(version, platform) for platform in platforms if platform not in given}
-    archives.update(given)
+    archives = dict({platform: _usual_archive(version, platform) for platform in platforms}, **archives or {})
     file_names = {platform: "%s_%s_%s.zip" % (PRODUCT, version, platform) for platform in archives}
     file_names.update(names or {})
     if sums is None:
@@ -130,7 +128,7 @@ def describe(release):
 
 
 def _describe_build(release, platform):
-    system, _, arch = platform.partition("_")
+    system, _score, arch = platform.partition("_")
     name = release.names[platform]
     build = {"arch": arch, "filename": name, "name": PRODUCT, "os": system, "version": release.version}
     if release.shape != "bare":

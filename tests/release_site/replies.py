@@ -10,7 +10,7 @@ from typing import Dict, NamedTuple
 
 _MODIFIED = 1744203816      # 2025-04-09 13:03:36 UTC: releases never change, so one moment will do
 _TYPES = {".zip": "application/zip", ".json": "application/json", ".sig": "binary/octet-stream"}
-_NOT_FOUND = b"<html>\r\n<head><title>404 Not Found</title></head>\r\n<body><h1>404 Not Found</h1></body>\r\n</html>\r\n"
+_NOT_FOUND = b"<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>404 Not Found</body>\r\n</html>\r\n"
 
 
 class Document(NamedTuple):
@@ -34,7 +34,8 @@ def make_document(path, body):
     """The file at a path, with the validators that its bytes give it."""
     suffix = path[path.rfind("."):] if "." in path else ""
     digest = hashlib.sha256(body).hexdigest()[:32]
-    return Document(body, _TYPES.get(suffix, "text/plain"), '"%s"' % digest, email.utils.formatdate(_MODIFIED, usegmt=True))
+    modified = email.utils.formatdate(_MODIFIED, usegmt=True)
+    return Document(body, _TYPES.get(suffix, "text/plain"), '"%s"' % digest, modified)
 
 
 def honest_reply(request, document):

@@ -16,7 +16,7 @@ import urllib.parse
 
 from .exchange import Request
 
-_PATIENCE = 10          # seconds for a TLS handshake, and for a thread to end
+_PATIENCE = 10          # seconds for a thread to end
 _LINE_LIMIT = 65536     # bytes
 
 
@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, answer, hosts=("127.0.0.1",), port=0, tls=None):
         """
-        :param answer: callable(request, connection, stopping): answers, and returns what Exchange calls ``ending``.
+        :param answer: callable(request, connection): answers, and returns what Exchange calls ``ending``.
         :param hosts: addresses to listen on, all with one port; the first is the one in the URL.
         :param port: int, 0 for any free one.
         :param tls: ssl.SSLContext, or None for plain HTTP.
@@ -109,9 +109,7 @@ class Server:
         crashed = True
         try:
             if self._tls:
-                connection.settimeout(_PATIENCE)
                 connection.do_handshake()
-                connection.settimeout(None)
             ending = "answered"
             with connection.makefile("rb") as reader:
                 while ending == "answered":
@@ -135,7 +133,7 @@ class Server:
         request = _read_request(reader, number)
         if request is None:
             return "closed"
-        request.outcome = self._answer(request, connection, self._stopping[0])
+        request.outcome = self._answer(request, connection)
         return request.outcome
 
 
@@ -161,7 +159,7 @@ def _read_request(reader, number):
         raise ConnectionError("not a request: %r" % line[:100])
     headers = http.client.parse_headers(reader)
     method, target, version = words
-    whole, _, query = target.partition("?")
+    whole, _mark, query = target.partition("?")
     path = urllib.parse.urlsplit(whole).path if "://" in whole else whole
     persistent = version != "HTTP/1.0" and headers.get("Connection", "").lower() != "close"
     return Request(method, target, urllib.parse.unquote(path), query, headers, persistent, number)

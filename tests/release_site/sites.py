@@ -175,8 +175,8 @@ class Site:
     def _renew_index(self):
         self.put("%s/index.json" % releases.PRODUCT, releases.make_index(self._releases.values()))
 
-    def _answer(self, request, connection, stopping):
-        exchange = Exchange(request, connection, self.files, stopping)
+    def _answer(self, request, connection):
+        exchange = Exchange(request, connection, self.files)
         behaviour = self._choose(request.path)
         request.behaviour = behaviour.__qualname__.partition(".<locals>")[0]
         self.requests.append(request)

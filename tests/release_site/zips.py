@@ -59,7 +59,7 @@ def pack(members, comment=b""):
 
 
 def _entry(member, offset):
-    """The local part (header, data, descriptor) and the directory's line of one member (APPNOTE.TXT 4.3.7 to 4.3.12)."""
+    """The local part (header, data, descriptor) and the directory's line of one member (APPNOTE.TXT 4.3)."""
     packed = member.packed
     if packed is None:
         packed = member.data if member.method == STORED else deflate(member.data)

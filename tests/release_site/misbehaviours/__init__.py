@@ -8,11 +8,12 @@ one on. A new one needs a function in the module it belongs to, its name in ``__
 """
 
 from .answers import (
-    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status, swap,
-    two_lengths,
+    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status,
+    swap, two_lengths,
 )
 from .bodies import (
-    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace, truncate,
+    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace,
+    truncate,
 )
 from .connections import (
     close_before_reply, endless_headers, garbage_status, long_header, reset, slow_head, stall, trickle,
@@ -23,9 +24,9 @@ from .ranges import (
 )
 
 __all__ = [
-    "announce", "changing_etag", "chunk", "chunk_cut", "chunk_nonsense", "chunk_with_length", "close_before_reply", "delay",
-    "demand", "early_hints", "empty", "endless_body", "endless_headers", "flip", "garbage_status", "gzip", "html_200",
-    "long_header", "no_etag", "no_length", "overlong", "range_ignored", "range_other_etag", "range_refused",
+    "announce", "changing_etag", "chunk", "chunk_cut", "chunk_nonsense", "chunk_with_length", "close_before_reply",
+    "delay", "demand", "early_hints", "empty", "endless_body", "endless_headers", "flip", "garbage_status", "gzip",
+    "html_200", "long_header", "no_etag", "no_length", "overlong", "range_ignored", "range_other_etag", "range_refused",
     "range_unasked", "range_without_header", "range_wrong_start", "range_wrong_total", "redirect", "redirect_chain",
     "redirect_loop", "replace", "reset", "retry_later", "slow_head", "stall", "status", "swap", "trickle", "truncate",
     "two_lengths", "weak_etag",

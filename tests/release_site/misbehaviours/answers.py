@@ -104,7 +104,7 @@ def early_hints():
 
 
 def announce(length):
-    """A Content-Length that has nothing to do with the body (a number, or any text); then the body, and a clean close."""
+    """A Content-Length that has nothing to do with the body (a number, or any text); then the body, a clean close."""
     def behave(exchange):
         reply = exchange.honest()
         exchange.close()

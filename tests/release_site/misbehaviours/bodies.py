@@ -27,7 +27,7 @@ def overlong(extra=b"\0"):
 
 
 def no_length(at=None):
-    """No Content-Length: the end of the connection ends the body. With ``at`` it ends too early, and nothing shows it."""
+    """No Content-Length: the end of the connection ends the body. With ``at`` it ends too early: nothing shows it."""
     def behave(exchange):
         reply = exchange.honest()
         exchange.close()

@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status, swap,
-    truncate, two_lengths,
+    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status,
+    swap, truncate, two_lengths,
 )
 
 
@@ -69,7 +69,8 @@ def test_demand(site, ask, whole):
     assert ask(Authorization="Bearer s3cret").body == whole
 
 
-@pytest.mark.parametrize("place", ["https://127.0.0.1:1/x", "http://other.example{path}", "file:///etc/passwd", "elsewhere"])
+@pytest.mark.parametrize("place", [
+    "https://127.0.0.1:1/x", "http://other.example{path}", "file:///etc/passwd", "elsewhere"])
 def test_redirect(site, ask, path, place):
     site.misbehave("*.zip", redirect(place, 307))
     answer = ask()
@@ -114,7 +115,7 @@ def test_delay_of_another_behaviour(site, ask, whole):
 
 def test_early_hints(site, ask):
     site.misbehave("*.zip", early_hints())
-    first, _, rest = ask().raw.partition(b"\r\n\r\n")
+    first, _blank, rest = ask().raw.partition(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 103 ")
     assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
 

@@ -39,7 +39,8 @@ def test_the_writer_gives_the_genuine_archive(genuine_site):
             name_size, extra_size = struct.unpack_from("<HH", theirs, info.header_offset + 26)
             start = info.header_offset + 30 + name_size + extra_size
             packed = theirs[start:start + info.compress_size]
-            members.append(zips.Member(info.filename.encode(), archive.read(info), info.external_attr >> 16, packed=packed))
+            mode = info.external_attr >> 16
+            members.append(zips.Member(info.filename.encode(), archive.read(info), mode, packed=packed))
     assert zips.pack(members) == theirs
 
 
@@ -59,6 +60,13 @@ def test_what_harmless_ones_are():
     assert stat.S_IMODE(entry("mode_0644").external_attr >> 16) == 0o644
     assert stat.S_IMODE(entry("mode_setuid").external_attr >> 16) == 0o4755
     assert opened("comment").comment == b"a comment"
+
+
+@pytest.mark.parametrize("name, in_front", [("sizes_in_front", True), ("comment", False)])
+def test_where_the_sizes_are(name, in_front):
+    info = entry(name)
+    sizes = struct.unpack_from("<3I", odd_archives.HARMLESS[name](BINARY), info.header_offset + 14)
+    assert sizes == ((info.CRC, info.compress_size, info.file_size) if in_front else (0, 0, 0))
 
 
 @pytest.mark.parametrize("name, names", [
@@ -133,6 +141,6 @@ def test_no_archives_at_all(name):
 def test_every_odd_archive_is_tested():
     with open(__file__, encoding="utf-8") as file:
         tests = file.read()
-    names = list(odd_archives.REFUSED) + list(odd_archives.HARMLESS)
-    assert [name for name in names if '"%s"' % name not in tests] == []
-    assert len({(odd_archives.REFUSED.get(name) or odd_archives.HARMLESS[name])(BINARY) for name in names}) == len(names)
+    makers = dict(odd_archives.REFUSED, **odd_archives.HARMLESS)
+    assert [name for name in makers if '"%s"' % name not in tests] == []
+    assert len({maker(BINARY) for maker in makers.values()}) == len(odd_archives.REFUSED) + len(odd_archives.HARMLESS)

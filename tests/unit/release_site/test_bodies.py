@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace, truncate,
+    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace,
+    truncate,
 )
 
 

@@ -50,7 +50,8 @@ def test_serve(tmp_path):
 
 
 def test_serve_tls(tmp_path):
-    process, url, _key = started("--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path), "--tls")
+    process, url, _key = started(
+        "--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path), "--tls")
     words = process.stdout.readline().split()
     end(process)
     assert url.startswith("https://127.0.0.1:")
@@ -61,7 +62,8 @@ def test_serve_tls(tmp_path):
 def test_write_run_as_a_folder(tmp_path):
     folder = os.path.join(TESTS, "release_site")
     said = subprocess.run(
-        [sys.executable, folder, "--write", str(tmp_path), "--versions", "1.13.4", "--platforms", "linux_amd64,linux_s390x"],
+        [sys.executable, folder, "--write", str(tmp_path), "--versions", "1.13.4",
+         "--platforms", "linux_amd64,linux_s390x"],
         stdout=subprocess.PIPE, universal_newlines=True, timeout=60, check=True).stdout
     assert said.splitlines() == ["site: file://%s" % tmp_path, "key: %s/key.asc" % tmp_path]
     url = "file://%s/terraform/1.13.4/terraform_1.13.4_linux_s390x.zip" % tmp_path

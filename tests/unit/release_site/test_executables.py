@@ -35,7 +35,8 @@ def run(request, tmp_path):
         file = tmp_path / "terraform"
         file.write_bytes(executables.terraform("1.13.4", platform, **how))
         file.chmod(0o755)
-        return subprocess.run(before + [str(file)] + list(arguments), capture_output=True, timeout=limit, check=False, env={})
+        command = before + [str(file)] + list(arguments)
+        return subprocess.run(command, capture_output=True, timeout=limit, check=False, env={})
     execute.platform = platform
     return execute
 
@@ -87,7 +88,8 @@ def test_magic(platform, magic):
     assert executables.terraform("1.13.4", platform).startswith(bytes.fromhex(magic.replace(" ", "")))
 
 
-@pytest.mark.parametrize("platform, number", [("windows_386", 0x14C), ("windows_amd64", 0x8664), ("windows_arm64", 0xAA64)])
+@pytest.mark.parametrize("platform, number", [
+    ("windows_386", 0x14C), ("windows_amd64", 0x8664), ("windows_arm64", 0xAA64)])
 def test_windows_machine(platform, number):
     image = executables.terraform("1.13.4", platform)
     start = int.from_bytes(image[0x3C:0x40], "little")

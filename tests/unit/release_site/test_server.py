@@ -138,6 +138,7 @@ def test_many_at_once(site, path, whole):
 
 def test_off_and_on_again(site, path, whole):
     url = site.url
+    urllib.request.urlopen(url + path).read()   # leaves a connection of that port in TIME_WAIT
     client = http.client.HTTPConnection(url[7:], timeout=5)
     client.request("GET", path)
     client.getresponse().read()

@@ -214,13 +214,15 @@ def test_several_disks():
         assert "is a part of an archive on several disks" in refusal(end_record(data, **changes))
 
 
-def test_zip64_is_refused_where_only_its_locator_shows_it():
+@pytest.mark.parametrize("comment", [0, 0xFFFF])
+def test_zip64_is_refused_where_only_its_locator_shows_it(comment):
     def hide_locator(directory):
         # In a member's comment: zipfile would believe the record it points to, and not the one that was judged.
         record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10 ** 9, 10 ** 9, 10 ** 9, 0)
         comment = record + struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
         return directory[:32] + struct.pack("<H", len(comment)) + directory[34:] + comment
-    assert "is a ZIP64 archive" in refusal(with_directory_changed(zips.pack([usual()]), hide_locator))
+    data = with_directory_changed(zips.pack([usual()]), hide_locator)
+    assert "is a ZIP64 archive" in refusal(end_record(data, comment_size=comment) + comment * b"x")
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF])
@@ -246,6 +248,15 @@ def test_a_second_archive_behind_the_first():
 def test_an_end_record_in_the_comment():
     data = odd_archives.of(usual(), comment=b"PK\5\6" + 18 * b"\0" + b"more")
     assert "has bytes after the end of the archive" in refusal(data)
+
+
+def test_the_longest_comment():
+    assert unpack(odd_archives.of(usual(), comment=0xFFFF * b"x"))[1] == BINARY
+
+
+@pytest.mark.parametrize("missing", [1, 10, 18])
+def test_an_end_record_that_is_cut(missing):
+    assert "is not a whole zip archive" in refusal(odd_archives.of(usual())[:-missing])
 
 
 def test_bytes_in_front():
@@ -351,6 +362,14 @@ def test_an_unreadable_archive_is_not_a_damaged_one():
     assert caught.value.errno == errno.EIO
 
 
+def test_an_archive_that_shrinks_meanwhile():
+    file = io.BytesIO(odd_archives.of(odd_archives.usual(BINARY + executables.incompressible(1 << 20))))
+    binary = _archive.find_binary(file, "linux_amd64", PATH)
+    file.truncate(5000)
+    with pytest.raises(_errors.ArchiveError, match="is a damaged archive: 'EOFError'"):
+        _archive.inflate(binary, lambda block: None)
+
+
 def test_the_archive_is_read_through_its_file_alone(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(odd_archives.of(usual()))
@@ -385,7 +404,8 @@ def test_magic_bytes_of_each_platform(platform):
     ("linux_amd64", b"#!/bin/sh\n" + BINARY), ("linux_amd64", 4096 * b"\0"), ("linux_mips", BINARY), ("linux_", BINARY),
     ("darwin_arm", b""), ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"), ("darwin_amd64", b"\xcf\xfa\xed\xfe"), ("darwin_s390x", b""),
     ("windows_amd64", b""), ("windows_amd64", b"MZ"), ("windows_amd64", b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
-    ("windows_s390x", b""), ("windows_s390x", b"MZ" + 100 * b"\0"),
+    ("windows_s390x", b""), ("windows_s390x", b"MZ" + 100 * b"\0"), ("windows_amd64", b"PE\0\0\x64\x86" + 100 * b"\0"),
+    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"), ("linux_s390x", b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
 ])
 def test_wrong_magic_bytes(platform, head):
     with pytest.raises(_errors.ArchiveError) as caught:

@@ -150,7 +150,7 @@ def test_a_fetcher_may_be_silent_and_used_again(served):
 
 
 @pytest.mark.parametrize("name, arguments", [
-    ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("early_hints", ()), ("delay", (0.2,)),
+    ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("delay", (0.2,)),
     ("trickle", (0.001, 20000)), ("slow_head", (0.001,)), ("no_etag", ()),
 ])
 def test_unusual_but_right(served, misbehaviours, name, arguments):
@@ -183,9 +183,9 @@ def test_ipv6(signing_key):
 # What is tried again.
 
 BROKEN = [
-    ("truncate", (100000,), "was cut short: 100000 of 640000 bytes came|broke off after 100000 bytes: IncompleteRead"),
-    ("truncate", (0,), "was cut short: 0 of 640000 bytes came|broke off after 0 bytes: IncompleteRead"),
-    ("chunk_cut", (100000,), "broke off after [0-9]+ bytes: IncompleteRead"),
+    ("truncate", (100000,), "was cut short: 100000 of 640000 bytes came|broke off after 100000 bytes: the body ended too early"),
+    ("truncate", (0,), "was cut short: 0 of 640000 bytes came|broke off after 0 bytes: the body ended too early"),
+    ("chunk_cut", (100000,), "broke off after [0-9]+ bytes: the body ended too early"),
     ("chunk_nonsense", (100000,), "broke off after [0-9]+ bytes: "),
     ("reset", (), r"Connection reset by peer \(ECONNRESET\)"),
     ("reset", (100000,), r"broke off after [0-9]+ bytes: Connection reset by peer \(ECONNRESET\)"),
@@ -401,6 +401,11 @@ def test_identity_is_no_encoding(served, misbehaviours):
     Transfer(served).succeeded()
 
 
+def test_an_answer_before_the_answer_is_not_understood(served, misbehaviours):
+    served.misbehave("*", misbehaviours.early_hints())      # http.client skips 100 alone; nobody sends 103 unasked
+    Transfer(served, retries=4).failed("HTTP 103", status=103)
+
+
 # Web pages.
 
 def test_a_captive_portal(served, misbehaviours):
@@ -451,6 +456,18 @@ def test_five_redirects_and_no_more(served, misbehaviours):
     assert len(served.requests) == 12
 
 
+def test_the_body_of_a_redirect_is_not_read(served):
+    def endless(exchange):
+        exchange.close()
+        exchange.head(302, {"Location": "/other"})
+        while exchange.wait(0):
+            exchange.body(bytes(65536))
+
+    served.put("other", BODY)
+    served.misbehave(NAME, endless)
+    Transfer(served, deadline=20).succeeded()
+
+
 def test_a_redirect_loop(served, misbehaviours):
     served.misbehave("*", misbehaviours.redirect_loop())
     assert "redirected more than 5 times" in str(Transfer(served).error)
@@ -458,7 +475,7 @@ def test_a_redirect_loop(served, misbehaviours):
 
 @pytest.mark.parametrize("location", [
     "file:///etc/passwd", "file://localhost/etc/passwd", "ftp://example.com/x", "gopher://x/", "data:,x", "javascript:x",
-    "http://user:%s@127.0.0.1/x" % SECRET, "http://user@127.0.0.1/x", "http:///x", "http://", "http://[::1/x", "http://127.0.0.1:99999/x",
+    "http://user:%s@127.0.0.1/x" % SECRET, "http://user@127.0.0.1/x", "http://[::1/x", "http://127.0.0.1:99999/x",
     "http://127.0.0.1:x/",
 ])
 def test_redirects_that_are_not_followed(served, misbehaviours, location):
@@ -554,7 +571,7 @@ def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details
 
 
 def test_plain_http_behind_https(served):
-    Transfer(served.url.replace("http:", "https:"), retries=2).failed("TLS: ")
+    assert ": TLS: " in str(Transfer(served.url.replace("http:", "https:")).error)
 
 
 def test_redirects_between_the_schemes(served, secure, misbehaviours, monkeypatch):

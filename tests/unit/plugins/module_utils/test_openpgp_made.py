@@ -1,10 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Made keys and signatures: each good one is accepted, each bad one is refused for its own reason, and gpgv and sqv agree.
+"""Made keys and signatures: the good ones are accepted, also by gpgv and sqv; each bad one is refused for its own reason.
 
-The bad ones are near misses: good but for the one thing that they are named after. So every one of them is accepted once the
-check that it is about is gone.
+The bad ones are near misses: good but for the one thing that they are named after.
 """
 
 import shutil
@@ -302,6 +301,10 @@ BAD = {
         certify(), certify(created=KEY_CREATED + 1, expires=BEFORE_SIGNED)])), "after its key expired"),
     "key shortened by a direct-key signature": (lambda: signed(build(first=[direct(
         [flags(1), maker.subpacket(maker.KEY_EXPIRES, maker.four(BEFORE_SIGNED))], KEY_CREATED + 1)])), "after its key expired"),
+    "key shortened without a word on flags": (lambda: signed(build(certifications=[
+        certify(), certify(created=KEY_CREATED + 1, flags=None, expires=BEFORE_SIGNED)])), "after its key expired"),
+    "key expiring, with a revoker named later": (lambda: signed(build(certifications=[certify(expires=BEFORE_SIGNED)], first=[
+        direct([maker.subpacket(12, b"\x80\x01" + b"\xab" * 20)], KEY_CREATED + DAY)])), "after its key expired"),
     "key shortened in the same second": (lambda: signed(build(certifications=[
         certify(expires=BEFORE_SIGNED), certify()])), "after its key expired"),
     "key shortened in a second block": (lambda: Case(

@@ -35,12 +35,13 @@ def checksum_of(data):
 @pytest.mark.parametrize("text", [
     armor(),
     armor(checksum=checksum_of(DATA)),
+    armor(checksum=checksum_of(DATA) + "\n"),
     armor(headers="Version: GnuPG v2\nComment: Größe\n"),
     armor().replace("\n", "\r\n"),
     "".join("      %s \t\n" % line for line in armor().split("\n")),
     "pub  rsa4096 2021-04-19\n" + armor() + "that was it\n",
     armor(body="\n".join(base64.b64encode(DATA).decode()[start:start + 20] for start in range(0, 136, 20))),
-], ids=["plain", "checksum", "headers", "crlf", "indented", "text around", "short lines"])
+], ids=["plain", "checksum", "empty line after it", "headers", "crlf", "indented", "text around", "short lines"])
 def test_armor_is_read(text):
     assert _armor.read_armor(text) == [(LABEL, DATA)]
 
@@ -64,6 +65,7 @@ def test_every_block_is_read():
     (armor().replace("\n", " "), "line breaks lost"),
     (armor().replace("\n", "\\n"), "line breaks lost"),
     ("-----BEGIN OPENSSH KEY-----\n", "no BEGIN or END line"),
+    ("-----BEGIN PGP SIGNATURE----- x\n", "no BEGIN or END line"),
     (armor(end="-----END PGP PUBLIC KEY BLOCK"), "no END line"),
     (armor() + "-----END PGP PUBLIC KEY BLOCK-----\n", "no BEGIN or END line"),
     ("x" * (_armor.TEXT_LIMIT + 1), "longer than 262144 characters"),
@@ -138,6 +140,10 @@ def test_fingerprints_of_the_genuine_key():
 def test_another_algorithm_passes_without_numbers():
     key = public_key(b"\x04\x60\x7d\xfb\x19\x16whatever")
     assert (key.algorithm, key.modulus, key.exponent) == (22, None, None)
+
+
+def test_key_of_the_limit_is_read():
+    assert public_key(b"\x04\x60\x7d\xfb\x19\x16" + b"a" * 0xFFF9).hashed[:3] == b"\x99\xff\xff"
 
 
 @pytest.mark.parametrize("body, found", [
@@ -216,10 +222,12 @@ def test_signature_that_is_not_whole_is_refused(changes, found):
         signature(**changes)
 
 
-@pytest.mark.parametrize("body", [b"", b"\x04", b"\x04\x00\x01\x08\x00", b"\x04\x00\x01\x08\x00\x01", b"\x04\x00\x01\x08\x00\x00\x00"])
-def test_cut_signature_is_refused(body):
-    with pytest.raises(Malformed):
-        _packets.read_signature(body)
+@pytest.mark.parametrize("size", range(15))
+def test_cut_signature_is_refused(size):
+    whole = b"\x04\x00\x01\x08\x00\x00\x00\x02\x01\x63\xab\xcd\x00\x02\x03"
+    assert _packets.read_signature(whole).value == 3
+    with pytest.raises(Malformed, match="cut|version none"):
+        _packets.read_signature(whole[:size])
 
 
 def test_sixty_four_subpackets_are_read():

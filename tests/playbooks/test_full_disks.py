@@ -1,0 +1,162 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disks that are full or read-only: the path and the errno are named, nothing is left, and with room it works."""
+
+import os
+import re
+import subprocess
+from typing import NamedTuple
+
+import pytest
+from playbook_run import wish
+from trees import look, names
+
+OLD, BIG, ENDLESS = "1.13.3", "1.30.0", "1.30.1"    # the latter have 3 MB, as archives and as binaries
+PADDING = 3 << 20
+ROOMY = "size=32m,nr_inodes=200"
+
+
+class Disk(NamedTuple):
+    """A file system on which something is missing."""
+
+    options: str            # of its mount
+    path: str               # what error.path has to be: a pattern, below the mount
+    version: str = BIG      # ENDLESS is served without a length, so that no look at the free space can foresee it
+    left: int = 2           # how many of INSTALLED are there after the failure
+
+
+DISKS = {
+    "no-room-for-the-archive": Disk("size=2m", r"store/{version}/\.tmp\.archive\.\w+"),
+    "no-room-for-the-binary": Disk("size=5m", r"store/{version}/\.tmp\.binary\.\w+"),
+    "full-while-writing": Disk("size=2m", r"store/{version}/\.tmp\.archive\.\w+", ENDLESS),
+    "no-inode-for-the-store": Disk("size=16m,nr_inodes=1", r"store", left=0),
+    "no-inode-for-the-lock": Disk("size=16m,nr_inodes=2", r"store/\.terraform-{version}\.lock", left=0),
+    "no-inode-for-the-version": Disk("size=16m,nr_inodes=3", r"store/{version}", left=1),
+    "no-inode-for-the-archive": Disk("size=16m,nr_inodes=4", r"store/{version}/\.tmp\.archive\.\w+"),
+}
+
+
+def installed(version):
+    """What a store with this version has, in the order in which it comes."""
+    return [".terraform-%s.lock" % version, "%s/" % version, "%s/terraform" % version, "%s/terraform.json" % version]
+
+
+@pytest.fixture(scope="module")
+def big_site(module_site, host_platform):
+    from release_site import misbehaviours, releases
+    for version in (BIG, ENDLESS):
+        archive = releases.make_archive(version, host_platform, padding=PADDING)
+        module_site.publish(version, archives={host_platform: archive})
+    module_site.misbehave("*/%s/*.zip" % ENDLESS, misbehaviours.no_length())
+    return module_site
+
+
+@pytest.fixture(scope="module")
+def mount(folder):
+    """callable(name, options) -> a folder on which a new tmpfs is mounted."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    mounted = []
+
+    def make(name, options):
+        place = os.path.join(folder, name)
+        os.mkdir(place)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755," + options, "tmpfs", place],
+                              stderr=subprocess.PIPE, universal_newlines=True, check=False)
+        if done.returncode != 0:
+            pytest.skip("no tmpfs can be mounted here: %s" % done.stderr.strip())
+        mounted.append(place)
+        return place
+
+    yield make
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
+
+
+def remount(place, options):
+    subprocess.run(["mount", "-o", "remount," + options, place], check=True)
+
+
+@pytest.fixture(scope="module")
+def full(play, big_site, mount):
+    """Every disk once, as it is; then all with room, twice."""
+    places = {name: mount(name, disk.options) for name, disk in DISKS.items()}
+    wishes = {name: wish(big_site, os.path.join(places[name], "store"), version=disk.version) for name, disk in DISKS.items()}
+    failed = play.each(wishes).each
+    left = {name: names(os.path.join(places[name], "store")) for name in DISKS}
+    for place in places.values():
+        remount(place, ROOMY)
+    return {"failed": failed, "left": left, "places": places,
+            "roomy": play.each(wishes).each, "again": play.each(wishes, check=True).each}
+
+
+@pytest.mark.parametrize("name", sorted(DISKS))
+def test_the_path_and_the_errno_are_named(name, full):
+    result, disk, place = full["failed"][name], DISKS[name], full["places"][name]
+    error = result["error"]
+    assert result["failed"] and not result["changed"], result
+    assert (error["step"], error["errno_name"], error["errno"]) == ("install", "ENOSPC", 28)
+    path = disk.path.replace("{version}", re.escape(disk.version))
+    assert re.fullmatch(re.escape(place) + "/" + path, error["path"]), error["path"]
+    assert error["path"] in result["msg"] and "\n" not in result["msg"] and len(result["msg"]) <= 400
+    assert "free" in error["hint"] and "base_dir" in error["hint"]
+
+
+@pytest.mark.parametrize("name", sorted(DISKS))
+def test_nothing_is_left_but_a_lock_and_empty_directories(name, full):
+    assert full["left"][name] == installed(DISKS[name].version)[:DISKS[name].left]
+
+
+@pytest.mark.parametrize("name", sorted(DISKS))
+def test_with_room_the_same_task_succeeds(name, full):
+    assert full["roomy"][name]["changed"] and not full["roomy"][name]["failed"], full["roomy"][name]
+    assert not full["again"][name]["changed"] and not full["again"][name]["failed"], full["again"][name]
+    assert names(os.path.join(full["places"][name], "store")) == installed(DISKS[name].version)
+
+
+@pytest.mark.parametrize("name", ["no-room-for-the-archive", "no-room-for-the-binary"])
+def test_a_size_known_before_is_compared_with_the_room(name, full):
+    assert re.search(r"\d+ bytes free on its file system, 314\d{4} needed", full["failed"][name]["msg"])
+
+
+@pytest.fixture(scope="module")
+def read_only(play, big_site, mount):
+    """A disk with a good store and a damaged one, made read-only, and what runs say of it."""
+    disk = mount("read-only", ROOMY)
+    good, bad = os.path.join(disk, "good"), os.path.join(disk, "bad")
+    play.each({"good": wish(big_site, good), "bad": wish(big_site, bad)})
+    os.unlink(os.path.join(bad, "1.13.4", "terraform"))
+    before = look(disk)
+    remount(disk, "ro")
+    results = play.each({
+        "in-order": wish(big_site, good), "to-mend": wish(big_site, bad), "new": wish(big_site, os.path.join(disk, "new")),
+        "to-link": wish(big_site, good, link=os.path.join(disk, "terraform")),
+    }).each
+    return results, disk, look(disk) == before
+
+
+@pytest.mark.parametrize("name,path", [("to-mend", "bad"), ("new", "new"), ("to-link", "")])
+def test_a_read_only_disk_is_named(name, path, read_only):
+    results, disk, same = read_only
+    result = results[name]
+    assert result["failed"] and not result["changed"], result
+    assert (result["error"]["step"], result["error"]["errno_name"]) == ("install", "EROFS")
+    assert result["error"]["path"].startswith(os.path.join(disk, path)) and result["error"]["path"] in result["msg"]
+    assert "read-only" in result["error"]["hint"] and same
+
+
+def test_what_is_in_order_on_a_read_only_disk_is_in_order(read_only):
+    result = read_only[0]["in-order"]
+    assert not result["failed"] and not result["changed"], result
+
+
+def test_no_room_for_an_upgrade_leaves_the_old_version_and_its_link(play, big_site, mount):
+    disk = mount("upgrade", "size=2m")
+    store, link = os.path.join(disk, "store"), os.path.join(disk, "terraform")
+    play.each({"old": wish(big_site, store, version=OLD, link=link)})
+    before = look(os.path.join(store, OLD))
+    result = play.each({"new": wish(big_site, store, version=BIG, link=link)}).each["new"]
+    assert result["failed"] and result["error"]["errno_name"] == "ENOSPC", result
+    assert os.readlink(link) == os.path.join(store, OLD, "terraform")
+    assert look(os.path.join(store, OLD)) == before

@@ -1,0 +1,123 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What needs no archive and no network: switching a link back and forth, mending a mode, removing a version.
+
+The site is switched off all the while, and a removal never asks for one.
+"""
+
+import os
+
+import pytest
+from playbook_run import task
+from trees import names
+
+OLD, NEW = "1.13.3", "1.13.4"
+
+
+@pytest.fixture(scope="module")
+def store(folder):
+    return os.path.join(folder, "store")
+
+
+@pytest.fixture(scope="module")
+def link(folder):
+    return os.path.join(folder, "bin", "terraform")
+
+
+@pytest.fixture(scope="module")
+def story(play, module_site, store, link):
+    """One play, the site being switched off after the installs: Run, and where the link led after each task."""
+    play([task("old", module_site, store, version=OLD), task("new", module_site, store, version=NEW)])
+    module_site.stop()
+    module_site.requests.clear()
+
+    def ask(name, **options):
+        return task(name, module_site, store, **options)
+
+
+    run = play([
+        ask("link to old", version=OLD, link=link),
+        ask("link to old again", version=OLD, link=link),
+        ask("upgrade", version=NEW, link=link),
+        ask("roll back", version=OLD, link=link),
+        {"name": "loosen", "ansible.builtin.file": {"path": "%s/%s/terraform" % (store, NEW), "mode": "0700"}},
+        ask("mend mode", version=NEW),
+        ask("other mode", version=NEW, mode="0555"),
+        ask("remove linked", version=OLD, state="absent"),
+        ask("remove new", version=NEW, state="absent"),
+        ask("remove new again", version=NEW, state="absent"),
+        {"name": "link before", "ansible.builtin.command": {"argv": ["readlink", link]}},
+        ask("remove with link", version=OLD, state="absent", link=link),
+        ask("remove unknown", version="9.9.9", state="absent"),
+    ])
+    requests = module_site.counts().requests
+    module_site.start()
+    assert requests == 0
+    return run
+
+
+@pytest.mark.parametrize("name,changed,previous", [
+    ("link to old", True, None), ("link to old again", False, OLD), ("upgrade", True, OLD), ("roll back", True, NEW),
+    ("mend mode", True, None), ("other mode", True, None), ("remove new", True, None), ("remove new again", False, None),
+    ("remove with link", True, OLD), ("remove unknown", False, None),
+])
+def test_it_works_without_a_site(name, changed, previous, story):
+    result = story[name]
+    assert not result["failed"] and result["changed"] is changed, result
+    assert result["previous_version"] == previous
+    assert result["downloaded_bytes"] == 0 and result["needs_archive"] is False
+
+
+@pytest.mark.parametrize("name,after", [("link to old", OLD), ("upgrade", NEW), ("roll back", OLD)])
+def test_the_link_and_its_history_are_told(name, after, story, store, link):
+    result, path = story[name], "%s/%s/terraform" % (store, after)
+    told = [step for step in result["steps"] if step.startswith("target: link switched: %s -> %s (before: " % (link, path))]
+    assert len(told) == 1, result["steps"]
+    assert (result["link"], result["path"]) == (link, path)
+
+
+def test_the_link_stayed_where_the_roll_back_put_it(story, store):
+    assert story["link before"]["stdout"] == "%s/%s/terraform" % (store, OLD)
+
+
+@pytest.mark.parametrize("name,words", [
+    ("mend mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")])
+def test_a_mode_is_mended_in_place(name, words, story):
+    assert any(words in step for step in story[name]["steps"]), story[name]["steps"]
+    assert not any("binary written" in step for step in story[name]["steps"])
+
+
+def test_a_version_that_a_link_leads_to_is_not_removed(story, link, store):
+    result = story["remove linked"]
+    assert result["failed"] and not result["changed"], result
+    assert (result["error"]["step"], result["error"]["path"]) == ("request", link)
+    assert link in result["msg"] and "%s/%s/terraform" % (store, OLD) in result["msg"]
+
+
+def test_a_removal_names_all_that_goes(story, store, link):
+    new = "%s/%s" % (store, NEW)
+    assert story["remove new"]["removed"] == [new + "/terraform", new + "/terraform.json", new]
+    old = "%s/%s" % (store, OLD)
+    assert story["remove with link"]["removed"] == [link, old + "/terraform", old + "/terraform.json", old]
+    assert story["remove new again"]["removed"] == []
+
+
+def test_nothing_but_locks_is_left(story, store, link):
+    assert names(store) == [".terraform-%s.lock" % version for version in (OLD, NEW, "9.9.9")] + [".terraform-link.lock"]
+    assert names(os.path.dirname(link)) == []
+
+
+def test_a_removal_touches_nothing_that_is_not_ours(play, module_site, tmp_path):
+    """A binary without a receipt stays; a stranger's file beside ours stays and is named in a warning."""
+    foreign, shared = tmp_path / "foreign", tmp_path / "shared"
+    (foreign / NEW).mkdir(parents=True)
+    (foreign / NEW / "terraform").write_bytes(b"mine")
+    play([task("install", module_site, shared)])
+    (shared / NEW / "notes.txt").write_bytes(b"mine")
+    run = play([task("foreign", module_site, foreign, state="absent"), task("shared", module_site, shared, state="absent")])
+    assert run["foreign"]["failed"] and "receipt" in run["foreign"]["msg"], run["foreign"]
+    assert names(str(foreign)) == ["%s/" % NEW, "%s/terraform" % NEW]
+    assert run["shared"]["changed"] and not run["shared"]["failed"], run["shared"]
+    assert any("notes.txt" in warning for warning in run["shared"]["warnings"])
+    assert "%s/notes.txt" % NEW in names(str(shared)) and "%s/terraform" % NEW not in names(str(shared))

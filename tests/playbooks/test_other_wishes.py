@@ -1,0 +1,105 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A store that is in order for one wish is judged anew for another: what was accepted once does not count for ever."""
+
+import json
+import os
+
+import pytest
+from playbook_run import VERSION, wish
+from trees import look
+
+
+@pytest.fixture(scope="module")
+def stores(play, module_site, folder, host_platform):
+    """One store by the policy ``signature``, one by ``pinned`` and one by ``sha256sums``."""
+    digest = module_site.release(VERSION).digest(host_platform)
+    wishes = {"signature": {}, "pinned": {"checksum": digest}, "sha256sums": {}}
+    stores = {policy: os.path.join(folder, policy) for policy in wishes}
+    installed = play.each({policy: wish(module_site, stores[policy], checksum_policy=policy, **options)
+                           for policy, options in wishes.items()}).each
+    assert all(result["changed"] for result in installed.values()), installed
+    return stores
+
+
+@pytest.fixture(scope="module")
+def checked(play, module_site, stores, strange_key, host_platform):
+    """Other wishes for these stores, in check mode: dict of name and result."""
+    digest = module_site.release(VERSION).digest(host_platform)
+    wishes = {
+        "weaker-sha256sums": ("signature", {"checksum_policy": "sha256sums"}),
+        "weaker-pinned": ("signature", {"checksum_policy": "pinned", "checksum": digest}),
+        "same-pin": ("signature", {"checksum": "sha256:" + digest.upper()}),
+        "same-pin-as-lines": ("signature", {"checksum": module_site.release(VERSION).sums.decode()}),
+        "both-keys": ("signature", {"trusted_keys": [strange_key.armored, module_site.key.armored]}),
+        "stronger-than-pinned": ("pinned", {"checksum_policy": "sha256sums"}),
+        "stronger-than-sums": ("sha256sums", {}),
+        "strongest": ("pinned", {}),
+        "other-pin": ("signature", {"checksum": "1" * 64}),
+        "other-pin-pinned": ("pinned", {"checksum_policy": "pinned", "checksum": "1" * 64}),
+        "other-key": ("signature", {"trusted_keys": [strange_key.armored]}),
+        "other-platform": ("signature", {"platform": "darwin_arm64"}),
+        "other-mode": ("signature", {"mode": "0555"}),
+        "without-run-check": ("signature", {"run_check": False}),
+    }
+    return play.each({name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()},
+                     check=True).each
+
+
+@pytest.mark.parametrize("name", [
+    "weaker-sha256sums", "weaker-pinned", "same-pin", "same-pin-as-lines", "both-keys", "without-run-check"])
+def test_what_the_store_already_is_stays_unchanged(name, checked):
+    assert not checked[name]["changed"] and not checked[name]["failed"], checked[name]
+
+
+@pytest.mark.parametrize("name,archive", [
+    ("stronger-than-pinned", True), ("stronger-than-sums", True), ("strongest", True), ("other-mode", False),
+    ("other-pin-pinned", True)])
+def test_a_stronger_wish_would_change_it(name, archive, checked):
+    assert checked[name]["changed"] and not checked[name]["failed"], checked[name]
+    assert checked[name]["needs_archive"] is archive
+
+
+@pytest.mark.parametrize("name,step,words", [
+    ("other-pin", "verify", "1" * 64), ("other-key", "verify", "signature"),
+    ("other-platform", "request", "one base_dir holds one platform")])
+def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
+    result = checked[name]
+    assert result["failed"] and not result["changed"], result
+    assert result["error"]["step"] == step and words in result["msg"]
+
+
+def test_a_refused_wish_leaves_the_store_as_it_was(play, module_site, stores, strange_key):
+    before = {name: entry for name, entry in look(stores["signature"]).items() if not name.endswith(".lock")}
+    results = play.each({
+        "other-pin": wish(module_site, stores["signature"], checksum="1" * 64),
+        "other-key": wish(module_site, stores["signature"], trusted_keys=[strange_key.armored]),
+        "other-platform": wish(module_site, stores["signature"], platform="darwin_arm64"),
+    }).each
+    assert all(result["failed"] and not result["changed"] for result in results.values()), results
+    assert {name: entry for name, entry in look(stores["signature"]).items() if not name.endswith(".lock")} == before
+
+
+def test_only_the_vouching_is_fetched_when_only_that_is_short(play, module_site, stores):
+    """The stronger policy is met without the archive: the receipt says so afterwards, the binary is the same file."""
+    binary = os.path.join(stores["pinned"], VERSION, "terraform")
+    before = os.stat(binary)
+    module_site.requests.clear()
+    results = [play.each({"strongest": wish(module_site, stores["pinned"])}).each["strongest"] for _time in range(2)]
+    assert [result["changed"] for result in results] == [True, False], results
+    assert results[0]["verification"]["policy"] == "signature"
+    assert results[0]["verification"]["signer"] == module_site.key.fingerprint
+    assert module_site.counts(".zip").requests == 0 and module_site.counts().requests == 2
+    with open(binary + ".json", encoding="ascii") as file:
+        assert json.load(file)["policy"] == "signature"
+    after = os.stat(binary)
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_binary_for_another_platform_is_installed_and_not_run(play, module_site, tmp_path):
+    wished = wish(module_site, tmp_path / "store", platform="windows_amd64")
+    first, second = (play.each({"windows": wished}).each["windows"] for _time in range(2))
+    assert first["changed"] and first["platform"] == "windows_amd64", first
+    assert not any("run check" in step for step in first["steps"])
+    assert not second["changed"] and not second["failed"], second

@@ -1,0 +1,125 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run tells while it works: a line for each step, in the result and in the system's log."""
+
+import os
+import re
+import socket
+import threading
+
+import pytest
+from playbook_run import VERSION, task
+
+LOG = "/dev/log"
+# What has to be told of an install with a link, in this order. {site} and so on are filled in.
+LINES = [
+    r"directory created and checked: {store} \(drwxr-xr-x\)",
+    r"directory verified: {store} \(0:0, drwxr-xr-x\)",
+    r"directory created and checked: {store}/{version} \(drwxr-xr-x\)",
+    r"directory verified: {store}/{version} \(0:0, drwxr-xr-x\)",
+    r"SHA256SUMS received: \d+ bytes from {release}_SHA256SUMS",
+    r"signature received: \d+ bytes from {release}_SHA256SUMS\.{key_id}\.sig",
+    r"signature good: SHA256SUMS of {version} signed by {signer} on 2025-01-01T00:00:00Z",
+    r"archive received: {archive_size} bytes, sha256 {digest}, from {release}_{platform}\.zip",
+    r"binary written: {size} bytes \(declared: {size}\) from {release}_{platform}\.zip to {binary}",
+    r"synced and read back: {store}/{version}/\.tmp\.binary\.\w+, {size} bytes, sha256 {sha256}",
+    r"mode set: -rwxr-xr-x on {binary}",
+    r"binary in place: {binary}",
+    r"run check passed: {binary} version -json says {version}",
+    r"receipt written: {binary}\.json",
+    r"link switched: {link} -> {binary} \(before: absent\)",
+]
+
+
+class Log:
+    """A stand-in for the system's log: keeps what is sent to its socket."""
+
+    def __init__(self):
+        self.messages = []
+        self._caught_up = threading.Event()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(LOG)
+        os.chmod(LOG, 0o666)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            message = self._socket.recv(65536)
+            if not message:
+                break
+            self.messages.append(message.decode("utf-8", "replace"))
+        self._caught_up.set()
+
+    def close(self):
+        """Read what is still waiting, then go."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", LOG)
+        os.unlink(LOG)
+        assert self._caught_up.wait(30)
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def logged(play, module_site, folder):
+    """An install with a link: (its result, what came to the system's log meanwhile, or None where we cannot have one)."""
+    log = None if os.path.lexists(LOG) or os.geteuid() != 0 else Log()
+    try:
+        run = play([task("install", module_site, os.path.join(folder, "store"), link=os.path.join(folder, "bin", "terraform"))])
+    finally:
+        if log:
+            log.close()
+    return run["install"], log and log.messages
+
+
+@pytest.fixture(scope="module")
+def install(logged, module_site, host_platform):
+    """(result, what the names in LINES stand for)."""
+    result, release = logged[0], module_site.release(VERSION)
+    return result, {
+        "store": result["base_dir"], "link": result["link"], "version": VERSION,
+        "binary": "%s/%s/terraform" % (result["base_dir"], VERSION),
+        "release": "%s/terraform/%s/terraform_%s" % (module_site.url, VERSION, VERSION), "platform": host_platform,
+        "key_id": module_site.key.key_id, "signer": module_site.key.fingerprint, "size": str(result["size"]),
+        "archive_size": str(len(release.archives[host_platform])), "digest": release.digest(host_platform),
+        "sha256": result["binary_sha256"],
+    }
+
+
+def _pattern(line, names):
+    for name, meaning in names.items():
+        line = line.replace("{%s}" % name, re.escape(meaning))
+    return line
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: re.sub(r"[^a-z]+", "-", line.split(":")[0].split("{")[0]).strip("-"))
+def test_every_step_is_told_with_paths_and_figures(line, install):
+    result, names = install
+    told = [step for step in result["steps"] if re.fullmatch("target: " + _pattern(line, names), step)]
+    assert len(told) == 1, "\n".join(result["steps"])
+
+
+def test_the_steps_come_in_their_order(install):
+    result, names = install
+    places = [number for line in LINES for number, step in enumerate(result["steps"])
+              if re.fullmatch("target: " + _pattern(line, names), step)]
+    assert places == sorted(places) and len(places) == len(LINES)
+
+
+def test_the_same_lines_are_in_the_system_log(logged):
+    result, messages = logged
+    if messages is None:
+        pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
+    told = ["target: " + message.rstrip("\0").partition(": target: ")[2] for message in messages]
+    assert [line for line in told if line in result["steps"]] == result["steps"]    # others may write to it, too
+
+
+def test_a_failure_keeps_the_steps_so_far(play, module_site, folder):
+    from release_site import misbehaviours
+    module_site.publish("1.13.9")
+    module_site.misbehave("*/1.13.9/*.zip", misbehaviours.truncate(at=100))
+    result = play([task("cut", module_site, os.path.join(folder, "store"), version="1.13.9")])["cut"]
+    assert result["failed"] and result["error"]["step"] == "fetch"
+    assert any("signature good" in step for step in result["steps"])
+    assert not any("binary written" in step for step in result["steps"])
+    assert "after 100 bytes" in result["msg"]

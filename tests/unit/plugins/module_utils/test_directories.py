@@ -1,0 +1,614 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The walk to a directory: every component judged, missing ones made, nothing created by a look or after a refusal."""
+
+import contextlib
+import errno
+import os
+import re
+import socket
+import stat
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import (
+    MAX_LINKS, Directory, Trust, judge, kind_text, owner_text, trust_of, walk)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from this_host import (
+    NOBODY, ROOT, STRANGER, as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder, small_disk,
+    traced)
+
+ONLY_ROOT = Trust(frozenset({0}), frozenset({0}))
+
+
+@pytest.fixture
+def place():
+    with open_folder() as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def under_umask(umask):
+    before = os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def make(place, *names, **settings):
+    """A folder below ``place``, made name by name; ``mode``, ``uid`` and ``gid`` are for the last."""
+    path = place
+    for name in names:
+        path = os.path.join(path, name)
+        if not os.path.isdir(path):
+            os.mkdir(path)
+            os.chmod(path, 0o755)
+    if "uid" in settings or "gid" in settings:
+        os.chown(path, settings.get("uid", -1), settings.get("gid", -1))
+    os.chmod(path, settings.get("mode", 0o755))
+    return path
+
+
+def go(path, **settings):
+    """walk() to a path; what it says is thrown away unless ``say`` is given."""
+    settings.setdefault("trust", trust_of())
+    settings.setdefault("say", lambda line: None)
+    return walk(path, "base_dir", **settings)
+
+
+def reach(path, **settings):
+    """Where the walk arrives; the directory is closed again."""
+    with go(path, **settings) as directory:
+        return directory.path
+
+
+def refusal(path, **settings):
+    with pytest.raises(InstallError) as caught:
+        reach(path, **settings)
+    return caught.value
+
+
+# ------------------------------------------------------------------------------------------------ who is trusted
+
+def test_root_and_the_effective_user_and_the_owner_asked_for_are_trusted():
+    assert trust_of().uids == {0, os.geteuid()}
+    assert trust_of(STRANGER).uids == {0, os.geteuid(), STRANGER}
+
+
+def test_a_plain_user_trusts_its_primary_group():
+    assert as_plain_user(lambda: trust_of().gids == {0, os.getegid()})
+
+
+@needs_root
+def test_root_trusts_no_group_but_its_own():
+    def other_group():
+        os.setegid(STRANGER)
+        return trust_of().gids
+    assert in_child(other_group) == {0}
+
+
+# ------------------------------------------------------------------------------------------------ looking and making
+
+def test_a_directory_is_opened_under_its_path(place):
+    made = make(place, "a", "b")
+    with go(made) as directory:
+        assert directory.path == made
+        assert os.path.samestat(os.fstat(directory.fd), os.stat(made))
+
+
+@pytest.mark.parametrize("spelled", ["%s//a///b/", "%s/a/./b", "%s/a/../a/b"])
+def test_a_path_may_be_spelled_oddly(place, spelled):
+    made = make(place, "a", "b")
+    assert reach(spelled % place) == made
+
+
+def test_the_root_itself_can_be_walked_to():
+    assert reach("/") == "/"
+    assert reach("/..") == "/"
+
+
+def test_a_look_creates_nothing(place):
+    assert go(os.path.join(place, "a", "b", "c")) is None
+    assert os.listdir(place) == []
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o777, 0o000])
+def test_missing_components_are_made_0755_whatever_the_umask(place, umask):
+    lines = []
+    path = os.path.join(place, "a", "b", "c")
+    with under_umask(umask):
+        assert reach(path, create=True, say=lines.append) == path
+        assert os.umask(umask) == umask
+    made = [os.path.join(place, "a"), os.path.join(place, "a", "b"), path]
+    assert [stat.S_IMODE(os.stat(name).st_mode) for name in made] == [0o755] * 3
+    assert lines == ["directory created and checked: %s (drwxr-xr-x)" % name for name in made]
+
+
+def test_what_is_there_is_not_made_again(place):
+    lines = []
+    made = make(place, "a", mode=0o700)
+    reach(made, create=True, say=lines.append)
+    assert (lines, stat.S_IMODE(os.stat(made).st_mode)) == ([], 0o700)
+
+
+def test_a_directory_is_born_with_its_mode_and_its_parent_is_synced(place, tmp_path):
+    _result, calls = traced(tmp_path, """
+        import os
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories
+        os.umask(0o077)
+        _directories.walk(%r, "base_dir", _directories.trust_of(), print, create=True).close()
+        result = None
+    """ % os.path.join(place, "new"), ["mkdir", "mkdirat", "umask", "fchmod", "fsync"])
+    new = os.path.join(place, "new")
+    steps = [line for line in calls if not line.startswith("fchmod") or new in line]
+    steps = steps[[number for number, line in enumerate(steps) if line.startswith("umask(077)")][0]:]
+    found = [re.match(r"(\w+)\((?:\d+<([^>]*)>|(0\d+))?", line).groups() for line in steps]
+    assert found == [
+        ("umask", None, "077"), ("umask", None, "022"), ("mkdirat", place, None), ("umask", None, "077"),
+        ("fchmod", new, None), ("fsync", place, None)]
+
+
+@pytest.mark.parametrize("put, words", [
+    (lambda path: open(path, "w").close(), "a regular file of 0 bytes"),
+    (os.mkfifo, "a named pipe"),
+])
+@pytest.mark.parametrize("below", [(), ("below", "it")])
+@pytest.mark.parametrize("create", [True, False])
+def test_a_component_that_is_no_directory_is_named(place, put, words, below, create):
+    there = os.path.join(place, "there")
+    put(there)
+    error = refusal(os.path.join(there, *below), create=create)
+    assert (error.errno, error.path) == (errno.ENOTDIR, there)
+    assert "base_dir %s: %s is not a directory but %s" % (os.path.join(there, *below), there, words) in str(error)
+    assert error.hint
+
+
+def test_a_directory_that_goes_away_at_once_is_missed(place):
+    new = os.path.join(place, "new")
+    error = refusal(new, create=True, say=lambda line: os.rmdir(new))
+    assert (error.errno, error.path) == (errno.ENOENT, new)
+    assert "it is not there" in str(error)
+
+
+def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):
+    """mkdir(2) says yes and does nothing: what is there instead keeps its mode, which fchmod(2) does not change either."""
+    make(place, "old", mode=0o700)
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors
+        try:
+            with _directories.walk(%r, "base_dir", _directories.trust_of(), print) as directory:
+                directory.make("old", print)
+            result = None
+        except _errors.InstallError as exc:
+            result = [str(exc), exc.path, exc.errno, bool(exc.hint)]
+    """ % place, ["mkdirat", "fchmod"], "mkdirat:retval=0", "fchmod:retval=0")
+    old = os.path.join(place, "old")
+    assert result[1:] == [old, errno.EIO, True]
+    assert "created directory %s but found" % old in result[0] and "drwx------ there, expected drwxr-xr-x" in result[0]
+
+
+def test_a_twin_that_made_it_first_is_fine(place):
+    make(place, "there", mode=0o711)
+    with go(place) as directory:
+        directory.make("there", lambda line: pytest.fail("it was not us"))
+    assert stat.S_IMODE(os.stat(os.path.join(place, "there")).st_mode) == 0o711
+
+
+def test_a_place_where_nothing_can_be_made(place):
+    closed = make(place, "closed", mode=0o555)
+
+    def attempt():
+        reach(os.path.join(closed, "a"), create=True, trust=Trust(frozenset({0, os.geteuid(), os.stat(place).st_uid}),
+                                                                  frozenset()))
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(attempt)
+    assert (caught.value.errno, caught.value.path) == (errno.EACCES, os.path.join(closed, "a"))
+    assert "create directory" in str(caught.value) and "become" in caught.value.hint
+
+
+@needs_root
+def test_a_read_only_disk(place):
+    with mounted_again(make(place, "ro"), "ro") as folder:
+        error = refusal(os.path.join(folder, "a"), create=True)
+    assert (error.errno, error.path) == (errno.EROFS, os.path.join(folder, "a"))
+
+
+@needs_root
+def test_a_disk_without_room_for_names(place):
+    with small_disk(make(place, "small"), "nr_inodes=2") as folder:
+        assert reach(os.path.join(folder, "a"), create=True)
+        error = refusal(os.path.join(folder, "a", "b"), create=True)
+    assert (error.errno, error.path) == (errno.ENOSPC, os.path.join(folder, "a", "b"))
+
+
+# ------------------------------------------------------------------------------------------------ passing through
+
+def test_directories_that_cannot_be_listed_can_be_passed(place):
+    inner = make(place, "outer", "inner")
+    os.chmod(os.path.dirname(inner), 0o311)
+
+    def attempt():
+        trust = Trust(frozenset({0, os.stat(place).st_uid}), frozenset({0}))
+        return reach(inner, trust=trust)
+    assert as_plain_user(attempt) == inner
+    os.chmod(os.path.dirname(inner), 0o755)
+
+
+@needs_root
+def test_roots_0711_directories_can_be_passed_by_a_plain_user(place):
+    inner = make(place, "outer", "inner")
+    make(place, "outer", mode=0o711)
+    assert as_plain_user(lambda: reach(inner)) == inner
+
+
+def test_a_directory_that_cannot_be_searched_is_named(place):
+    inner = make(place, "outer", "inner")
+    make(place, "outer", mode=0o600)
+
+    def attempt():
+        reach(inner, trust=Trust(frozenset({0, os.stat(place).st_uid}), frozenset({0})))
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(attempt)
+    make(place, "outer")
+    assert (caught.value.errno, caught.value.path) == (errno.EACCES, inner)
+
+
+# ------------------------------------------------------------------------------------------------ symbolic links
+
+def link(place, name, target):
+    os.symlink(target, os.path.join(place, name))
+    return os.path.join(place, name)
+
+
+def test_links_are_followed_and_the_path_is_the_real_one(place):
+    made = make(place, "real", "inner")
+    assert reach(link(place, "absolute", made)) == made
+    assert reach(link(place, "relative", "real/inner")) == made
+    assert reach(link(place, "dotted", "./real/./inner/")) == made
+    assert reach(link(place, "up", "real/inner/../../real/inner")) == made
+    assert reach(os.path.join(link(place, "halfway", "real"), "inner")) == made
+    assert reach(link(place, "chain", "halfway/inner")) == made
+
+
+def test_up_from_a_link_is_up_from_where_it_leads(place):
+    make(place, "far", "away", "inner")
+    beside = make(place, "far", "beside")
+    link(place, "near", "far/away/inner")
+    assert reach(os.path.join(place, "near", "..", "..", "beside")) == beside
+
+
+def test_a_link_that_leads_nowhere(place):
+    dangling = link(place, "dangling", os.path.join(place, "not", "yet"))
+    assert go(dangling) is None
+    assert reach(dangling, create=True) == os.path.join(place, "not", "yet")
+
+
+def test_forty_links_are_enough(place):
+    made = make(place, "0")
+    for number in range(1, MAX_LINKS + 2):
+        link(place, str(number), str(number - 1))
+    assert MAX_LINKS == 40
+    assert reach(os.path.join(place, "40")) == made
+    error = refusal(os.path.join(place, "41"))
+    assert (error.errno, error.path) == (errno.ELOOP, os.path.join(place, "41"))
+    assert "more than 40 symbolic links" in str(error) and error.hint
+
+
+def test_a_loop_ends(place):
+    link(place, "a", "b")
+    assert refusal(link(place, "b", "a"), create=True).errno == errno.ELOOP
+
+
+@needs_root
+def test_a_strangers_link_is_refused_even_where_only_root_can_write(place):
+    made = make(place, "real")
+    strange = link(place, "strange", made)
+    os.chown(strange, STRANGER, STRANGER, follow_symlinks=False)
+    error = refusal(strange)
+    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (strange, STRANGER, STRANGER) in str(error)
+    assert error.errno == errno.EPERM
+    assert reach(strange, trust=trust_of(STRANGER)) == made
+
+
+def test_where_a_link_leads_is_judged_too(place):
+    """Neither the directory of the link nor the link is at fault."""
+    unsafe = make(place, "unsafe", mode=0o777)
+    make(place, "unsafe", "inner")
+    make(place, "unsafe", mode=0o777)
+    assert "%s can be written by others" % unsafe in str(refusal(link(place, "link", "unsafe/inner")))
+
+
+# ------------------------------------------------------------------------------------------------ who could exchange it
+
+def unsafe_places(place):
+    """Directories with something in them, and the words by which each is refused."""
+    made = make(place, "anyone", "a")
+    yield made, make(place, "anyone", mode=0o777), "can be written by others"
+    if ROOT:
+        made = make(place, "theirs", "a")
+        yield made, make(place, "theirs", uid=STRANGER), "belongs to %d:" % STRANGER
+        made = make(place, "group", "a")
+        yield made, make(place, "group", gid=STRANGER, mode=0o775), "can be written by others"
+        make(place, "sticky", "a", uid=STRANGER)
+        yield os.path.join(place, "sticky", "a"), make(place, "sticky", mode=0o1777), "the entry in it belongs to"
+        made = link(make(place, "linked"), "a", "/")
+        os.chown(made, STRANGER, STRANGER, follow_symlinks=False)
+        yield made, make(place, "linked", mode=0o1777), "the entry in it belongs to"
+
+
+def test_what_others_could_exchange_is_refused_by_name(place):
+    for path, weak, words in unsafe_places(place):
+        error = refusal(path)
+        found = os.stat(weak)
+        assert (error.errno, error.path) == (errno.EPERM, path)
+        assert "base_dir %s is not safe: %s %s" % (path, weak, words) in str(error).replace(
+            " (%s) and" % owner_text(found), " and").replace("can be written by others and the", "the")
+        assert owner_text(found) in str(error), "owner, group and mode have to be named"
+        assert "base_dir" in error.hint and "become_user" in error.hint
+
+
+def test_allow_unsafe_collects_the_same_complaints_once(place):
+    for path, _weak, _words in unsafe_places(place):
+        complaint = str(refusal(path)).split(" is not safe: ")[1].split(", so other users")[0]
+        tolerated = []
+        target = os.path.realpath(path)
+        assert reach(path, tolerated=tolerated) == target
+        assert tolerated[0] == complaint
+        reach(path, tolerated=tolerated)
+        assert len(tolerated) == len(set(tolerated))
+
+
+def test_allow_unsafe_says_nothing_about_a_safe_place(place):
+    tolerated = []
+    reach(make(place, "a"), tolerated=tolerated)
+    assert tolerated == []
+
+
+def test_nothing_is_made_where_others_could_exchange_it(place):
+    unsafe = make(place, "unsafe", mode=0o777)
+    assert "can be written by others" in str(refusal(os.path.join(unsafe, "a", "b"), create=True))
+    assert os.listdir(unsafe) == []
+
+
+def test_a_directory_that_is_not_ours_is_refused(place):
+    """As a plain user sees it who trusts root alone: his own folder is another's."""
+    if ROOT:
+        os.chown(place, NOBODY, NOBODY)
+    assert "belongs to %d:" % os.stat(place).st_uid in str(refusal(make(place, "a"), trust=ONLY_ROOT))
+
+
+def test_in_a_sticky_directory_what_is_ours_passes_and_can_be_made(place):
+    sticky = make(place, "sticky", mode=0o1777)
+    path = os.path.join(sticky, "a", "b")
+    assert reach(path, create=True) == path
+    assert reach(path) == path
+
+
+@needs_root
+def test_in_a_sticky_directory_what_a_stranger_put_there_first_is_refused(place):
+    """A local user squats the name before the first install."""
+    sticky = make(place, "sticky", mode=0o1777)
+    squatted = os.path.join(sticky, "iac-platform")
+    as_plain_user(lambda: os.mkdir(squatted))
+    error = refusal(os.path.join(squatted, "terraform-binaries"), create=True)
+    assert "the entry in it belongs to %d:%d" % (NOBODY, NOBODY) in str(error)
+    assert os.listdir(squatted) == []
+
+
+@needs_root
+def test_a_name_squatted_between_look_and_making_is_refused(place):
+    sticky = make(place, "sticky", mode=0o1777)
+    with go(sticky) as directory:
+        assert directory.weakness(directory.stat("a")) is None
+        as_plain_user(lambda: os.mkdir(os.path.join(sticky, "a")))
+        directory.make("a", lambda line: pytest.fail("it was not us"))
+        assert "belongs to %d" % NOBODY in directory.weakness(directory.stat("a"))
+
+
+@needs_root
+def test_a_sticky_directory_of_a_stranger_is_his(place):
+    make(place, "sticky", "a")
+    sticky = make(place, "sticky", uid=STRANGER, mode=0o1777)
+    assert "%s belongs to" % sticky in str(refusal(os.path.join(sticky, "a")))
+
+
+@needs_root
+def test_roots_group_may_write(place):
+    make(place, "group", "a")
+    assert reach(os.path.join(make(place, "group", gid=0, mode=0o775), "a"))
+    assert as_plain_user(lambda: reach(os.path.join(place, "group", "a")))
+
+
+@needs_root
+def test_a_plain_users_own_group_may_write_and_no_other(place):
+    make(place, "group", "a")
+    make(place, "group", gid=NOBODY, mode=0o775)
+    path = os.path.join(place, "group", "a")
+    assert as_plain_user(lambda: reach(path)) == path
+    with pytest.raises(InstallError, match="can be written by others"):
+        as_plain_user(lambda: reach(path), gid=STRANGER)
+
+
+def test_our_own_group_may_write_when_we_are_no_root(place):
+    make(place, "group", "a")
+    path = os.path.join(make(place, "group", mode=0o775), "a")
+    gid = os.stat(os.path.dirname(path)).st_gid
+    mine = Trust(frozenset({0, os.geteuid()}), frozenset({gid}))
+    assert reach(path, trust=mine) == path
+    assert "can be written by others" in str(refusal(path, trust=mine._replace(gids=frozenset({gid + 1}))))
+
+
+@needs_root
+def test_the_owner_asked_for_is_trusted(place):
+    make(place, "theirs", "a")
+    path = os.path.join(make(place, "theirs", uid=STRANGER), "a")
+    assert reach(path, trust=trust_of(STRANGER)) == path
+    assert "belongs to %d" % STRANGER in str(refusal(path, trust=trust_of(STRANGER + 1)))
+
+
+@needs_root
+def test_another_users_directory_is_refused_for_a_plain_user_too(place):
+    make(place, "theirs", "a")
+    path = os.path.join(make(place, "theirs", uid=STRANGER), "a")
+    with pytest.raises(InstallError, match="belongs to %d" % STRANGER):
+        as_plain_user(lambda: reach(path))
+
+
+def test_the_directory_itself_is_judged_with_what_is_put_into_it(place):
+    unsafe = make(place, "unsafe", mode=0o777)
+    open(os.path.join(unsafe, "terraform"), "w").close()
+    with go(unsafe) as directory:
+        for entry in (None, directory.stat("terraform")):
+            with pytest.raises(InstallError, match="%s can be written by others" % unsafe):
+                judge(directory, entry, unsafe, "base_dir")
+        tolerated = []
+        judge(directory, None, unsafe, "base_dir", tolerated)
+        assert tolerated == [directory.weakness(None)]
+
+
+# ------------------------------------------------------------------------------------------------ an open directory
+
+def test_names_are_relative_to_the_descriptor_and_not_to_the_path(place):
+    with go(make(place, "a")) as directory:
+        os.rename(os.path.join(place, "a"), os.path.join(place, "moved"))
+        make(place, "a", "decoy")
+        directory.make("inner", lambda line: None)
+        assert directory.names() == ["inner"]
+        directory.enter("inner").close()
+        with pytest.raises(InstallError):
+            directory.enter("decoy")
+    assert os.listdir(os.path.join(place, "moved")) == ["inner"]
+
+
+def test_an_entry_is_looked_at_and_not_followed(place):
+    with go(place) as directory:
+        assert directory.stat("missing") is None
+        link(place, "link", "/")
+        assert stat.S_ISLNK(directory.stat("link").st_mode)
+        with pytest.raises(InstallError) as caught:
+            directory.stat("x" * 300)
+        assert caught.value.errno == errno.ENAMETOOLONG
+        assert directory.at("x" * 300) == caught.value.path
+
+
+def test_a_link_is_not_entered(place):
+    link(place, "link", "/")
+    with go(place) as directory:
+        with pytest.raises(InstallError) as caught:
+            directory.enter("link")
+    assert (caught.value.errno, caught.value.path) == (errno.ENOTDIR, os.path.join(place, "link"))
+
+
+def test_names_are_sorted_and_can_be_asked_for_twice(place):
+    for name in ("b", "a", ".c"):
+        os.mkdir(os.path.join(place, name))
+    with go(place) as directory:
+        assert directory.names() == directory.names() == [".c", "a", "b"]
+
+
+def test_a_directory_that_cannot_be_listed_says_so(place):
+    os.chmod(place, 0o311)
+
+    def attempt():
+        with go(place, trust=Trust(frozenset({0, os.stat(place).st_uid}), frozenset())) as directory:
+            directory.names()
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(attempt)
+    assert (caught.value.errno, caught.value.path) == (errno.EACCES, place)
+
+
+def failing_fsync(monkeypatch, number):
+    def fsync(fd):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_directories_is_put_up_with(place, monkeypatch, number):
+    with go(place) as directory:
+        failing_fsync(monkeypatch, number)
+        directory.sync()
+        directory.sync(done="it")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_sync_that_fails_is_an_error(place, monkeypatch, number):
+    with go(place) as directory:
+        failing_fsync(monkeypatch, number)
+        with pytest.raises(InstallError) as caught:
+            directory.sync()
+    assert (caught.value.errno, caught.value.path, caught.value.changed) == (number, place, False)
+
+
+def test_a_sync_that_fails_after_the_deed_says_what_was_done(place, monkeypatch):
+    with go(place) as directory:
+        failing_fsync(monkeypatch, errno.EIO)
+        with pytest.raises(InstallError) as caught:
+            directory.sync(done="/a is in place")
+    assert str(caught.value).startswith("/a is in place, but it is not certain to survive a power cut: sync directory")
+    assert (caught.value.errno, caught.value.path, caught.value.changed) == (errno.EIO, place, True)
+    assert caught.value.hint
+
+
+def test_closing_never_hides_an_error_in_flight(place):
+    directory = go(place)
+    os.close(directory.fd)
+    with pytest.raises(ValueError, match="the first one"), directory:
+        raise ValueError("the first one")
+    directory.close()
+
+
+def test_no_descriptor_is_left_open(place):
+    make(place, "a", "b")
+    open(os.path.join(place, "file"), "w").close()
+    link(place, "loop", "loop")
+    link(place, "good", os.path.join(place, "a"))
+    make(place, "unsafe", mode=0o777)
+    before = open_descriptors()
+    reach(os.path.join(place, "good", "b"))
+    reach(os.path.join(place, "new", "one"), create=True)
+    go(os.path.join(place, "missing", "b"))
+    for name in ("file", "loop", "unsafe/a"):
+        refusal(os.path.join(place, name), create=True)
+    with go(place) as directory:
+        directory.sync()
+        directory.names()
+    assert open_descriptors() == before
+
+
+def test_the_descriptor_is_not_inherited(place):
+    with go(place) as directory:
+        assert not os.get_inheritable(directory.fd)
+
+
+def test_a_directory_describes_itself(place):
+    with go(place) as directory:
+        assert directory.described() == "%s (%d:%d, drwxr-xr-x)" % (place, os.geteuid(), os.stat(place).st_gid)
+
+
+def test_kinds_have_names(place):
+    path = os.path.join(place, "x")
+    with open(path, "w") as stream:
+        stream.write("12 bytes, ok")
+    os.symlink("x", path + "-link")
+    os.mkfifo(path + "-fifo")
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        here = os.open(place, os.O_RDONLY)
+        try:
+            listener.bind("/proc/self/fd/%d/x-socket" % here)   # a socket's path must be short
+        finally:
+            os.close(here)
+    names = [path, path + "-link", place, path + "-fifo", path + "-socket", "/dev/null"]
+    assert [kind_text(os.lstat(name)) for name in names] == [
+        "a regular file of 12 bytes", "a symbolic link", "a directory", "a named pipe", "a socket", "a device"]
+
+
+def test_a_directory_is_closed_once(place):
+    directory = Directory(os.open(place, os.O_RDONLY), place, trust_of())
+    directory.close()
+    other = os.open(place, os.O_RDONLY)     # most likely the same number again
+    directory.close()
+    os.fstat(other)
+    os.close(other)

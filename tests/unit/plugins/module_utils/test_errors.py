@@ -1,0 +1,118 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The error tree: each class carries its step, each instance what the operator needs, in one line."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, errno_text, os_errors)
+
+STEPS = {
+    "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ArchiveError": "extract",
+    "InstallError": "install", "LockError": "lock", "RunCheckError": "run_check", "MissingDependency": "setup",
+}
+
+
+def test_the_tree_is_complete():
+    classes = dict((name, value) for name, value in vars(_errors).items()
+                   if isinstance(value, type) and issubclass(value, TerraformBinaryError))
+    assert classes.pop("TerraformBinaryError").step is None
+    assert dict((name, value.step) for name, value in classes.items()) == STEPS
+
+
+def test_a_message_is_one_line_and_the_rest_is_kept():
+    error = InstallError("no\n  room\tleft", path="/a", url="https://b/", errno=errno.ENOSPC, hint="make some")
+    assert str(error) == "no room left"
+    assert (error.path, error.url, error.errno, error.hint) == ("/a", "https://b/", errno.ENOSPC, "make some")
+    assert error.changed is False
+
+
+@pytest.mark.parametrize("given, expected", [
+    ({}, (False, True, None)),
+    ({"retry": True, "next_site": False, "status": 503}, (True, False, 503)),
+])
+def test_a_fetch_error_says_what_may_be_tried(given, expected):
+    error = FetchError("no", url="https://b/", **given)
+    assert (error.retry, error.next_site, error.status) == expected
+    assert error.url == "https://b/"
+
+
+def test_what_the_system_says_becomes_an_error_with_act_and_path(tmp_path):
+    path = str(tmp_path / "missing")
+    with pytest.raises(InstallError) as caught, os_errors("read the book", path):
+        open(path)
+    assert str(caught.value) == "read the book %s: No such file or directory (ENOENT)" % path
+    assert (caught.value.path, caught.value.errno, caught.value.hint) == (path, errno.ENOENT, None)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_another_class_may_be_asked_for():
+    with pytest.raises(RequestError) as caught, os_errors("read", "/a", RequestError):
+        raise OSError(errno.EIO, "x")
+    assert caught.value.errno == errno.EIO
+
+
+@pytest.mark.parametrize("number, words", [
+    (errno.EACCES, "become: true"), (errno.EPERM, "become: true"), (errno.EROFS, "read-only"),
+    (errno.ENOSPC, "free some space"), (errno.EDQUOT, "quota"), (errno.EIO, "kernel log"), (errno.EMFILE, "ulimit -n"),
+])
+def test_the_usual_way_out(number, words):
+    with pytest.raises(InstallError) as caught, os_errors("do", "/a"):
+        raise OSError(number, "x")
+    assert words in caught.value.hint
+
+
+def test_a_better_way_out_wins():
+    with pytest.raises(InstallError) as caught, os_errors("do", "/a", hint="ask Ann"):
+        raise OSError(errno.EACCES, "x")
+    assert caught.value.hint == "ask Ann"
+
+
+@pytest.mark.parametrize("error", [LockError("held", errno=errno.EAGAIN), ValueError("no"), KeyboardInterrupt()])
+def test_what_is_no_error_of_the_system_passes(error):
+    with pytest.raises(type(error)) as caught, os_errors("do", "/a"):
+        raise error
+    assert caught.value is error
+
+
+def test_an_error_of_the_system_without_a_number():
+    with pytest.raises(InstallError) as caught, os_errors("do", "/a"):
+        raise OSError("the moon is wrong")
+    assert str(caught.value) == "do /a: the moon is wrong"
+
+
+def test_numbers_are_spelled_out():
+    assert errno_text(errno.EACCES) == "Permission denied (EACCES)"
+    assert errno_text(999999) == "%s (999999)" % os.strerror(999999)
+    assert errno_text(None, "whatever") == "whatever"
+
+
+def test_a_failure_as_ansible_gets_it():
+    error = InstallError("no room", path="/a", errno=errno.ENOSPC, hint="make some")
+    error.changed = True
+    assert as_result(error, "target", "web1") == {
+        "msg": "no room; make some",
+        "changed": True,
+        "error": {"step": "install", "side": "target", "host": "web1", "path": "/a", "url": None,
+                  "errno": errno.ENOSPC, "errno_name": "ENOSPC", "hint": "make some"},
+    }
+
+
+def test_a_failure_without_a_number_has_no_name_for_it():
+    result = as_result(RequestError("no"), "controller", "localhost")
+    assert (result["msg"], result["changed"]) == ("no", False)
+    assert (result["error"]["errno"], result["error"]["errno_name"]) == (None, None)
+    assert json.loads(json.dumps(result)) == result
+
+
+@pytest.mark.parametrize("size, expected", [(MESSAGE_LIMIT, MESSAGE_LIMIT), (MESSAGE_LIMIT + 1, MESSAGE_LIMIT)])
+def test_a_long_message_is_cut(size, expected):
+    message = as_result(InstallError("x" * size), "target", "web1")["msg"]
+    assert len(message) == expected
+    assert message.endswith("...") == (size > MESSAGE_LIMIT)

@@ -1,0 +1,662 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that appear whole or not at all, on disks that are full, read-only or lie."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import resource
+import stat
+import subprocess
+import time
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils._digest import CHUNK
+from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._files import (
+    PendingFile, check_mode, copy, remove, set_owner_and_mode, sweep, temps)
+from this_host import (
+    STRANGER, as_plain_user, in_child, mounted_again, mount, needs_root, open_descriptors, open_folder, small_disk, traced)
+
+DATA = b"\x7fELF and then some\n" * 1000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def place():
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def directory(place):
+    with walk(place, "base_dir", trust_of(), None) as opened:
+        yield opened
+
+
+def put(place, name, data=b"x", age=0):
+    path = os.path.join(place, name)
+    with open(path, "wb") as stream:
+        stream.write(data)
+    then = time.time() - age
+    os.utime(path, (then, then))
+    return path
+
+
+def read(place, name):
+    with open(os.path.join(place, name), "rb") as stream:
+        return stream.read()
+
+
+def publish(directory, name="terraform", data=DATA, mode=0o755, **settings):
+    """The whole way of a file to its name; what settle() saw."""
+    with PendingFile(directory, "binary") as pending:
+        pending.write(data)
+        settled = pending.settle(mode, **settings)
+        pending.publish(name)
+    return settled
+
+
+def refusal(function, *arguments, **settings):
+    with pytest.raises(InstallError) as caught:
+        function(*arguments, **settings)
+    return caught.value
+
+
+def fail(monkeypatch, call, number):
+    def failing(*arguments, **settings):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(os, call, failing)
+
+
+# ------------------------------------------------------------------------------------------------ from nothing to the name
+
+def test_the_temporary_file_is_ours_alone_until_it_is_published(directory, place):
+    with PendingFile(directory, "binary") as pending:
+        (name,) = os.listdir(place)
+        assert re.match(r"\.tmp\.binary\.[a-z0-9]{8}\Z", name)
+        assert pending.path == os.path.join(place, name)
+        assert stat.S_IMODE(os.stat(pending.path).st_mode) == 0o600
+        assert not os.get_inheritable(pending.fd)
+        pending.write(DATA)
+        assert (pending.size, pending.sha256) == (len(DATA), SHA256)
+        assert os.listdir(place) == [name]
+        pending.settle(0o755)
+        pending.publish("terraform")
+    assert os.listdir(place) == ["terraform"]
+    assert read(place, "terraform") == DATA
+
+
+def test_no_two_temporary_files_share_a_name(directory):
+    with PendingFile(directory, "binary") as one, PendingFile(directory, "binary") as other:
+        assert one.name != other.name
+
+
+def test_nothing_that_is_there_is_opened_as_a_temporary_file(place, tmp_path):
+    _result, calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            _files.PendingFile(directory, "binary").discard()
+        result = None
+    """ % place, ["openat"])
+    (opened,) = [line for line in calls if ".tmp.binary." in line or "O_CREAT" in line and place in line]
+    assert {"O_RDWR", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC"} <= set(re.findall(r"O_\w+", opened))
+    assert ", 0600)" in opened
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o777, 0o000])
+@pytest.mark.parametrize("mode", [0o755, 0o500, 0o644])
+def test_the_mode_is_the_one_asked_for_whatever_the_umask(directory, place, umask, mode):
+    before = os.umask(umask)
+    try:
+        settled = publish(directory, mode=mode)
+    finally:
+        os.umask(before)
+    found = os.stat(os.path.join(place, "terraform"))
+    assert stat.S_IMODE(found.st_mode) == stat.S_IMODE(settled.st_mode) == mode
+    assert (found.st_ino, found.st_mtime_ns, found.st_size) == (settled.st_ino, settled.st_mtime_ns, len(DATA))
+
+
+def test_an_older_file_is_replaced_and_stays_whole_for_who_has_it_open(directory, place):
+    put(place, "terraform", b"old")
+    with open(os.path.join(place, "terraform"), "rb") as reader:
+        publish(directory)
+        assert reader.read() == b"old"
+    assert read(place, "terraform") == DATA
+
+
+def test_the_order_of_the_steps(place, tmp_path):
+    """Owner, mode, then the sync, then the rename, then the sync of the directory."""
+    _result, calls = traced(tmp_path, """
+        import os
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            with _files.PendingFile(directory, "binary") as pending:
+                pending.write(b"x" * 10)
+                pending.settle(0o755, os.geteuid(), os.getegid(), lambda fd, path, mend: os.utime(fd))
+                pending.publish("terraform")
+        result = None
+    """ % place, ["write", "fchown", "fchmod", "utimensat", "fsync", "pread64", "close", "rename", "renameat", "renameat2"])
+    mine = [line for line in calls if place in line]
+    steps = [(line.split("(")[0], ".tmp.binary." in line.split(">")[0]) for line in mine]
+    steps = steps[steps.index(("write", True)):]
+    renamed = [number for number, (call, _temp) in enumerate(steps) if call.startswith("rename")]
+    assert len(renamed) == 1
+    assert steps[:renamed[0]] == [
+        ("write", True), ("fchown", True), ("fchmod", True), ("utimensat", True), ("fsync", True),
+        ("pread64", True), ("pread64", True), ("close", True)]
+    assert steps[renamed[0] + 1] == ("fsync", False)
+
+
+def test_the_label_is_given_the_final_name(directory, place):
+    seen = []
+    publish(directory, label=lambda fd, path, mend: seen.append((os.fstat(fd).st_size, path, mend)), path="/final/name")
+    assert seen == [(len(DATA), "/final/name", True)]
+
+
+def test_a_label_that_cannot_be_set(directory, place):
+    def label(fd, path, mend):
+        raise OSError(errno.ENOTSUP, "x")
+    error = refusal(publish, directory, label=label)
+    assert error.errno == errno.ENOTSUP and str(error).startswith("label %s/.tmp.binary." % place)
+    assert os.listdir(place) == []
+
+
+@needs_root
+def test_the_owner_is_the_one_asked_for(directory, place):
+    publish(directory, uid=STRANGER, gid=STRANGER + 1)
+    found = os.stat(os.path.join(place, "terraform"))
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (STRANGER, STRANGER + 1, 0o755)
+    publish(directory, uid=STRANGER)
+    assert os.stat(os.path.join(place, "terraform")).st_gid == os.getegid()
+    publish(directory, gid=STRANGER)
+    assert os.stat(os.path.join(place, "terraform")).st_uid == 0
+
+
+def test_a_plain_user_cannot_give_files_away(place):
+    os.chmod(place, 0o777)
+
+    def attempt():
+        with walk(place, "base_dir", trust_of(), None) as opened:
+            publish(opened, uid=STRANGER)
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(attempt)
+    assert (caught.value.errno, os.listdir(place)) == (errno.EPERM, [])
+    assert "set the owner %d:- of %s/.tmp.binary." % (STRANGER, place) in str(caught.value)
+    assert "become" in caught.value.hint
+
+
+# ------------------------------------------------------------------------------------------------ full, read-only, closed
+
+def test_a_short_write_goes_on_where_it_ended(directory, place, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
+    publish(directory)
+    assert read(place, "terraform") == DATA
+
+
+def test_a_disk_that_writes_nothing_and_says_so_is_given_up(place, tmp_path):
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            try:
+                with _files.PendingFile(directory, "binary") as pending:
+                    pending.write(b"x" * 100)
+                result = None
+            except _errors.InstallError as exc:
+                result = [exc.errno, str(exc)]
+    """ % place, ["write"], "write:retval=0:when=1")
+    assert result[0] == errno.EIO
+    assert result[1].startswith("write %s/.tmp.binary." % place)
+    assert os.listdir(place) == []
+
+
+@needs_root
+def test_a_full_disk(place):
+    with small_disk(place, "size=64k"), walk(place, "base_dir", trust_of(), None) as directory:
+        put(place, "terraform", b"old")
+        error = refusal(publish, directory, data=b"x" * 200000)
+        assert os.listdir(place) == ["terraform"]
+        assert read(place, "terraform") == b"old"
+    assert error.errno == errno.ENOSPC
+    assert error.path.startswith("%s/.tmp.binary." % place) and error.path in str(error)
+    assert str(error).startswith("write ") and "free some space" in error.hint
+
+
+@needs_root
+def test_a_disk_without_room_for_names(place):
+    with small_disk(place, "nr_inodes=1"), walk(place, "base_dir", trust_of(), None) as directory:
+        error = refusal(publish, directory)
+    assert error.errno == errno.ENOSPC and str(error).startswith("create %s/.tmp.binary." % place)
+
+
+def test_a_limit_on_the_size_of_files(directory, place):
+    """The write before the limit is a short one, the next fails."""
+    def attempt():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+        publish(directory)
+    with pytest.raises(InstallError) as caught:
+        in_child(attempt)
+    assert caught.value.errno == errno.EFBIG
+    assert caught.value.path in str(caught.value)
+    assert os.listdir(place) == []
+
+
+def test_too_many_open_files(directory):
+    def attempt():
+        free = os.dup(directory.fd)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+        publish(directory)
+    with pytest.raises(InstallError) as caught:
+        in_child(attempt)
+    assert caught.value.errno == errno.EMFILE and "ulimit" in caught.value.hint
+
+
+@needs_root
+def test_a_read_only_disk(place):
+    with mounted_again(place, "ro"), walk(place, "base_dir", trust_of(), None) as directory:
+        error = refusal(publish, directory)
+    assert error.errno == errno.EROFS and "read-only" in error.hint
+
+
+def test_a_directory_that_we_may_not_write_to(place):
+    os.chmod(place, 0o555)
+
+    def attempt():
+        with walk(place, "base_dir", trust_of(), None) as directory:
+            publish(directory)
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(attempt)
+    assert (caught.value.errno, caught.value.path.startswith(place)) == (errno.EACCES, True)
+
+
+@needs_root
+def test_what_cannot_fit_is_refused_early(place):
+    with small_disk(place, "size=64k"), walk(place, "base_dir", trust_of(), None) as directory:
+        with PendingFile(directory, "binary") as pending:
+            pending.reserve(60000)
+            error = refusal(pending.reserve, 70000)
+    assert error.errno == errno.ENOSPC and error.path == pending.path
+    assert "not enough space for %s: 65536 bytes free on its file system, 70000 needed" % pending.path in str(error)
+
+
+def test_no_disk_has_room_for_everything(directory):
+    with PendingFile(directory, "binary") as pending:
+        pending.reserve(1)
+        assert refusal(pending.reserve, 1 << 60).errno == errno.ENOSPC
+
+
+@needs_root
+@pytest.mark.parametrize("kind, options", [("tmpfs", "size=0"), ("ramfs", "mode=755")])
+def test_a_disk_that_does_not_count_its_blocks_is_not_full(place, kind, options):
+    """statvfs(3) says 0 blocks, of which 0 are free."""
+    mount(["-t", kind, "-o", options, kind, place])
+    try:
+        with walk(place, "base_dir", trust_of(), None) as directory, PendingFile(directory, "binary") as pending:
+            pending.reserve(1000)
+            pending.write(DATA)
+    finally:
+        subprocess.check_call(["umount", "-l", place])
+
+
+# ------------------------------------------------------------------------------------------------ starting over, reading back
+
+def test_starting_over_forgets_what_was_written(directory, place):
+    with PendingFile(directory, "archive") as pending:
+        pending.write(b"a longer text that is of no use")
+        pending.restart()
+        assert (pending.size, pending.sha256) == (0, hashlib.sha256().hexdigest())
+        pending.write(b"short")
+        pending.settle(0o644)
+        pending.publish("it")
+    assert read(place, "it") == b"short"
+
+
+def test_without_a_name_the_bytes_stay_readable(directory, place):
+    with PendingFile(directory, "archive") as pending:
+        pending.write(DATA)
+        pending.unlink()
+        assert os.listdir(place) == []
+        with pending.reader() as stream:
+            assert stream.read(4) == b"\x7fELF"
+            stream.seek(0)
+            assert stream.read() == DATA
+        with pending.reader() as stream:
+            assert stream.read() == DATA
+    assert os.listdir(place) == []
+
+
+def test_a_reader_outlives_its_file(directory):
+    with PendingFile(directory, "archive") as pending:
+        pending.write(DATA)
+        stream = pending.reader()
+    with stream:
+        assert stream.read() == DATA
+
+
+def damage(path, data):
+    """Change a file behind the back of who has it open; ``data`` takes the place of its first bytes."""
+    with open(path, "r+b") as stream:
+        stream.write(data)
+        if not data:
+            stream.truncate(10)
+
+
+@pytest.mark.parametrize("data", [b"X", b""])
+def test_what_reads_back_differently_is_refused(directory, place, data):
+    with pytest.raises(InstallError) as caught, PendingFile(directory, "binary") as pending:
+        pending.write(DATA)
+        damage(pending.path, data)
+        pending.settle(0o755)
+    assert (caught.value.errno, caught.value.path) == (errno.EIO, pending.path)
+    assert "%d bytes with sha256 %s were written" % (len(DATA), SHA256) in str(caught.value)
+    assert "loses data" in caught.value.hint
+    assert os.listdir(place) == []
+
+
+def test_bytes_that_were_added_are_found(directory):
+    with pytest.raises(InstallError, match="reads back as 3 bytes"), PendingFile(directory, "binary") as pending:
+        pending.write(b"ab")
+        with open(pending.path, "ab") as stream:
+            stream.write(b"c")
+        pending.settle(0o755)
+
+
+def test_a_disk_that_ignores_modes_is_found_out(place, tmp_path):
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            try:
+                with _files.PendingFile(directory, "binary") as pending:
+                    pending.settle(0o755)
+                result = None
+            except _errors.InstallError as exc:
+                result = [exc.errno, str(exc)]
+    """ % place, ["fchmod"], "fchmod:retval=0")
+    assert result[0] == errno.EPERM
+    assert "is 0600 after it was set to 0755" in result[1]
+    assert os.listdir(place) == []
+
+
+def test_modes_are_compared_with_all_their_bits(directory, place):
+    path = put(place, "a")
+    os.chmod(path, 0o1755)
+    check_mode(os.stat(path), 0o1755, path)
+    error = refusal(check_mode, os.stat(path), 0o755, path)
+    assert "mode of %s is 1755 after it was set to 0755" % path in str(error) and error.hint
+
+
+def test_a_mode_that_cannot_be_set(directory, place, monkeypatch):
+    fail(monkeypatch, "fchmod", errno.EROFS)
+    error = refusal(publish, directory)
+    assert error.errno == errno.EROFS and "set the mode 0755 of %s/.tmp.binary." % place in str(error)
+    assert os.listdir(place) == []
+
+
+def test_owner_and_mode_of_a_file_that_is_there(place):
+    path = put(place, "a")
+    fd = os.open(path, os.O_RDONLY)
+    set_owner_and_mode(fd, path, 0o711, os.geteuid(), os.getegid())
+    os.close(fd)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o711
+
+
+# ------------------------------------------------------------------------------------------------ faults on the way
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
+    result, calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            try:
+                with _files.PendingFile(directory, "binary") as pending:
+                    pending.write(b"x")
+                    pending.settle(0o755)
+                    pending.publish("terraform")
+                result = None
+            except _errors.InstallError as exc:
+                result = [exc.errno, exc.changed, str(exc)]
+    """ % place, ["fsync"], "fsync:error=%s:when=1" % errno.errorcode[number])
+    assert result[:2] == [number, False]
+    assert result[2].startswith("sync %s/.tmp.binary." % place)
+    assert len(calls) == 1, calls
+    assert os.listdir(place) == []
+
+
+def test_when_only_the_directory_cannot_be_synced_the_file_is_there_and_the_error_says_so(place, tmp_path):
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            try:
+                with _files.PendingFile(directory, "binary") as pending:
+                    pending.write(b"x")
+                    pending.settle(0o755)
+                    pending.publish("terraform")
+                result = None
+            except _errors.InstallError as exc:
+                result = [exc.errno, exc.changed, str(exc)]
+    """ % place, ["fsync"], "fsync:error=EIO:when=2")
+    assert result[:2] == [errno.EIO, True]
+    assert result[2].startswith("%s/terraform is in place, but it is not certain to survive a power cut" % place)
+    assert os.listdir(place) == ["terraform"]
+
+
+@pytest.mark.parametrize("call, number, words", [
+    ("close", errno.EIO, "close %s/.tmp.binary."), ("rename", errno.EIO, "rename %s/.tmp.binary."),
+])
+def test_a_fault_before_the_name_changes_nothing(directory, place, monkeypatch, call, number, words):
+    put(place, "terraform", b"old")
+    with pytest.raises(InstallError) as caught, PendingFile(directory, "binary") as pending:
+        pending.write(DATA)
+        pending.settle(0o755)
+        with monkeypatch.context() as faulty:
+            fail(faulty, call, number)
+            pending.publish("terraform")
+    assert (caught.value.errno, caught.value.changed) == (number, False)
+    assert words % place in str(caught.value)
+    assert (os.listdir(place), read(place, "terraform")) == (["terraform"], b"old")
+
+
+def test_a_directory_of_that_name_is_not_replaced(directory, place):
+    os.mkdir(os.path.join(place, "terraform"))
+    error = refusal(publish, directory)
+    assert error.errno == errno.EISDIR
+    assert "to %s/terraform" % place in str(error) and error.path == "%s/terraform" % place
+    assert os.listdir(place) == ["terraform"]
+
+
+def test_discarding_never_hides_an_error_in_flight(directory, place, monkeypatch):
+    with pytest.raises(ValueError, match="the first one"), monkeypatch.context() as faulty:
+        with PendingFile(directory, "binary"):
+            fail(faulty, "close", errno.EIO)
+            fail(faulty, "unlink", errno.EIO)
+            raise ValueError("the first one")
+    assert len(os.listdir(place)) == 1, "what cannot be removed stays for the next run"
+
+
+def test_discarding_twice_and_after_publishing_is_harmless(directory, place):
+    pending = PendingFile(directory, "binary")
+    pending.discard()
+    other = os.open(place, os.O_RDONLY)     # most likely the same number again
+    pending.discard()
+    os.fstat(other)
+    os.close(other)
+    pending = PendingFile(directory, "binary")
+    pending.settle(0o644)
+    pending.publish("terraform")
+    pending.discard()
+    assert os.listdir(place) == ["terraform"]
+
+
+def test_no_descriptor_is_left_open(directory, place):
+    before = open_descriptors()
+    publish(directory)
+    with pytest.raises(ValueError), PendingFile(directory, "binary") as pending:
+        pending.reader().close()
+        raise ValueError()
+    remove(directory, "terraform")
+    sweep(directory)
+    assert open_descriptors() == before
+
+
+def test_no_write_descriptor_is_open_when_the_name_appears(directory, place, monkeypatch):
+    """Or a program that is started just then makes the new binary "text file busy"."""
+    seen = []
+    real = os.rename
+
+    def rename(*arguments, **settings):
+        links = (os.path.join("/proc/self/fd", number) for number in os.listdir("/proc/self/fd"))
+        seen.extend(os.readlink(link) for link in links if os.path.islink(link))
+        real(*arguments, **settings)
+    monkeypatch.setattr(os, "rename", rename)
+    publish(directory)
+    assert seen and not [name for name in seen if name.startswith(place + "/.tmp.")]
+
+
+# ------------------------------------------------------------------------------------------------ copying
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
+def test_a_copy_has_every_byte_wherever_the_offset_stands(directory, place, size):
+    data = os.urandom(size)
+    source = put(place, "source", data)
+    fd = os.open(source, os.O_RDONLY)
+    os.lseek(fd, 0, os.SEEK_END)
+    with PendingFile(directory, "binary") as pending:
+        copy(fd, source, pending)
+        assert (pending.size, pending.sha256) == (size, hashlib.sha256(data).hexdigest())
+    os.close(fd)
+
+
+def test_a_source_that_cannot_be_read_is_named(directory, place):
+    fd = os.open(place, os.O_RDONLY)
+    with PendingFile(directory, "binary") as pending:
+        error = refusal(copy, fd, "/the/source", pending)
+    os.close(fd)
+    assert (error.errno, error.path) == (errno.EISDIR, "/the/source")
+
+
+# ------------------------------------------------------------------------------------------------ left-overs
+
+def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
+    put(place, ".tmp.binary.abcdefgh")
+    put(place, "terraform")
+    put(place, "x.tmp.")
+    os.symlink("terraform", os.path.join(place, ".tmp.link"))
+    os.mkdir(os.path.join(place, ".tmp.folder"))
+    assert temps(directory) == (".tmp.binary.abcdefgh", ".tmp.link")
+    swept = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
+    assert sorted(sweep(directory)) == swept
+    assert sorted(os.listdir(place)) == [".tmp.folder", "terraform", "x.tmp."]
+    assert sweep(directory) == ()
+
+
+def test_young_left_overs_stay_where_asked(directory, place):
+    old = put(place, ".tmp.binary.old", age=100)
+    put(place, ".tmp.binary.young", age=10)
+    assert sweep(directory, older_than=50) == (old,)
+    assert os.listdir(place) == [".tmp.binary.young"]
+    assert sweep(directory) == (os.path.join(place, ".tmp.binary.young"),)
+
+
+def test_left_overs_from_the_future_go_too(directory, place):
+    """A host whose clock went back since."""
+    put(place, ".tmp.binary.future", age=-100000)
+    assert len(sweep(directory)) == 1
+    assert os.listdir(place) == []
+
+
+def test_a_left_over_that_goes_by_itself_is_no_error(directory, place, monkeypatch):
+    path = put(place, ".tmp.binary.gone")
+    real = os.unlink
+    monkeypatch.setattr(os, "unlink", lambda name, **settings: (real(path), real(name, **settings)))
+    assert sweep(directory) == ()
+
+
+def test_a_left_over_that_cannot_be_removed_is_named(directory, place, monkeypatch):
+    path = put(place, ".tmp.binary.stuck")
+    fail(monkeypatch, "unlink", errno.EPERM)
+    error = refusal(sweep, directory)
+    assert (error.errno, error.path) == (errno.EPERM, path)
+
+
+# ------------------------------------------------------------------------------------------------ removing
+
+def test_a_removed_file_is_gone_with_all_of_it(directory, place):
+    put(place, "terraform")
+    remove(directory, "terraform")
+    assert os.listdir(place) == []
+
+
+def test_the_name_goes_in_one_step_before_the_bytes(place, tmp_path):
+    put(place, "terraform")
+    _result, calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            _files.remove(directory, "terraform")
+        result = None
+    """ % place, ["rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync"])
+    mine = [line.split("(")[0] for line in calls if place in line]
+    assert [re.sub(r"at2?$", "", call) for call in mine] == ["unlink", "rename", "unlink", "fsync"]
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(directory, place):
+    put(place, "precious")
+    os.symlink("precious", os.path.join(place, "terraform"))
+    remove(directory, "terraform")
+    assert os.listdir(place) == ["precious"]
+
+
+def test_the_left_over_of_a_killed_removal_is_in_nobodys_way(directory, place):
+    """Even as another name of the same file: rename(2) then does nothing and says 0."""
+    path = put(place, "terraform")
+    os.link(path, os.path.join(place, ".tmp.removed.terraform"))
+    remove(directory, "terraform")
+    assert os.listdir(place) == []
+
+
+def test_what_is_not_there_cannot_be_removed(directory, place):
+    error = refusal(remove, directory, "terraform")
+    assert (error.errno, error.path, error.changed) == (errno.ENOENT, os.path.join(place, "terraform"), False)
+
+
+def test_a_removal_that_was_begun_says_so(directory, place, monkeypatch):
+    put(place, "terraform")
+    real = os.unlink
+
+    def unlink(name, **settings):
+        if os.path.exists(os.path.join(place, name)):
+            raise OSError(errno.EIO, "x")
+        real(name, **settings)
+    monkeypatch.setattr(os, "unlink", unlink)
+    error = refusal(remove, directory, "terraform")
+    assert (error.errno, error.changed) == (errno.EIO, True)
+    assert os.listdir(place) == [".tmp.removed.terraform"]
+
+
+def test_a_removal_whose_sync_fails_says_that_it_happened(directory, place, monkeypatch):
+    put(place, "terraform")
+    fail(monkeypatch, "fsync", errno.EIO)
+    error = refusal(remove, directory, "terraform")
+    assert (error.errno, error.changed) == (errno.EIO, True)
+    assert str(error).startswith("%s/terraform is removed, but" % place)
+    assert os.listdir(place) == []
+
+
+def test_a_removal_refused_by_the_directory(place):
+    put(place, "terraform")
+    os.chmod(place, 0o555)
+
+    def attempt():
+        with walk(place, "base_dir", trust_of(os.stat(place).st_uid), None) as directory:
+            remove(directory, "terraform")
+    with pytest.raises(InstallError) as caught, contextlib.ExitStack() as stack:
+        stack.callback(os.chmod, place, 0o755)
+        as_plain_user(attempt)
+    assert (caught.value.errno, caught.value.changed) == (errno.EACCES, False)
+    assert os.listdir(place) == ["terraform"]

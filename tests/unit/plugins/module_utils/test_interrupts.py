@@ -1,0 +1,182 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signals that ask a run to stop: it ends with an error and cleans up, and never claims success."""
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._files import PendingFile
+from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable
+from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
+from this_host import another_process, open_folder
+
+ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """What each test finds and has to leave behind: handlers of its own, which note the signal."""
+    noted = []
+
+    def note(signum, frame):
+        noted.append(signum)
+    before = [(asking, signal.signal(asking, note)) for asking in ASKING]
+    yield noted
+    after = [signal.getsignal(asking) for asking in ASKING]
+    for asking, handler in before:
+        signal.signal(asking, handler)
+    assert after == [note] * len(ASKING), "a handler was not put back"
+
+
+def ask(signum):
+    """Send a signal to this process, which has it when this returns (signal(7): a process that signals itself)."""
+    os.kill(os.getpid(), signum)
+
+
+@pytest.mark.parametrize("asking", ASKING)
+def test_a_signal_becomes_an_error(handlers, asking):
+    with pytest.raises(InstallError) as caught, stoppable():
+        ask(asking)
+        pytest.fail("the body went on")
+    assert str(caught.value) == "stopped by %s" % asking.name
+    assert (caught.value.errno, caught.value.hint) == (errno.EINTR, "run it again")
+    assert handlers == []
+
+
+def test_afterwards_signals_do_what_they_did_before(handlers):
+    with stoppable():
+        pass
+    with pytest.raises(InstallError), stoppable():
+        ask(signal.SIGTERM)
+    for asking in ASKING:
+        ask(asking)
+    assert handlers == list(ASKING)
+
+
+@pytest.mark.parametrize("second", ASKING)
+def test_the_clean_up_runs_to_its_end(second):
+    cleaned = []
+    with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
+        try:
+            ask(signal.SIGTERM)
+        finally:
+            ask(second)
+            cleaned.append(True)
+    assert cleaned == [True]
+
+
+def test_who_swallows_the_stop_still_fails():
+    """Code that carries on after an InstallError must not turn a stop into a success."""
+    went_on = []
+    with pytest.raises(InstallError, match="stopped by SIGHUP"), stoppable():
+        with contextlib.suppress(InstallError):
+            ask(signal.SIGHUP)
+        went_on.append(True)
+    assert went_on == [True]
+
+
+def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
+    with pytest.raises(ValueError), stoppable():
+        with contextlib.suppress(InstallError):
+            ask(signal.SIGHUP)
+        raise ValueError()
+
+
+def test_what_was_ignored_stays_ignored(handlers):
+    """nohup(1)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            ask(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_of_the_body_passes_and_the_handlers_come_back():
+    with pytest.raises(KeyError), stoppable():
+        raise KeyError("body")
+
+
+def test_beside_the_main_thread_the_body_runs_all_the_same(handlers):
+    ran = []
+
+    def work():
+        with stoppable():
+            ran.append(signal.getsignal(signal.SIGTERM))
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    ask(signal.SIGTERM)
+    assert len(ran) == 1 and handlers == [signal.SIGTERM]
+
+
+PROGRAM = """
+import sys, time
+from ansible_collections.iac_platform.terraform.plugins.module_utils import (
+    _directories, _errors, _files, _interrupts, _lock)
+try:
+    with _interrupts.stoppable(), _directories.walk(sys.argv[1], "base_dir", _directories.trust_of(), None) as directory:
+        with _lock.locked(directory, "a.lock", 600, lambda line: print(line, flush=True)):
+            with _files.PendingFile(directory, "binary") as pending:
+                pending.write(b"half of it")
+                print("half way", flush=True)
+                time.sleep(600)
+except _errors.InstallError as exc:
+    print(exc, flush=True)
+    sys.exit(3)
+"""
+
+
+def started(place):
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+    return subprocess.Popen([sys.executable, "-B", "-c", PROGRAM, place], env=environment, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("asking", ASKING)
+def test_a_stopped_installer_leaves_no_temporary_file_and_no_lock(asking):
+    with open_folder() as place, started(place) as installer:
+        assert installer.stdout.readline() == b"half way\n"
+        assert len(os.listdir(place)) == 2
+        installer.send_signal(asking)
+        assert installer.stdout.read().decode() == "stopped by %s\n" % asking.name
+        assert installer.wait() == 3
+        assert os.listdir(place) == ["a.lock"]
+        with walk(place, "base_dir", trust_of(), None) as directory:
+            assert is_held(directory, "a.lock") is False
+
+
+def test_a_killed_installer_leaves_its_temporary_file_and_no_lock():
+    with open_folder() as place, started(place) as installer:
+        installer.stdout.readline()
+        installer.kill()
+        installer.wait()
+        assert len(os.listdir(place)) == 2
+        with walk(place, "base_dir", trust_of(), None) as directory:
+            with locked(directory, "a.lock", 0, None), PendingFile(directory, "binary"):
+                assert len(os.listdir(place)) == 3
+
+
+def test_who_waits_for_the_lock_can_be_stopped():
+    def hold(ready):
+        with walk(place, "base_dir", trust_of(), None) as directory, locked(directory, "a.lock", 60, None):
+            ready()
+            time.sleep(600)
+
+    with open_folder() as place, another_process(hold), started(place) as waiting:
+        assert waiting.stdout.readline().startswith(b"waiting for another installer")
+        waiting.terminate()
+        assert waiting.stdout.read() == b"stopped by SIGTERM\n"
+        assert waiting.wait() == 3
