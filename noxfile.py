@@ -138,11 +138,14 @@ def install(session):
     """Put Terraform on this machine: VERSION, and if wanted BASE_DIR, LINK and SITES, from the environment."""
     session.install("ansible-core==%s.*" % MAIN_CORE, "requests")
     mirror_checkout()
-    wish = {"terraform_binary_" + name.lower(): os.environ.get(name) for name in ("VERSION", "BASE_DIR", "LINK")}
-    wish["terraform_binary_sites"] = os.environ.get("SITES", "").split()
-    given = {name: value for name, value in wish.items() if value}
+    given = {"terraform_binary_version": os.environ.get("VERSION")}
+    for name in ("BASE_DIR", "LINK"):
+        if os.environ.get(name):
+            given["terraform_binary_" + name.lower()] = os.path.abspath(os.path.expanduser(os.environ[name]))
+    if os.environ.get("SITES"):
+        given["terraform_binary_sites"] = os.environ["SITES"].split()
     session.run(
-        "ansible-playbook", "iac_platform.terraform.install", "-i", "localhost,", "-c", "local",
+        "ansible-playbook", "iac_platform.terraform.install", "-v", "-i", "localhost,", "-c", "local",
         "-e", json.dumps(dict(given, ansible_python_interpreter="{{ ansible_playbook_python }}")),
         *session.posargs, env=dict(settings(), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"),
     )

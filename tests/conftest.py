@@ -50,7 +50,7 @@ def genuine():
 
 @pytest.fixture(scope="session")
 def genuine_site(tmp_path_factory, request):
-    """A folder with the genuine release 1.11.4 in the layout of the site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
+    """The genuine release 1.11.4 as a folder laid out like the site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
     ready = os.environ.get("TERRAFORM_BINARY_GENUINE_SITE")
     if ready:
         has_layout = os.path.isdir(os.path.join(ready, "terraform"))

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What tests do to the host they run on: other users, small and read-only disks, a disk that lies, other processes.
 
-Everything is real and is undone afterwards. What needs root, strace or mount(8) skips with the reason where it cannot be
-had. Runs on Python 3.6.
+Everything is real and is undone afterwards. What needs root, strace or mount(8) skips with the reason where that cannot
+be had. Runs on Python 3.6.
 """
 
 import contextlib

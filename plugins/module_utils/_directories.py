@@ -22,6 +22,8 @@ MAX_LINKS = 40  # symbolic links on one path, as path_resolution(7)
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # file systems that cannot sync a directory say one of these
+_ACL = "system.posix_acl_access"
+_NO_ACL = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)  # none set, no such thing on this file system, no /proc
 
 
 class Trust(NamedTuple):
@@ -93,8 +95,8 @@ class Directory:
             own = os.fstat(self.fd)
         if own.st_uid not in self.trust.uids:
             return "%s belongs to %s" % (self.path, owner_text(own))
-        others = own.st_mode & stat.S_IWOTH or (own.st_mode & stat.S_IWGRP and own.st_gid not in self.trust.gids)
-        if not others:
+        group = own.st_mode & stat.S_IWGRP and (own.st_gid not in self.trust.gids or self._has_acl())
+        if not group and not own.st_mode & stat.S_IWOTH:
             return None
         if not own.st_mode & stat.S_ISVTX:
             return "%s can be written by others (%s)" % (self.path, owner_text(own))
@@ -102,6 +104,19 @@ class Directory:
             return "%s can be written by others (%s) and the entry in it belongs to %s" % (
                 self.path, owner_text(own), owner_text(entry))
         return None
+
+    def _has_acl(self):
+        """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
+        all of them (acl(5)). Linux only; elsewhere such lists do not show in the mode, and are not seen."""
+        if not hasattr(os, "getxattr"):
+            return False
+        with os_errors("look at the access control list of", self.path):
+            try:
+                return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))   # by descriptor O_PATH forbids it
+            except OSError as exc:
+                if exc.errno not in _NO_ACL:
+                    raise
+                return False
 
     def make(self, name, say):
         """Create a sub-directory, mode 0755 whatever the umask, checked and durable. A twin's is as good as ours."""

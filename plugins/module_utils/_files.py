@@ -92,7 +92,7 @@ class PendingFile:
         self.name = None
 
     def reader(self):
-        """A binary file object over the same bytes, at their start; the caller's to close. Nothing more may be written."""
+        """A binary file object over the same bytes, at their start; the caller's to close. No write() after that."""
         with os_errors("read back", self.path):
             os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
             return os.fdopen(os.dup(self.fd), "rb")

@@ -45,8 +45,9 @@ def look(directory, name, hashed=False):
 def check_replaceable(occupant, path, force):
     """Refuse to switch a link over something that is none. Raises InstallError."""
     if occupant.kind == "other":
-        raise InstallError("link %s: there is something that is neither a link nor a file, expected a symbolic link" % path,
-                           path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
+        raise InstallError(
+            "link %s: there is something that is neither a link nor a file, expected a symbolic link" % path,
+            path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
     if occupant.kind == "file" and not force:
         raise InstallError(
             "link %s: there is a regular file of %d bytes, expected a symbolic link or nothing" % (path, occupant.size),

@@ -155,6 +155,7 @@ class Player:
                 if not name.startswith(_FOREIGN) and not name.lower().endswith("_proxy")}
         return dict(
             kept,
+            ANSIBLE_ASYNC_DIR=os.path.join(self.folder, "home", "async"),
             ANSIBLE_CALLBACK_PLUGINS=os.path.join(_HERE, "callback_plugins"),
             ANSIBLE_CALLBACKS_ENABLED="json_lines",
             ANSIBLE_COLLECTIONS_PATH=self.collections,

@@ -65,7 +65,8 @@ def refusal(data, platform="linux_amd64"):
 
 def end_record(data, **changes):
     """An archive without comment whose end record (APPNOTE.TXT 4.3.16) says something else."""
-    names = ["magic", "disk", "directory_disk", "members_here", "members", "directory_size", "directory_at", "comment_size"]
+    names = (
+        "magic", "disk", "directory_disk", "members_here", "members", "directory_size", "directory_at", "comment_size")
     fields = dict(zip(names, struct.unpack("<4s4H2LH", data[-22:])))
     fields.update(changes)
     return data[:-22] + struct.pack("<4s4H2LH", *(fields[name] for name in names))
@@ -148,7 +149,9 @@ def test_refused_oddities(name):
     assert MESSAGES[name] in refusal(odd_archives.REFUSED[name](BINARY))
 
 
-@pytest.mark.parametrize("name", [b"", b".", b"..", b"terraform..", b"a\n", b"a\x1b[31m", b"a\x7f", b"C:\\terraform", b"a/"])
+@pytest.mark.parametrize("name", [
+    b"", b".", b"..", b"terraform..", b"a\n", b"a\x1b[31m", b"a\x7f", b"C:\\terraform", b"a/",
+])
 def test_names_that_are_not_bare(name):
     assert "bare file names were expected" in refusal(odd_archives.of(usual(), zips.Member(name, b"")))
 
@@ -194,7 +197,8 @@ def test_a_large_directory():
     def grow(comments):
         def change(directory):
             lines = [
-                struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 4, 0, size, 0, 0, 0, 0) + b"%04d" % number + size * b"x"
+                struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 4, 0, size, 0, 0, 0, 0)
+                + b"%04d" % number + size * b"x"
                 for number, size in enumerate(comments)
             ]
             return directory + b"".join(lines)
@@ -322,7 +326,8 @@ def test_large_binaries_come_in_pieces():
 # Errors of others.
 
 @pytest.mark.parametrize("error", [
-    ValueError("no"), RuntimeError("no"), EOFError("no"), struct.error("no"), zlib.error("no"), KeyError("no"), TypeError("no"),
+    ValueError("no"), RuntimeError("no"), EOFError("no"), struct.error("no"), zlib.error("no"), KeyError("no"),
+    TypeError("no"),
     OSError(errno.ENOSPC, "full"), _errors.InstallError("no", errno=errno.ENOSPC), KeyboardInterrupt(),
 ], ids=repr)
 def test_errors_of_the_writer_pass_untouched(error):
@@ -398,14 +403,18 @@ def test_magic_bytes_of_each_platform(platform):
 
 
 @pytest.mark.parametrize("platform, head", [
-    ("linux_amd64", b""), ("linux_amd64", b"\x7fELF"), ("linux_amd64", BINARY[:19]), ("linux_amd64", b"\x7fELG" + BINARY[4:64]),
+    ("linux_amd64", b""), ("linux_amd64", b"\x7fELF"), ("linux_amd64", BINARY[:19]), ("linux_amd64",
+    b"\x7fELG" + BINARY[4:64]),
     ("linux_amd64", BINARY[:4] + b"\x01" + BINARY[5:64]), ("linux_amd64", BINARY[:4] + b"\x03" + BINARY[5:64]),
     ("linux_amd64", BINARY[:5] + b"\x02" + BINARY[6:64]), ("linux_amd64", BINARY[:5] + b"\x00" + BINARY[6:64]),
     ("linux_amd64", b"#!/bin/sh\n" + BINARY), ("linux_amd64", 4096 * b"\0"), ("linux_mips", BINARY), ("linux_", BINARY),
-    ("darwin_arm", b""), ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"), ("darwin_amd64", b"\xcf\xfa\xed\xfe"), ("darwin_s390x", b""),
-    ("windows_amd64", b""), ("windows_amd64", b"MZ"), ("windows_amd64", b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
+    ("darwin_arm", b""), ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"), ("darwin_amd64", b"\xcf\xfa\xed\xfe"),
+    ("darwin_s390x", b""),
+    ("windows_amd64", b""), ("windows_amd64", b"MZ"), ("windows_amd64",
+    b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
     ("windows_s390x", b""), ("windows_s390x", b"MZ" + 100 * b"\0"), ("windows_amd64", b"PE\0\0\x64\x86" + 100 * b"\0"),
-    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"), ("linux_s390x", b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
+    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"), ("linux_s390x",
+    b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
 ])
 def test_wrong_magic_bytes(platform, head):
     with pytest.raises(_errors.ArchiveError) as caught:
@@ -425,8 +434,11 @@ def test_a_32_bit_mach_o_file():
 def test_property_damage_is_seen_or_harmless():
     hypothesis = pytest.importorskip("hypothesis")
     strategies = hypothesis.strategies
-    seeds = [zips.pack([usual()]), odd_archives.of(usual(), comment=b"a comment"), odd_archives.of(usual(method=zips.STORED)),
-             odd_archives.of(usual(flags=0)), odd_archives.REFUSED["symlink"](BINARY)]
+    seeds = [
+        zips.pack([usual()]), odd_archives.of(usual(), comment=b"a comment"),
+        odd_archives.of(usual(method=zips.STORED)),
+        odd_archives.of(usual(flags=0)), odd_archives.REFUSED["symlink"](BINARY),
+    ]
 
     @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(

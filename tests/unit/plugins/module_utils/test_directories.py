@@ -7,8 +7,10 @@ import contextlib
 import errno
 import os
 import re
+import resource
 import socket
 import stat
+import struct
 
 import pytest
 
@@ -16,8 +18,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._directorie
     MAX_LINKS, Directory, Trust, judge, kind_text, owner_text, trust_of, walk)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
 from this_host import (
-    NOBODY, ROOT, STRANGER, as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder, small_disk,
-    traced)
+    NOBODY, ROOT, STRANGER, as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder,
+    small_disk, traced)
 
 ONLY_ROOT = Trust(frozenset({0}), frozenset({0}))
 
@@ -70,7 +72,7 @@ def refusal(path, **settings):
     return caught.value
 
 
-# ------------------------------------------------------------------------------------------------ who is trusted
+# ------------------------------------------------------------------ who is trusted
 
 def test_root_and_the_effective_user_and_the_owner_asked_for_are_trusted():
     assert trust_of().uids == {0, os.geteuid()}
@@ -89,7 +91,7 @@ def test_root_trusts_no_group_but_its_own():
     assert in_child(other_group) == {0}
 
 
-# ------------------------------------------------------------------------------------------------ looking and making
+# ------------------------------------------------------------------ looking and making
 
 def test_a_directory_is_opened_under_its_path(place):
     made = make(place, "a", "b")
@@ -173,7 +175,7 @@ def test_a_directory_that_goes_away_at_once_is_missed(place):
 
 
 def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):
-    """mkdir(2) says yes and does nothing: what is there instead keeps its mode, which fchmod(2) does not change either."""
+    """mkdir(2) says yes and does nothing: what is there instead keeps its mode, and fchmod(2) does nothing either."""
     make(place, "old", mode=0o700)
     result, _calls = traced(tmp_path, """
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors
@@ -187,6 +189,18 @@ def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):
     old = os.path.join(place, "old")
     assert result[1:] == [old, errno.EIO, True]
     assert "created directory %s but found" % old in result[0] and "drwx------ there, expected drwxr-xr-x" in result[0]
+
+
+def test_a_disk_that_makes_nothing_at_all_is_found_out(place, tmp_path):
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors
+        try:
+            _directories.walk(%r, "base_dir", _directories.trust_of(), print, create=True)
+            result = None
+        except _errors.InstallError as exc:
+            result = [exc.path, exc.errno]
+    """ % os.path.join(place, "new"), ["mkdirat"], "mkdirat:retval=0")
+    assert result == [os.path.join(place, "new"), errno.ENOENT]
 
 
 def test_a_twin_that_made_it_first_is_fine(place):
@@ -223,7 +237,7 @@ def test_a_disk_without_room_for_names(place):
     assert (error.errno, error.path) == (errno.ENOSPC, os.path.join(folder, "a", "b"))
 
 
-# ------------------------------------------------------------------------------------------------ passing through
+# ------------------------------------------------------------------ passing through
 
 def test_directories_that_cannot_be_listed_can_be_passed(place):
     inner = make(place, "outer", "inner")
@@ -255,7 +269,7 @@ def test_a_directory_that_cannot_be_searched_is_named(place):
     assert (caught.value.errno, caught.value.path) == (errno.EACCES, inner)
 
 
-# ------------------------------------------------------------------------------------------------ symbolic links
+# ------------------------------------------------------------------ symbolic links
 
 def link(place, name, target):
     os.symlink(target, os.path.join(place, name))
@@ -320,7 +334,7 @@ def test_where_a_link_leads_is_judged_too(place):
     assert "%s can be written by others" % unsafe in str(refusal(link(place, "link", "unsafe/inner")))
 
 
-# ------------------------------------------------------------------------------------------------ who could exchange it
+# ------------------------------------------------------------------ who could exchange it
 
 def unsafe_places(place):
     """Directories with something in them, and the words by which each is refused."""
@@ -440,6 +454,55 @@ def test_our_own_group_may_write_when_we_are_no_root(place):
     assert "can be written by others" in str(refusal(path, trust=mine._replace(gids=frozenset({gid + 1}))))
 
 
+def grant(path, uid):
+    """Give a user all rights in a directory by an access control list (acl(5); layout: linux/posix_acl_xattr.h)."""
+    nobody = 0xFFFFFFFF
+    entries = [(0x01, 7, nobody), (0x02, 7, uid), (0x04, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody)]
+    try:
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(
+            struct.pack("<HHI", *entry) for entry in entries))
+    except OSError as exc:
+        if exc.errno != errno.ENOTSUP:
+            raise
+        pytest.skip("no access control lists on the file system of %s" % path)
+
+
+def test_whom_an_access_control_list_lets_in_is_seen_in_the_group_bits_only(place):
+    granted = make(place, "granted")
+    path = make(place, "granted", "a")
+    trusting = Trust(frozenset({0, os.geteuid()}), frozenset({os.stat(granted).st_gid}))
+    grant(granted, STRANGER)
+    assert stat.S_IMODE(os.stat(granted).st_mode) == 0o775
+    assert "%s can be written by others" % granted in str(refusal(path, trust=trusting))
+    os.removexattr(granted, "system.posix_acl_access")
+    os.chmod(granted, 0o775)
+    assert reach(path, trust=trusting) == path
+
+
+@pytest.mark.parametrize("number, safe", [
+    (errno.ENODATA, True), (errno.ENOTSUP, True), (errno.ENOENT, True), (errno.EIO, False),
+])
+def test_an_access_control_list_that_cannot_be_read(place, monkeypatch, number, safe):
+    path = os.path.join(make(place, "group", mode=0o775), "a")
+    os.mkdir(path)
+    trusting = Trust(frozenset({0, os.geteuid()}), frozenset({os.stat(os.path.dirname(path)).st_gid}))
+
+    def getxattr(*arguments):
+        raise OSError(number, "x")
+    monkeypatch.setattr(os, "getxattr", getxattr)
+    if safe:
+        assert reach(path, trust=trusting) == path
+    else:
+        assert refusal(path, trust=trusting).errno == number
+
+
+def test_a_system_without_such_calls(place, monkeypatch):
+    path = make(place, "group", "a")
+    make(place, "group", mode=0o775)
+    monkeypatch.delattr(os, "getxattr")
+    assert reach(path, trust=Trust(frozenset({0, os.geteuid()}), frozenset({os.stat(path).st_gid}))) == path
+
+
 @needs_root
 def test_the_owner_asked_for_is_trusted(place):
     make(place, "theirs", "a")
@@ -468,7 +531,7 @@ def test_the_directory_itself_is_judged_with_what_is_put_into_it(place):
         assert tolerated == [directory.weakness(None)]
 
 
-# ------------------------------------------------------------------------------------------------ an open directory
+# ------------------------------------------------------------------ an open directory
 
 def test_names_are_relative_to_the_descriptor_and_not_to_the_path(place):
     with go(make(place, "a")) as directory:
@@ -558,6 +621,48 @@ def test_closing_never_hides_an_error_in_flight(place):
     with pytest.raises(ValueError, match="the first one"), directory:
         raise ValueError("the first one")
     directory.close()
+
+
+def test_whatever_the_system_refuses_is_an_error_with_a_path(place):
+    closed = Directory(9999, place, trust_of())     # no such descriptor
+    for act in (closed.described, closed.names, closed.sync, lambda: closed.weakness(None), lambda: closed.stat("a"),
+                lambda: closed.enter("a"), lambda: closed.make("a", print)):
+        with pytest.raises(InstallError) as caught:
+            act()
+        assert caught.value.errno == errno.EBADF and place in caught.value.path
+
+
+def test_too_many_open_files(place):
+    def attempt():
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+        go(place)
+    with pytest.raises(InstallError) as caught:
+        in_child(attempt)
+    assert (caught.value.errno, caught.value.path) == (errno.EMFILE, "/")
+
+
+def test_a_link_that_cannot_be_read(place, monkeypatch):
+    path = link(place, "link", "/")
+
+    def readlink(*arguments, **settings):
+        raise OSError(errno.EIO, "x")
+    monkeypatch.setattr(os, "readlink", readlink)
+    error = refusal(path)
+    assert (error.errno, error.path) == (errno.EIO, path)
+
+
+def test_directories_are_opened_as_the_protocol_says(place, tmp_path):
+    """Without following, and without reading where that is not needed."""
+    _result, calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories
+        _directories.walk(%r, "base_dir", _directories.trust_of(), print, create=True).close()
+        result = None
+    """ % os.path.join(place, "new"), ["openat"])
+    new = [set(re.search(r"O_[A-Z_|]+", line).group().split("|")) for line in calls if '<%s>, "new"' % place in line]
+    safe = {"O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"}
+    assert [found - {"O_LARGEFILE"} for found in new] == [safe | {"O_RDONLY"}, safe | {"O_RDONLY", "O_PATH"}]
 
 
 def test_no_descriptor_is_left_open(place):

@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, errno_text, os_errors)
+    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, errno_text,
+    os_errors)
 
 STEPS = {
     "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ArchiveError": "extract",

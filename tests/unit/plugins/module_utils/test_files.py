@@ -21,7 +21,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._files import (
     PendingFile, check_mode, copy, remove, set_owner_and_mode, sweep, temps)
 from this_host import (
-    STRANGER, as_plain_user, in_child, mounted_again, mount, needs_root, open_descriptors, open_folder, small_disk, traced)
+    STRANGER, as_plain_user, in_child, mounted_again, mount, needs_root, open_descriptors, open_folder, small_disk,
+    traced)
 
 DATA = b"\x7fELF and then some\n" * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -74,7 +75,7 @@ def fail(monkeypatch, call, number):
     monkeypatch.setattr(os, call, failing)
 
 
-# ------------------------------------------------------------------------------------------------ from nothing to the name
+# ------------------------------------------------------------------ from nothing to the name
 
 def test_the_temporary_file_is_ours_alone_until_it_is_published(directory, place):
     with PendingFile(directory, "binary") as pending:
@@ -141,7 +142,8 @@ def test_the_order_of_the_steps(place, tmp_path):
                 pending.settle(0o755, os.geteuid(), os.getegid(), lambda fd, path, mend: os.utime(fd))
                 pending.publish("terraform")
         result = None
-    """ % place, ["write", "fchown", "fchmod", "utimensat", "fsync", "pread64", "close", "rename", "renameat", "renameat2"])
+    """ % place, ["write", "fchown", "fchmod", "utimensat", "fsync", "pread64", "close", "rename", "renameat",
+                  "renameat2"])
     mine = [line for line in calls if place in line]
     steps = [(line.split("(")[0], ".tmp.binary." in line.split(">")[0]) for line in mine]
     steps = steps[steps.index(("write", True)):]
@@ -191,7 +193,7 @@ def test_a_plain_user_cannot_give_files_away(place):
     assert "become" in caught.value.hint
 
 
-# ------------------------------------------------------------------------------------------------ full, read-only, closed
+# ------------------------------------------------------------------ full, read-only, closed
 
 def test_a_short_write_goes_on_where_it_ended(directory, place, monkeypatch):
     real = os.write
@@ -305,7 +307,7 @@ def test_a_disk_that_does_not_count_its_blocks_is_not_full(place, kind, options)
         subprocess.check_call(["umount", "-l", place])
 
 
-# ------------------------------------------------------------------------------------------------ starting over, reading back
+# ------------------------------------------------------------------ starting over, reading back
 
 def test_starting_over_forgets_what_was_written(directory, place):
     with PendingFile(directory, "archive") as pending:
@@ -407,7 +409,7 @@ def test_owner_and_mode_of_a_file_that_is_there(place):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o711
 
 
-# ------------------------------------------------------------------------------------------------ faults on the way
+# ------------------------------------------------------------------ faults on the way
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
@@ -519,7 +521,7 @@ def test_no_write_descriptor_is_open_when_the_name_appears(directory, place, mon
     assert seen and not [name for name in seen if name.startswith(place + "/.tmp.")]
 
 
-# ------------------------------------------------------------------------------------------------ copying
+# ------------------------------------------------------------------ copying
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
 def test_a_copy_has_every_byte_wherever_the_offset_stands(directory, place, size):
@@ -541,7 +543,7 @@ def test_a_source_that_cannot_be_read_is_named(directory, place):
     assert (error.errno, error.path) == (errno.EISDIR, "/the/source")
 
 
-# ------------------------------------------------------------------------------------------------ left-overs
+# ------------------------------------------------------------------ left-overs
 
 def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
     put(place, ".tmp.binary.abcdefgh")
@@ -585,7 +587,7 @@ def test_a_left_over_that_cannot_be_removed_is_named(directory, place, monkeypat
     assert (error.errno, error.path) == (errno.EPERM, path)
 
 
-# ------------------------------------------------------------------------------------------------ removing
+# ------------------------------------------------------------------ removing
 
 def test_a_removed_file_is_gone_with_all_of_it(directory, place):
     put(place, "terraform")

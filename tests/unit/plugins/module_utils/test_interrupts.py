@@ -128,7 +128,8 @@ import sys, time
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
     _directories, _errors, _files, _interrupts, _lock)
 try:
-    with _interrupts.stoppable(), _directories.walk(sys.argv[1], "base_dir", _directories.trust_of(), None) as directory:
+    directory = _directories.walk(sys.argv[1], "base_dir", _directories.trust_of(), None)
+    with _interrupts.stoppable():
         with _lock.locked(directory, "a.lock", 600, lambda line: print(line, flush=True)):
             with _files.PendingFile(directory, "binary") as pending:
                 pending.write(b"half of it")

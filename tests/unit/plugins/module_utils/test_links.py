@@ -15,7 +15,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._directorie
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._links import (
     Occupant, check_replaceable, look, remove, switch)
-from this_host import another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk, traced
+from this_host import (
+    another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk, traced)
 
 ASIDE = ".terraform.iac-platform-link"
 
@@ -54,7 +55,7 @@ def put(path, data):
         stream.write(data)
 
 
-# ------------------------------------------------------------------------------------------------ looking
+# ------------------------------------------------------------------ looking
 
 def test_what_may_lie_there(directory, path):
     assert look(directory, "terraform") == Occupant("absent", None, None, None)
@@ -117,7 +118,7 @@ def test_what_may_not_be_replaced(path, occupant, force, words):
     assert ("link_force" in error.hint) == (occupant.kind == "file")
 
 
-# ------------------------------------------------------------------------------------------------ switching
+# ------------------------------------------------------------------ switching
 
 def test_a_link_is_made_and_switched(directory, place, path):
     for target in ("/opt/1.13.3/terraform", "/opt/1.13.4/terraform", "/opt/1.13.4/terraform"):
@@ -201,7 +202,7 @@ def test_a_directory_is_never_replaced(directory, place, path):
 
 
 @pytest.mark.parametrize("call, words", [("symlink", "prepare the link"), ("rename", "switch the link")])
-def test_a_fault_before_the_switch_leaves_the_old_link_and_nothing_else(directory, place, path, monkeypatch, call, words):
+def test_a_fault_before_the_switch_leaves_the_old_link_alone(directory, place, path, monkeypatch, call, words):
     switch(directory, "terraform", "/opt/old")
     fail(monkeypatch, call, errno.EIO)
     error = refusal(switch, directory, "terraform", "/opt/new")
@@ -248,7 +249,8 @@ def test_a_rename_that_does_nothing_is_found_out(place, path, tmp_path):
             except _errors.InstallError as exc:
                 result = [exc.errno, exc.changed, exc.path, str(exc), bool(exc.hint)]
     """ % place, ["rename", "renameat", "renameat2"], "rename,renameat,renameat2:retval=0")
-    assert result == [errno.EIO, True, path, "link %s points to /opt/old after it was switched to /opt/new" % path, True]
+    words = "link %s points to /opt/old after it was switched to /opt/new" % path
+    assert result == [errno.EIO, True, path, words, True]
 
 
 def test_a_directory_that_we_may_not_write_to(place, path):
@@ -280,7 +282,7 @@ def test_a_disk_without_room_for_names(place):
     assert error.errno == errno.ENOSPC
 
 
-# ------------------------------------------------------------------------------------------------ removing
+# ------------------------------------------------------------------ removing
 
 def test_a_link_is_removed(directory, place, path):
     os.symlink(place, path)

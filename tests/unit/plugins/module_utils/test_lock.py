@@ -21,7 +21,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._directorie
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, LockError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
 from this_host import (
-    NOBODY, another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk, traced)
+    NOBODY, another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk,
+    traced)
 
 NAME = ".terraform-1.13.4.lock"
 
@@ -83,7 +84,7 @@ def fake_flock(monkeypatch, *answers):
     return left
 
 
-# ------------------------------------------------------------------------------------------------ holding it
+# ------------------------------------------------------------------ holding it
 
 def test_the_lock_is_ours_and_says_whose_it_is(directory, path):
     with locked(directory, NAME, 0, quiet) as held:
@@ -185,7 +186,7 @@ def test_no_descriptor_is_left_open(directory, path, monkeypatch):
     assert open_descriptors() == before
 
 
-# ------------------------------------------------------------------------------------------------ twins
+# ------------------------------------------------------------------ twins
 
 def test_twins_are_never_in_it_together(directory, place):
     """Each notes when it enters and when it leaves; entering while another is inside would show."""
@@ -263,7 +264,8 @@ def test_where_there_are_no_locks_it_goes_on_and_says_so(directory, path, monkey
     lines = []
     fake_flock(monkeypatch, number)
     assert take(directory, say=lambda line, warning=False: lines.append((line, warning))) is False
-    assert lines == [("no locks on the file system of %s (%s): going on without" % (path, errno.errorcode[number]), True)]
+    name = errno.errorcode[number]
+    assert lines == [("no locks on the file system of %s (%s): going on without" % (path, name), True)]
     with open(path) as stream:
         assert stream.read() == "", "who holds nothing signs nothing"
 
@@ -278,7 +280,7 @@ def test_the_kernel_itself_has_no_locks(place, tmp_path):
     assert result == [False, None]
 
 
-# ------------------------------------------------------------------------------------------------ its file
+# ------------------------------------------------------------------ its file
 
 def removing_flock(monkeypatch, path, times):
     """The lock's file is removed between the open and the flock, so many times."""
@@ -378,7 +380,7 @@ def test_a_read_only_disk(place):
     assert (error.errno, error.path) == (errno.EROFS, os.path.join(place, NAME))
 
 
-# ------------------------------------------------------------------------------------------------ only looking
+# ------------------------------------------------------------------ only looking
 
 def test_a_look_creates_nothing(directory, path):
     assert is_held(directory, NAME) is False
@@ -410,7 +412,7 @@ def test_a_look_at_what_cannot_be_told(directory, path, monkeypatch):
     assert is_held(directory, NAME) is None
 
 
-# ------------------------------------------------------------------------------------------------ a lock that blocks
+# ------------------------------------------------------------------ a lock that blocks
 
 def test_a_try_that_blocks_is_broken_off(directory, path, monkeypatch):
     """As LOCK_NB may on NFS: the alarm ends it, and leaves neither its handler nor its timer behind."""

@@ -130,6 +130,8 @@ GOOD = {
     "another embedded signature beside it": lambda: signed(demo(binding=dict(unhashed=[maker.subpacket(
         maker.EMBEDDED, demo().sign(DOCUMENT, bare=True))]))),
     "certification of class 0x10": lambda: signed(demo(certification=dict(kind=0x10))),
+    "certification of class 0x11": lambda: signed(demo(certification=dict(kind=0x11))),
+    "certification of class 0x12": lambda: signed(demo(certification=dict(kind=0x12))),
     "known critical subpackets": lambda: signed(
         demo(certification=dict(hashed=[critical(11, b"\x09"), critical(30, b"\x01")])), date=False,
         hashed=[critical(maker.CREATED, maker.four(SIGNED)), critical(maker.SIGNATURE_EXPIRES, maker.four(3650 * DAY))]),

@@ -72,7 +72,7 @@ def refusal(path, **settings):
     return error
 
 
-# ------------------------------------------------------------------------------------------------ what it says of itself
+# ------------------------------------------------------------------ what it says of itself
 
 @needs_elf
 def test_a_real_program_says_its_version(say, leftovers):
@@ -112,7 +112,7 @@ def test_it_is_asked_for_its_version_as_json(say, place):
         assert stream.read() == "version -json\n"
 
 
-# ------------------------------------------------------------------------------------------------ what surrounds it
+# ------------------------------------------------------------------ what surrounds it
 
 def test_its_environment_is_clean_and_its_directory_empty(say, place, leftovers, monkeypatch):
     for name in ("TF_LOG", "TF_CLI_ARGS", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "TF_VAR_x", "HTTP_PROXY",
@@ -137,7 +137,7 @@ def test_its_environment_is_clean_and_its_directory_empty(say, place, leftovers,
 
 
 def test_what_it_leaves_in_its_directory_goes(say, leftovers):
-    run(say("mkdir -p .terraform.d/sub && echo x >.terraform.d/sub/file && chmod 500 .terraform.d"))
+    run(say("mkdir -p .terraform.d/sub && echo x >.terraform.d/sub/file"))
 
 
 def test_it_inherits_no_descriptor(say, place):
@@ -159,7 +159,7 @@ def test_no_descriptor_and_no_process_is_left(say):
         os.waitpid(-1, os.WNOHANG)
 
 
-# ------------------------------------------------------------------------------------------------ it fails
+# ------------------------------------------------------------------ it fails
 
 @needs_elf
 def test_its_exit_status_counts(say, leftovers):
@@ -169,7 +169,7 @@ def test_its_exit_status_counts(say, leftovers):
 
 
 @pytest.mark.parametrize("script, words", [
-    ("echo out; echo complaint >&2; echo more >&2; exit 1", "exit status 1, expected exit status 0; it said: complaint"),
+    ("echo out; echo oh no >&2; echo more >&2; exit 1", "exit status 1, expected exit status 0; it said: oh no"),
     ("echo out; exit 1", "it said: out"),
     ("exit 1", "it said: nothing"),
     ("kill -SEGV $$", "ended by SIGSEGV, expected exit status 0"),
@@ -224,7 +224,7 @@ def test_a_stop_ends_the_program_too(say, place, leftovers):
         os.kill(int(stream.read()), 0)
 
 
-# ------------------------------------------------------------------------------------------------ it cannot be started
+# ------------------------------------------------------------------ it cannot be started
 
 def test_a_file_that_is_no_program_for_anybody(say, leftovers):
     error = refusal(say("echo 1", mode=0o644))
@@ -301,7 +301,7 @@ def test_a_file_that_stays_open_for_writing(say, monkeypatch, leftovers):
     assert run(path) == "1.13.4"
 
 
-# ------------------------------------------------------------------------------------------------ no room for the check itself
+# ------------------------------------------------------------------ no room for the check itself
 
 def test_no_directory_for_temporary_files(say, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")

@@ -1,0 +1,82 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A site that fails and recovers: tries in a row end right, within a task and from task to task, and leave no litter."""
+
+import os
+
+import pytest
+from playbook_run import MODULE, VERSION, task, wish
+from trees import names
+
+
+@pytest.fixture(scope="module")
+def rapid(play, module_site, folder):
+    """The same task eight times in a row, as fast as it goes, while a site fails in seven ways."""
+    from release_site import misbehaviours
+    failures = [
+        ("*.zip", misbehaviours.truncate(at=300)), ("*.zip", misbehaviours.status(500)), ("*.zip", misbehaviours.reset(at=100)),
+        ("*_SHA256SUMS", misbehaviours.status(503)), ("*.zip", misbehaviours.html_200()),
+        ("*_SHA256SUMS", misbehaviours.close_before_reply()), ("*.sig", misbehaviours.flip()),
+    ]
+    for pattern, behaviour in failures:
+        module_site.misbehave(pattern, behaviour, times=1)
+    store = os.path.join(folder, "rapid")
+    tasks = [task("try %d" % number, module_site, store) for number in range(len(failures) + 1)]
+    run = play(tasks + [task("once more", module_site, store)])
+    module_site.behave()
+    return run, len(failures)
+
+
+def test_tries_in_a_row_end_right(rapid):
+    run, failures = rapid
+    results = [run["try %d" % number] for number in range(failures + 1)]
+    assert [result["failed"] for result in results] == [True] * failures + [False]
+    assert [result["changed"] for result in results] == [False] * failures + [True]
+    assert not run["once more"]["changed"] and not run["once more"]["failed"]
+
+
+def test_each_failure_is_told_by_its_step(rapid):
+    run, failures = rapid
+    steps = sorted(run["try %d" % number]["error"]["step"] for number in range(failures))
+    assert steps == ["fetch"] * (failures - 1) + ["verify"]
+    assert all(run["try %d" % number]["error"]["url"] for number in range(failures))
+
+
+def test_there_is_no_litter(rapid, folder):
+    assert names(os.path.join(folder, "rapid")) == [
+        ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
+
+
+@pytest.fixture(scope="module")
+def patient(play, module_site, folder):
+    """Stores whose task tries again by itself, each at another version."""
+    from release_site import misbehaviours
+    wishes = {}
+    for number, (name, pattern, behaviour) in enumerate([
+            ("cut-short", "*.zip", misbehaviours.truncate(at=200)),
+            ("server-error", "*_SHA256SUMS", misbehaviours.status(502)),
+            ("busy", "*.sig", misbehaviours.retry_later(429, seconds=1)),
+            ("damaged-once", "*.zip", misbehaviours.flip())]):
+        version = "1.40.%d" % number
+        module_site.publish(version)
+        module_site.misbehave("*/%s/%s" % (version, pattern), behaviour, times=1)
+        wishes[name] = wish(module_site, os.path.join(folder, name), version=version, retries=3)
+    wishes["next-site"] = wish(module_site, os.path.join(folder, "next-site"), sites=["http://127.0.0.1:9", module_site.url])
+    return play.each(wishes)
+
+
+@pytest.mark.parametrize("name", ["cut-short", "server-error", "busy", "damaged-once", "next-site"])
+def test_a_task_tries_again_by_itself(name, patient):
+    result = patient.each[name]
+    assert result["changed"] and not result["failed"], result
+    words = {"damaged-once": "once more from the start", "next-site": "site failed: http://127.0.0.1:9"}.get(name, "try 2 of 3")
+    assert any(words in step for step in result["steps"]), result["steps"]
+
+
+def test_until_and_retries_of_ansible_work(play, module_site, tmp_path):
+    from release_site import misbehaviours
+    module_site.misbehave("*/1.9.8/*.zip", misbehaviours.status(500), times=2)
+    run = play([{"name": "until", MODULE: wish(module_site, tmp_path / "store", version="1.9.8"), "register": "answer",
+                 "until": "answer is succeeded", "retries": 3, "delay": 0}])
+    assert run["until"]["changed"] and run["until"]["attempts"] == 3, run["until"]
