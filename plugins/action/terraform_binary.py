@@ -14,6 +14,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._wish impor
 MODULE = "iac_platform.terraform.terraform_binary"
 KEY_FILE_CAP = 256 * 1024   # bytes
 ARMOR = "-----BEGIN PGP"
+PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 
 class ActionModule(ActionBase):
@@ -26,7 +27,8 @@ class ActionModule(ActionBase):
         try:
             arguments = self._arguments()
         except TerraformBinaryError as exc:
-            result.update(failed=True, steps=[], **as_result(exc, "controller", (task_vars or {}).get("inventory_hostname")))
+            host = (task_vars or {}).get("inventory_hostname")
+            result.update(failed=True, steps=[], previous_version=None, **as_result(exc, "controller", host))
             return result
         result.update(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars,
                                            wrap_async=self._task.async_val))
@@ -37,24 +39,38 @@ class ActionModule(ActionBase):
         arguments = {key: value for key, value in self._task.args.items() if not _blank(value)}
         keys = _listed(arguments.get("trusted_keys"))
         if keys:
-            arguments["trusted_keys"] = [key if ARMOR in key else self._read_key(key) for key in keys]
+            arguments["trusted_keys"] = [self._read_key(key) for key in keys]
         for site in _listed(arguments.get("sites")):
             check_site(site)    # before the module logs its arguments
         return arguments
 
-    def _read_key(self, path):
-        """The text of a key file on the controller, found the way copy finds its src. Raises RequestError."""
+    def _read_key(self, key):
+        """An armored key: the text given, or that of a file on the controller, found the way copy finds its src.
+
+        Raises RequestError.
+        """
+        if ARMOR in key or "\n" in key:
+            return _check_armor(key, "an entry")
         try:
-            found = self._find_needle("files", os.path.expanduser(path))
+            found = self._find_needle("files", os.path.expanduser(key))
         except AnsibleError as exc:
-            raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(path[:100]),
+            raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(key[:100]),
                                hint="paths are searched as copy does its src") from exc
-        with os_errors("trusted_keys: read", found, RequestError), open(found, encoding="utf-8", errors="replace") as stream:
-            text = stream.read(KEY_FILE_CAP + 1)
-        if ARMOR not in text or len(text) > KEY_FILE_CAP:
-            raise RequestError("trusted_keys: %s is not an armored OpenPGP key" % found, path=found,
-                               hint="export it with gpg --armor --export")
-        return text
+        with os_errors("trusted_keys: read", found, RequestError):
+            with open(found, encoding="utf-8", errors="replace") as stream:
+                text = stream.read(KEY_FILE_CAP + 1)
+        if len(text) > KEY_FILE_CAP:
+            raise RequestError("trusted_keys: %s is larger than %d bytes" % (found, KEY_FILE_CAP), path=found,
+                               hint="is it the right file?")
+        return _check_armor(text, found, found)
+
+
+def _check_armor(text, where, path=None):
+    """A key as it may travel to the target. Raises RequestError, which shows nothing of it."""
+    if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:   # a private one must stay on the controller
+        raise RequestError("trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where, path=path,
+                           hint="export it with gpg --armor --export")
+    return text
 
 
 def _blank(value):
@@ -63,5 +79,7 @@ def _blank(value):
 
 def _listed(value):
     """A list option as a list of str, however the playbook wrote it."""
-    values = value.split(",") if isinstance(value, str) and ARMOR not in value else [value] if isinstance(value, str) else value
-    return [str(item).strip() for item in values or () if not _blank(item)]
+    if isinstance(value, str) and ARMOR not in value:
+        value = value.split(",")
+    values = value if isinstance(value, list) else [value]
+    return [str(item).strip() for item in values if not _blank(item)]

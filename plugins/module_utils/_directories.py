@@ -138,7 +138,7 @@ class Directory:
                 made = os.fstat(fd)
             finally:
                 os.close(fd)
-        if not stat.S_ISDIR(made.st_mode) or stat.S_IMODE(made.st_mode) & 0o777 != DIRECTORY_MODE:
+        if made.st_mode & 0o777 != DIRECTORY_MODE:     # that it is a directory was a condition of the open
             raise InstallError("created directory %s but found %s there, expected drwxr-xr-x" % (
                 path, owner_text(made)), path=path, errno=errno.EIO,
                 hint="the file system ignores modes, or something on this host changes it: choose another place")
@@ -219,7 +219,7 @@ def walk(path, what, trust, say, create=False, tolerated=None):
             if stat.S_ISLNK(entry.st_mode):
                 links += 1
                 target = _read_link(here, name, entry, path, what, links, tolerated)
-                todo.extend(part for part in reversed(target.split("/")) if part and part != ".")
+                todo.extend(part for part in reversed(target.split("/")) if part)
                 if target.startswith("/"):
                     here.close()
                     here = _root(trust)

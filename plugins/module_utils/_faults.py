@@ -104,13 +104,15 @@ def explain(exc, timeout):
 
 def _causes(exc):
     """An exception and all that it was made from, outermost first."""
-    found = [exc]
-    for cause in found:         # it grows meanwhile
+    found, waiting = [], [exc]
+    while waiting:
+        cause = waiting.pop(0)
+        found.append(cause)
         for inner in (getattr(cause, "reason", None), cause.__cause__, cause.__context__) + cause.args:
             # An earlier failure of ours may be the context, when another site is tried.
             if isinstance(inner, BaseException) and not isinstance(inner, TerraformBinaryError):
-                if not any(inner is other for other in found):
-                    found.append(inner)
+                if not any(inner is other for other in found + waiting):
+                    waiting.append(inner)
     return found
 
 

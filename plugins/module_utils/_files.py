@@ -136,6 +136,11 @@ class PendingFile:
             os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         self.name = None
         self.directory.sync(done="%s is in place" % self.directory.at(name))
+        there = self.directory.stat(name)
+        if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
+            raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
+                               path=self.directory.at(name), errno=errno.EIO,
+                               hint="something else on this host changes it, or its storage loses data")
         return found
 
     def discard(self):

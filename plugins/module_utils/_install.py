@@ -3,24 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The story of the second half: take the lock, look again, and bring the host to the wish, one safe step at a time.
 
-Order is everything here. The receipt is renamed before the binary, so a crash in between reads as "reinstall" and
-never leaves a binary that nobody vouches for; the link moves last, after the binary was read back and was seen to run.
+Order is everything here: receipt before binary, and the link last, after the binary was read back and was seen to run.
 """
 
 import errno
-import os
-import stat
-import time
 from typing import NamedTuple, Optional, Tuple
 
-from . import _archive, _links, _remove, _run_check, _store
+from . import _binary, _links, _receipt, _remove, _run_check, _store
 from ._directories import judge, trust_of, walk
-from ._errors import InstallError, TerraformBinaryError, os_errors
-from ._files import PendingFile, check_mode, copy, set_owner_and_mode, sweep
+from ._errors import InstallError, TerraformBinaryError
+from ._files import sweep
 from ._interrupts import stoppable
 from ._lock import locked
-from ._model import COLLECTION_VERSION, PRODUCT, RECEIPT, Receipt
-from ._plan import enter_version, lock_name, look_at_link, make_plan, open_link_directory
+from ._model import Receipt
+from ._plan import Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
 
 LINK_LOCK = ".terraform-link.lock"
 
@@ -28,6 +24,7 @@ LINK_LOCK = ".terraform-link.lock"
 class Outcome(NamedTuple):
     """What came of it."""
 
+    plan: Plan                          # as it was under the lock: what was really to do
     changed: bool
     receipt: Optional[Receipt]          # of the binary now; None when it is absent
     previous: Optional[str]             # what the link pointed to before
@@ -42,12 +39,14 @@ class Run:
 
     def __init__(self, plan, signers, source, say, label):
         self.wish = plan.wish
+        self.plan = plan
         self.signers = signers
         self.source = source
         self.say = say
         self.label = label
         self.trust = trust_of(plan.wish.uid)
         self.tolerated = [] if plan.wish.allow_unsafe else None
+        self.held = False           # the version's lock; False also where the file system has none
         self.receipt = None
         self.previous = plan.occupant.target if plan.occupant else None
         self.changed = False
@@ -56,7 +55,7 @@ class Run:
 
     def look(self):
         """P5 once more."""
-        return make_plan(self.wish, self.signers, self.label)
+        return make_plan(self.wish, self.signers, self.label, patient=not self.held)
 
 
 def apply(plan, signers, source, say, label=None):
@@ -76,7 +75,7 @@ def apply(plan, signers, source, say, label=None):
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
         raise
-    return Outcome(run.changed, run.receipt, run.previous, intact, tuple(run.removed), run.downloaded_bytes,
+    return Outcome(run.plan, run.changed, run.receipt, run.previous, intact, tuple(run.removed), run.downloaded_bytes,
                    tuple(run.tolerated or ()))
 
 
@@ -90,18 +89,20 @@ def _apply(run):
     with base:
         judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir")
         run.say("directory verified: %s" % base.described())
-        with locked(base, lock_name(wish.version), wish.lock_timeout, run.say) as held:
-            plan = run.look()
+        with locked(base, lock_name(wish.version), wish.lock_timeout, run.say) as run.held:
+            run.plan = run.look()
+            if run.tolerated is not None:
+                run.tolerated = list(run.plan.tolerated)    # of the way to the link as well
             if present:
-                _put_right(run, base, plan, held)
+                _put_right(run, base)
             else:
                 with locked(base, LINK_LOCK, wish.lock_timeout, run.say):
-                    _remove.remove(run, base, plan)
-            return _store.intact_versions(base)
+                    _remove.remove(run, base)
+            return _store.intact_versions(base, wish.version if present else None)
 
 
-def _put_right(run, base, plan, held):
-    wish = run.wish
+def _put_right(run, base):
+    wish, plan = run.wish, run.plan
     if not plan.changes:
         run.receipt = plan.found.receipt    # a twin did it while we waited for the lock
         return
@@ -113,30 +114,30 @@ def _put_right(run, base, plan, held):
                            hint="something else on this host removes it")
     with directory:
         run.say("directory verified: %s" % directory.described())
-        for path in sweep(directory, 0 if held else wish.lock_timeout):
+        for path in sweep(directory, 0 if run.held else wish.lock_timeout):
             run.changed = True
             run.say("left-over removed: %s" % path)
-        touched = _put_binary(run, directory, plan)
-        _look_once_more(run)
+        touched = _put_binary(run, directory)
+        if run.changed:
+            _look_once_more(run)
+        said = run.receipt.run_check
         if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):
             said = _run_check.run(wish.path)
             run.say("run check passed: %s version -json says %s" % (wish.path, said))
-        else:
-            said = run.receipt.run_check
         _record(run, directory, said)
     if plan.link_moves:
         _switch_link(run, base)
 
 
-def _put_binary(run, directory, plan):
+def _put_binary(run, directory):
     """Bring bytes, vouching, owner and mode to the wish.
 
     :returns: bool, the binary itself was touched. The receipt that now holds is left in ``run.receipt``.
     """
-    verdict = plan.verdict
+    plan, verdict = run.plan, run.plan.verdict
     if verdict.install:
         run.say("to install: %s" % "; ".join(verdict.install))
-        _install(run, directory)
+        _binary.install(run, directory)
         return True
     run.receipt = plan.found.receipt
     if verdict.vouch:
@@ -146,129 +147,29 @@ def _put_binary(run, directory, plan):
         if vouching.archive_sha256 != run.receipt.archive_sha256:
             run.say("the archive of this release has sha256 %s, the installed binary came from %s" % (
                 vouching.archive_sha256, run.receipt.archive_sha256))
-            _install(run, directory)
+            _binary.install(run, directory)
             return True
-        run.receipt = _vouched(run.receipt, vouching)
+        run.receipt = _binary.with_vouching(run.receipt, vouching)
+        _binary.write_receipt(run, directory)
     if verdict.replace:
-        _replace(run, directory, plan)
+        _binary.replace(run, directory)
     elif verdict.mend:
-        _mend(run, directory, plan)
-    if verdict.record and not verdict.replace:
-        run.receipt = run.receipt._replace(mtime_ns=plan.found.stat.st_mtime_ns, inode=plan.found.stat.st_ino)
-    if verdict.vouch or verdict.record:
-        _write_receipt(run, directory)
-        run.changed = True
-        run.say("receipt written: %s" % directory.at(RECEIPT))
+        _binary.mend(run, directory)
     return bool(verdict.replace or verdict.mend)
-
-
-def _install(run, directory):
-    """P7 to P14: a new binary from a verified archive."""
-    wish = run.wish
-    with PendingFile(directory, "archive") as spool:
-        spool.unlink()
-        archive = run.source.archive(spool)
-        run.downloaded_bytes += archive.downloaded_bytes
-        with archive.file, PendingFile(directory, "binary") as pending:
-            binary = _archive.find_binary(archive.file, wish.platform, archive.path)
-            if binary.others:
-                run.say("passed over in %s: %s" % (archive.path, ", ".join(binary.others)))
-            pending.reserve(binary.size)
-            _archive.inflate(binary, pending.write)
-            run.say("binary written: %d bytes (declared: %d) from %s to %s" % (
-                pending.size, binary.size, archive.path, wish.path))
-            with pending.reader() as written:
-                _archive.check_magic(written.read(_archive.HEAD_SIZE), wish.platform, archive.path)
-            receipt = Receipt(
-                format=_store.RECEIPT_FORMAT, product=PRODUCT, version=wish.version, platform=wish.platform,
-                sha256=pending.sha256, size=pending.size,
-                installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), collection=COLLECTION_VERSION)
-            run.receipt = _vouched(receipt, archive.vouching)
-            _publish(run, directory, pending)
-
-
-def _vouched(receipt, vouching):
-    return receipt._replace(policy=vouching.policy, signer=vouching.signer, signed_at=vouching.signed_at,
-                            archive_sha256=vouching.archive_sha256, origin=vouching.site)
-
-
-def _replace(run, directory, plan):
-    """The right bytes, but in a file that others may hold: a fresh copy takes its name."""
-    path = run.wish.path
-    run.say("to replace: %s" % "; ".join(plan.verdict.replace))
-    fd, _found = _store.open_binary(directory)
-    try:
-        with PendingFile(directory, "binary") as pending:
-            pending.reserve(run.receipt.size)
-            copy(fd, path, pending)
-            if pending.sha256 != run.receipt.sha256:
-                raise InstallError("%s changed while it was copied" % path, path=path, errno=errno.EIO,
-                                   hint="someone else on this host writes to it: run again")
-            run.say("binary copied: %d bytes from %s to a new file of that name" % (pending.size, path))
-            _publish(run, directory, pending)
-    finally:
-        os.close(fd)
-
-
-def _publish(run, directory, pending):
-    """P11 to P14, from the finished temporary file on: owner, mode, sync, read back; receipt; binary."""
-    wish = run.wish
-    settled = pending.settle(wish.mode, wish.uid, wish.gid, run.label, wish.path)
-    run.say("synced and read back: %s, %d bytes, sha256 %s" % (pending.path, pending.size, pending.sha256))
-    run.say("mode set: %s on %s" % (stat.filemode(settled.st_mode), wish.path))
-    run.receipt = run.receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
-    _write_receipt(run, directory)
-    pending.publish(PRODUCT)
-    run.changed = True
-    run.say("binary in place: %s" % wish.path)
-
-
-def _mend(run, directory, plan):
-    """Owner, mode or label, through the descriptor of the very file that was judged."""
-    wish = run.wish
-    fd, found = _store.open_binary(directory)
-    try:
-        if fd is None or (found.st_dev, found.st_ino) != (plan.found.stat.st_dev, plan.found.stat.st_ino):
-            raise InstallError("%s was replaced while it was looked at" % wish.path, path=wish.path, errno=errno.ESTALE,
-                               hint="something else on this host installs it: run again")
-        set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid)
-        run.changed = True
-        if run.label is not None:
-            with os_errors("label", wish.path):
-                run.label(fd, wish.path, True)
-        with os_errors("sync", wish.path):
-            os.fsync(fd)
-            mended = os.fstat(fd)
-        check_mode(mended, wish.mode, wish.path)
-        run.say("mended: %s" % "; ".join(plan.verdict.mend))
-        run.say("mode set: %s on %s" % (stat.filemode(mended.st_mode), wish.path))
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def _write_receipt(run, directory):
-    if run.receipt.format > _store.RECEIPT_FORMAT:
-        return      # a newer collection's: its frozen keys hold, the rest is not ours to drop
-    receipt = run.receipt._replace(base_dir_unsafe=tuple(run.tolerated or ()))
-    with PendingFile(directory, "receipt") as pending:
-        pending.write(_store.receipt_bytes(receipt))
-        pending.settle(_store.RECEIPT_MODE, label=run.label, path=directory.at(RECEIPT))
-        pending.publish(RECEIPT)
-    run.receipt = receipt
 
 
 def _record(run, directory, said):
     """What was seen of the binary, and the link that is about to point to it, before it does: a crash in between
     leaves a link too many in the receipt, which a removal looks at again, and never one too few."""
+    wish, plan = run.wish, run.plan
     receipt = run.receipt._replace(run_check=said)
-    if run.wish.link and run.wish.link not in receipt.links:
-        receipt = receipt._replace(links=receipt.links + (run.wish.link,))
-    if receipt != run.receipt and receipt.format <= _store.RECEIPT_FORMAT:
+    if plan.verdict.record and not plan.verdict.replace:
+        receipt = receipt._replace(mtime_ns=plan.found.stat.st_mtime_ns, inode=plan.found.stat.st_ino)
+    if wish.link and wish.link not in receipt.links:
+        receipt = receipt._replace(links=_receipt.find_links(receipt, wish.path) + (wish.link,))
+    if receipt != run.receipt and receipt.format <= _receipt.FORMAT:
         run.receipt = receipt
-        _write_receipt(run, directory)
-        run.changed = True
-        run.say("receipt written: %s" % directory.at(RECEIPT))
+        _binary.write_receipt(run, directory)
 
 
 def _look_once_more(run):
@@ -289,10 +190,6 @@ def _switch_link(run, base):
             run.previous = occupant.target
             if occupant.target == wish.path:
                 return      # a twin did it
-            try:
-                _links.switch(directory, wish.link.rpartition("/")[2], wish.path)
-            except InstallError as exc:
-                run.changed = run.changed or exc.changed
-                raise
+            _links.switch(directory, wish.link.rpartition("/")[2], wish.path)
             run.changed = True
             run.say("link switched: %s -> %s (before: %s)" % (wish.link, wish.path, occupant.target or occupant.kind))

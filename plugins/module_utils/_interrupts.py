@@ -14,9 +14,10 @@ _ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP"
 
 
 @contextlib.contextmanager
-def stoppable():
+def stoppable(path=None):
     """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once.
 
+    :param path: str, what the body works on, for the message.
     Raised again at the end of a body that swallowed it: who was asked to stop must not report success.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -26,8 +27,9 @@ def stoppable():
     def stop(signum, frame):
         for asking, _handler in before:
             signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end
-        stopped.append(InstallError("stopped by %s" % signal.Signals(signum).name, errno=errno.EINTR,
-                                    hint="run it again"))
+        doing = " while working on %s" % path if path else ""
+        stopped.append(InstallError("stopped by %s%s" % (signal.Signals(signum).name, doing), path=path,
+                                    errno=errno.EINTR, hint="run it again"))
         raise stopped[0]
 
     handlers = [(asking, signal.getsignal(asking)) for asking in _ASKING]
@@ -42,3 +44,13 @@ def stoppable():
     finally:
         for asking, handler in before:
             signal.signal(asking, handler)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Signals that ask to stop wait until the body is done: a change and the note that it was made belong together."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

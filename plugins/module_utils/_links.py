@@ -5,6 +5,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from typing import NamedTuple, Optional
@@ -89,7 +90,8 @@ def remove(directory, name):
 
 
 def _aside(name):
-    return ".%s.iac-platform-link" % name
+    """Of a fixed length, so that a link with a long name has room beside it."""
+    return ".iac-platform-link.%s" % hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
 def _digest(directory, name, path):

@@ -135,6 +135,8 @@ def _open(directory, name, path):
             found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise _not_ours(path, "is not a regular file (%s)" % stat.filemode(found.st_mode))
+        if found.st_nlink > 1:      # writing our word into it would write into the other name's file
+            raise _not_ours(path, "has %d names" % found.st_nlink)
         if found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise _not_ours(path, "belongs to or can be written by others (%d:%d, %s)" % (
                 found.st_uid, found.st_gid, stat.filemode(found.st_mode)))

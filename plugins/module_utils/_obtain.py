@@ -72,9 +72,10 @@ class Source:
             except FetchError as exc:
                 if not exc.next_site or len(self._wish.sites) == 1:
                     raise
-                failures.append("%s: %s" % (site, exc))
-                self._say("site failed: %s" % failures[-1], warning=exc.status in (401, 403))
-        raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(failures)), url=self._wish.sites[-1])
+                failures.append(exc)
+                self._say("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
+        raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
+                         url=self._wish.sites[-1], hint=failures[-1].hint) from failures[-1]
 
     def _fetch_from(self, fetcher, site, sink):
         """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
@@ -134,8 +135,8 @@ class Source:
         name, sha256 = _releases.find_archive(sums, wish.version, wish.platform, where)
         if wish.checksum and sha256 != wish.checksum:
             raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (
-                where, name, sha256, wish.checksum), url=where if "://" in where else None,
-                hint="one of the two is about another archive: do not install it before you know which")
+                where, name, sha256, wish.checksum), **dict({"url" if "://" in where else "path": where}, hint=(
+                    "one of the two is about another archive: do not install it before you know which")))
         return Vouching(wish.policy, name, sha256, signed and signed.fingerprint, signed and signed.created, site, 0)
 
     def _pinned(self, site):
@@ -174,7 +175,7 @@ class Source:
         with os_errors("read", wish.archive, RequestError):
             stream = _open_file(wish.archive)
         with stream:
-            sink.reserve(os.fstat(stream.fileno()).st_size)
+            sink.reserve(min(os.fstat(stream.fileno()).st_size, _fetch.ARCHIVE_CAP))
             while True:
                 with os_errors("read", wish.archive, RequestError):
                     data = stream.read(_CHUNK)

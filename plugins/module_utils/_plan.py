@@ -7,18 +7,20 @@ Check mode ends here, and so does every run that finds all in order, whoever run
 """
 
 import errno
+import os
 import stat
 import time
 from typing import NamedTuple, Optional, Tuple
 
-from . import _links, _store
+from . import _links, _receipt, _store
 from ._directories import judge, kind_text, trust_of, walk
 from ._errors import InstallError, RequestError
 from ._files import temps
 from ._lock import is_held
 from ._model import PRODUCT, RECEIPT, Wish
 
-_SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
+SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
+_VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
 
 
 class Plan(NamedTuple):
@@ -31,6 +33,11 @@ class Plan(NamedTuple):
     occupant: Optional[_links.Occupant]  # what lies at ``link``; None when no link was asked for
     tolerated: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
     intact: Tuple[str, ...]             # versions under base_dir whose binary is the file its receipt knows
+
+    @property
+    def is_ahead(self):
+        """The receipt may be ahead of the binary: as after a crash, and as between the two renames of a twin."""
+        return bool(self.verdict.install) and self.found is not None and self.found.receipt is not None
 
     @property
     def link_moves(self):
@@ -62,17 +69,23 @@ def lock_name(version):
     return ".terraform-%s.lock" % version
 
 
-def make_plan(wish, signers, label=None):
+def make_plan(wish, signers, label=None, patient=True):
     """Look at the host and compare it with the wish.
 
     :param wish: Wish.
     :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
     :param label: callable(fd, path, mend) -> bool "differs", or None without SELinux.
+    :param patient: bool, look once more at what a twin may be in the middle of; not needed by who holds the lock.
     :returns: Plan. Raises InstallError for what cannot be looked at or is not safe, RequestError for what is not ours.
     """
-    plan = _look(wish, signers, label)
-    if plan.verdict.install and plan.found is not None and plan.found.receipt is not None:
-        time.sleep(_SECOND_LOOK)
+    plan = None
+    try:
+        plan = _look(wish, signers, label)
+    except InstallError as exc:
+        if not patient or exc.errno not in _VANISHED:
+            raise
+    if plan is None or patient and plan.is_ahead:
+        time.sleep(SECOND_LOOK)
         plan = _look(wish, signers, label)
     return plan
 
@@ -81,18 +94,21 @@ def _look(wish, signers, label):
     trust = trust_of(wish.uid)
     tolerated = [] if wish.allow_unsafe else None
     found, verdict, litter, intact = None, _store.Verdict(), (), ()
+    if wish.state == "present":
+        verdict = _store.Verdict(install=("%s is not installed" % wish.path,))
     base = walk(wish.base_dir, "base_dir", trust, None, tolerated=tolerated)
     if base is not None:
         with base:
             found, litter = _look_at_version(base, wish, label)
-            intact = _store.intact_versions(base)
-    if wish.state == "absent":
+            if found is not None and wish.state == "present":
+                verdict = _store.judge(wish, found, signers, trust)
+            right = wish.state == "present" and not verdict.install
+            intact = _store.intact_versions(base, wish.version if right else None)
+    if found is not None and wish.state == "absent":
         _check_removable(wish, found)
-    elif found is None:
-        verdict = _store.Verdict(install=("%s is not installed" % wish.path,))
-    else:
-        verdict = _store.judge(wish, found, signers, trust)
     occupant = _look_at_link(wish, trust, tolerated)
+    if wish.state == "present" and occupant is not None and occupant.target == wish.path and not verdict.install:
+        verdict = _judge_record(wish, found.receipt, verdict)
     return Plan(wish, found, verdict, litter, occupant, tuple(tolerated or ()), intact)
 
 
@@ -107,11 +123,21 @@ def enter_version(base, wish):
                            errno=errno.ENOTDIR, hint="move it out of the way or choose another base_dir")
     directory = base.enter(wish.version)
     try:
-        judge(directory, directory.stat(PRODUCT), wish.version_dir, "base_dir")
+        for name in (PRODUCT, RECEIPT):
+            _check_entry(directory, name, wish)
     except InstallError:
         directory.close()
         raise
     return directory
+
+
+def _check_entry(directory, name, wish):
+    """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
+    entry = directory.stat(name)
+    judge(directory, entry, wish.version_dir, "base_dir")
+    if entry is not None and stat.S_ISDIR(entry.st_mode):
+        raise InstallError("%s is a directory, expected a regular file" % directory.at(name), path=directory.at(name),
+                           errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")
 
 
 def _look_at_version(base, wish, label):
@@ -121,18 +147,25 @@ def _look_at_version(base, wish, label):
     with directory:
         left = temps(directory)
         litter = left if left and is_held(base, lock_name(wish.version)) is False else ()
-        return _store.look(directory, wish, label), tuple(directory.at(name) for name in litter)
+        return _store.look(directory, wish, label), tuple("%s/%s" % (wish.version_dir, name) for name in litter)
 
 
 def _check_removable(wish, found):
-    if found is None or PRODUCT not in found.names:
-        return
-    if RECEIPT not in found.names:
+    """Refuse to remove what is not ours, and what is still in use. Raises RequestError."""
+    if PRODUCT in found.names and RECEIPT not in found.names:
         raise RequestError("%s has no receipt beside it, so it was not installed by this module" % wish.path,
                            path=wish.path, hint="remove it by hand if nobody needs it")
-    if found.stat is not None and stat.S_ISDIR(found.stat.st_mode):
-        raise InstallError("%s is a directory, expected a regular file" % wish.path, path=wish.path, errno=errno.EISDIR,
-                           hint="it was not installed by this module: move it out of the way")
+    for link in _receipt.find_links(found.receipt, wish.path) if found.receipt else ():
+        if link != wish.link:
+            raise RequestError("%s is still what the link %s points to" % (wish.path, link), path=link,
+                               hint="switch that link to another version first, or remove both with link: %s" % link)
+
+
+def _judge_record(wish, receipt, verdict):
+    """A link that is right but not in the receipt would not be looked at by a removal."""
+    if wish.link in receipt.links or receipt.format > _receipt.FORMAT:
+        return verdict
+    return verdict._replace(record=verdict.record + ("the receipt does not know the link %s" % wish.link,))
 
 
 def open_link_directory(wish, trust, say=None, create=False, tolerated=None):
@@ -153,6 +186,9 @@ def _look_at_link(wish, trust, tolerated):
 def look_at_link(directory, wish, tolerated):
     """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
     name = wish.link.rpartition("/")[2]
+    if directory.path.startswith(os.path.realpath(wish.base_dir) + "/") and directory.stat(RECEIPT) is not None:
+        raise RequestError("link %s lies in %s, among the store's own files" % (wish.link, directory.path),
+                           path=wish.link, hint="choose a link outside of the versions' directories")
     judge(directory, directory.stat(name), wish.link, "link", tolerated)
     occupant = _links.look(directory, name, hashed=wish.link_force)
     if wish.state == "present":

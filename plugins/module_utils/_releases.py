@@ -129,7 +129,7 @@ def find_archive(sums, version, platform, where):
         raise VerificationError("SHA256SUMS %s is empty" % where, **place)
     if sums.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise VerificationError(
-            "%s is a web page, not a list of SHA-256 digests: it begins with %s" % (where, _shown(sums)),
+            "%s is a web page, not a list of SHA-256 digests%s" % (where, _quoted(sums, place)),
             hint="a proxy or login page may have answered in place of the site", **place)
     digests = _parse(sums, "SHA256SUMS %s" % where, VerificationError, place)
     name = _choose(digests, version, platform, "SHA256SUMS %s" % where, VerificationError, place)
@@ -175,13 +175,19 @@ def _parse(sums, what, error, details):
         found = _LINE.match(line)
         if not found:
             raise error(
-                "%s, line %d is not a SHA-256 digest, two blanks and a file name: %s" % (what, number, _shown(line)),
+                "%s, line %d is not a SHA-256 digest, two blanks and a file name%s" % (
+                    what, number, _quoted(line, details)),
                 **details)
         digest, name = (part.decode("ascii") for part in found.groups())
         if name in digests:
             raise error("%s, line %d names %s a second time" % (what, number, _shown(name)), **details)
         digests[name] = digest
     return digests
+
+
+def _quoted(data, details):
+    """What was found, as the end of a sentence; not from a file of this host, which may be anything that root can read."""
+    return " (%d bytes)" % len(data) if "path" in details else ": %s" % _shown(data)
 
 
 def _choose(digests, version, platform, what, error, details):

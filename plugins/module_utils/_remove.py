@@ -1,33 +1,32 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The story of a removal: the link first, then the binary, the receipt, our left-overs, and the directory if it is empty."""
+"""The story of a removal: the link first, then the binary, the receipt, our left-overs, and the directory if it is empty.
 
-import contextlib
+What must not be removed was refused by the plan.
+"""
+
 import errno
 import os
 
-from . import _links, _store
-from ._errors import InstallError, RequestError, os_errors
+from . import _links
+from ._errors import InstallError, os_errors
 from ._files import remove as remove_file
 from ._files import sweep
 from ._model import PRODUCT, RECEIPT
 from ._plan import enter_version, look_at_link, open_link_directory
 
 
-def remove(run, base, plan):
+def remove(run, base):
     """Remove a version under its lock and the link lock.
 
     :param run: Run; ``removed`` and ``changed`` are kept up to date.
     :param base: the base dir, open.
-    :param plan: Plan, made under the lock.
-    Raises RequestError when another link still points to it, InstallError.
+    Raises InstallError.
     """
     wish = run.wish
-    if plan.found is not None and plan.found.receipt is not None:
-        _check_links(run, plan.found.receipt)
     remove_link(run)
-    if not plan.removes:
+    if not run.plan.removes:
         return
     directory = enter_version(base, wish)
     if directory is None:
@@ -36,9 +35,9 @@ def remove(run, base, plan):
         for name in (PRODUCT, RECEIPT):
             if directory.stat(name) is not None:
                 remove_file(directory, name)
-                _removed(run, directory.at(name))
-        for path in sweep(directory):
-            _removed(run, path)
+                _removed(run, "%s/%s" % (wish.version_dir, name))
+        for path in sweep(directory, 0 if run.held else wish.lock_timeout):
+            _removed(run, "%s/%s" % (wish.version_dir, os.path.basename(path)))
         rest = directory.names()
     if rest:
         run.say("left in %s, not ours: %s" % (wish.version_dir, ", ".join(rest)), warning=True)
@@ -62,16 +61,6 @@ def remove_link(run):
             _removed(run, wish.link)
 
 
-def _check_links(run, receipt):
-    wish = run.wish
-    for link in receipt.links:
-        # Looked at by its path and only to refuse: a link that lies elsewhere than the receipt says frees nothing.
-        with contextlib.suppress(OSError):
-            if link != wish.link and os.readlink(link) == wish.path:
-                raise RequestError("%s is still what the link %s points to" % (wish.path, link), path=link,
-                                   hint="switch that link to another version first, or remove both with link: %s" % link)
-
-
 def _remove_directory(run, base):
     path = run.wish.version_dir
     try:
@@ -81,8 +70,8 @@ def _remove_directory(run, base):
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
             raise
         return      # someone put something into it just now, or took it away
-    base.sync()
     _removed(run, path)
+    base.sync()
 
 
 def _removed(run, path):

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The documented return values, from a plan (check mode, or nothing to do) or from an outcome. No decisions here."""
 
+import os
 import re
 import stat
 import time
@@ -35,14 +36,13 @@ def foreseen(plan, vouching=None, check_mode=True):
     return result, steps
 
 
-def done(plan, outcome):
+def done(outcome):
     """What came of a plan.
 
-    :param plan: Plan, as it was before.
-    :param outcome: Outcome.
+    :param outcome: Outcome, with the plan as it was under the lock.
     :returns: dict of return values.
     """
-    wish = plan.wish
+    plan, wish = outcome.plan, outcome.plan.wish
     result = _common(wish, outcome.receipt, outcome.previous, outcome.intact)
     before = _before(plan)
     result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
@@ -56,7 +56,7 @@ def done(plan, outcome):
 def intentions(plan):
     """The steps a plan would take, a line each."""
     wish, verdict = plan.wish, plan.verdict
-    lines = ["would remove the left-over %s" % path for path in plan.litter]
+    lines = ["would remove the left-over %s" % path for path in plan.litter if wish.state == "present"]
     lines += ["would install: %s" % reason for reason in verdict.install]
     lines += ["would verify anew: %s" % reason for reason in verdict.vouch]
     lines += ["would replace: %s" % reason for reason in verdict.replace]
@@ -64,14 +64,22 @@ def intentions(plan):
     lines += ["would run it: %s" % reason for reason in verdict.check]
     lines += ["would record: %s" % reason for reason in verdict.record]
     if wish.state == "absent":
-        lines += ["would remove: %s" % path for path in _would_go(plan)]
+        gone = _would_go(plan)
+        lines += ["would remove: %s" % path for path in gone]
+        if gone and wish.version_dir not in gone and plan.removes:
+            lines.append("would leave %s, where there are files that are not ours" % wish.version_dir)
     elif plan.link_moves:
         lines.append("would switch the link %s -> %s (now: %s)" % (
             wish.link, wish.path, plan.occupant.target or plan.occupant.kind))
     return tuple(lines)
 
 
-def version_of(target):
+def previous_version(plan):
+    """The version that the link means as a plan finds it; None when there is no link, or it means none."""
+    return _version_of(plan.occupant.target) if plan.occupant else None
+
+
+def _version_of(target):
     """The version in a link's target ``.../<version>/terraform``; None for any other target."""
     found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
     return found.group(1) if found else None
@@ -80,7 +88,7 @@ def version_of(target):
 def _common(wish, receipt, previous, intact):
     return {
         "version": wish.version, "requested": wish.requested, "path": wish.path, "link": wish.link,
-        "previous_version": version_of(previous), "base_dir": wish.base_dir, "platform": wish.platform,
+        "previous_version": _version_of(previous), "base_dir": wish.base_dir, "platform": wish.platform,
         "binary_sha256": receipt.sha256 if receipt else None,
         "archive_sha256": receipt.archive_sha256 if receipt else None,
         "size": receipt.size if receipt else None,
@@ -127,8 +135,6 @@ def _all_right(plan):
     if wish.state == "absent":
         return ("%s is absent" % wish.path,)
     link = ("link %s -> %s" % (wish.link, wish.path),) if wish.link else ()
-    if plan.found is None or plan.found.receipt is None:
-        return ("%s is there" % wish.path,) + link      # as it turned out under the lock
     receipt = plan.found.receipt
     return ("verified %s: %d bytes, sha256 %s (%s), %s" % (
         wish.path, receipt.size, receipt.sha256, "hashed" if plan.found.sha256 else "by its receipt",
@@ -142,8 +148,9 @@ def _sentence(plan, would):
         return "Terraform %s is %s" % (wish.version, "absent" if wish.state == "absent" else "right at %s" % wish.path)
     if wish.state == "absent":
         return "Terraform %s %sremoved: %s" % (wish.version, would, ", ".join(_would_go(plan)))
+    installed = "reinstalled" if plan.found and plan.found.stat else "installed"
     done_things = [word for word, reasons in (
-        ("reinstalled" if plan.found and plan.found.stat else "installed", verdict.install), ("verified anew", verdict.vouch), ("repaired", verdict.replace + verdict.mend),
+        (installed, verdict.install), ("verified anew", verdict.vouch), ("repaired", verdict.replace + verdict.mend),
         ("run", verdict.check), ("recorded", verdict.record), ("tidied up", plan.litter)) if reasons]
     if plan.link_moves:
         done_things.append("linked as %s" % wish.link)
@@ -182,8 +189,10 @@ def _after(plan, receipt):
         state="present", size=receipt.size if receipt else _UNKNOWN, sha256=receipt.sha256 if receipt else _UNKNOWN,
         mode="%04o" % wish.mode,
         policy=wish.policy if plan.verdict.install or plan.verdict.vouch or not receipt else receipt.policy)
+    if plan.verdict.install or plan.verdict.replace:
+        state["owner"] = "%d:%d" % (os.geteuid(), os.getegid())     # a new file
     if wish.uid is not None or wish.gid is not None:
-        uid, gid = state.get("owner", "-:-").split(":")
+        uid, gid = state["owner"].split(":")
         state["owner"] = "%s:%s" % (uid if wish.uid is None else wish.uid, gid if wish.gid is None else wish.gid)
     if wish.link:
         state["link"] = {wish.link: wish.path}

@@ -10,10 +10,12 @@ import contextlib
 import errno
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from ._errors import RunCheckError, errno_text, os_errors
@@ -40,9 +42,11 @@ def run(path, time_limit=TIME_LIMIT):
     :param time_limit: seconds.
     :returns: str, what it said of itself in a word: its version, or the first line of its output.
     Raises RunCheckError.
+
+    Root runs a binary that belongs to somebody else as that user, who could put other bytes into it at any time.
     """
-    with _empty_directory(path) as nowhere:
-        process = _start(path, nowhere)
+    with _empty_directory(path) as nowhere, _children():
+        process = _start(path, nowhere, _owner(path, nowhere))
         output, complaint = _finish(process, path, time_limit)
     if process.returncode != 0:
         raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
@@ -61,18 +65,57 @@ def _empty_directory(path):
         shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
 
 
-def _start(path, nowhere):
+def _owner(path, nowhere):
+    """Who shall run it.
+
+    :returns: (uid, gid) of the binary's owner, to whom the empty directory is given; None: as we are.
+    """
+    with os_errors("run check of", path, RunCheckError, hint=_BY_HAND):
+        uid = os.stat(path).st_uid
+        if os.geteuid() or not uid:
+            return None
+        try:
+            gid = pwd.getpwuid(uid).pw_gid
+        except KeyError:
+            gid = uid   # a uid without a name has no group of its own, but none of root's either
+        os.chown(nowhere, uid, gid)
+    return uid, gid
+
+
+@contextlib.contextmanager
+def _children():
+    """Exit statuses can be had: with SIGCHLD ignored, as some parents leave it, every one would read as 0."""
+    if threading.current_thread() is not threading.main_thread():
+        yield       # signals belong to the main thread (Python's signal module)
+        return
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
+
+
+def _start(path, nowhere, owner):
+    def become():
+        os.setgroups([])
+        os.setgid(owner[1])
+        os.setuid(owner[0])
+
     environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1"}
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
             return subprocess.Popen([path, "version", "-json"], cwd=nowhere, env=environment, stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                                    preexec_fn=become if owner else None)
         except OSError as exc:
             if exc.errno != errno.ETXTBSY or time.monotonic() >= give_up:
                 raise RunCheckError(
                     "run check of %s: it cannot be started: %s" % (path, errno_text(exc.errno, exc)), path=path,
                     errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
+        except subprocess.SubprocessError as exc:   # what become() raised, without its reason
+            raise RunCheckError("run check of %s: this process cannot become uid %d, its owner" % (path, owner[0]),
+                                path=path, hint=_BY_HAND) from exc
         time.sleep(0.1)
 
 

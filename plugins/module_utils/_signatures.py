@@ -46,7 +46,7 @@ class Claims(NamedTuple):
 
     created: int                    # seconds since the epoch
     expires: Optional[int]          # of the signature itself, seconds since the epoch; None: never
-    key_expires: Optional[int]      # of the key, seconds after its creation; None: never
+    key_expires: int                # of the key, seconds after its creation; 0: never
     flags: Optional[int]            # what the key may do; None: not said
 
     @property
@@ -99,7 +99,7 @@ def read_claims(signature):
     return Claims(
         created=created,
         expires=created + lasts if lasts else None,
-        key_expires=int.from_bytes(said.get(_KEY_EXPIRES, b""), "big") or None,
+        key_expires=int.from_bytes(said.get(_KEY_EXPIRES, b""), "big"),
         flags=None if flags is None else int.from_bytes(flags[:1], "big"),
     )
 
@@ -113,7 +113,7 @@ def is_made_by(key, signature, content, even_weak=False):
     :param even_weak: bool, accept SHA-1 and SHA-224 as well: for revocations only.
     """
     known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if even_weak else None)
-    if known is None or signature.value is None or not 0 < signature.value < key.modulus:
+    if known is None or signature.value is None or signature.value >= key.modulus:
         return False
     new, prefix = known
     digest = new(content + signature.covered + struct.pack(">BBI", 4, 0xFF, len(signature.covered))).digest()

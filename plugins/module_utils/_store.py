@@ -1,32 +1,23 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in a version's directory now, and what vouches for it: the binary, its receipt, and the verdict on both.
+"""What is in a version's directory now, and the verdict on it: how the binary and its receipt fall short of the wish.
 
 Reads only. An error while looking is an error, never "absent": a disk that cannot be read must not lead to a new
 download over a good binary.
 """
 
 import contextlib
-import json
 import os
-import re
 import stat
 from typing import NamedTuple, Optional, Tuple
 
+from . import _receipt
 from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
-from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
+from ._model import POLICIES, PRODUCT, Receipt
 
-RECEIPT_FORMAT = 1
-RECEIPT_CAP = 64 * 1024     # bytes
-RECEIPT_MODE = 0o644
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_FROZEN = {"product": str, "version": str, "platform": str, "sha256": str, "size": int}
-_OPTIONAL = {"policy": str, "signer": str, "signed_at": int, "archive_sha256": str, "origin": str, "run_check": str,
-             "installed_at": str, "collection": str, "mtime_ns": int, "inode": int, "links": list,
-             "base_dir_unsafe": list}
 
 
 class Found(NamedTuple):
@@ -36,8 +27,9 @@ class Found(NamedTuple):
     receipt: Optional[Receipt]
     complaint: Optional[str]            # why there is no receipt that counts
     stat: Optional[os.stat_result]      # of the binary; None when there is none
-    sha256: Optional[str]               # of the binary; None when it was not hashed
-    label_differs: bool                 # SELinux
+    sha256: Optional[str] = None        # of the binary; None when it was not hashed
+    unreadable: bool = False            # the binary is ours, and its mode keeps us from reading it
+    label_differs: bool = False         # SELinux
 
 
 class Verdict(NamedTuple):
@@ -48,7 +40,7 @@ class Verdict(NamedTuple):
     replace: Tuple[str, ...] = ()       # right bytes in a file that others may hold: a fresh copy, renamed over
     mend: Tuple[str, ...] = ()          # mode, owner or label
     check: Tuple[str, ...] = ()         # it was never seen to run
-    record: Tuple[str, ...] = ()        # right, but the receipt no longer knows the file (inode, mtime)
+    record: Tuple[str, ...] = ()        # right, but the receipt does not know the file (inode, mtime) or the link
 
 
 def open_binary(directory):
@@ -78,33 +70,37 @@ def look(directory, wish, label=None):
     """What is there, hashed as far as the wish wants it.
 
     :param directory: the version's directory, open.
-    :param wish: Wish; ``verify`` decides whether matching size, mode, owner, mtime and inode spare the hashing.
+    :param wish: Wish; ``verify`` decides whether matching size, mode, owner, mtime and inode spare the hashing. For a
+        removal nothing is hashed: a damaged disk must not keep the binary on it.
     :param label: callable(fd, path, mend), or None.
     :returns: Found. Raises InstallError.
     """
     names = tuple(directory.names())
-    receipt, complaint = read_receipt(directory, wish.version)
-    fd, found = open_binary(directory)
-    if fd is None and found is not None and stat.S_ISREG(found.st_mode):
-        complaint = "%s cannot be read (%s)" % (directory.at(PRODUCT), stat.filemode(found.st_mode))
-        return Found(names, None, complaint, found, None, False)
+    receipt, complaint = _receipt.read(directory, wish.version)
+    if wish.state == "absent":
+        return Found(names, receipt, complaint, directory.stat(PRODUCT))
+    fd, status = open_binary(directory)
+    found = Found(names, receipt, complaint, status)
     if fd is None:
-        return Found(names, receipt, complaint, found, None, False)
+        return found._replace(unreadable=status is not None and stat.S_ISREG(status.st_mode))
     try:
-        sha256 = None
-        if receipt and found.st_size == receipt.size and not (wish.verify == "receipt" and _familiar(found, receipt, wish)):
+        if receipt and status.st_size == receipt.size and not _is_familiar(found, wish, directory.trust):
             with os_errors("read", directory.at(PRODUCT)):
-                sha256 = hash_of(fd)
+                found = found._replace(sha256=hash_of(fd))
         with os_errors("read the label of", directory.at(PRODUCT)):
-            differs = label is not None and label(fd, wish.path, False)
-        return Found(names, receipt, complaint, found, sha256, differs)
+            return found._replace(label_differs=label is not None and label(fd, wish.path, False))
     finally:
         os.close(fd)
 
 
-def _familiar(found, receipt, wish):
-    return ((found.st_mtime_ns, found.st_ino) == (receipt.mtime_ns, receipt.inode)
-            and not _owner_and_mode(found, wish))
+def _is_familiar(found, wish, trust):
+    """The wish lets the receipt speak for the bytes, and nothing about the file says that it cannot."""
+    return (wish.verify == "receipt" and _is_known(found)
+            and not _owner_and_mode(found.stat, wish) and _writers(found.stat, trust) is None)
+
+
+def _is_known(found):
+    return (found.stat.st_mtime_ns, found.stat.st_ino) == (found.receipt.mtime_ns, found.receipt.inode)
 
 
 def judge(wish, found, signers, trust):
@@ -119,7 +115,8 @@ def judge(wish, found, signers, trust):
         return Verdict(install=("%s is not installed" % path if found.stat is None else found.complaint,))
     if receipt.platform != wish.platform and found.stat is not None:
         raise RequestError(
-            "%s is the %s binary, expected %s: one base_dir holds one platform" % (path, receipt.platform, wish.platform),
+            "%s is the %s binary, expected %s: one base_dir holds one platform" % (
+                path, ascii(receipt.platform[:40])[1:-1], wish.platform),
             path=path, hint="use another base_dir, or state: absent first")
     wrong = _wrong_bytes(wish, found)
     if wrong:
@@ -128,14 +125,14 @@ def judge(wish, found, signers, trust):
     if found.label_differs:
         differs += ("its SELinux label is not the one wanted",)
     replace = _shared(found.stat, trust, differs, path)
-    newer = receipt.format > RECEIPT_FORMAT     # judged by the frozen keys alone, and left as it is
+    mend = () if replace else tuple("%s: %s" % (path, reason) for reason in differs)
+    if receipt.format > _receipt.FORMAT:    # judged by the frozen keys alone, and left as it is
+        return Verdict(replace=replace, mend=mend)
     return Verdict(
-        replace=replace,
-        mend=() if replace else tuple("%s: %s" % (path, reason) for reason in differs),
-        vouch=() if newer else _short_vouching(wish, receipt, signers),
-        check=() if newer or receipt.run_check or not (wish.run_check and wish.native) else ("%s was never seen to run" % path,),
-        record=("the receipt does not know this file (mtime, inode)",) if _unrecorded(wish, found) and not newer else (),
-    )
+        replace=replace, mend=mend, vouch=_short_vouching(wish, receipt, signers),
+        check=("%s was never seen to run" % path,) if wish.run_check and wish.native and not receipt.run_check else (),
+        record=("the receipt does not know this file (mtime, inode)",)
+        if wish.verify == "receipt" and not _is_known(found) else ())
 
 
 def _wrong_bytes(wish, found):
@@ -144,11 +141,14 @@ def _wrong_bytes(wish, found):
         return "%s is missing" % path
     if not stat.S_ISREG(found.stat.st_mode):
         return "%s is not a regular file (%s)" % (path, stat.filemode(found.stat.st_mode))
+    if found.unreadable:
+        return "%s cannot be read (%s)" % (path, stat.filemode(found.stat.st_mode))
     if found.stat.st_size != receipt.size:
         return "%s has %d bytes, expected %d" % (path, found.stat.st_size, receipt.size)
     if found.sha256 is not None and found.sha256 != receipt.sha256:
         return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
-    if wish.checksum and receipt.archive_sha256 != wish.checksum:
+    unknown = receipt.archive_sha256 is None and receipt.format > _receipt.FORMAT   # no frozen key names the archive
+    if wish.checksum and receipt.archive_sha256 != wish.checksum and not unknown:
         return "%s came from an archive with sha256 %s, expected %s" % (path, receipt.archive_sha256, wish.checksum)
     return None
 
@@ -166,92 +166,45 @@ def _owner_and_mode(found, wish):
 
 
 def _shared(found, trust, differs, path):
-    """Why mending in place is not enough: another name for it, or another user who may have it open for writing."""
-    if found.st_uid not in trust.uids:
-        return ("%s belongs to uid %d, who could rewrite it" % (path, found.st_uid),)
-    if found.st_mode & _OTHERS:
-        return ("%s could be written by others (%s)" % (path, stat.filemode(found.st_mode)),)
+    """Why mending in place is not enough: another user who may have it open for writing, or another name for it."""
+    writers = _writers(found, trust)
+    if writers:
+        return ("%s %s" % (path, writers),)
     if differs and found.st_nlink > 1:
         return ("%s has %d names: %s" % (path, found.st_nlink, ", ".join(differs)),)
     return ()
 
 
+def _writers(found, trust):
+    """Who but the trusted may write to the binary, in words; None when nobody may."""
+    if found.st_uid not in trust.uids:
+        return "belongs to uid %d, who could rewrite it" % found.st_uid
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "could be written by others (%s)" % stat.filemode(found.st_mode)
+    return None
+
+
 def _short_vouching(wish, receipt, signers):
     policy = receipt.policy or ""
     if policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(wish.policy):
-        return ("%s was verified by policy %s, expected %s" % (wish.path, policy or "unknown", wish.policy),)
+        return ("%s was verified by policy %s, expected %s" % (
+            wish.path, policy if policy in POLICIES else "unknown", wish.policy),)
     if wish.policy == "signature" and receipt.signer not in signers:
         return ("%s was signed by %s, which is not among the trusted keys" % (wish.path, receipt.signer),)
     return ()
 
 
-def _unrecorded(wish, found):
-    return wish.verify == "receipt" and (
-        (found.stat.st_mtime_ns, found.stat.st_ino) != (found.receipt.mtime_ns, found.receipt.inode))
-
-
-def read_receipt(directory, version):
-    """The receipt in a version's directory.
-
-    :returns: (Receipt, None), or (None, str: why it does not count). Raises InstallError for what cannot be read.
-    """
-    path = directory.at(RECEIPT)
-    found = directory.stat(RECEIPT)
-    if found is None:
-        return None, "%s is missing" % path
-    if not stat.S_ISREG(found.st_mode):
-        return None, "%s is not a regular file" % path
-    if found.st_uid not in directory.trust.uids or found.st_mode & _OTHERS:
-        return None, "%s could be written by others (%d:%d, %s)" % (
-            path, found.st_uid, found.st_gid, stat.filemode(found.st_mode))
-    with os_errors("read", path):
-        fd = os.open(RECEIPT, _READ, dir_fd=directory.fd)
-        with os.fdopen(fd, "rb") as stream:
-            data = stream.read(RECEIPT_CAP + 1)
-    if len(data) > RECEIPT_CAP:
-        return None, "%s is larger than %d bytes" % (path, RECEIPT_CAP)
-    receipt, complaint = parse_receipt(data)
-    if receipt is not None and (receipt.product, receipt.version) != (PRODUCT, version):
-        return None, "%s is about %s %s" % (path, receipt.product, receipt.version)
-    return receipt, None if complaint is None else "%s %s" % (path, complaint)
-
-
-def parse_receipt(data):
-    """:returns: (Receipt, None), or (None, str: what is wrong with these bytes). Unknown keys are ignored."""
-    try:
-        fields = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return None, "is not JSON"
-    if not isinstance(fields, dict) or type(fields.get("format")) is not int or fields["format"] < 1:
-        return None, "is no receipt"
-    wrong = [key for key, kind in _FROZEN.items() if type(fields.get(key)) is not kind]
-    if wrong or not re.match(r"[0-9a-f]{64}\Z", fields["sha256"]) or fields["size"] < 0:
-        return None, "is no receipt"
-    kept = {}
-    for key, kind in _OPTIONAL.items():
-        value = fields.get(key)
-        if type(value) is kind and not (kind is list and any(type(item) is not str for item in value)):
-            kept[key] = tuple(value) if kind is list else value
-        elif value is not None and fields["format"] <= RECEIPT_FORMAT:
-            return None, "has a %s that is not one" % key
-    return Receipt(format=fields["format"], **dict({key: fields[key] for key in _FROZEN}, **kept)), None
-
-
-def receipt_bytes(receipt):
-    """The receipt as it is stored: JSON, one field a line."""
-    return (json.dumps(receipt._asdict(), indent=2, sort_keys=True) + "\n").encode("ascii")
-
-
-def intact_versions(base):
+def intact_versions(base, proven=None):
     """The versions under a base dir whose binary still is the file its receipt knows (size, mtime, inode).
 
     :param base: the base dir, open.
+    :param proven: str, a version whose binary was just found right, which is intact whatever its times say.
     :returns: tuple of str, sorted by name.
     """
     intact = []
     for name in base.names():
         with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
-            if not name.startswith(".") and _is_intact(base, name):
+            if name == proven or not name.startswith(".") and _is_intact(base, name):
                 intact.append(name)
     return tuple(intact)
 
@@ -261,7 +214,10 @@ def _is_intact(base, name):
     if version_dir is None or not stat.S_ISDIR(version_dir.st_mode):
         return False
     with base.enter(name) as directory:
-        receipt, _complaint = read_receipt(directory, name)
-        found = directory.stat(PRODUCT)
-        return receipt is not None and found is not None and stat.S_ISREG(found.st_mode) and (
-            (found.st_size, found.st_mtime_ns, found.st_ino) == (receipt.size, receipt.mtime_ns, receipt.inode))
+        status = directory.stat(PRODUCT)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return False
+        if _writers(status, directory.trust) or directory.weakness(status):
+            return False
+        receipt, complaint = _receipt.read(directory, name)
+        return receipt is not None and status.st_size == receipt.size and _is_known(Found((), receipt, complaint, status))

@@ -6,6 +6,7 @@
 import grp
 import ipaddress
 import pwd
+import re
 from urllib.parse import urlsplit
 
 from . import _releases, _versions
@@ -14,16 +15,18 @@ from ._model import PRODUCT, SPEC, Wish
 
 _PLAIN_BITS = 0o755     # what a mode may set: no setuid, setgid, sticky; nobody but the owner writes
 _SCHEMES = ("https", "http", "file")
+_LONGEST = 86400        # seconds; far more overflows what sockets take
+_HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
 
 
 def parse(params, host_platform):
     """Check what the user asked for.
 
-    :param params: dict, the module's parameters; blank text and empty lists count as not given.
+    :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
     :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
     :returns: Wish. Raises RequestError, whose message names the option.
     """
-    given = {key: _default(key) if value == [] or _blank(value) else value for key, value in params.items()}
+    given = {key: _given(key, value) for key, value in params.items()}
     version = _versions.exact(given["version"])
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
@@ -38,9 +41,9 @@ def parse(params, host_platform):
         uid=_number(given["owner"], "owner", lambda name: pwd.getpwnam(name).pw_uid),
         gid=_number(given["group"], "group", lambda name: grp.getgrnam(name).gr_gid),
         mode=_mode(given["mode"]), verify=given["verify"], run_check=given["run_check"],
-        timeout=_at_least(given["timeout"], 1, "timeout", "seconds"),
-        retries=_at_least(given["retries"], 1, "retries", "tries"),
-        lock_timeout=_at_least(given["lock_timeout"], 0, "lock_timeout", "seconds"),
+        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
+        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
+        lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"],
     )
     if wish.link:
@@ -50,8 +53,11 @@ def parse(params, host_platform):
     return wish
 
 
-def _default(key):
-    return SPEC[key].get("default")
+def _given(key, value):
+    """The value of an option, its default in place of nothing but blanks; entries of a list without blanks around."""
+    if SPEC[key]["type"] == "list":
+        value = [entry.strip() for entry in value or () if not _blank(entry)] or None
+    return SPEC[key].get("default") if _blank(value) else value
 
 
 def _blank(value):
@@ -72,7 +78,7 @@ def _platform(text, host_platform):
 def _absolute(path, option):
     """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
-        raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path)),
+        raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
                            hint="write it from the root: /opt/iac-platform/terraform-binaries")
     normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
     if normal == "/":
@@ -82,24 +88,28 @@ def _absolute(path, option):
 
 def check_site(text):
     """A site's URL without a trailing slash; RequestError, which never shows userinfo."""
+    written = "an entry" if re.search("[@?#]", text) else ascii(text[:100])
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise RequestError("sites: %s has blanks, backslashes or control characters in it" % written,
+                           hint="write one URL an entry, as https://host/path")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port     # .port raises ValueError for what is not one
     except ValueError as exc:
-        raise RequestError("sites: an entry is not a URL: %s" % exc, hint="write https://host/path") from exc
+        raise RequestError("sites: %s is not a URL with a host and port" % written, hint="write https://host/path") from exc
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
         raise RequestError("sites: the URL of host %s has a user name or password in it" % host,
                            hint="URLs end up in logs: leave credentials out of them")
     if parts.scheme not in _SCHEMES:
-        raise RequestError("sites: %s is not a URL with http, https or file" % ascii(text[:100]),
+        raise RequestError("sites: %s is not a URL with http, https or file" % written,
                            hint="write it as https://host/path or file:///path")
     if parts.query or parts.fragment:
         raise RequestError("sites: the URL of host %s has a query or fragment, expected the root of a release site" % host,
                            hint="files are asked for as <site>/%s/<version>/..." % PRODUCT)
     if parts.scheme == "file" and (host not in (None, "localhost") or not parts.path.startswith("/")):
-        raise RequestError("sites: %s is not a local file URL" % ascii(text[:100]), hint="write file:///path")
+        raise RequestError("sites: %s is not a local file URL" % written, hint="write file:///path")
     if parts.scheme != "file" and (not host or port == 0):
-        raise RequestError("sites: %s has no host and port that can be asked" % ascii(text[:100]), hint="write https://host/path")
+        raise RequestError("sites: %s has no host and port that can be asked" % written, hint="write https://host/path")
     return text.rstrip("/")
 
 
@@ -107,12 +117,12 @@ def _number(name, option, look_up):
     """A uid or gid from a name or a number; None when not given."""
     if name is None:
         return None
-    if name.isdigit():
-        return int(name)
+    if re.match(r"[0-9]{1,12}\Z", name):
+        return _within(int(name), 0, _HIGHEST, option, "as a number")
     try:
         return look_up(name)
-    except KeyError:
-        raise RequestError("%s %s is not known on this host" % (option, ascii(name)),
+    except (KeyError, ValueError):      # ValueError: a NUL in it
+        raise RequestError("%s %s is not known on this host" % (option, ascii(name[:40])),
                            hint="create it first, or give its number") from None
 
 
@@ -121,7 +131,7 @@ def _mode(value):
     text = "%o" % value if type(value) is int and value >= 0 else str(value).strip()
     digits = text[2:] if text[:2].lower() == "0o" else text
     if not digits or len(digits) > 5 or any(char not in "01234567" for char in digits):
-        raise RequestError("mode %s is not octal permission bits" % ascii(value), hint="write it in quotes: '0755'")
+        raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint="write it in quotes: '0755'")
     mode = int(digits, 8)
     if mode & ~_PLAIN_BITS or not mode & 0o400:
         raise RequestError(
@@ -130,20 +140,21 @@ def _mode(value):
     return mode
 
 
-def _at_least(number, least, option, unit):
-    if number < least:
-        raise RequestError("%s is %d %s, expected at least %d" % (option, number, unit, least))
+def _within(number, least, most, option, unit):
+    if not least <= number <= most:
+        raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most))
     return number
 
 
 def _check_link(wish):
-    """The link must not lie where the store keeps its own."""
-    if wish.link == wish.base_dir:
-        raise RequestError("link %s is base_dir itself" % wish.link, hint="write the path of a link, not of the store")
+    """The link must not lie where the store keeps its own, nor in the way to it."""
+    if (wish.base_dir + "/").startswith(wish.link + "/"):
+        raise RequestError("link %s is %s or a directory above it" % (wish.link, wish.base_dir), path=wish.link,
+                           hint="write the path of a link, not of the store")
     if not wish.link.startswith(wish.base_dir + "/"):
         return
     first = wish.link[len(wish.base_dir) + 1:].split("/")[0]
-    if first.startswith(".t") or _is_version(first):
+    if first.startswith((".terraform-", ".tmp.")) or _is_version(first):
         raise RequestError("link %s lies among the store's own files" % wish.link, path=wish.link,
                            hint="choose a link outside %s/<version>" % wish.base_dir)
 

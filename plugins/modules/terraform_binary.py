@@ -203,37 +203,37 @@ EXAMPLES = r"""
 RETURN = r"""
 version:
   description: The version, without a leading C(v).
-  returned: always
+  returned: success
   type: str
   sample: 1.13.4
 requested:
   description: The version as it was asked for.
-  returned: always
+  returned: success
   type: str
   sample: v1.13.4
 path:
   description: Path of the binary, also in check mode and when it was removed.
-  returned: always
+  returned: success
   type: str
   sample: /opt/iac-platform/terraform-binaries/1.13.4/terraform
 link:
   description: Path of the link that was asked for.
-  returned: always
+  returned: success
   type: str
   sample: /usr/local/bin/terraform
 previous_version:
-  description: The version that the link meant before; null when it meant none.
+  description: The version that the link meant before; null when it meant none, or when that was not looked at.
   returned: always
   type: str
   sample: 1.13.3
 base_dir:
   description: The store.
-  returned: always
+  returned: success
   type: str
   sample: /opt/iac-platform/terraform-binaries
 platform:
   description: Platform of the binary.
-  returned: always
+  returned: success
   type: str
   sample: linux_amd64
 binary_sha256:
@@ -345,6 +345,7 @@ ansible_facts:
       type: dict
 """
 
+import errno
 import os
 import platform
 
@@ -362,14 +363,19 @@ LABEL = "security.selinux"
 
 
 class Steps:
-    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace."""
+    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace.
+
+    ``previous_version`` is kept here for the failures.
+    """
 
     def __init__(self, module):
         self.lines = []
+        self.previous_version = None
         self._module = module
 
     def __call__(self, line, warning=False):
-        line = "target: %s" % line
+        # Names of files in it may be anything; syslog takes neither line ends nor bytes that are no text.
+        line = "target: %s" % "".join(char if char.isprintable() else "?" for char in line)
         self.lines.append(line)
         self._module.log(line)
         if warning:
@@ -379,14 +385,22 @@ class Steps:
 def labeller(module):
     """How files get their SELinux label on this host: callable(fd, path, mend) -> bool "differs", or None without SELinux.
 
-    As the file module does it: a new file gets the policy's default and what was asked for on top; an existing one is
-    compared with what was asked for only.
+    A file that is written or mended gets the policy's default and what was asked for on top; one that is there is
+    compared with what was asked for only. Where labels cannot be kept (NFS, say), only asking for one is an error.
     """
     if not module.selinux_enabled():
         return None
-    asked = [module.params[part] for part in ("seuser", "serole", "setype", "selevel")]
+    asked = [(module.params[part] or "").strip() or None for part in ("seuser", "serole", "setype", "selevel")]
 
     def label(fd, path, mend):
+        try:
+            return _label(fd, path, mend)
+        except OSError as exc:
+            if exc.errno != errno.ENOTSUP or any(asked):
+                raise
+            return False
+
+    def _label(fd, path, mend):
         current = os.getxattr(fd, LABEL).decode().rstrip("\0").split(":", 3)
         default = module.selinux_default_context(path) if mend or "_default" in asked else current
         wanted = list(current)
@@ -409,10 +423,11 @@ def run(module, steps):
     signers = frozenset(key.fingerprint for key in keys)
     label = labeller(module)
     plan = make_plan(wish, signers, label)
+    steps.previous_version = _report.previous_version(plan)
     source = Source(wish, keys, steps)
     if plan.changes and not module.check_mode:
         outcome = apply(plan, signers, source, steps, label)
-        result, tolerated = _report.done(plan, outcome), outcome.tolerated
+        result, tolerated = _report.done(outcome), outcome.tolerated
         if not outcome.changed:
             steps.lines[:] = ["target: %s" % result["msg"]]
     else:
@@ -432,7 +447,8 @@ def main():
     try:
         result = run(module, steps)
     except TerraformBinaryError as exc:
-        module.fail_json(steps=steps.lines, **as_result(exc, "target", platform.node()))
+        module.fail_json(steps=steps.lines, previous_version=steps.previous_version,
+                         **as_result(exc, "target", platform.node()))
     if not module._diff:
         del result["diff"]
     module.exit_json(steps=steps.lines, **result)

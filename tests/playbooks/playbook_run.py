@@ -113,7 +113,11 @@ class Player:
         """``start`` and wait."""
         return self.start(tasks, **how).finish()
 
-    def each(self, wishes, variables=None, **how):
+    def each(self, wishes, **how):
+        """``start_each`` and wait."""
+        return self.start_each(wishes, **how).finish()
+
+    def start_each(self, wishes, variables=None, **how):
         """Ask for different things at once, each on a host of its own: what costs time is the start of a module.
 
         :param wishes: dict of name and the module's options.
@@ -122,7 +126,7 @@ class Player:
         """
         tasks = [{"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True}]
         hosts = {name: dict((variables or {}).get(name, {}), wish=options) for name, options in wishes.items()}
-        return self(tasks, hosts=hosts, **dict({"forks": 4}, **how))
+        return self.start(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
     def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,
               extra_vars=None, arguments=()):

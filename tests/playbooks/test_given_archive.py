@@ -40,7 +40,7 @@ def given(play, module_site, folder, archive_name, host_platform):
         "signature": dict(whole, origin=ORIGIN),
         "sums": dict(incoming("sums", SUMS), checksum_policy="sha256sums"),
         "pinned": dict(incoming("pinned"), checksum_policy="pinned", checksum=digest),
-        "lacks-sums": incoming("lacks-sums"),
+        "lacks-sums": incoming("lacks-sums", SUMS + ".sig"),
         "lacks-signature": incoming("lacks-signature", SUMS),
         "lacks-sums-2": dict(incoming("lacks-sums-2"), checksum_policy="sha256sums"),
         "other-pin": dict(whole, checksum_policy="pinned", checksum="2" * 64),

@@ -8,11 +8,12 @@ import signal
 import time
 
 import pytest
-from playbook_run import VERSION, task
+from playbook_run import VERSION, task, wish
 from trees import names
 
 BIG = "1.31.0"      # big enough to be met while it is written
-PADDING = 96 << 20
+PADDING = 48 << 20
+SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP, "SIGINT": signal.SIGINT, "SIGKILL": signal.SIGKILL}
 PATIENCE = 60       # seconds for something that has to come
 
 
@@ -37,39 +38,45 @@ def find_installer(store, version=VERSION):
     return int(words[1]) if words[:1] == ["pid"] and words[-1].endswith("Z") else None
 
 
-def stop_while_downloading(play, site, store, number):
-    """Start an install, send its module a signal when the archive has begun to come, and give the Run."""
+@pytest.fixture(scope="module")
+def stopped(play, module_site, folder):
+    """An install for each signal, which it gets while the archive comes; then two runs more with a site in good order."""
     from release_site import misbehaviours
-    site.misbehave("*/%s/*.zip" % VERSION, misbehaviours.stall(at=100), times=1)
-    before = site.counts(".zip").requests
-    run = play.start([task("stopped", site, store)])
-    installer = wait_for(lambda: find_installer(store))
-    wait_for(lambda: site.counts(".zip").requests > before)
-    time.sleep(0.2)     # for the bytes to be on their way into the file
-    os.kill(installer, number)
-    return run.finish()
+    stores = {name: os.path.join(folder, name) for name in SIGNALS}
+    wishes = {name: wish(module_site, store) for name, store in stores.items()}
+    module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
+    run = play.start_each(wishes)
+    for name, number in SIGNALS.items():
+        installer = wait_for(lambda store=stores[name]: find_installer(store))
+        wait_for(lambda: module_site.counts(".zip").requests == len(SIGNALS))
+        os.kill(installer, number)
+    stopped = run.finish().each
+    left = {name: names(store) for name, store in stores.items()}
+    return {"stopped": stopped, "left": left, "stores": stores, "second": play.each(wishes).each, "third": play.each(wishes).each}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_asked_to_stop_it_says_so_and_leaves_no_temporary_file(number, play, site, tmp_path):
-    store = str(tmp_path / "store")
-    result = stop_while_downloading(play, site, store, number)["stopped"]
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_asked_to_stop_it_says_so(name, stopped):
+    result = stopped["stopped"][name]
     assert result["failed"] and not result["changed"], result
-    assert "stopped by %s" % signal.Signals(number).name in result["msg"] and "\n" not in result["msg"]
+    assert "stopped by %s" % name in result["msg"] and "\n" not in result["msg"]
     assert result["error"]["step"] == "install" and result["error"]["errno_name"] == "EINTR"
     assert any("signature good" in step for step in result["steps"])
-    assert names(store) == [".terraform-%s.lock" % VERSION, "%s/" % VERSION]
 
 
-def test_killed_while_downloading_the_next_run_installs_and_the_third_changes_nothing(play, site, tmp_path):
-    store = str(tmp_path / "store")
-    killed = stop_while_downloading(play, site, store, signal.SIGKILL)
-    assert killed["stopped"]["failed"]
-    assert not [name for name in names(store) if name.endswith("/terraform")]
-    run = play([task("second", site, store), task("third", site, store)])
-    assert run["second"]["changed"] and not run["second"]["failed"], run["second"]
-    assert not run["third"]["changed"] and not run["third"]["failed"], run["third"]
-    assert names(store) == [".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
+@pytest.mark.parametrize("name", sorted(SIGNALS))
+def test_stopped_while_downloading_nothing_is_left(name, stopped):
+    assert stopped["stopped"][name]["failed"]
+    assert stopped["left"][name] == [".terraform-%s.lock" % VERSION, "%s/" % VERSION]
+
+
+@pytest.mark.parametrize("name", sorted(SIGNALS))
+def test_the_next_run_installs_and_the_third_changes_nothing(name, stopped):
+    second, third = stopped["second"][name], stopped["third"][name]
+    assert second["changed"] and not second["failed"], second
+    assert not third["changed"] and not third["failed"], third
+    assert names(stopped["stores"][name]) == [
+        ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
 
 
 def test_killed_while_writing_the_left_over_is_swept(play, site, tmp_path, host_platform):

@@ -174,6 +174,14 @@ def test_check_mode_says_the_same_as_far_as_it_can_know(name, check_run, words):
         assert result["changed"] and result["needs_archive"], result
 
 
+@pytest.mark.parametrize("name", sorted(name for name, wrong in WRONG.items() if wrong.leaves == LOCKED))
+def test_a_failure_of_the_work_returns_what_is_documented_as_returned_always(name, real_run, folder):
+    result, version = real_run.each[name], WRONG[name].options.get("version", VERSION)
+    always = ("version", "requested", "path", "link", "previous_version", "base_dir", "platform", "steps", "msg")
+    assert [key for key in always if key not in result] == []
+    assert (result["version"], result["base_dir"]) == (version, os.path.join(folder, "real", name))
+
+
 @pytest.mark.parametrize("name", sorted(REFUSED_BY_CORE))
 def test_what_core_refuses_is_one_line_too(name, real_run, folder):
     result = real_run.each[name]

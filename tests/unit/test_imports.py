@@ -61,17 +61,19 @@ HOUSE = {
         "_lock": [],
     },
     "install: store": {
-        "_store": [],
+        "_receipt": [],
+        "_store": ["_receipt"],
     },
     "install: run check": {
         "_run_check": [],
     },
     "install: story": {
-        "_plan": ["_directories", "_files", "_links", "_lock", "_store"],
-        "_remove": ["_files", "_links", "_plan", "_store"],
+        "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store"],
+        "_binary": ["_archive", "_files", "_receipt", "_store"],
+        "_remove": ["_files", "_links", "_plan"],
         "_install": [
-            "_archive", "_directories", "_files", "_interrupts", "_links", "_lock", "_plan", "_remove", "_run_check",
-            "_store",
+            "_binary", "_directories", "_files", "_interrupts", "_links", "_lock", "_plan", "_receipt", "_remove",
+            "_run_check", "_store",
         ],
     },
 }

@@ -171,7 +171,7 @@ def test_a_directory_that_goes_away_at_once_is_missed(place):
     new = os.path.join(place, "new")
     error = refusal(new, create=True, say=lambda line: os.rmdir(new))
     assert (error.errno, error.path) == (errno.ENOENT, new)
-    assert "it is not there" in str(error)
+    assert "it is not there" in str(error) and "removes it" in error.hint
 
 
 def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):

@@ -245,6 +245,16 @@ def test_a_name_that_is_not_resolved():
     assert caught.value.retry
 
 
+def test_the_failure_of_one_site_is_not_told_of_the_next(served, misbehaviours):
+    served.misbehave("*", misbehaviours.chunk_cut(100000))
+    with _fetch.Fetcher(10, 1) as fetcher:
+        try:
+            fetcher.read("http://127.0.0.1:9/x", CAP, "x")
+        except _errors.FetchError as first:
+            assert "ECONNREFUSED" in str(first)
+            Transfer(served).failed("the body ended too early", retry=True)
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 507])
 def test_statuses_that_pass(served, misbehaviours, status):
     served.misbehave("*", misbehaviours.status(status), times=1)

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._files import PendingFile
-from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable
+from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable, undisturbed
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
 from this_host import another_process, open_folder
 
@@ -181,3 +181,25 @@ def test_who_waits_for_the_lock_can_be_stopped():
         waiting.terminate()
         assert waiting.stdout.read() == b"stopped by SIGTERM\n"
         assert waiting.wait() == 3
+
+
+def test_the_message_names_what_was_worked_on():
+    with pytest.raises(InstallError) as caught:
+        with stoppable("/srv/store/1.13.4/terraform"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+    assert caught.value.path == "/srv/store/1.13.4/terraform"
+    assert str(caught.value) == "stopped by SIGTERM while working on /srv/store/1.13.4/terraform"
+
+
+def test_a_stop_waits_for_what_belongs_together():
+    done = []
+    with pytest.raises(InstallError):
+        with stoppable():
+            with undisturbed():
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("renamed")
+                done.append("noted")
+            done.append("went on")
+    assert done == ["renamed", "noted"]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -18,7 +18,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._links impo
 from this_host import (
     another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk, traced)
 
-ASIDE = ".terraform.iac-platform-link"
+ASIDE = ".iac-platform-link.94dc3ea57721d541"
 
 
 @pytest.fixture
@@ -311,3 +311,9 @@ def test_no_descriptor_is_left_open(directory, path):
     switch(directory, "terraform", "/a")
     remove(directory, "terraform")
     assert open_descriptors() == before
+
+
+def test_a_link_with_the_longest_name_has_room_beside_it(directory, place):
+    name = "t" * 255
+    switch(directory, name, "/opt/1.13.4/terraform")
+    assert os.readlink(os.path.join(place, name)) == "/opt/1.13.4/terraform"

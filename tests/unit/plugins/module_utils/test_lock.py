@@ -237,6 +237,23 @@ def test_a_holder_who_left_no_word(directory, path):
     os.close(fd)
 
 
+def test_a_holder_whose_word_cannot_be_read(directory, path, monkeypatch):
+    def pread(fd, size, offset):
+        raise OSError(errno.EIO, "x")
+    with held_by_another(path):
+        monkeypatch.setattr(os, "pread", pread)
+        assert "(it left no word)" in str(refusal(directory, LockError))
+
+
+def test_who_waits_does_not_spin(directory, path, monkeypatch):
+    calls = []
+    real = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", lambda fd, how: (calls.append(how), real(fd, how)))
+    with held_by_another(path):
+        refusal(directory, LockError, timeout=0.3)
+    assert 2 <= len(calls) <= 32, "0.01 s is the shortest pause"
+
+
 def test_a_mere_look_keeps_nobody_from_it(directory, path):
     """is_held() holds the lock for an instant, which must not fail an installer that does not wait."""
     take(directory)
@@ -380,6 +397,33 @@ def test_a_read_only_disk(place):
     assert (error.errno, error.path) == (errno.EROFS, os.path.join(place, NAME))
 
 
+def test_a_lock_that_cannot_be_looked_at(directory, path, monkeypatch):
+    take(directory)
+
+    def fstat(fd):
+        raise OSError(errno.EIO, "x")
+    with monkeypatch.context() as faulty:
+        faulty.setattr(os, "fstat", fstat)
+        error = refusal(directory)
+        with pytest.raises(InstallError) as caught:
+            is_held(directory, NAME)
+    for found in (error, caught.value):
+        assert (found.errno, found.path) == (errno.EIO, path)
+
+
+def test_closing_it_never_hides_an_error_in_flight(directory, monkeypatch):
+    real = os.close
+
+    def close(fd):
+        real(fd)
+        raise OSError(errno.EIO, "x")
+    with pytest.raises(ValueError, match="the first one"), monkeypatch.context() as faulty:
+        with locked(directory, NAME, 0, quiet):
+            faulty.setattr(os, "close", close)
+            raise ValueError("the first one")
+    take(directory)
+
+
 # ------------------------------------------------------------------ only looking
 
 def test_a_look_creates_nothing(directory, path):
@@ -449,3 +493,15 @@ def test_beside_the_main_thread_it_works_without_an_alarm(directory, path):
     thread.start()
     thread.join()
     assert answers == [True]
+
+
+def test_a_lock_with_a_second_name_is_refused(directory, path):
+    """What is written into it would be written into whatever file the other name belongs to."""
+    with open(path + ".other", "w") as stream:
+        stream.write("precious")
+    os.chmod(path + ".other", 0o600)
+    os.link(path + ".other", path)
+    error = refusal(directory)
+    assert "has 2 names" in str(error)
+    with open(path + ".other") as stream:
+        assert stream.read() == "precious"

@@ -171,6 +171,9 @@ GOOD = {
         maker.revoke(demo().primary, demo().subkey, by=other().primary)])),
     "revocation of another key": lambda: Case(
         (demo().binary, other(revoked="primary").binary), demo().sign(DOCUMENT)),
+    "revocation of another algorithm": lambda: signed(build(first=[maker.revoke(demo().primary, algorithm=17, write=(
+        lambda value: maker.mpi(value >> 1800) + maker.mpi(value >> 1800)))])),
+    "revocation over MD5, which proves nothing": lambda: signed(build(first=[maker.revoke(demo().primary, digest="md5")])),
     "user attribute": lambda: signed(build(between=[maker.packet(17, b"\x02\x01x")])),
     "subkey bound to two keys that it agreed to": lambda: Case(
         (adopt().binary, demo().binary), demo().sign(DOCUMENT)),
@@ -343,6 +346,8 @@ BAD = {
         hashed=[maker.subpacket(29, b"\x01new key")]))), "belongs to a revoked key"),
     "key revoked over SHA-1": (lambda: signed(demo(revoked="primary", revocation=dict(digest="sha1"))),
                                "belongs to a revoked key"),
+    "key revoked over SHA-224": (lambda: signed(demo(revoked="primary", revocation=dict(digest="sha224"))),
+                                 "belongs to a revoked key"),
     "key revoked with a critical subpacket": (
         lambda: signed(demo(revoked="primary", revocation=dict(hashed=[critical()]))), "belongs to a revoked key"),
     "key revoked at the end of the block": (lambda: signed(build(last=[maker.revoke(demo().primary)])),

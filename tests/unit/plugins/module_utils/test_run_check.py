@@ -323,3 +323,31 @@ def test_a_directory_that_cannot_be_taken_away_hides_nothing(say, place, monkeyp
     assert as_plain_user(lambda: run(path)) == "1.9.8"
     (left,) = os.listdir(tmp)
     os.chmod(os.path.join(tmp, left, "closed"), 0o700)
+
+
+@needs_root
+def test_root_runs_a_binary_of_another_user_as_that_user(tmp_path):
+    """Its owner could put other bytes into it after it was hashed: root must not run those."""
+    os.chmod(str(tmp_path), 0o755)
+    os.chmod(str(tmp_path.parent), 0o755)
+    os.chmod(str(tmp_path.parent.parent), 0o755)
+    script = tmp_path / "terraform"
+    script.write_text('#!/bin/sh\necho "$(id -u) $(id -g) $(id -G)"\n')
+    script.chmod(0o755)
+    os.chown(str(script), 4242, 4242)
+    assert run(str(script)) == "4242 4242 4242"
+
+
+def test_an_exit_status_counts_where_the_parent_ignored_sigchld(tmp_path):
+    """The kernel then forgets the status of a child, and subprocess takes an unknown one for 0."""
+    script = tmp_path / "terraform"
+    script.write_text("#!/bin/sh\nexit 3\n")
+    script.chmod(0o755)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(RunCheckError) as caught:
+            run(str(script))
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert "exit status 3" in str(caught.value)

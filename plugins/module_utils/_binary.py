@@ -1,0 +1,141 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The binary's file and its receipt: installed from an archive, replaced by a copy of itself, or mended in place.
+
+The receipt is renamed before the binary, so a crash in between reads as "reinstall" and never leaves a binary that
+nobody vouches for. What was seen of a binary's running does not count any more once it was touched.
+"""
+
+import errno
+import os
+import stat
+import time
+
+from . import _archive, _receipt, _store
+from ._errors import InstallError, os_errors
+from ._files import PendingFile, check_mode, copy, set_owner_and_mode
+from ._model import COLLECTION_VERSION, PRODUCT, RECEIPT, Receipt
+
+
+def install(run, directory):
+    """P7 to P14: a new binary from a verified archive.
+
+    :param run: Run; ``receipt``, ``changed`` and ``downloaded_bytes`` are kept up to date.
+    :param directory: the version's directory, open.
+    Raises what the source raises, ArchiveError, InstallError.
+    """
+    wish = run.wish
+    with PendingFile(directory, "archive") as spool:
+        spool.unlink()
+        archive = run.source.archive(spool)
+        run.downloaded_bytes += archive.downloaded_bytes
+        with archive.file, PendingFile(directory, "binary") as pending:
+            binary = _archive.find_binary(archive.file, wish.platform, archive.path)
+            if binary.others:
+                run.say("passed over in %s: %s" % (archive.path, ", ".join(binary.others)))
+            pending.reserve(binary.size)
+            _archive.inflate(binary, pending.write)
+            run.say("binary written: %d bytes (declared: %d) from %s to %s" % (
+                pending.size, binary.size, archive.path, wish.path))
+            with pending.reader() as written:
+                _archive.check_magic(written.read(_archive.HEAD_SIZE), wish.platform, archive.path)
+            receipt = Receipt(
+                format=_receipt.FORMAT, product=PRODUCT, version=wish.version, platform=wish.platform,
+                sha256=pending.sha256, size=pending.size, links=_known_links(run.plan),
+                installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), collection=COLLECTION_VERSION)
+            _publish(run, directory, pending, with_vouching(receipt, archive.vouching))
+
+
+def _known_links(plan):
+    """A new binary is what the links of the old one point to."""
+    return plan.found.receipt.links if plan.found is not None and plan.found.receipt is not None else ()
+
+
+def with_vouching(receipt, vouching):
+    """The receipt with who says that its archive is genuine."""
+    return receipt._replace(policy=vouching.policy, signer=vouching.signer, signed_at=vouching.signed_at,
+                            archive_sha256=vouching.archive_sha256, origin=vouching.site)
+
+
+def replace(run, directory):
+    """The right bytes, but in a file that others may hold: a fresh copy takes its name. Raises InstallError."""
+    path = run.wish.path
+    run.say("to replace: %s" % "; ".join(run.plan.verdict.replace))
+    fd = _open_judged(run, directory)
+    try:
+        with PendingFile(directory, "binary") as pending:
+            pending.reserve(run.receipt.size)
+            copy(fd, path, pending)
+            if pending.sha256 != run.receipt.sha256:
+                raise InstallError("%s changed while it was copied" % path, path=path, errno=errno.EIO,
+                                   hint="someone else on this host writes to it: run again")
+            run.say("binary copied: %d bytes from %s to a new file of that name" % (pending.size, path))
+            _publish(run, directory, pending, run.receipt._replace(run_check=None))
+    finally:
+        os.close(fd)
+
+
+def _publish(run, directory, pending, receipt):
+    """P11 to P14, from the finished temporary file on: owner, mode, sync, read back; receipt; binary."""
+    wish = run.wish
+    settled = pending.settle(wish.mode, wish.uid, wish.gid, run.label, wish.path)
+    run.say("synced and read back: %s, %d bytes, sha256 %s" % (pending.path, pending.size, pending.sha256))
+    run.say("mode set: %s on %s" % (stat.filemode(settled.st_mode), wish.path))
+    run.receipt = receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
+    write_receipt(run, directory, "receipt in place: %s")
+    pending.publish(PRODUCT)
+    run.changed = True
+    run.say("binary in place: %s" % wish.path)
+
+
+def mend(run, directory):
+    """Owner, mode or label, through the descriptor of the very file that was judged. Raises InstallError."""
+    wish, plan = run.wish, run.plan
+    fd = _open_judged(run, directory)
+    try:
+        set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid)
+        run.changed = True
+        if plan.found.label_differs:
+            with os_errors("label", wish.path):
+                run.label(fd, wish.path, True)
+        with os_errors("sync", wish.path):
+            os.fsync(fd)
+            mended = os.fstat(fd)
+        check_mode(mended, wish.mode, wish.path)
+        run.say("mended: %s" % "; ".join(plan.verdict.mend))
+        run.say("mode set: %s on %s" % (stat.filemode(mended.st_mode), wish.path))
+    finally:
+        os.close(fd)
+    if run.receipt.run_check is not None:
+        run.receipt = run.receipt._replace(run_check=None)
+        write_receipt(run, directory)
+
+
+def _open_judged(run, directory):
+    """The file that the plan judged, open for reading. Raises InstallError when another one is there now."""
+    path, judged = run.wish.path, run.plan.found.stat
+    fd, found = _store.open_binary(directory)
+    if fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino):
+        return fd
+    if fd is not None:
+        os.close(fd)
+    raise InstallError("%s was replaced while it was looked at" % path, path=path, errno=errno.ESTALE,
+                       hint="something else on this host installs it: run again")
+
+
+def write_receipt(run, directory, line="receipt written: %s"):
+    """Write ``run.receipt`` beside the binary, and say so; a newer collection's stays as it is. Raises InstallError.
+
+    (The frozen keys of a newer one hold, and the rest of it is not ours to drop.)
+    """
+    if run.receipt.format > _receipt.FORMAT:
+        return
+    receipt = run.receipt._replace(base_dir_unsafe=tuple(run.tolerated or ()))
+    with PendingFile(directory, "receipt") as pending:
+        pending.write(_receipt.to_bytes(receipt))
+        pending.settle(_receipt.MODE, label=run.label, path=directory.at(RECEIPT))
+        pending.publish(RECEIPT)
+    run.receipt = receipt
+    run.changed = True
+    run.say(line % directory.at(RECEIPT))

@@ -1,0 +1,192 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host to install on, for the tests of the stories: a folder with a store in it, and real archives to install from.
+
+It runs on Python 3.6 without ``cryptography``: ``offer`` makes an archive for the policy ``pinned``, which needs no
+signature, and the executables of the release site are loaded as the plain file that they are.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import stat
+import zipfile
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import (
+    _install, _model, _obtain, _plan, _releases, _report, _wish)
+
+VERSION = "1.13.4"
+_EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
+
+
+def _load_executables():
+    spec = importlib.util.spec_from_file_location("plain_executables", _EXECUTABLES)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+EXECUTABLES = _load_executables()
+
+
+class Host:
+    """What the module would do on a host, without Ansible: ``check`` and ``run`` take its options and return its results.
+
+    ``lines`` has what was said in the last run, ``warnings`` those of it that are warnings. ``defaults`` are options that
+    every wish of this host has.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.base_dir = os.path.join(self.folder, "store")
+        self.platform = _releases.detect_platform(platform.system(), platform.machine())
+        self.label = None
+        self.lines = []
+        self.warnings = []
+        self.defaults = {}
+
+    def at(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def binary(self, version=VERSION):
+        return os.path.join(self.base_dir, version, "terraform")
+
+    def receipt(self, version=VERSION):
+        return os.path.join(self.base_dir, version, "terraform.json")
+
+    def offer(self, version=VERSION, platform=None, **how):
+        """Put an archive beside the store.
+
+        :param how: see ``executables.terraform`` of the release site.
+        :returns: dict, the options that install from it by the policy ``pinned``.
+        """
+        platform = platform or self.platform
+        path = self.at("terraform_%s_%s.zip" % (version, platform))
+        member = zipfile.ZipInfo("terraform", (2025, 4, 9, 13, 3, 36))
+        member.external_attr = (stat.S_IFREG | 0o755) << 16
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(member, EXECUTABLES.terraform(version, platform, **how))
+        return dict(version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform)
+
+    def wish(self, **options):
+        params = dict((key, spec.get("default")) for key, spec in _model.SPEC.items())
+        params.update(version=VERSION, base_dir=self.base_dir)
+        params.update(self.defaults)
+        params.update(options)
+        return _wish.parse(params, lambda: self.platform)
+
+    def plan(self, **options):
+        return self._plan(self.wish(**options))[0]
+
+    def _plan(self, wish):
+        keys = _obtain.read_signers(wish)
+        signers = frozenset(key.fingerprint for key in keys)
+        return _plan.make_plan(wish, signers, self.label), signers, _obtain.Source(wish, keys, self.say)
+
+    def check(self, **options):
+        """The results of check mode."""
+        plan, _signers, source = self._plan(self.wish(**options))
+        vouching = source.vouch() if plan.needs_archive else None
+        result, self.lines = _report.foreseen(plan, vouching, True)
+        return result
+
+    def run(self, **options):
+        """The results of a run."""
+        self.lines, self.warnings = [], []
+        plan, signers, source = self._plan(self.wish(**options))
+        if not plan.changes:
+            result, self.lines = _report.foreseen(plan, None, False)
+            return result
+        return _report.done(_install.apply(plan, signers, source, self.say, self.label))
+
+    def say(self, line, warning=False):
+        self.lines.append(line)
+        if warning:
+            self.warnings.append(line)
+
+    def read_receipt(self, version=VERSION):
+        return json.loads(read(self.receipt(version)).decode("ascii"))
+
+    def write_receipt(self, version=VERSION, **fields):
+        """Change fields of the receipt; those that are None go."""
+        changed = dict(self.read_receipt(version), **fields)
+        write(self.receipt(version), json.dumps(dict(
+            (key, value) for key, value in changed.items() if value is not None)).encode("ascii"))
+
+    def names(self, version=VERSION):
+        folder = os.path.join(self.base_dir, version)
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else None
+
+    def picture(self):
+        """All there is in the folder: dict of path to what a change of it would change."""
+        return dict((os.path.relpath(path, self.folder), describe(path)) for path in _walk(self.folder))
+
+
+def _walk(folder):
+    for parent, folders, names in os.walk(folder):
+        for name in folders + names:
+            yield os.path.join(parent, name)
+
+
+def describe(path):
+    found = os.lstat(path)
+    content = None
+    if stat.S_ISREG(found.st_mode):
+        content = read(path)
+    elif stat.S_ISLNK(found.st_mode):
+        content = os.readlink(path)
+    times = () if stat.S_ISDIR(found.st_mode) else (found.st_mtime_ns, found.st_ctime_ns, found.st_nlink)
+    return (oct(found.st_mode), found.st_uid, found.st_gid, found.st_ino, times, content)
+
+
+def read(path):
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def write(path, data):
+    with open(path, "wb") as stream:
+        stream.write(data)
+
+
+def sha256_of(path):
+    return hashlib.sha256(read(path)).hexdigest()
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A host without a store."""
+    monkeypatch.setattr(_plan, "SECOND_LOOK", 0)    # seconds; nobody else is at work here
+    made = Host(tmp_path)
+    if made.platform not in EXECUTABLES.RUNNABLE:
+        pytest.skip("the stand-in for Terraform runs on %s only" % " and ".join(EXECUTABLES.RUNNABLE))
+    return made
+
+
+@pytest.fixture
+def installed(host):
+    """A host with the version installed by the policy ``pinned``, from an archive that it is asked for again."""
+    host.defaults = host.offer()
+    result = host.run()
+    assert result["changed"] and host.names() == ["terraform", "terraform.json"]
+    return host
+
+
+@pytest.fixture
+def served(host, site):
+    """A host that installs from a running release site by the policy ``signature``."""
+    host.defaults = dict(sites=[site.url], trusted_keys=[site.key.armored], retries=1)
+    return host
+
+
+@pytest.fixture
+def signed(served, site):
+    """A host with the version installed from the site, whose requests are not counted yet."""
+    assert served.run()["changed"]
+    del site.requests[:]
+    return served

@@ -1,0 +1,113 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One signature by itself: what counts, what it claims, and whether a key made it. On genuine ones."""
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _armor, _packets, _signatures
+from ansible_collections.iac_platform.terraform.plugins.module_utils._hashicorp_key import HASHICORP_KEY
+
+# The subpackets whose meaning is known here (RFC 9580 section 5.2.3.7): times, flags, issuers, embedded signature;
+# preferences, primary user id, features.
+UNDERSTOOD = {2, 3, 9, 27, 16, 33, 32, 11, 21, 22, 23, 25, 30, 34, 39}
+
+
+def read_certification(text):
+    """The primary key of an armored text, its first certification, and what that is over."""
+    (_label, data), = _armor.read_armor(text)
+    key, user_id, certification = _packets.read_packets(data, 20)[:3]
+    primary = _packets.read_public_key(key.body)
+    content = primary.hashed + b"\xb4" + len(user_id.body).to_bytes(4, "big") + user_id.body
+    return primary, _packets.read_signature(certification.body), content
+
+
+PRIMARY, CERTIFICATION, CONTENT = read_certification(HASHICORP_KEY)
+
+
+def with_subpacket(kind, data, critical=False):
+    return CERTIFICATION._replace(hashed=CERTIFICATION.hashed + (_packets.Subpacket(kind, critical, data),))
+
+
+def test_genuine_certification_is_good():
+    assert _signatures.find_key_flaw(PRIMARY) is None
+    assert _signatures.find_flaw(CERTIFICATION) is None
+    assert _signatures.is_made_by(PRIMARY, CERTIFICATION, CONTENT)
+    claims = _signatures.read_claims(CERTIFICATION)
+    assert (claims.created, claims.expires, claims.flags, claims.may_sign) == (1771456464, None, 0x03, True)
+    assert _signatures.write_time(PRIMARY.created + claims.key_expires) == "2030-03-01T23:14:24Z"
+
+
+@pytest.mark.parametrize("change", [
+    lambda one: one._replace(digest=8), lambda one: one._replace(digest=2), lambda one: one._replace(digest=99),
+    lambda one: one._replace(covered=one.covered[:-1]), lambda one: one._replace(left=b"\0\0"),
+    lambda one: one._replace(value=one.value + 1), lambda one: one._replace(value=0), lambda one: one._replace(value=None),
+    lambda one: one._replace(value=one.value + PRIMARY.modulus), lambda one: one._replace(value=PRIMARY.modulus),
+], ids=["SHA-256", "SHA-1", "unknown hash", "covered", "left", "value", "zero", "no value", "beyond", "modulus"])
+def test_changed_certification_is_not_made_by_the_key(change):
+    assert not _signatures.is_made_by(PRIMARY, change(CERTIFICATION), CONTENT)
+    assert not _signatures.is_made_by(PRIMARY, change(CERTIFICATION), CONTENT, even_weak=True)
+
+
+def test_nothing_else_was_signed():
+    assert not _signatures.is_made_by(PRIMARY, CERTIFICATION, CONTENT + b"\n")
+    assert not _signatures.is_made_by(PRIMARY._replace(modulus=PRIMARY.modulus + 2), CERTIFICATION, CONTENT)
+    assert not _signatures.is_made_by(PRIMARY._replace(exponent=3), CERTIFICATION, CONTENT)
+
+
+def test_weak_hashes_count_on_request_only(genuine):
+    with open(genuine + "/keys/hashicorp_348FFC4C_compromised-2021.asc") as file:
+        primary, certification, content = read_certification(file.read())
+    assert certification.digest == 2
+    assert not _signatures.is_made_by(primary, certification, content)
+    assert _signatures.is_made_by(primary, certification, content, even_weak=True)
+    assert not _signatures.is_made_by(primary, certification, content + b"!", even_weak=True)
+
+
+@pytest.mark.parametrize("kind", range(128))
+def test_critical_subpackets_have_to_be_understood(kind):
+    flaw = _signatures.find_flaw(CERTIFICATION._replace(unhashed=(_packets.Subpacket(kind, True, b""),)))
+    assert flaw == (None if kind in UNDERSTOOD else "has a critical subpacket of type %d, which is not understood" % kind)
+    flaw = _signatures.find_flaw(with_subpacket(kind, b"", critical=True))
+    assert (flaw or "").startswith("has a critical subpacket") == (kind not in UNDERSTOOD)
+    assert _signatures.find_flaw(CERTIFICATION._replace(unhashed=(_packets.Subpacket(kind, False, b""),))) is None
+
+
+@pytest.mark.parametrize("digest, name", [
+    (1, "MD5"), (2, "SHA-1"), (3, "RIPEMD-160"), (11, "SHA-224"), (12, "SHA3-256"), (14, "SHA3-512"),
+    (0, "hash algorithm 0"), (4, "hash algorithm 4"), (7, "hash algorithm 7"), (13, "hash algorithm 13"),
+    (255, "hash algorithm 255"),
+])
+def test_other_hashes_are_named(digest, name):
+    found = _signatures.find_flaw(CERTIFICATION._replace(digest=digest))
+    assert found == "is over %s; SHA-256, SHA-384 or SHA-512 expected" % name
+
+
+@pytest.mark.parametrize("kind", [2, 9, 27])
+def test_a_thing_said_twice_is_a_flaw(kind):
+    assert _signatures.find_flaw(with_subpacket(kind, b"\0\0\0\1")) == "says a thing twice (subpacket type %d)" % kind
+
+
+@pytest.mark.parametrize("data, flags", [(b"", 0), (b"\x02", 2), (b"\x01\x02", 1)])
+def test_key_flags_are_the_first_octet(data, flags):
+    kept = tuple(one for one in CERTIFICATION.hashed if one.kind != 27)
+    claims = _signatures.read_claims(CERTIFICATION._replace(hashed=kept + (_packets.Subpacket(27, False, data),)))
+    assert (claims.flags, claims.may_sign) == (flags, flags == 2)
+    claims = _signatures.read_claims(CERTIFICATION._replace(hashed=kept))
+    assert (claims.flags, claims.may_sign) == (None, False)
+
+
+def test_signature_end_is_counted_from_its_date():
+    assert _signatures.read_claims(with_subpacket(3, b"\0\0\0\x0a")).expires == 1771456474
+    assert _signatures.read_claims(with_subpacket(3, b"\0\0\0\0")).expires is None
+
+
+@pytest.mark.parametrize("moments, sooner", [((), None), ((None,), None), ((None, 5), 5), ((7, 5, None), 5), ((0, 5), 0)])
+def test_sooner(moments, sooner):
+    assert _signatures.find_sooner(*moments) == sooner
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0, "1970-01-01T00:00:00Z"), (1795444000.9, "2026-11-23T14:26:40Z"), (0xFFFFFFFF * 2, "2242-03-16T12:56:30Z")])
+def test_time_is_written(seconds, text):
+    assert _signatures.write_time(seconds) == text

@@ -1,0 +1,258 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""P0: what a wish may say. Every refusal names its option, in one line, and shows no secret."""
+
+import grp
+import os
+import pwd
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model, _wish
+
+DIGEST = "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc"
+
+
+def params(**options):
+    found = dict((key, spec.get("default")) for key, spec in _model.SPEC.items())
+    found.update(version="1.13.4")
+    found.update(options)
+    return found
+
+
+def parse(**options):
+    return _wish.parse(params(**options), lambda: "linux_amd64")
+
+
+def refusal(**options):
+    with pytest.raises(_errors.RequestError) as caught:
+        parse(**options)
+    message = "%s; %s" % (caught.value, caught.value.hint or "")
+    assert "\n" not in message and len(message) <= _errors.MESSAGE_LIMIT
+    return message
+
+
+def test_the_least_that_can_be_said():
+    wish = parse()
+    assert (wish.requested, wish.version, wish.state, wish.policy) == ("1.13.4", "1.13.4", "present", "signature")
+    assert (wish.base_dir, wish.platform, wish.native) == (_model.DEFAULT_BASE_DIR, "linux_amd64", True)
+    assert (wish.sites, wish.trusted_keys, wish.checksum, wish.archive) == ((_model.PUBLIC_SITE,), (), None, None)
+    assert (wish.uid, wish.gid, wish.mode, wish.link) == (None, None, 0o755, None)
+    assert (wish.timeout, wish.retries, wish.lock_timeout) == (30, 4, 2000)
+
+
+def test_a_leading_v_is_dropped_and_what_was_asked_for_is_kept():
+    assert parse(version="v1.13.4")[:2] == ("v1.13.4", "1.13.4")
+
+
+@pytest.mark.parametrize("blank", [None, "", " ", "\t\n"])
+def test_blank_and_null_count_as_not_given(blank):
+    every = dict((key, blank) for key, spec in _model.SPEC.items() if key != "version" and spec["type"] != "int")
+    assert parse(**every) == parse()
+
+
+@pytest.mark.parametrize("entries", [[], [""], [" ", None]])
+def test_lists_of_nothing_count_as_not_given(entries):
+    assert parse(sites=entries, trusted_keys=entries) == parse()
+
+
+def test_entries_of_lists_are_stripped():
+    wish = parse(sites=["https://one.example", " https://two.example/x/ "])
+    assert wish.sites == ("https://one.example", "https://two.example/x")
+
+
+# version
+
+@pytest.mark.parametrize("version", [
+    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest", "~> 1.13.0", "1.13.4 ", "../1.13.4",
+    "1.13.4/..", "1.13.4/../../etc", "..", "/1.13.4", "1.13.x", "1.13.4\n", "1.13.4\0", "01.13.4", "1.13.4+build",
+])
+def test_versions_that_are_none(version):
+    assert refusal(version=version).startswith("version ")
+
+
+def test_a_bare_number_is_told_what_it_may_have_been():
+    for version in ("1.10", 1.1):
+        assert "may have been 1.1 or 1.10" in refusal(version=version)
+
+
+# base_dir, archive, link
+
+@pytest.mark.parametrize("option", ["base_dir", "archive", "link"])
+@pytest.mark.parametrize("path", [
+    "opt/x", "./x", "~/x", "x", "/opt/../etc", "/..", "/opt/x/..", "/", "//", "/./", "/opt/\n", "/opt/\0x", "/opt/\x1f",
+])
+def test_paths_that_are_not_absolute_and_plain(option, path):
+    assert refusal(**{option: path}).startswith("%s " % option)
+
+
+@pytest.mark.parametrize("option", ["base_dir", "archive", "link"])
+def test_paths_are_normalised(option):
+    assert getattr(parse(**{option: "//opt///x/./y/"}), option) == "/opt/x/y"
+    assert getattr(parse(**{option: "/opt/..x/y.."}), option) == "/opt/..x/y.."
+
+
+@pytest.mark.parametrize("link", [
+    "/opt/b", "/opt/b/", "/opt", "/opt/b/1.13.4", "/opt/b/1.13.4/terraform", "/opt/b/1.13.3/bin/terraform",
+    "/opt/b/v1.2.3", "/opt/b/1.14.0-rc1/x", "/opt/b/.terraform-link.lock", "/opt/b/.tmp.binary.x", "/opt//b/./1.13.4/x",
+])
+def test_the_link_does_not_lie_in_the_store_or_in_its_way(link):
+    assert "link /opt" in refusal(base_dir="/opt/b", link=link)
+
+
+@pytest.mark.parametrize("link", [
+    "/opt/b/terraform", "/opt/b/current/terraform", "/opt/b/.tools/terraform", "/opt/b2/1.13.4", "/opt/bin", "/opt/b.link",
+])
+def test_links_beside_the_versions_are_fine(link):
+    assert parse(base_dir="/opt/b", link=link).link == link
+
+
+# checksum and policy
+
+@pytest.mark.parametrize("checksum", [
+    "abc", "x" * 64, DIGEST[:-1], DIGEST + "0", "md5:" + "0" * 32, "sha512:" + DIGEST, "%s  other.zip" % DIGEST,
+    "%s  terraform_1.13.3_linux_amd64.zip" % DIGEST, "%s  terraform_1.13.4_linux_arm64.zip" % DIGEST, "sha256:", "0x12",
+])
+def test_checksums_that_are_none(checksum):
+    assert refusal(checksum=checksum).startswith("checksum")
+
+
+@pytest.mark.parametrize("checksum", [
+    DIGEST, DIGEST.upper(), "sha256:" + DIGEST, " %s\n" % DIGEST,
+    "%s  terraform_1.13.4_linux_arm64.zip\n%s  terraform_1.13.4_linux_amd64.zip\n" % ("0" * 64, DIGEST),
+])
+def test_checksums(checksum):
+    assert parse(checksum=checksum).checksum == DIGEST
+
+
+def test_the_line_for_the_platform_asked_for_is_used():
+    lines = "%s  terraform_1.13.4_linux_arm64.zip\n%s  terraform_1.13.4_linux_amd64.zip\n" % ("0" * 64, DIGEST)
+    assert parse(checksum=lines, platform="linux_arm64").checksum == "0" * 64
+
+
+def test_pinned_needs_a_checksum():
+    assert "needs checksum" in refusal(checksum_policy="pinned")
+    assert parse(checksum_policy="pinned", checksum=DIGEST).policy == "pinned"
+    assert parse(checksum_policy="pinned", state="absent").policy == "pinned"
+
+
+@pytest.mark.parametrize("site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example", "http://[2001:db8::1]"])
+def test_unsigned_sums_over_plain_http_are_refused(site):
+    assert "plain http" in refusal(checksum_policy="sha256sums", sites=["https://good.example", site])
+    assert parse(checksum_policy="sha256sums", sites=[site], checksum=DIGEST).sites == (site,)
+    assert parse(checksum_policy="sha256sums", sites=[site], archive="/x.zip").sites == (site,)
+    assert parse(checksum_policy="sha256sums", sites=[site], state="absent").sites == (site,)
+    assert parse(checksum_policy="signature", sites=[site]).sites == (site,)
+
+
+@pytest.mark.parametrize("site", [
+    "http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost/x", "http://[::1]:1", "https://mirror.example", "file:///srv/x",
+])
+def test_unsigned_sums_from_here_or_by_tls(site):
+    assert parse(checksum_policy="sha256sums", sites=[site]).sites == (site,)
+
+
+# sites
+
+@pytest.mark.parametrize("site", [
+    "https://", "https:///x", "ftp://host/x", "host/x", "host.example", "https:host", "http://host:0", "http://host:99999",
+    "http://host:port", "http://[::1", "https://host/?x=1", "https://host/#x", "https://host?x", "file://other/x", "file:x",
+    "https://ho st/x", "https://host/a b", "https://host/\nhttps://two", "https://host\\@other", "\x01https://host",
+])
+def test_sites_that_are_none(site):
+    assert refusal(sites=[site]).startswith("sites: ")
+
+
+@pytest.mark.parametrize("site", [
+    "https://user:SECRET@host/x", "https://SECRET@host", "http://SECRET:@host", "user:SECRET@host/x", "https:user:SECRET@host",
+    "https:/user:SECRET@host", "ftp://user:SECRET@host", "https://user:SECRET@[bad", "https://user:SECRET@host:port",
+    "https://user:SECRET@ho\u2100st", "https://host/?token=SECRET", "ftp://host/?token=SECRET", "https://user:SECRET @host",
+    "https://host:port?token=SECRET", "file://SECRET@host/x", "https://host/#SECRET",
+])
+def test_no_secret_of_a_url_is_shown(site):
+    message = refusal(sites=[site])
+    assert message.startswith("sites: ") and "SECRET" not in message
+
+
+@pytest.mark.parametrize("site, kept", [
+    ("https://host.example", "https://host.example"), ("https://host.example/a/b//", "https://host.example/a/b"),
+    ("http://host:8080/x", "http://host:8080/x"), ("file:///srv/mirror/", "file:///srv/mirror"),
+    ("file://localhost/srv", "file://localhost/srv"), ("https://host/a@b", "https://host/a@b"),
+])
+def test_sites(site, kept):
+    assert parse(sites=[site]).sites == (kept,)
+
+
+# platform
+
+@pytest.mark.parametrize("platform", ["linux", "linux_", "_amd64", "plan9_amd64", "linux_z80", "Linux_amd64", "linux_amd64/..", "linux-amd64"])
+def test_platforms_that_are_none(platform):
+    assert refusal(platform=platform).startswith("platform ")
+
+
+def test_a_platform_is_native_when_it_is_the_hosts():
+    assert parse(platform="linux_amd64").native
+    assert not parse(platform="linux_arm64").native
+    assert parse(platform="linux_arm64").platform == "linux_arm64"
+
+
+def test_an_unknown_host_needs_a_platform_and_is_never_native():
+    def unknown():
+        raise _errors.RequestError("no platform is known for this host")
+
+    with pytest.raises(_errors.RequestError):
+        _wish.parse(params(), unknown)
+    wish = _wish.parse(params(platform="linux_amd64"), unknown)
+    assert (wish.platform, wish.native) == ("linux_amd64", False)
+
+
+# owner, group, mode
+
+@pytest.mark.parametrize("mode", [
+    "4755", "2755", "1755", "0777", "0775", "0757", "0666", "0022", "0055", "0000", 755, 644, 0o4755, 0o777, "u=rwx", "+x",
+    "rwxr-xr-x", "0x1ed", "0b111", "755.0", 493.0, "0o", "-755", -493, "7 5 5", "000755", "99", True, False, [], [755], {}, "7" * 5000,
+])
+def test_modes_that_are_refused(mode):
+    assert refusal(mode=mode).startswith("mode ")
+
+
+@pytest.mark.parametrize("mode, bits", [
+    ("0755", 0o755), ("755", 0o755), ("0o755", 0o755), ("0O755", 0o755), (493, 0o755), (0o555, 0o555), ("0500", 0o500),
+    (" 0755 ", 0o755), ("00755", 0o755), ("0644", 0o644),
+])
+def test_modes(mode, bits):
+    assert parse(mode=mode).mode == bits
+
+
+def test_owner_and_group_by_name_and_number():
+    me, group = pwd.getpwuid(os.getuid()), grp.getgrgid(os.getgid())
+    wish = parse(owner=me.pw_name, group=group.gr_name)
+    assert (wish.uid, wish.gid) == (me.pw_uid, group.gr_gid)
+    wish = parse(owner="0", group="4294967294")
+    assert (wish.uid, wish.gid) == (0, 4294967294)
+
+
+@pytest.mark.parametrize("option", ["owner", "group"])
+@pytest.mark.parametrize("name", [
+    "nobody-of-that-name", "-1", "1.5", "\u0663", "\u00b2", "a\0b", "4294967295", "99999999999", "9" * 5000,
+])
+def test_owners_and_groups_that_are_none(option, name):
+    assert refusal(**{option: name}).startswith("%s " % option)
+
+
+# numbers
+
+@pytest.mark.parametrize("option, number", [
+    ("timeout", 0), ("timeout", -1), ("timeout", 86401), ("timeout", 10**12), ("retries", 0), ("retries", -1), ("retries", 1001),
+    ("lock_timeout", -1), ("lock_timeout", 86401),
+])
+def test_numbers_out_of_range(option, number):
+    assert refusal(**{option: number}).startswith("%s is %d " % (option, number))
+
+
+def test_numbers_at_the_edge():
+    wish = parse(timeout=1, retries=1, lock_timeout=0)
+    assert (wish.timeout, wish.retries, wish.lock_timeout) == (1, 1, 0)
+    wish = parse(timeout=86400, retries=1000, lock_timeout=86400)
+    assert (wish.timeout, wish.retries, wish.lock_timeout) == (86400, 1000, 86400)
