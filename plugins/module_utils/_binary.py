@@ -15,6 +15,7 @@ import time
 from . import _archive, _receipt, _store
 from ._errors import InstallError, os_errors
 from ._files import PendingFile, check_mode, copy, set_owner_and_mode
+from ._interrupts import undisturbed
 from ._model import COLLECTION_VERSION, PRODUCT, RECEIPT, Receipt
 
 
@@ -84,8 +85,9 @@ def _publish(run, directory, pending, receipt):
     run.say("mode set: %s on %s" % (stat.filemode(settled.st_mode), wish.path))
     run.receipt = receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
     write_receipt(run, directory, "receipt in place: %s")
-    pending.publish(PRODUCT)
-    run.changed = True
+    with undisturbed():
+        pending.publish(PRODUCT)
+        run.changed = True
     run.say("binary in place: %s" % wish.path)
 
 
@@ -135,7 +137,8 @@ def write_receipt(run, directory, line="receipt written: %s"):
     with PendingFile(directory, "receipt") as pending:
         pending.write(_receipt.to_bytes(receipt))
         pending.settle(_receipt.MODE, label=run.label, path=directory.at(RECEIPT))
-        pending.publish(RECEIPT)
+        with undisturbed():
+            pending.publish(RECEIPT)
+            run.changed = True
     run.receipt = receipt
-    run.changed = True
     run.say(line % directory.at(RECEIPT))

@@ -39,7 +39,7 @@ class TerraformBinaryError(Exception):
     step = None
 
     def __init__(self, message, path=None, url=None, errno=None, hint=None):
-        super().__init__(" ".join(message.split()))
+        super().__init__("".join(char if char.isprintable() else "?" for char in " ".join(message.split())))
         self.path = path
         self.url = url
         self.errno = errno

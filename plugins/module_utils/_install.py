@@ -11,9 +11,9 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import _binary, _links, _receipt, _remove, _run_check, _store
 from ._directories import judge, trust_of, walk
-from ._errors import InstallError, TerraformBinaryError
+from ._errors import InstallError, TerraformBinaryError, os_errors
 from ._files import sweep
-from ._interrupts import stoppable
+from ._interrupts import stoppable, undisturbed
 from ._lock import locked
 from ._model import Receipt
 from ._plan import Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
@@ -70,7 +70,7 @@ def apply(plan, signers, source, say, label=None):
     """
     run = Run(plan, signers, source, say, label)
     try:
-        with stoppable():
+        with stoppable(run.wish.path), os_errors("work on", run.wish.version_dir):  # what no step has a better word for
             intact = _apply(run)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
@@ -190,6 +190,7 @@ def _switch_link(run, base):
             run.previous = occupant.target
             if occupant.target == wish.path:
                 return      # a twin did it
-            _links.switch(directory, wish.link.rpartition("/")[2], wish.path)
-            run.changed = True
+            with undisturbed():
+                _links.switch(directory, wish.link.rpartition("/")[2], wish.path)
+                run.changed = True
             run.say("link switched: %s -> %s (before: %s)" % (wish.link, wish.path, occupant.target or occupant.kind))

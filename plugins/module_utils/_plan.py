@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import _links, _receipt, _store
 from ._directories import judge, kind_text, trust_of, walk
-from ._errors import InstallError, RequestError
+from ._errors import InstallError, RequestError, os_errors
 from ._files import temps
 from ._lock import is_held
 from ._model import PRODUCT, RECEIPT, Wish
@@ -80,13 +80,15 @@ def make_plan(wish, signers, label=None, patient=True):
     """
     plan = None
     try:
-        plan = _look(wish, signers, label)
+        with os_errors("look at", wish.version_dir):    # what no step has a better word for
+            plan = _look(wish, signers, label)
     except InstallError as exc:
         if not patient or exc.errno not in _VANISHED:
             raise
     if plan is None or patient and plan.is_ahead:
         time.sleep(SECOND_LOOK)
-        plan = _look(wish, signers, label)
+        with os_errors("look at", wish.version_dir):
+            plan = _look(wish, signers, label)
     return plan
 
 
@@ -183,12 +185,22 @@ def _look_at_link(wish, trust, tolerated):
         return look_at_link(directory, wish, tolerated)
 
 
+def _check_outside(wish, directory, name):
+    """Refuse a link that, by another spelling of its path, lies among the store's own files. Raises RequestError."""
+    store = os.path.realpath(wish.base_dir) + "/"
+    link = directory.at(name)
+    if not link.startswith(store):
+        return
+    first = link[len(store):].split("/")[0]
+    if first == wish.version or first.startswith((".terraform-", ".tmp.")) or directory.stat(RECEIPT) is not None:
+        raise RequestError("link %s is %s, among the store's own files" % (wish.link, link), path=wish.link,
+                           hint="choose a link outside of %s/<version>" % wish.base_dir)
+
+
 def look_at_link(directory, wish, tolerated):
     """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
     name = wish.link.rpartition("/")[2]
-    if directory.path.startswith(os.path.realpath(wish.base_dir) + "/") and directory.stat(RECEIPT) is not None:
-        raise RequestError("link %s lies in %s, among the store's own files" % (wish.link, directory.path),
-                           path=wish.link, hint="choose a link outside of the versions' directories")
+    _check_outside(wish, directory, name)
     judge(directory, directory.stat(name), wish.link, "link", tolerated)
     occupant = _links.look(directory, name, hashed=wish.link_force)
     if wish.state == "present":

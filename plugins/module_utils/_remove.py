@@ -13,6 +13,7 @@ from . import _links
 from ._errors import InstallError, os_errors
 from ._files import remove as remove_file
 from ._files import sweep
+from ._interrupts import undisturbed
 from ._model import PRODUCT, RECEIPT
 from ._plan import enter_version, look_at_link, open_link_directory
 
@@ -34,8 +35,9 @@ def remove(run, base):
     with directory:
         for name in (PRODUCT, RECEIPT):
             if directory.stat(name) is not None:
-                remove_file(directory, name)
-                _removed(run, "%s/%s" % (wish.version_dir, name))
+                with undisturbed():
+                    remove_file(directory, name)
+                    _removed(run, "%s/%s" % (wish.version_dir, name))
         for path in sweep(directory, 0 if run.held else wish.lock_timeout):
             _removed(run, "%s/%s" % (wish.version_dir, os.path.basename(path)))
         rest = directory.names()
@@ -57,8 +59,9 @@ def remove_link(run):
         occupant = look_at_link(directory, wish, run.tolerated)
         run.previous = occupant.target
         if occupant.target == wish.path:
-            _links.remove(directory, wish.link.rpartition("/")[2])
-            _removed(run, wish.link)
+            with undisturbed():
+                _links.remove(directory, wish.link.rpartition("/")[2])
+                _removed(run, wish.link)
 
 
 def _remove_directory(run, base):

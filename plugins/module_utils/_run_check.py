@@ -24,7 +24,8 @@ TIME_LIMIT = 60         # seconds
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
 _SHOWN = 200            # characters of output in a message
 _BY_HAND = "run it by hand on this host, or run_check: false"
-_NOT_ALLOWED = "look for a mode without x, noexec mounts, fapolicyd or SELinux on this host, or run_check: false"
+_NOT_ALLOWED = ("look for a mode without x, directories that its owner may not enter, noexec mounts, fapolicyd or SELinux "
+                "on this host, or run_check: false")
 _NOT_OURS = "is this the platform of this host? run_check: false skips this"
 _HINTS = {
     errno.EACCES: _NOT_ALLOWED,

@@ -5,6 +5,7 @@
 
 import grp
 import ipaddress
+import os
 import pwd
 import re
 from urllib.parse import urlsplit
@@ -80,6 +81,11 @@ def _absolute(path, option):
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
         raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
                            hint="write it from the root: /opt/iac-platform/terraform-binaries")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as exc:
+        raise RequestError("%s %s cannot be written in this host's locale (%s)" % (option, ascii(path[:100]), exc.encoding),
+                           hint="set environment: {LC_ALL: C.UTF-8} on the task") from exc
     normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
     if normal == "/":
         raise RequestError("%s / is the root directory itself" % option, hint="write a path below it")

@@ -351,7 +351,8 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError, as_result
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Source, read_signers
@@ -446,12 +447,13 @@ def main():
     steps = Steps(module)
     try:
         result = run(module, steps)
+        if not module._diff:
+            del result["diff"]
+        with os_errors("look at", result["path"]):      # exit_json does, too, whenever a result has a path
+            module.exit_json(steps=steps.lines, **result)
     except TerraformBinaryError as exc:
         module.fail_json(steps=steps.lines, previous_version=steps.previous_version,
                          **as_result(exc, "target", platform.node()))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(steps=steps.lines, **result)
 
 
 if __name__ == "__main__":

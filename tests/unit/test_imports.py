@@ -26,7 +26,7 @@ HOUSE = {
     },
     "releases": {  # names and digests: texts in, texts out
         "_versions": [],
-        "_releases": ["_versions"],
+        "_releases": [],
     },
     "request": {
         "_wish": ["_releases", "_versions"],
@@ -69,8 +69,8 @@ HOUSE = {
     },
     "install: story": {
         "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store"],
-        "_binary": ["_archive", "_files", "_receipt", "_store"],
-        "_remove": ["_files", "_links", "_plan"],
+        "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
+        "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [
             "_binary", "_directories", "_files", "_interrupts", "_links", "_lock", "_plan", "_receipt", "_remove",
             "_run_check", "_store",
@@ -259,7 +259,7 @@ def test_the_reader_catches_a_third_party_package():
 
 @pytest.mark.parametrize("name, source", [
     ("_fetch", "import requests\nfrom ._errors import FetchError"),
-    ("_releases", "import re\nfrom ._versions import parse\nfrom ._model import PRODUCT"),
+    ("_wish", "import re\nfrom ._versions import exact\nfrom ._model import PRODUCT"),
     ("_install", "from . import _store\nfrom ._files import publish"),
     ("_files", "import contextlib\nwith contextlib.ExitStack() as stack:\n    stack.callback(print)"),
 ])

@@ -290,6 +290,7 @@ def test_backoff_grows_and_is_capped(monkeypatch):
 @pytest.mark.parametrize("text, seconds", [
     ("0", 0), ("7", 7), ("120", 120), ("121", 120), ("9" * 1000, 120), ("Fri, 31 Dec 2100 23:59:59 GMT", 120),
     ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Friday, 31-Dec-49 23:59:59 GMT", 120),
+    ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
     ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None), ("Fri, 99 Foo 99999 99:99:99 GMT",
     None), ("7\n", None),
 ])
@@ -820,6 +821,22 @@ def test_what_cannot_be_fetched(url):
         fetcher.read(url, CAP, "x")
     assert "cannot fetch " in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["exa mple.com", 64 * "x" + ".example.com", "exa%mple.com", u"\u2024.example.com"])
+def test_hosts_that_only_the_transport_refuses(host):
+    pytest.importorskip("requests")
+    lines = []
+    with _fetch.Fetcher(1, 3, lambda line, warning=False: lines.append(line)) as fetcher:
+        with pytest.raises((_errors.FetchError, _errors.RequestError)) as caught:
+            fetcher.read("http://%s/x?%s" % (host, SECRET), CAP, "x")
+    assert SECRET not in str(caught.value) and str(caught.value).isprintable()
+    assert not getattr(caught.value, "retry", False) or "not resolved" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["http://x/%s", "user:%s@x", "no route to x?%s"])
+def test_a_text_that_could_hold_a_url_is_left_out(text):
+    assert _faults.explain(ValueError(text % SECRET), 30)[:2] == ("ValueError", False)
 
 
 @pytest.mark.parametrize("url, shown", [

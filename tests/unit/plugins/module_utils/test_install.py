@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The second half from end to end: nothing, damage, crashes and left-overs, each looked at, mended, and then left alone."""
 
+import errno
 import os
 import shutil
 import stat
@@ -259,8 +260,15 @@ def test_what_another_user_wrote_is_never_taken_on_its_times(damaged):
     assert_mended(damaged, verify="receipt")
 
 
+@pytest.fixture
+def reachable(tmp_path):
+    """Every user may enter the directories of the test: an owner's binary is run as its owner."""
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+
+
 @as_root
-def test_owner_and_group_are_set_and_mended(damaged):
+def test_owner_and_group_are_set_and_mended(reachable, damaged):
     options = dict(owner="12345", group="54321", mode="0750")
     result = damaged.run(**options)
     found = os.stat(damaged.binary())
@@ -275,7 +283,7 @@ def test_owner_and_group_are_set_and_mended(damaged):
 
 
 @as_root
-def test_a_fresh_install_for_an_owner(host):
+def test_a_fresh_install_for_an_owner(reachable, host):
     host.run(owner="12345", group="54321", mode="0555", **host.offer())
     found = os.stat(host.binary())
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12345, 54321, 0o555)
@@ -775,3 +783,22 @@ def test_what_was_tolerated_of_the_links_directory_is_recorded(installed):
     assert installed.run(link=link, allow_unsafe_base_dir=True)["changed"]
     (recorded,) = installed.read_receipt()["base_dir_unsafe"]
     assert installed.at("shared") in recorded
+
+
+@as_root
+def test_a_binary_that_its_owner_cannot_reach_is_not_run_as_root_instead(tmp_path, host):
+    tmp_path.chmod(0o700)
+    with pytest.raises(_errors.RunCheckError) as caught:
+        host.run(owner="12345", **host.offer())
+    assert caught.value.errno == errno.EACCES and caught.value.changed
+
+
+def test_a_link_that_leads_into_the_store_by_another_name_is_refused(installed):
+    """It would be renamed over the binary that it shall point to."""
+    os.symlink(installed.base_dir, installed.base_dir + ".alias")
+    before = os.lstat(installed.binary()).st_ino
+    for name in ("1.13.4/terraform", "1.13.4/other", ".terraform-1.13.4.lock"):
+        with pytest.raises(_errors.RequestError) as caught:
+            installed.run(link="%s.alias/%s" % (installed.base_dir, name), link_force=True)
+        assert "among the store's own files" in str(caught.value)
+    assert os.lstat(installed.binary()).st_ino == before
