@@ -126,7 +126,7 @@ class PendingFile:
         """Rename it to its name and sync the directory.
 
         :returns: os.stat_result before the rename.
-        Raises InstallError; with ``changed`` set when the rename was done and only its durability is in doubt.
+        Raises InstallError; with ``changed`` set when the rename was done and only what follows failed.
         """
         with os_errors("close", self.path):
             found = os.fstat(self.fd)
@@ -138,9 +138,11 @@ class PendingFile:
         self.directory.sync(done="%s is in place" % self.directory.at(name))
         there = self.directory.stat(name)
         if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
-            raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
-                               path=self.directory.at(name), errno=errno.EIO,
-                               hint="something else on this host changes it, or its storage loses data")
+            lost = InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
+                                path=self.directory.at(name), errno=errno.EIO,
+                                hint="something else on this host changes it, or its storage loses data")
+            lost.changed = True
+            raise lost
         return found
 
     def discard(self):

@@ -48,9 +48,15 @@ def stoppable(path=None):
 
 @contextlib.contextmanager
 def undisturbed():
-    """Signals that ask to stop wait until the body is done: a change and the note that it was made belong together."""
+    """Signals that ask to stop wait until the body is done: a change and the note that it was made belong together.
+
+    One that waited while the body failed does not hide that error.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
     try:
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except BaseException:
+        with contextlib.suppress(InstallError):     # the stop, which strikes in here
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -16,7 +16,8 @@ from ._hashicorp_key import HASHICORP_KEY, KEY_DATE
 from ._packets import (PUBLIC_KEY, PUBLIC_SUBKEY, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID, Packet,
                        PublicKey, SignaturePacket, read_packets, read_public_key, read_signature)
 from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION,
-                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by, read_claims)
+                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by, names_only,
+                          read_claims)
 
 _PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
 # HashiCorp's key until April 2021: its private half was exposed (HCSEC-2021-12).
@@ -53,10 +54,10 @@ class _Placed(NamedTuple):
 class _Standing(NamedTuple):
     """What self-signatures say of a primary or a subkey."""
 
-    flaw: Optional[str]
-    may_sign: bool
-    expires: Optional[int]
-    stated: int
+    flaw: Optional[str]             # None: what follows is said
+    may_sign: bool = False
+    expires: Optional[int] = None   # seconds since the epoch
+    stated: int = 0                 # seconds since the epoch
 
 
 def read_keys(texts):
@@ -147,7 +148,7 @@ def _judge(primary, source, subkeys, placed):
 
 def _judge_primary(primary, placed):
     if _is_revoked(primary, KEY_REVOCATION, primary.hashed, placed):
-        return _Standing("belongs to a revoked key", False, None, 0)
+        return _Standing("belongs to a revoked key")
     own = [item for item in placed if item.primary == primary]
     withdrawn = [item.under for item in own if item.signature.kind == USER_ID_REVOCATION and is_made_by(
         primary, item.signature, _over_user_id(primary, item.under), even_weak=True)]
@@ -160,7 +161,7 @@ def _judge_primary(primary, placed):
     # A direct-key signature that only names a designated revoker is silent on both: it must not end an expiry.
     found = [claims for claims in found if claims.flags is not None or claims.key_expires] or found
     if not found:
-        return _Standing("belongs to a key without a valid self-signature (over SHA-256 or better)", False, None, 0)
+        return _Standing("belongs to a key without a valid self-signature (over SHA-256 or better)")
     claims = _find_newest(found)
     return _Standing(None, claims.may_sign, _find_end(primary, claims), claims.created)
 
@@ -174,25 +175,25 @@ def _judge_subkey(primary, subkey, placed):
     content = primary.hashed + subkey.hashed
     flaw = find_key_flaw(subkey)
     if flaw:
-        return _Standing(flaw, False, None, 0)
+        return _Standing(flaw)
     if _is_revoked(primary, SUBKEY_REVOCATION, content, placed):
-        return _Standing("is revoked", False, None, 0)
+        return _Standing("is revoked")
     bindings = []
     for item in placed:
-        if item.primary == primary and item.under == (PUBLIC_SUBKEY, subkey.body) and item.signature.kind == BINDING:
+        if item.under == (PUBLIC_SUBKEY, subkey.body) and item.signature.kind == BINDING:
             bindings += [(claims, item.signature) for claims in _read_valid(primary, subkey, item.signature, content)]
     if not bindings:
-        return _Standing("has no valid binding to its primary key (over SHA-256 or better)", False, None, 0)
+        return _Standing("has no valid binding to its primary key (over SHA-256 or better)")
     claims = _find_newest([claims for claims, _binding in bindings])
     if not claims.may_sign:
-        return _Standing("may not sign, say its key flags", False, None, 0)
+        return _Standing("may not sign, say its key flags")
     # RFC 9580 section 5.2.1.9: without the subkey's own word anybody could bind it to his key and claim its signatures.
     crossed = []
     for signature in [inner for said, binding in bindings if said == claims for inner in binding.embedded]:
         if signature.kind == CROSS_CERTIFICATION:
             crossed += _read_valid(subkey, subkey, signature, content)
     if not crossed:
-        return _Standing("has no valid cross-certification in its binding", False, None, 0)
+        return _Standing("has no valid cross-certification in its binding")
     cross = _find_newest(crossed)
     end = find_sooner(_find_end(subkey, claims), cross.expires)
     return _Standing(None, True, end, max(claims.created, cross.created))
@@ -206,9 +207,7 @@ def _is_revoked(primary, kind, content, placed):
 
 def _read_valid(maker, about, signature, content):
     """The Claims of a self-signature as a list of one; empty when it is not the maker's, or cannot count."""
-    if signature.issuers and not any(maker.fingerprint.endswith(issuer) for issuer in signature.issuers):
-        return []
-    if find_flaw(signature) or not is_made_by(maker, signature, content):
+    if not names_only(signature, maker) or find_flaw(signature) or not is_made_by(maker, signature, content):
         return []
     claims = read_claims(signature)
     return [claims] if claims.created >= max(maker.created, about.created) else []
@@ -217,7 +216,7 @@ def _read_valid(maker, about, signature, content):
 def _find_newest(found):
     # Of two made in the same second the one that allows less, so that the order of blocks decides nothing.
     return max(found, key=lambda claims: (
-        claims.created, -(claims.key_expires or 1 << 64), -(claims.expires or 1 << 64), -(claims.flags or 0)))
+        claims.created, -(claims.key_expires or 1 << 64), -(claims.expires or 1 << 64), not claims.may_sign))
 
 
 def _find_end(key, claims):

@@ -16,7 +16,7 @@ from ._errors import VerificationError
 from ._hashicorp_key import KEY_DATE
 from ._keys import Key, read_keys
 from ._packets import SIGNATURE, read_packets, read_signature
-from ._signatures import DOCUMENT, find_flaw, is_made_by, read_claims, write_time
+from ._signatures import DOCUMENT, find_flaw, is_made_by, names_only, read_claims, write_time
 
 __all__ = ("Key", "Signature", "read_keys", "verify")
 
@@ -135,7 +135,7 @@ def _find_refusal(document, packet, member, now):
         return _Refusal(flaw, _CHANGED_HINT)
     if packet.kind != DOCUMENT:
         return _Refusal("is of class 0x%02X; 0x00, a binary document, expected" % packet.kind, _CHANGED_HINT)
-    if not all(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers):
+    if not names_only(packet, member.public):
         return _Refusal("names another key as well", _CHANGED_HINT)
     if member.flaw:
         return _Refusal("does not count: the key %s" % member.flaw, (

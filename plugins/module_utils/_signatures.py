@@ -104,6 +104,11 @@ def read_claims(signature):
     )
 
 
+def names_only(signature, key):
+    """Whether a SignaturePacket names this PublicKey as its maker, and no other."""
+    return bool(signature.issuers) and all(key.fingerprint.endswith(issuer) for issuer in signature.issuers)
+
+
 def is_made_by(key, signature, content, even_weak=False):
     """Whether the RSA mathematics say that this key made this signature over this content.
 

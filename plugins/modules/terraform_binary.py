@@ -145,7 +145,8 @@ options:
     type: int
     default: 30
   retries:
-    description: How often one download is tried, at least 1. It ends after 30 minutes or below 1 KiB/s for 30 seconds in any case.
+    description:
+      - How often one download is tried, at least 1. It ends after 30 minutes or below 1 KiB/s for 30 seconds in any case.
     type: int
     default: 4
   lock_timeout:
@@ -341,7 +342,9 @@ ansible_facts:
   type: dict
   contains:
     terraform_binary_result:
-      description: RV(version), RV(path), RV(link), RV(base_dir), C(versions) with the path of each intact version, RV(ignore:changed), RV(ignore:failed), C(checked_at).
+      description:
+        - RV(version), RV(path), RV(link), RV(base_dir), C(versions) with the path of each intact version,
+          RV(ignore:changed), RV(ignore:failed), C(checked_at).
       type: dict
 """
 
@@ -445,6 +448,7 @@ def run(module, steps):
 def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     steps = Steps(module)
+    result = {"changed": False}
     try:
         result = run(module, steps)
         if not module._diff:
@@ -452,6 +456,7 @@ def main():
         with os_errors("look at", result["path"]):      # exit_json does, too, whenever a result has a path
             module.exit_json(steps=steps.lines, **result)
     except TerraformBinaryError as exc:
+        exc.changed = exc.changed or result["changed"]
         module.fail_json(steps=steps.lines, previous_version=steps.previous_version,
                          **as_result(exc, "target", platform.node()))
 

@@ -120,3 +120,27 @@ def test_a_removal_touches_nothing_that_is_not_ours(play, module_site, tmp_path)
     assert run["shared"]["changed"] and not run["shared"]["failed"], run["shared"]
     assert any("notes.txt" in warning for warning in run["shared"]["warnings"])
     assert "%s/notes.txt" % NEW in names(str(shared)) and "%s/terraform" % NEW not in names(str(shared))
+
+
+def test_a_binary_that_does_not_run_gets_no_link(play, module_site, tmp_path, host_platform):
+    """The link stays at what works; in the next run the binary is tried again; ``run_check: false`` is believed."""
+    from release_site import releases
+    module_site.publish("1.50.0", archives={host_platform: releases.make_archive("1.50.0", host_platform, exit_status=3)})
+    link = str(tmp_path / "terraform")
+    path = str(tmp_path / "store" / "1.50.0" / "terraform")
+    run = play([
+        task("works", module_site, tmp_path / "store", link=link),
+        task("does not", module_site, tmp_path / "store", version="1.50.0", link=link),
+        {"name": "kept", "ansible.builtin.command": {"argv": ["readlink", link]}},
+        task("still not", module_site, tmp_path / "store", version="1.50.0", link=link),
+        task("believed", module_site, tmp_path / "store", version="1.50.0", link=link, run_check=False),
+    ])
+    assert run["works"]["changed"] and not run["works"]["failed"], run["works"]
+    for name, changed in (("does not", True), ("still not", False)):
+        result = run[name]
+        assert result["failed"] and result["changed"] is changed, result
+        assert (result["error"]["step"], result["error"]["path"]) == ("run_check", path)
+        assert "exit status 3" in result["msg"] and "run_check: false" in result["error"]["hint"]
+        assert result["previous_version"] == NEW
+    assert run["kept"]["stdout"] == str(tmp_path / "store" / NEW / "terraform")
+    assert run["believed"]["changed"] and os.readlink(link) == path, run["believed"]

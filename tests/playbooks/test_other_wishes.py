@@ -42,15 +42,22 @@ def checked(play, module_site, stores, strange_key, host_platform):
         "other-platform": ("signature", {"platform": "darwin_arm64"}),
         "other-mode": ("signature", {"mode": "0555"}),
         "without-run-check": ("signature", {"run_check": False}),
+        "by-its-receipt": ("signature", {"verify": "receipt"}),
     }
     return play.each({name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()},
                      check=True).each
 
 
 @pytest.mark.parametrize("name", [
-    "weaker-sha256sums", "weaker-pinned", "same-pin", "same-pin-as-lines", "both-keys", "without-run-check"])
+    "weaker-sha256sums", "weaker-pinned", "same-pin", "same-pin-as-lines", "both-keys", "without-run-check",
+    "by-its-receipt"])
 def test_what_the_store_already_is_stays_unchanged(name, checked):
     assert not checked[name]["changed"] and not checked[name]["failed"], checked[name]
+
+
+def test_how_it_was_looked_at_is_told(checked):
+    assert "(hashed)" in checked["same-pin"]["steps"][0]
+    assert "(by its receipt)" in checked["by-its-receipt"]["steps"][0]
 
 
 @pytest.mark.parametrize("name,archive", [

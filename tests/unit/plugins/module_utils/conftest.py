@@ -49,6 +49,7 @@ class Host:
         self.lines = []
         self.warnings = []
         self.defaults = {}
+        self.published = {}
 
     def at(self, *names):
         return os.path.join(self.folder, *names)
@@ -69,8 +70,9 @@ class Host:
         path = self.at("terraform_%s_%s.zip" % (version, platform))
         member = zipfile.ZipInfo("terraform", (2025, 4, 9, 13, 3, 36))
         member.external_attr = (stat.S_IFREG | 0o755) << 16
+        self.published[version] = EXECUTABLES.terraform(version, platform, **how)
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr(member, EXECUTABLES.terraform(version, platform, **how))
+            archive.writestr(member, self.published[version])
         return dict(version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform)
 
     def wish(self, **options):
@@ -104,6 +106,40 @@ class Host:
             return result
         return _report.done(_install.apply(plan, signers, source, self.say, self.label))
 
+    def fail(self, error, **options):
+        """The error that a run ends with."""
+        with pytest.raises(error) as caught:
+            self.run(**options)
+        return caught.value
+
+    def refuse(self, error, **options):
+        """The error that a run ends with before it has touched anything; check mode says the same."""
+        before = self.picture()
+        failure = self.fail(error, **options)
+        assert self.picture() == before and not failure.changed
+        with pytest.raises(error) as foreseen:
+            self.check(**options)
+        assert str(foreseen.value) == str(failure) and self.picture() == before
+        return failure
+
+    def mend(self, **options):
+        """The results of a run that changes something, leaves all right, and nothing to do for the next one."""
+        result = self.run(**options)
+        assert result["changed"]
+        self.assert_right()
+        assert not self.run(**options)["changed"] and len(self.lines) <= 2, self.lines
+        return result
+
+    def assert_right(self, version=VERSION, mode=0o755):
+        """The binary is what was offered, its receipt knows it, and nothing else is there."""
+        found = os.lstat(self.binary(version))
+        assert stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == mode and found.st_nlink == 1
+        assert read(self.binary(version)) == self.published[version]
+        receipt = self.read_receipt(version)
+        assert (receipt["size"], receipt["version"]) == (found.st_size, version)
+        assert receipt["sha256"] == sha256_of(self.binary(version))
+        assert self.names(version) == ["terraform", "terraform.json"]
+
     def say(self, line, warning=False):
         self.lines.append(line)
         if warning:
@@ -121,6 +157,18 @@ class Host:
     def names(self, version=VERSION):
         folder = os.path.join(self.base_dir, version)
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else None
+
+    def overwrite(self, path, data):
+        """Other bytes in the very file."""
+        with open(path, "r+b") as stream:
+            stream.truncate()
+            stream.write(data)
+
+    def flip(self, path):
+        """Turn a bit of the last byte."""
+        data = bytearray(read(path))
+        data[-1] ^= 1
+        self.overwrite(path, data)
 
     def picture(self):
         """All there is in the folder: dict of path to what a change of it would change."""
@@ -140,6 +188,7 @@ def describe(path):
         content = read(path)
     elif stat.S_ISLNK(found.st_mode):
         content = os.readlink(path)
+    # The times of a directory tell of temporary names in it, which may come and go.
     times = () if stat.S_ISDIR(found.st_mode) else (found.st_mtime_ns, found.st_ctime_ns, found.st_nlink)
     return (oct(found.st_mode), found.st_uid, found.st_gid, found.st_ino, times, content)
 

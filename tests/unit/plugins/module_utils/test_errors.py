@@ -34,6 +34,10 @@ def test_a_message_is_one_line_and_the_rest_is_kept():
     assert error.changed is False
 
 
+def test_a_message_has_nothing_in_it_that_moves_a_terminal_or_cannot_be_written():
+    assert str(InstallError("left \x1b[2J\u202e and \udcff there, \u00e9")) == "left ?[2J? and ? there, \u00e9"
+
+
 @pytest.mark.parametrize("given, expected", [
     ({}, (False, True, None)),
     ({"retry": True, "next_site": False, "status": 503}, (True, False, 503)),

@@ -465,6 +465,51 @@ def test_a_fault_before_the_name_changes_nothing(directory, place, monkeypatch, 
     assert (os.listdir(place), read(place, "terraform")) == (["terraform"], b"old")
 
 
+def test_a_rename_that_does_nothing_is_found_out(place, tmp_path):
+    put(place, "terraform", b"old")
+    result, _calls = traced(tmp_path, """
+        from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _files
+        with _directories.walk(%r, "base_dir", _directories.trust_of(), None) as directory:
+            try:
+                with _files.PendingFile(directory, "binary") as pending:
+                    pending.publish("terraform")
+                result = None
+            except _errors.InstallError as exc:
+                result = [exc.errno, exc.changed, exc.path, str(exc), bool(exc.hint)]
+    """ % place, ["rename", "renameat", "renameat2"], "rename,renameat,renameat2:retval=0")
+    path = os.path.join(place, "terraform")
+    assert result == [errno.EIO, True, path, "%s is not the file that was renamed to it" % path, True]
+
+
+def test_a_file_that_goes_at_once_is_missed(directory, place, monkeypatch):
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (real(fd), os.unlink(os.path.join(place, "terraform"))))
+    with PendingFile(directory, "binary") as pending:
+        error = refusal(pending.publish, "terraform")
+    assert (error.errno, error.changed) == (errno.EIO, True)
+
+
+@pytest.mark.parametrize("call, act", [
+    ("fstatvfs", lambda pending: pending.reserve(1)), ("lseek", lambda pending: pending.restart()),
+    ("ftruncate", lambda pending: pending.restart()), ("unlink", lambda pending: pending.unlink()),
+    ("lseek", lambda pending: pending.reader()), ("dup", lambda pending: pending.reader()),
+    ("write", lambda pending: pending.write(b"x")), ("pread", lambda pending: pending.settle(0o755)),
+])
+def test_whatever_the_system_refuses_is_an_error_with_a_path(directory, place, monkeypatch, call, act):
+    with PendingFile(directory, "binary") as pending:
+        with monkeypatch.context() as faulty:
+            fail(faulty, call, errno.EIO)
+            error = refusal(act, pending)
+    assert (error.errno, error.path) == (errno.EIO, pending.path)
+    assert os.listdir(place) == []
+
+
+def test_the_owner_is_left_alone_where_none_was_asked_for(directory, monkeypatch):
+    """Some file systems refuse even a chown(2) that changes nothing."""
+    fail(monkeypatch, "fchown", errno.EPERM)
+    publish(directory)
+
+
 def test_a_directory_of_that_name_is_not_replaced(directory, place):
     os.mkdir(os.path.join(place, "terraform"))
     error = refusal(publish, directory)
@@ -625,6 +670,15 @@ def test_the_left_over_of_a_killed_removal_is_in_nobodys_way(directory, place):
 def test_what_is_not_there_cannot_be_removed(directory, place):
     error = refusal(remove, directory, "terraform")
     assert (error.errno, error.path, error.changed) == (errno.ENOENT, os.path.join(place, "terraform"), False)
+
+
+def test_a_left_over_removal_that_cannot_go_is_named(directory, place):
+    put(place, "terraform")
+    aside = os.path.join(place, ".tmp.removed.terraform")
+    os.mkdir(aside)
+    error = refusal(remove, directory, "terraform")
+    assert (error.errno, error.path, error.changed) == (errno.EISDIR, aside, False)
+    assert sorted(os.listdir(place)) == [".tmp.removed.terraform", "terraform"]
 
 
 def test_a_removal_that_was_begun_says_so(directory, place, monkeypatch):

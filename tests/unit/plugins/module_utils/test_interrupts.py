@@ -186,8 +186,8 @@ def test_who_waits_for_the_lock_can_be_stopped():
 def test_the_message_names_what_was_worked_on():
     with pytest.raises(InstallError) as caught:
         with stoppable("/srv/store/1.13.4/terraform"):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(5)
+            ask(signal.SIGTERM)
+            pytest.fail("the body went on")
     assert caught.value.path == "/srv/store/1.13.4/terraform"
     assert str(caught.value) == "stopped by SIGTERM while working on /srv/store/1.13.4/terraform"
 
@@ -197,9 +197,27 @@ def test_a_stop_waits_for_what_belongs_together():
     with pytest.raises(InstallError):
         with stoppable():
             with undisturbed():
-                os.kill(os.getpid(), signal.SIGTERM)
+                ask(signal.SIGTERM)
                 done.append("renamed")
                 done.append("noted")
             done.append("went on")
     assert done == ["renamed", "noted"]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_stop_that_waited_hides_no_error():
+    with pytest.raises(ValueError, match="the first one"), stoppable():
+        with undisturbed():
+            ask(signal.SIGTERM)
+            raise ValueError("the first one")
+    assert not set(ASKING) & set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def test_what_was_blocked_before_stays_blocked():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        with undisturbed():
+            pass
+        assert signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])

@@ -344,15 +344,18 @@ def put_link(path):
     os.symlink(os.path.join(os.path.dirname(path), "victim"), path)
 
 
-def put_open_file(path):
-    with open(path, "w"):
-        os.chmod(path, 0o620)
+def put_file(mode):
+    def put(path):
+        with open(path, "w"):
+            os.chmod(path, mode)
+    return put
 
 
 @pytest.mark.parametrize("put, words", [
     (put_link, "is a symbolic link"),
     (os.mkfifo, "is not a regular file (p"),
-    (put_open_file, "can be written by others"),
+    (put_file(0o620), "can be written by others"),
+    (put_file(0o602), "can be written by others"),
 ])
 def test_what_is_not_our_lock_is_refused(directory, path, put, words):
     put(path)
@@ -445,6 +448,21 @@ def test_what_we_hold_ourselves_is_not_held_by_another(directory, path):
         assert as_other_process(directory, is_held) is True
     with held_by_another(path):
         assert is_held(directory, NAME) is True
+
+
+def test_a_look_does_not_wait_for_a_pipe(directory, path):
+    def ring(signum, frame):
+        raise AssertionError("it waited for a writer")
+    os.mkfifo(path)
+    before = signal.signal(signal.SIGUSR1, ring)
+    timer = threading.Timer(20, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        assert is_held(directory, NAME) is False
+    finally:
+        timer.cancel()
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_look_at_what_cannot_be_told(directory, path, monkeypatch):

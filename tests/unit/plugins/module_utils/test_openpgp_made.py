@@ -122,6 +122,9 @@ GOOD = {
     "issuer only in the unhashed area": lambda: signed(demo(), issuer="unhashed"),
     "issuer only in the hashed area": lambda: signed(demo(), issuer="hashed"),
     "by a primary that may sign": lambda: signed(demo(certification=dict(flags=0x03)), by="primary"),
+    "by a primary that may sign, with a revoker named later": lambda: signed(build(
+        certifications=[certify(flags=3)], first=[direct(
+            [maker.subpacket(12, b"\x80\x01" + b"\xab" * 20)], KEY_CREATED + DAY)]), by="primary"),
     "RSA of 3072 bits": lambda: signed(maker.make_signing_key("Big", subkey_bits=3072)),
     "exponent 3": lambda: signed(maker.make_signing_key("Three", exponent=3)),
     "key and binding over SHA-512": lambda: signed(demo(
@@ -174,6 +177,12 @@ GOOD = {
     "revocation of another algorithm": lambda: signed(build(first=[maker.revoke(demo().primary, algorithm=17, write=(
         lambda value: maker.mpi(value >> 1800) + maker.mpi(value >> 1800)))])),
     "revocation over MD5, which proves nothing": lambda: signed(build(first=[maker.revoke(demo().primary, digest="md5")])),
+    "forged revocation of the user id": lambda: signed(build(certifications=[certify(), maker.make_signature(
+        other().primary, maker.UID_REVOCATION, maker.over_user_id(demo().primary, "Demo"))])),
+    "revocation of another key that stands alone": lambda: Case(
+        (demo().binary, maker.revoke(other().primary)), demo().sign(DOCUMENT)),
+    "certification that names its maker in the unhashed area": (
+        lambda: signed(demo(certification=dict(issuer="unhashed"), binding=dict(issuer="unhashed")))),
     "user attribute": lambda: signed(build(between=[maker.packet(17, b"\x02\x01x")])),
     "subkey bound to two keys that it agreed to": lambda: Case(
         (adopt().binary, demo().binary), demo().sign(DOCUMENT)),
@@ -312,6 +321,12 @@ BAD = {
         direct([maker.subpacket(12, b"\x80\x01" + b"\xab" * 20)], KEY_CREATED + DAY)])), "after its key expired"),
     "key shortened in the same second": (lambda: signed(build(certifications=[
         certify(expires=BEFORE_SIGNED), certify()])), "after its key expired"),
+    "key shortened in the same second, named last": (lambda: signed(build(certifications=[
+        certify(), certify(expires=BEFORE_SIGNED)])), "after its key expired"),
+    "self-signature with an end in the same second": (lambda: signed(build(certifications=[
+        certify(hashed=[expire(BEFORE_SIGNED)]), certify()])), "after its key expired"),
+    "self-signature with an end in the same second, named last": (lambda: signed(build(certifications=[
+        certify(), certify(hashed=[expire(BEFORE_SIGNED)])])), "after its key expired"),
     "key shortened in a second block": (lambda: Case(
         (demo().binary, demo(certification=dict(expires=BEFORE_SIGNED, created=KEY_CREATED + 1)).binary),
         demo().sign(DOCUMENT)), "after its key expired"),
@@ -331,6 +346,15 @@ BAD = {
         certifications=[maker.certify(demo().primary, "Second")])), NO_SELF_SIGNATURE),
     "direct-key signature over a user id": (lambda: signed(build(
         certifications=[direct([flags(1)])])), NO_SELF_SIGNATURE),
+    "certification of a user attribute": (lambda: signed(build(certifications=[
+        maker.packet(17, maker.user_id("Demo")), certify()])), NO_SELF_SIGNATURE),
+    "certification that names nobody": (lambda: signed(demo(certification=dict(issuer="none"))), NO_SELF_SIGNATURE),
+    "certification that names another as well": (lambda: signed(demo(certification=dict(hashed=[maker.subpacket(
+        maker.ISSUER, bytes.fromhex(other().primary.fingerprint)[-8:])]))), NO_SELF_SIGNATURE),
+    "certification that names another": (
+        lambda: signed(demo(certification=dict(issuer=other().primary))), NO_SELF_SIGNATURE),
+    "document that reads like the key": (lambda: signed(build(certifications=[], first=[maker.make_signature(
+        demo().primary, maker.BINARY, demo().primary.hashed, hashed=[flags(3)])])), NO_SELF_SIGNATURE),
     "certification by another": (lambda: signed(build(certifications=[maker.make_signature(
         other().primary, maker.CERTIFICATION, maker.over_user_id(demo().primary, "Demo"), hashed=[flags(1)])])),
         NO_SELF_SIGNATURE),
@@ -387,6 +411,9 @@ BAD = {
         other().primary, demo().subkey, issuer=demo().primary)])), NO_BINDING),
     "binding of another subkey": (lambda: signed(build(bindings=[maker.bind(
         demo().primary, other().subkey)])), NO_BINDING),
+    "binding that names nobody": (lambda: signed(demo(binding=dict(issuer="none"))), NO_BINDING),
+    "binding under another subkey": (lambda: signed(build(bindings=[
+        maker.packet(14, other().subkey.body), bind()])), NO_BINDING),
     "binding of another class": (lambda: signed(build(bindings=[maker.make_signature(
         demo().primary, maker.CERTIFICATION, demo().primary.hashed + demo().subkey.hashed, hashed=[flags(2)])])), NO_BINDING),
     "binding may not sign": (lambda: signed(demo(binding=dict(flags=0x0C))), MAY_NOT),
@@ -397,6 +424,9 @@ BAD = {
         bind(), bind(created=KEY_CREATED + 1, flags=0x0C)])), MAY_NOT),
     "newest binding may not sign, in another block": (lambda: Case(
         (demo(binding=dict(created=KEY_CREATED + 1, flags=0x0C)).binary, demo().binary), demo().sign(DOCUMENT)), MAY_NOT),
+    "binding of the same second may not sign": (lambda: signed(build(bindings=[bind(flags=0x0C), bind()])), MAY_NOT),
+    "binding of the same second may not sign, named last": (
+        lambda: signed(build(bindings=[bind(), bind(flags=0x0C)])), MAY_NOT),
     "no cross-certification": (lambda: signed(demo(binding=dict(cross=False))), NO_CROSS),
     "cross-certification only in an older binding": (lambda: signed(build(bindings=[
         bind(), bind(created=KEY_CREATED + 1, cross=False)])), NO_CROSS),
@@ -409,6 +439,8 @@ BAD = {
         lambda: signed(demo(binding=dict(cross_options=dict(hashed=[critical()])))), NO_CROSS),
     "cross-certification of another class": (
         lambda: signed(demo(binding=dict(cross_options=dict(kind=maker.BINDING)))), NO_CROSS),
+    "cross-certification that names nobody": (
+        lambda: signed(demo(binding=dict(cross_options=dict(issuer="none")))), NO_CROSS),
     "cross-certification of another primary": (lambda: signed(demo(binding=dict(cross_options=dict(
         over=other().primary.hashed + demo().subkey.hashed)))), NO_CROSS),
     "cross-certification before the subkey": (lambda: signed(demo(binding=dict(cross_options=dict(

@@ -14,9 +14,9 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _dir
 FROZEN = {"format": 1, "product": "terraform", "version": "1.13.4", "platform": "linux_amd64", "sha256": "ab" * 32, "size": 385}
 OPTIONAL = {
     "policy": "signature", "signer": "C874011F0AB405110D02105534365D9472D7468F", "signed_at": 1744203816,
-    "archive_sha256": "cd" * 32, "origin": "https://releases.example", "run_check": "1.13.4", "links": ["/usr/local/bin/terraform"],
-    "installed_at": "2026-11-23T12:00:00Z", "collection": "0.1.0", "mtime_ns": 1744203816123456789, "inode": 17,
-    "base_dir_unsafe": ["/tmp can be written by others"],
+    "archive_sha256": "cd" * 32, "origin": "https://releases.example", "run_check": "1.13.4",
+    "links": ["/usr/local/bin/terraform"], "installed_at": "2026-11-23T12:00:00Z", "collection": "0.1.0",
+    "mtime_ns": 1744203816123456789, "inode": 17, "base_dir_unsafe": ["/tmp can be written by others"],
 }
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 
@@ -155,7 +155,9 @@ def test_it_is_not_a_file(folder, kind):
     assert _receipt.read(folder, "1.13.4") == (None, "%s is not a regular file" % path)
 
 
-@pytest.mark.parametrize("mode, counts", [(0o644, True), (0o600, True), (0o444, True), (0o664, False), (0o646, False), (0o622, False)])
+@pytest.mark.parametrize("mode, counts", [
+    (0o644, True), (0o600, True), (0o444, True), (0o664, False), (0o646, False), (0o622, False),
+])
 def test_nobody_else_can_have_written_it(folder, mode, counts):
     os.chmod(put(folder, as_bytes()), mode)
     receipt, found = _receipt.read(folder, "1.13.4")
@@ -195,6 +197,7 @@ def test_links_that_still_lead_to_the_binary(tmp_path):
         os.symlink(target, str(tmp_path / name))
     names = ["straight", "relative", "by-alias", "chained", "away", "dangling", "loop", "binary", "missing"]
     receipt = _receipt.parse(as_bytes(links=[str(tmp_path / name) for name in names]))[0]
-    assert _receipt.find_links(receipt, binary) == tuple(str(tmp_path / name) for name in names[:4])
+    leading = tuple(str(tmp_path / name) for name in names[:4])
+    assert _receipt.find_links(receipt, binary) == leading
     os.unlink(binary)
-    assert _receipt.find_links(receipt, binary) == tuple(str(tmp_path / name) for name in names[:4]), "dangling, and still in the way"
+    assert _receipt.find_links(receipt, binary) == leading, "dangling, and still in the way"

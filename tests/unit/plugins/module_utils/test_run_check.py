@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The smoke test of a binary, with real programs: good ones, failing, hanging, silent, busy and forbidden ones."""
 
+import ctypes
 import errno
 import importlib.util
 import os
 import platform
+import pwd
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -326,27 +329,61 @@ def test_a_directory_that_cannot_be_taken_away_hides_nothing(say, place, monkeyp
 
 
 @needs_root
-def test_root_runs_a_binary_of_another_user_as_that_user(tmp_path):
+def test_root_runs_a_binary_of_another_user_as_that_user(say):
     """Its owner could put other bytes into it after it was hashed: root must not run those."""
-    os.chmod(str(tmp_path), 0o755)
-    os.chmod(str(tmp_path.parent), 0o755)
-    os.chmod(str(tmp_path.parent.parent), 0o755)
-    script = tmp_path / "terraform"
-    script.write_text('#!/bin/sh\necho "$(id -u) $(id -g) $(id -G)"\n')
-    script.chmod(0o755)
-    os.chown(str(script), 4242, 4242)
-    assert run(str(script)) == "4242 4242 4242"
+    path = say('touch it && echo "$(id -u) $(id -g) $(id -G) $(ls -A)"')
+    os.chown(path, 4242, 4242)
+    assert run(path) == "4242 4242 4242 it"
+    daemon = pwd.getpwnam("daemon")
+    os.chown(path, daemon.pw_uid, 0)
+    assert run(path) == "%d %d %d it" % (daemon.pw_uid, daemon.pw_gid, daemon.pw_gid)
 
 
-def test_an_exit_status_counts_where_the_parent_ignored_sigchld(tmp_path):
+@needs_root
+def test_root_runs_its_own_binary_as_root(say):
+    assert run(say("id -u")) == "0"
+
+
+@needs_root
+def test_a_process_that_may_not_become_another_user(say):
+    path = say("id -u")
+    os.chown(path, 4242, 4242)
+
+    def attempt():
+        libc = ctypes.CDLL(None, use_errno=True)
+        header, sets = struct.pack("<Ii", 0x20080522, 0), ctypes.create_string_buffer(24)      # capget(2)
+        assert libc.capget(header, sets) == 0
+        words = list(struct.unpack("<6I", sets.raw))
+        words[0] &= ~(1 << 7)       # CAP_SETUID is no longer effective
+        assert libc.capset(header, struct.pack("<6I", *words)) == 0
+        run(path)
+    with pytest.raises(RunCheckError) as caught:
+        in_child(attempt)
+    assert "cannot become uid 4242, its owner" in str(caught.value) and caught.value.hint
+
+
+def test_an_exit_status_counts_beside_the_main_thread(say):
+    caught = []
+
+    def work():
+        try:
+            run(path)
+        except RunCheckError as exc:
+            caught.append(str(exc))
+    path = say("exit 3")
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert "exit status 3" in caught[0]
+
+
+def test_an_exit_status_counts_where_the_parent_ignored_sigchld(say):
     """The kernel then forgets the status of a child, and subprocess takes an unknown one for 0."""
-    script = tmp_path / "terraform"
-    script.write_text("#!/bin/sh\nexit 3\n")
-    script.chmod(0o755)
+    path = say("exit 3")
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         with pytest.raises(RunCheckError) as caught:
-            run(str(script))
+            run(path)
         assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGCHLD, before)

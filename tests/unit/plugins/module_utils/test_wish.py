@@ -88,6 +88,11 @@ def test_paths_that_are_not_absolute_and_plain(option, path):
 
 
 @pytest.mark.parametrize("option", ["base_dir", "archive", "link"])
+def test_paths_that_the_system_cannot_name(option):
+    assert "locale" in refusal(**{option: "/opt/\ud800"})
+
+
+@pytest.mark.parametrize("option", ["base_dir", "archive", "link"])
 def test_paths_are_normalised(option):
     assert getattr(parse(**{option: "//opt///x/./y/"}), option) == "/opt/x/y"
     assert getattr(parse(**{option: "/opt/..x/y.."}), option) == "/opt/..x/y.."
@@ -186,7 +191,9 @@ def test_sites(site, kept):
 
 # platform
 
-@pytest.mark.parametrize("platform", ["linux", "linux_", "_amd64", "plan9_amd64", "linux_z80", "Linux_amd64", "linux_amd64/..", "linux-amd64"])
+@pytest.mark.parametrize("platform", [
+    "linux", "linux_", "_amd64", "plan9_amd64", "linux_z80", "Linux_amd64", "linux_amd64/..", "linux-amd64",
+])
 def test_platforms_that_are_none(platform):
     assert refusal(platform=platform).startswith("platform ")
 
@@ -211,7 +218,8 @@ def test_an_unknown_host_needs_a_platform_and_is_never_native():
 
 @pytest.mark.parametrize("mode", [
     "4755", "2755", "1755", "0777", "0775", "0757", "0666", "0022", "0055", "0000", 755, 644, 0o4755, 0o777, "u=rwx", "+x",
-    "rwxr-xr-x", "0x1ed", "0b111", "755.0", 493.0, "0o", "-755", -493, "7 5 5", "000755", "99", True, False, [], [755], {}, "7" * 5000,
+    "rwxr-xr-x", "0x1ed", "0b111", "755.0", 493.0, "0o", "-755", -493, "7 5 5", "000755", "99", True, False, [], [755], {},
+    "7" * 5000,
 ])
 def test_modes_that_are_refused(mode):
     assert refusal(mode=mode).startswith("mode ")

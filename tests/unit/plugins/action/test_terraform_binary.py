@@ -1,0 +1,133 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the controller does to a task's arguments before they travel: nothing blank, no path of a key, no secret."""
+
+import os
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+
+DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
+Task = pytest.importorskip("ansible.playbook.task").Task
+terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.action.terraform_binary")
+
+PUBLIC = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----"
+PRIVATE = PUBLIC.replace("PUBLIC", "PRIVATE").replace("AAAA", "SECRET")
+
+
+@pytest.fixture
+def playbook_dir(tmp_path):
+    """A folder with keys in it, beside a playbook and in files/."""
+    os.mkdir(str(tmp_path / "files"))
+    for name, text in (("beside.asc", PUBLIC), ("files/found.asc", PUBLIC), ("private.asc", PRIVATE),
+                       ("both.asc", PUBLIC + "\n" + PRIVATE),
+                       ("pem.asc", PUBLIC + "\n-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"), ("plain", "SECRET\n"), ("empty", "")):
+        with open(str(tmp_path / name), "w") as file:
+            file.write(text)
+    with open(str(tmp_path / "binary.gpg"), "wb") as file:
+        file.write(b"\x99\x01\x0d\x04" + bytes(range(256)))
+    with open(str(tmp_path / "huge.asc"), "w") as file:
+        file.write(PUBLIC + "x" * terraform_binary.KEY_FILE_CAP)
+    return str(tmp_path)
+
+
+@pytest.fixture
+def arguments(playbook_dir):
+    """What a task's arguments become: callable(arguments) -> dict."""
+    def run(**given):
+        loader = DataLoader()
+        loader.set_basedir(playbook_dir)
+        task = Task()
+        task.args = given
+        action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader, templar=None,
+                                               shared_loader_obj=None)
+        made = action._arguments()
+        assert task.args == given, "the task's own arguments were changed: a loop would see that"
+        return made
+
+    return run
+
+
+def refusal(arguments, **given):
+    with pytest.raises(_errors.RequestError) as caught:
+        arguments(**given)
+    message = "%s; %s" % (caught.value, caught.value.hint)
+    assert "SECRET" not in message and "\n" not in message
+    return message
+
+
+def test_arguments_pass_as_they_are(arguments):
+    given = {"version": "1.13.4", "base_dir": "~/store", "mode": 493, "retries": 3, "run_check": False, "timeout": "30"}
+    assert arguments(**given) == given
+
+
+@pytest.mark.parametrize("blank", [None, "", " ", "\n", []])
+def test_blank_ones_do_not(arguments, blank):
+    assert arguments(version="1.13.4", link=blank, trusted_keys=blank, sites=blank) == {"version": "1.13.4"}
+
+
+def test_zero_and_false_are_not_blank(arguments):
+    given = {"lock_timeout": 0, "run_check": False}
+    assert arguments(**given) == given
+
+
+@pytest.mark.parametrize("given", [PUBLIC, [PUBLIC], "\n%s\n" % PUBLIC])
+def test_armored_keys_travel_as_they_are(arguments, given):
+    assert arguments(trusted_keys=given)["trusted_keys"] == [PUBLIC]
+
+
+@pytest.mark.parametrize("name", ["beside.asc", "found.asc", "files/found.asc", "{dir}/beside.asc", " beside.asc "])
+def test_a_key_file_travels_as_its_text(arguments, playbook_dir, name):
+    assert arguments(trusted_keys=[name.format(dir=playbook_dir)])["trusted_keys"] == [PUBLIC]
+
+
+def test_a_key_file_in_the_home_directory(arguments, playbook_dir, monkeypatch):
+    monkeypatch.setenv("HOME", playbook_dir)
+    assert arguments(trusted_keys="~/beside.asc")["trusted_keys"] == [PUBLIC]
+
+
+def test_several_keys_however_they_are_written(arguments):
+    assert arguments(trusted_keys="beside.asc, found.asc")["trusted_keys"] == [PUBLIC, PUBLIC]
+    assert arguments(trusted_keys=["beside.asc", "", None, PUBLIC])["trusted_keys"] == [PUBLIC, PUBLIC]
+
+
+@pytest.mark.parametrize("name", ["private.asc", "both.asc", "pem.asc", "plain", "empty", "binary.gpg"])
+def test_a_file_that_is_no_public_key_stays_here(arguments, name):
+    message = refusal(arguments, trusted_keys=[name])
+    assert name in message and "not an armored OpenPGP key" in message
+
+
+@pytest.mark.parametrize("text", [PRIVATE, PUBLIC + PRIVATE, "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n", "SECRET\nSECRET"])
+def test_a_text_that_is_no_public_key_stays_here_and_is_not_shown(arguments, text):
+    assert "not an armored OpenPGP key" in refusal(arguments, trusted_keys=[text])
+
+
+def test_a_key_file_that_is_not_there(arguments):
+    message = refusal(arguments, trusted_keys=["missing.asc"])
+    assert "'missing.asc' is neither an armored key nor a file on the controller" in message
+
+
+def test_a_huge_key_file(arguments):
+    assert "larger than" in refusal(arguments, trusted_keys=["huge.asc"])
+
+
+def test_a_folder_is_no_key_file(arguments, playbook_dir):
+    assert "trusted_keys: " in refusal(arguments, trusted_keys=[playbook_dir])
+
+
+@pytest.mark.parametrize("site", ["https://user:SECRET@host/x", "https://host/?token=SECRET", "ftp://host", "nonsense"])
+def test_sites_are_judged_before_the_module_logs_them(arguments, site):
+    for given in ([site], site, ["https://good.example", site], "https://good.example, " + site):
+        assert "sites: " in refusal(arguments, sites=given)
+
+
+@pytest.mark.parametrize("sites", [5, {"https://good.example": 1}, True])
+def test_sites_that_are_no_list(arguments, sites):
+    assert "sites: " in refusal(arguments, sites=sites)
+
+
+def test_sites_travel_as_they_were_written(arguments):
+    for given in ("https://one.example,https://two.example", ["https://one.example"]):
+        assert arguments(sites=given) == {"sites": given}

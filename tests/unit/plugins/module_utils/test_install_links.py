@@ -1,0 +1,108 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The link: it moves last, and the receipt knows it before it does."""
+
+import os
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+
+
+def test_the_link_is_made_moved_and_then_left_alone(installed):
+    link = installed.at("bin", "terraform")
+    first = installed.run(link=link)
+    assert first["changed"] and first["previous_version"] is None and os.readlink(link) == installed.binary()
+    assert installed.read_receipt()["links"] == [link]
+    assert not installed.run(link=link)["changed"]
+    newer = dict(installed.offer("1.14.0"), link=link)
+    foreseen = installed.check(**newer)
+    assert foreseen["previous_version"] == "1.13.4" and os.readlink(link) == installed.binary()
+    result = installed.run(**newer)
+    assert result["previous_version"] == "1.13.4" and os.readlink(link) == installed.binary("1.14.0")
+    assert result["diff"]["before"]["link"] == {link: installed.binary()}
+    back = installed.run(link=link)
+    assert back["changed"] and not back["needs_archive"] and back["previous_version"] == "1.14.0"
+
+
+def test_the_link_is_in_the_receipt_before_it_is_there(installed):
+    link = installed.at("tf")
+    seen = []
+
+    def say(line, warning=False):
+        if line.startswith("receipt written"):
+            seen.append((installed.read_receipt()["links"], os.path.lexists(link)))
+
+    installed.say = say
+    installed.run(link=link)
+    assert seen == [([link], False)]
+
+
+def test_a_right_link_that_nobody_recorded_is_recorded(installed):
+    os.symlink(installed.binary(), installed.at("tf"))
+    foreseen = installed.check(link=installed.at("tf"))
+    assert foreseen["changed"] and not foreseen["needs_archive"]
+    assert installed.run(link=installed.at("tf"))["changed"]
+    assert installed.read_receipt()["links"] == [installed.at("tf")]
+    assert not installed.run(link=installed.at("tf"))["changed"]
+
+
+def test_links_that_moved_on_are_forgotten(installed):
+    for name in ("one", "two", "three"):
+        installed.run(link=installed.at(name))
+    os.unlink(installed.at("one"))
+    installed.run(link=installed.at("two"), **installed.offer("1.14.0"))
+    installed.run(link=installed.at("four"))
+    assert installed.read_receipt()["links"] == [installed.at("three"), installed.at("four")]
+
+
+@pytest.mark.parametrize("damage", ["cut", "deleted", "writable", "closed"])
+def test_a_repair_does_not_forget_the_links(installed, damage):
+    installed.run(link=installed.at("tf"))
+    {"cut": lambda path: os.truncate(path, 1), "deleted": os.unlink, "writable": lambda path: os.chmod(path, 0o777),
+     "closed": lambda path: os.chmod(path, 0o700)}[damage](installed.binary())
+    installed.mend()
+    assert installed.read_receipt()["links"] == [installed.at("tf")]
+
+
+def test_a_file_in_place_of_the_link(installed):
+    link = installed.at("tf")
+    with open(link, "w") as file:
+        file.write("mine")
+    failure = installed.refuse(_errors.InstallError, link=link)
+    assert "regular file of 4 bytes" in str(failure) and "link_force" in failure.hint
+    result = installed.run(link=link, link_force=True)
+    assert result["changed"] and os.readlink(link) == installed.binary()
+    assert result["diff"]["before"]["link"][link].startswith("4 bytes, sha256 ")
+
+
+def test_a_directory_in_place_of_the_link(installed):
+    os.mkdir(installed.at("tf"))
+    installed.refuse(_errors.InstallError, link=installed.at("tf"))
+    installed.refuse(_errors.InstallError, link=installed.at("tf"), link_force=True)
+
+
+def test_a_link_is_refused_before_anything_is_installed(host):
+    open(host.at("tf"), "w").close()
+    host.refuse(_errors.InstallError, link=host.at("tf"), **host.offer())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["1.13.4/terraform", "1.13.4/other", "1.14.0/tf", ".terraform-1.13.4.lock", ".tmp.x"])
+def test_a_link_that_lies_in_the_store_by_another_name(installed, name, force):
+    """It would be renamed over the binary that it shall point to."""
+    installed.run(**installed.offer("1.14.0"))
+    os.symlink(installed.base_dir, installed.at("alias"))
+    failure = installed.refuse(_errors.RequestError, link=installed.at("alias", name), link_force=force)
+    assert "among the store's own files" in str(failure)
+
+
+def test_a_link_beside_the_versions_is_fine(installed):
+    os.symlink(installed.base_dir, installed.at("alias"))
+    assert installed.run(link=installed.at("alias", "terraform"))["changed"]
+
+
+def test_a_receipt_like_file_elsewhere_does_not_matter(installed):
+    open(installed.at("terraform.json"), "w").close()
+    assert installed.run(link=installed.at("tf"))["changed"]

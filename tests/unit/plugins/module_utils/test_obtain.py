@@ -1,0 +1,413 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first half: which files of which site are asked for, in which order, and what stops it.
+
+Against a real site with real signatures; what needs neither runs on Python 3.6, too.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import socket
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _fetch, _files, _obtain
+
+NAME = "terraform_1.13.4_%s.zip"
+SUMS = "terraform_1.13.4_SHA256SUMS"
+
+
+class Place:
+    """A host's wishes, and a folder for what is fetched."""
+
+    def __init__(self, host, directory):
+        self.host = host
+        self.directory = directory
+        self.archive_name = NAME % host.platform
+
+    def source(self, **options):
+        wish = self.host.wish(**options)
+        return _obtain.Source(wish, _obtain.read_signers(wish), self.host.say)
+
+    def vouch(self, **options):
+        return self.source(**options).vouch()
+
+    def fetch(self, **options):
+        """The VerifiedArchive, and its bytes."""
+        with _files.PendingFile(self.directory, "archive") as sink:
+            archive = self.source(**options).archive(sink)
+            with archive.file:
+                return archive, archive.file.read()
+
+    def refusal(self, error, **options):
+        """The error that a fetch ends with; nothing of it is left."""
+        with pytest.raises(error) as caught:
+            self.fetch(**options)
+        assert os.listdir(self.directory.path) == [], "the spool is still there"
+        return caught.value
+
+
+@pytest.fixture
+def place(host):
+    os.mkdir(host.at("spool"))
+    with _directories.walk(host.at("spool"), "base_dir", _directories.trust_of(), None) as directory:
+        yield Place(host, directory)
+
+
+@pytest.fixture
+def online(place, served):
+    """A place whose wishes name the site and its key."""
+    return place
+
+
+@pytest.fixture
+def wrong():
+    """What can go wrong between us and a site."""
+    return pytest.importorskip("release_site").misbehaviours
+
+
+def paths(site):
+    return [request.path.rpartition("/")[2] for request in site.requests]
+
+
+# the order of things
+
+def test_the_sums_are_signed_then_read_then_the_archive_is_asked_for(online, site):
+    archive, data = online.fetch()
+    release = site.release("1.13.4")
+    assert paths(site) == [SUMS, "%s.%s.sig" % (SUMS, site.key.key_id), online.archive_name]
+    assert data == release.archives[online.host.platform] and archive.size == len(data)
+    vouching = archive.vouching
+    assert (vouching.policy, vouching.archive_name, vouching.site) == ("signature", online.archive_name, site.url)
+    assert (vouching.archive_sha256, vouching.signer) == (hashlib.sha256(data).hexdigest(), site.key.fingerprint)
+    assert vouching.signed_at == 1735689600
+    assert archive.downloaded_bytes == site.counts().bytes
+    assert (archive.version, archive.platform) == ("1.13.4", online.host.platform)
+    assert archive.path == "%s/terraform/1.13.4/%s" % (site.url, online.archive_name)
+
+
+@pytest.mark.parametrize("policy, asked", [("signature", 2), ("sha256sums", 1), ("pinned", 0)])
+def test_who_vouches_is_known_without_the_archive(online, site, policy, asked):
+    digest = site.release("1.13.4").digest(online.host.platform)
+    vouching = online.vouch(checksum_policy=policy, checksum=digest)
+    assert site.counts(".zip").requests == 0 and site.counts().requests == asked
+    assert (vouching.policy, vouching.archive_sha256) == (policy, digest)
+    assert vouching.downloaded_bytes == site.counts().bytes
+    assert (vouching.signer is not None) is (policy == "signature")
+
+
+def test_unsigned_sums_need_no_signature(online, site):
+    archive, data = online.fetch(checksum_policy="sha256sums")
+    assert paths(site) == [SUMS, online.archive_name]
+    assert (archive.vouching.policy, archive.vouching.signer, archive.vouching.signed_at) == ("sha256sums", None, None)
+    assert archive.vouching.archive_sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_a_pinned_archive_needs_no_sums(online, site):
+    site.put("terraform/1.13.4/" + SUMS, b"nonsense")
+    digest = site.release("1.13.4").digest(online.host.platform)
+    archive, data = online.fetch(checksum_policy="pinned", checksum=digest)
+    assert paths(site) == [online.archive_name]
+    assert hashlib.sha256(data).hexdigest() == digest and archive.vouching.policy == "pinned"
+
+
+def test_a_folder_is_a_site(online, site):
+    site.write(online.host.at("mirror"))
+    archive, data = online.fetch(sites=["file://" + online.host.at("mirror")])
+    assert data == site.release("1.13.4").archives[online.host.platform]
+    assert site.counts().requests == 0 and archive.downloaded_bytes == 0
+
+
+# signatures
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_without_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, status):
+    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+    online.fetch()
+    assert paths(site) == [SUMS, "%s.%s.sig" % (SUMS, site.key.key_id), SUMS + ".sig", online.archive_name]
+
+
+@pytest.mark.parametrize("status", [401, 410, 500])
+def test_other_answers_for_the_keys_own_signature_do_not_lead_to_the_plain_one(online, site, wrong, status):
+    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+    failure = online.refusal(_errors.FetchError)
+    assert failure.status == status and site.counts(SUMS + ".sig").requests == 0
+
+
+def test_no_signature_at_all(online, site):
+    site.publish("1.13.4", signature=None)
+    assert online.refusal(_errors.FetchError).status == 404
+    assert site.counts(".zip").requests == 0
+
+
+def test_several_keys_each_may_have_its_own_signature(online, site, strange_key):
+    online.fetch(trusted_keys=[strange_key.armored, site.key.armored])
+    assert paths(site)[1:3] == ["%s.%s.sig" % (SUMS, key.key_id) for key in (strange_key, site.key)]
+
+
+def test_another_key_is_refused_and_no_archive_asked_for(online, site, strange_key):
+    failure = online.refusal(_errors.VerificationError, trusted_keys=[strange_key.armored])
+    assert "not trusted" in str(failure) and site.counts(".zip").requests == 0
+    with pytest.raises(_errors.VerificationError):
+        online.vouch(trusted_keys=[strange_key.armored])
+
+
+def test_signed_sums_with_another_line_in_them_are_refused(online, site):
+    evil = site.release("1.13.4").sums.replace(b"0", b"1")
+    site.put("terraform/1.13.4/" + SUMS, evil)
+    online.refusal(_errors.VerificationError)
+    assert site.counts(".zip").requests == 0
+
+
+def test_the_signature_is_judged_before_the_sums_are_read(online, site):
+    """Sums that nobody signed are not even parsed: their own fault is not what is told."""
+    site.put("terraform/1.13.4/" + SUMS, b"nonsense\n")
+    assert "signature " in str(online.refusal(_errors.VerificationError))
+    assert "line 1" in str(online.refusal(_errors.VerificationError, checksum_policy="sha256sums"))
+
+
+def test_a_warning_about_the_signature_is_said(online, site):
+    from release_site import make_signing_key
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})   # it was good when it signed
+    site.publish("1.13.4", key=old)
+    assert online.vouch(trusted_keys=[old.armored]).signer == old.fingerprint
+    assert any("expired" in warning for warning in online.host.warnings)
+
+
+# digests
+
+def test_a_checksum_that_is_not_the_signed_one(online, site):
+    failure = online.refusal(_errors.VerificationError, checksum="0" * 64)
+    assert "0" * 64 in str(failure) and failure.url.endswith(SUMS) and site.counts(".zip").requests == 0
+    with pytest.raises(_errors.VerificationError):
+        online.vouch(checksum="0" * 64)
+
+
+@pytest.mark.parametrize("policy", ["signature", "sha256sums", "pinned"])
+def test_a_wrong_digest_is_tried_once_more_from_a_clean_file(online, site, wrong, policy):
+    site.misbehave("*.zip", wrong.flip(at=3), times=1)
+    archive, data = online.fetch(checksum_policy=policy, checksum=site.release("1.13.4").digest(online.host.platform))
+    assert site.counts(".zip").requests == 2 and data == site.release("1.13.4").archives[online.host.platform]
+    assert archive.downloaded_bytes == site.counts().bytes, "all that came over the network counts"
+    assert any("once more" in line for line in online.host.lines)
+
+
+@pytest.mark.parametrize("policy", ["signature", "sha256sums", "pinned"])
+def test_a_digest_that_stays_wrong(online, site, wrong, policy):
+    site.misbehave("*.zip", wrong.flip(at=3))
+    digest = site.release("1.13.4").digest(online.host.platform)
+    failure = online.refusal(_errors.VerificationError, checksum_policy=policy, checksum=digest, retries=4)
+    assert site.counts(".zip").requests == 2 and "expected %s" % digest in str(failure) and failure.url.endswith(".zip")
+
+
+def test_no_build_for_the_platform(online, site):
+    failure = online.refusal(_errors.RequestError, platform="linux_s390x", sites=[site.url, site.url])
+    assert "linux_s390x" in str(failure) and site.counts(SUMS).requests == 1
+
+
+# sites
+
+def closed_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return "http://127.0.0.1:%d" % free.getsockname()[1]
+
+
+def test_a_dead_site_then_a_good_one(online, site):
+    archive, _data = online.fetch(sites=[closed_port(), "file:///nonexistent", site.url])
+    assert archive.vouching.site == site.url
+    assert sum("site failed" in line for line in online.host.lines) == 2 and online.host.warnings == []
+    assert online.vouch(sites=[closed_port(), site.url]).site == site.url
+
+
+@pytest.mark.parametrize("status, warned", [(404, False), (500, False), (401, True), (403, True)])
+def test_the_next_site_is_asked_when_one_refuses(online, site, wrong, status, warned):
+    site.misbehave("/bad/*", wrong.status(status))
+    archive, _data = online.fetch(sites=[site.url + "/bad", site.url])
+    assert archive.vouching.site == site.url and bool(online.host.warnings) is warned
+
+
+def test_an_archive_that_fails_on_one_site_is_taken_from_the_next(online, site, wrong):
+    site.write(online.host.at("mirror"))
+    site.misbehave("*.zip", wrong.truncate(at=100))
+    archive, data = online.fetch(sites=[site.url, "file://" + online.host.at("mirror")])
+    assert archive.vouching.site.startswith("file:") and data == site.release("1.13.4").archives[online.host.platform]
+
+
+@pytest.mark.parametrize("fault", ["signature", "archive", "sums", "checksum"])
+def test_what_does_not_verify_stops_everything(online, site, wrong, strange_key, fault):
+    site.write(online.host.at("mirror"))
+    options = {}
+    if fault == "signature":
+        site.publish("1.13.4", key=strange_key)
+    elif fault == "archive":
+        site.misbehave("*.zip", wrong.flip(at=3))
+    elif fault == "sums":
+        site.misbehave("*" + SUMS, wrong.replace(site.release("1.13.4").sums.upper()))
+    else:
+        options = {"checksum": "0" * 64}
+    good = "file://" + online.host.at("mirror")
+    online.refusal(_errors.VerificationError, sites=[site.url, good], **options)
+    assert not any(good in line for line in online.host.lines), "another site was asked"
+
+
+def test_all_sites_fail(online, site):
+    failure = online.refusal(_errors.FetchError, sites=[site.url + "/none", "file:///nonexistent"])
+    assert "all 2 sites failed" in str(failure) and site.url in str(failure) and "file:///nonexistent" in str(failure)
+    assert failure.hint and not failure.retry
+
+
+def test_the_only_site_fails_with_its_own_words(online, site):
+    failure = online.refusal(_errors.FetchError, sites=[site.url + "/none"])
+    assert failure.status == 404 and "all 1 sites" not in str(failure)
+
+
+def test_a_key_that_is_none(online):
+    for key in ("nonsense", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"):
+        with pytest.raises(_errors.RequestError):
+            online.source(trusted_keys=[key])
+
+
+# given archives
+
+@pytest.fixture
+def given(online, site):
+    """Options for an archive of the site, with the files beside it."""
+    site.write(online.host.at("mirror"))
+    folder = online.host.at("mirror", "terraform", "1.13.4")
+    os.unlink(os.path.join(folder, "%s.%s.sig" % (SUMS, site.key.key_id)))
+    return dict(archive=os.path.join(folder, online.archive_name), sites=["http://192.0.2.1"])
+
+
+def test_a_given_archive_asks_no_site(online, site, given):
+    archive, data = online.fetch(**given)
+    assert site.counts().requests == 0 and archive.downloaded_bytes == 0
+    assert data == site.release("1.13.4").archives[online.host.platform]
+    assert (archive.vouching.signer, archive.vouching.site) == (site.key.fingerprint, given["archive"])
+    assert archive.path == given["archive"]
+    assert online.vouch(origin="https://mirror.example", **given).site == "https://mirror.example"
+
+
+@pytest.mark.parametrize("policy, needed", [("signature", (SUMS, SUMS + ".sig")), ("sha256sums", (SUMS,)), ("pinned", ())])
+def test_what_has_to_lie_beside_it(online, site, given, policy, needed):
+    folder = os.path.dirname(given["archive"])
+    options = dict(given, checksum_policy=policy, checksum=site.release("1.13.4").digest(online.host.platform))
+    for name in (SUMS, SUMS + ".sig"):
+        if name not in needed:
+            os.unlink(os.path.join(folder, name))
+    assert online.fetch(**options)[0].vouching.policy == policy
+    for name in needed:
+        os.rename(os.path.join(folder, name), os.path.join(folder, "away"))
+        failure = online.refusal(_errors.RequestError, **options)
+        assert failure.path == os.path.join(folder, name) and "No such file" in str(failure)
+        assert failure.hint == "checksum_policy %s needs it beside the archive" % policy
+        os.rename(os.path.join(folder, "away"), os.path.join(folder, name))
+
+
+def test_a_given_archive_has_to_match_as_well(online, given):
+    with open(given["archive"], "ab") as file:
+        file.write(b"x")
+    failure = online.refusal(_errors.VerificationError, **given)
+    assert failure.path == given["archive"] and failure.url is None
+    assert online.vouch(**given), "who vouches for the release is another question"
+
+
+def test_signed_sums_beside_it_that_nobody_trusted_signed(online, given, strange_key):
+    failure = online.refusal(_errors.VerificationError, trusted_keys=[strange_key.armored], **given)
+    assert failure.path.endswith(SUMS + ".sig") and failure.url is None
+
+
+def test_a_checksum_that_is_not_the_one_beside_it(online, given):
+    failure = online.refusal(_errors.VerificationError, checksum="0" * 64, **given)
+    assert failure.path.endswith(SUMS) and failure.url is None
+
+
+@pytest.mark.parametrize("name, cap", [(SUMS, _fetch.SUMS_CAP), (SUMS + ".sig", _fetch.SIGNATURE_CAP)])
+def test_what_lies_beside_it_is_read_up_to_a_limit(online, given, name, cap):
+    path = os.path.join(os.path.dirname(given["archive"]), name)
+    os.truncate(path, cap + 1)
+    failure = online.refusal(_errors.RequestError, **given)
+    assert failure.path == path and "larger than %d bytes" % cap in str(failure)
+    os.truncate(path, cap)
+    assert "larger" not in str(online.refusal(_errors.VerificationError, **given))
+
+
+# without a site: Python 3.6, too
+
+def test_a_pinned_archive_is_read(place):
+    options = place.host.offer()
+    archive, data = place.fetch(**options)
+    assert hashlib.sha256(data).hexdigest() == options["checksum"] and archive.size == len(data)
+    vouching = archive.vouching
+    assert (vouching.policy, vouching.signer, vouching.site) == ("pinned", None, options["archive"])
+    assert any("archive read: %d bytes" % len(data) in line for line in place.host.lines)
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "missing"])
+def test_a_given_archive_that_is_no_file(place, kind):
+    options = place.host.offer()
+    os.unlink(options["archive"])
+    if kind == "directory":
+        os.mkdir(options["archive"])
+    elif kind == "fifo":
+        os.mkfifo(options["archive"])
+    failure = place.refusal(_errors.RequestError, **options)
+    assert failure.path == options["archive"]
+    assert "not a regular file" in str(failure) or failure.errno == errno.ENOENT
+
+
+def test_a_given_archive_may_be_reached_by_a_link(place):
+    options = place.host.offer()
+    shutil.move(options["archive"], place.host.at("real.zip"))
+    os.symlink("real.zip", options["archive"])
+    assert place.fetch(**options)[0].size == os.path.getsize(place.host.at("real.zip"))
+
+
+def test_a_given_archive_is_read_up_to_a_limit(place, monkeypatch):
+    options = place.host.offer()
+    size = os.path.getsize(options["archive"])
+    monkeypatch.setattr(_fetch, "ARCHIVE_CAP", size)
+    place.fetch(**options)
+    monkeypatch.setattr(_fetch, "ARCHIVE_CAP", size - 1)
+    assert "larger than %d bytes" % (size - 1) in str(place.refusal(_errors.RequestError, **options))
+
+
+def test_a_huge_sparse_file_is_refused_for_its_size_not_for_our_disk(place, monkeypatch):
+    options = place.host.offer()
+    try:
+        os.truncate(options["archive"], 1 << 43)
+    except OSError:
+        pytest.skip("no such large files on this file system")
+    monkeypatch.setattr(_fetch, "ARCHIVE_CAP", 1 << 20)
+    assert "larger than" in str(place.refusal(_errors.RequestError, **options))
+
+
+class Swapper:
+    """A sink in whose middle somebody writes to the archive that is being read; what was written stays written."""
+
+    def __init__(self, sink, path):
+        self._sink = sink
+        self._path = path
+
+    def __getattr__(self, name):
+        return getattr(self._sink, name)
+
+    def write(self, data):
+        self._sink.write(data)
+        with open(self._path, "r+b") as file:
+            file.write(b"evil" * 1000)
+
+
+def test_what_is_written_to_a_given_archive_after_it_was_read_does_not_get_in(place):
+    options = place.host.offer(padding=3 << 20)
+    with open(options["archive"], "rb") as file:
+        published = file.read()
+    with _files.PendingFile(place.directory, "archive") as sink:
+        archive = place.source(**options).archive(Swapper(sink, options["archive"]))
+        with archive.file:
+            assert archive.file.read() == published
+    with open(options["archive"], "rb") as file:
+        assert file.read() != published

@@ -1,0 +1,236 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first look: what is refused before anything is touched, and what counts as a left-over."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _plan
+
+HOLD = """
+import fcntl, sys
+lock = open(sys.argv[1], "r+")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+# refused, and left alone
+
+@pytest.mark.parametrize("name", ["terraform", "terraform.json"])
+def test_a_directory_in_the_way_is_refused_before_anything(installed, name):
+    path = os.path.join(installed.base_dir, "1.13.4", name)
+    os.unlink(path)
+    os.mkdir(path)
+    failure = installed.refuse(_errors.InstallError)
+    assert failure.path == path and "is a directory" in str(failure) and failure.errno
+
+
+def test_a_file_in_place_of_the_versions_directory(host):
+    os.makedirs(host.base_dir)
+    open(os.path.join(host.base_dir, "1.13.4"), "w").close()
+    failure = host.refuse(_errors.InstallError, **host.offer())
+    assert "is not a directory but a regular file of 0 bytes" in str(failure)
+
+
+def test_a_link_in_place_of_the_versions_directory(installed):
+    folder = os.path.join(installed.base_dir, "1.13.4")
+    os.rename(folder, installed.at("moved"))
+    os.symlink(installed.at("moved"), folder)
+    assert "symbolic link" in str(installed.refuse(_errors.InstallError))
+
+
+@pytest.mark.parametrize("allow", [False, True])
+@pytest.mark.parametrize("place", ["", "1.13.4"])
+def test_a_store_that_others_can_write_is_refused_whatever_is_allowed(installed, place, allow):
+    os.chmod(os.path.join(installed.base_dir, place), 0o777)
+    failure = installed.refuse(_errors.InstallError, allow_unsafe_base_dir=allow)
+    assert "can be written by others" in str(failure)
+
+
+def test_another_platforms_binary_is_refused_by_name(installed):
+    other = installed.offer(platform="linux_arm64" if installed.platform == "linux_amd64" else "linux_amd64")
+    failure = installed.refuse(_errors.RequestError, **other)
+    assert installed.platform in str(failure) and other["platform"] in str(failure) and failure.path == installed.binary()
+
+
+def test_what_is_left_of_another_platform_is_no_hindrance(installed):
+    os.unlink(installed.binary())
+    other = installed.offer(platform="linux_arm64" if installed.platform == "linux_amd64" else "linux_amd64")
+    assert installed.run(**other)["changed"]
+    assert installed.read_receipt()["platform"] == other["platform"]
+    assert installed.read_receipt()["run_check"] is None, "it cannot run here"
+    assert not installed.run(**other)["changed"]
+
+
+def test_another_checksum_is_an_error_and_the_store_untouched(installed):
+    before = installed.picture()
+    failure = installed.fail(_errors.VerificationError, checksum="0" * 64)
+    assert "expected %s" % ("0" * 64) in str(failure) and not failure.changed
+    after = installed.picture()
+    assert set(before) == set(after) and before["store/1.13.4/terraform"] == after["store/1.13.4/terraform"]
+    assert before["store/1.13.4/terraform.json"] == after["store/1.13.4/terraform.json"]
+
+
+def test_the_archive_of_another_checksum_takes_its_place(installed):
+    options = installed.offer(padding=7)
+    result = installed.run(**options)
+    assert result["changed"] and result["archive_sha256"] == options["checksum"] and result["size"] == 392
+    assert not installed.run(**options)["changed"]
+
+
+def test_a_failed_download_changes_nothing(host):
+    failure = host.fail(_errors.RequestError, **dict(host.offer(), archive=host.at("none.zip")))
+    assert failure.path == host.at("none.zip") and not failure.changed
+    assert host.names() == []
+    assert host.run(**host.offer())["changed"]
+
+
+@pytest.mark.parametrize("archived", ["linux_arm64", "darwin_arm64", "linux_s390x"])
+def test_an_executable_for_another_machine_is_not_installed(host, archived):
+    if archived == host.platform:
+        pytest.skip("that is this machine")
+    failure = host.fail(_errors.ArchiveError, **dict(host.offer(platform=archived), platform=host.platform))
+    assert "is not an executable for %s" % host.platform in str(failure)
+    assert host.names() == []
+
+
+# left-overs
+
+@pytest.fixture
+def litter(installed):
+    """A left-over of a killed run."""
+    path = os.path.join(installed.base_dir, "1.13.4", ".tmp.binary.abcdefgh")
+    open(path, "w").close()
+    return path
+
+
+def test_left_overs_are_a_change_and_are_swept(installed, litter):
+    assert installed.check()["changed"] and installed.lines == ("would remove the left-over %s" % litter,)
+    assert installed.check()["diff"]["before"]["left_overs"] == [litter]
+    result = installed.mend()
+    assert not result["needs_archive"] and "tidied up" in result["msg"]
+
+
+def test_left_overs_of_a_running_installer_are_none(installed, litter):
+    holding = subprocess.Popen([sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with holding:
+        assert holding.stdout.readline() == b"held\n"
+        assert not installed.check()["changed"] and not installed.run()["changed"]
+        holding.stdin.close()
+    assert os.path.exists(litter) and installed.run()["changed"]
+
+
+def test_left_overs_without_a_lock_file_are_swept(installed, litter):
+    os.unlink(os.path.join(installed.base_dir, ".terraform-1.13.4.lock"))
+    installed.mend()
+
+
+def test_a_directory_of_such_a_name_is_not_ours(installed):
+    os.mkdir(os.path.join(installed.base_dir, "1.13.4", ".tmp.mine"))
+    assert not installed.run()["changed"]
+
+
+# a twin is at work meanwhile
+
+def move_aside(host):
+    """The receipt ahead of its binary, as between the two renames of a twin: returns what puts it right."""
+    os.rename(host.binary(), host.at("coming"))
+    with open(host.binary(), "wb") as file:
+        file.write(b"an older binary")
+    os.chmod(host.binary(), 0o755)
+    return lambda seconds: os.rename(host.at("coming"), host.binary())
+
+
+def test_who_meets_a_twin_between_its_renames_looks_once_more(installed, monkeypatch):
+    monkeypatch.setattr(time, "sleep", move_aside(installed))
+    assert not installed.plan().changes
+
+
+def test_a_crash_between_the_renames_looks_the_same_twice(installed, monkeypatch):
+    move_aside(installed)
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(_plan, "SECOND_LOOK", "the second look")
+    assert installed.plan().needs_archive and waited == ["the second look"]
+    assert installed.run()["changed"] and waited.count("the second look") == 2, "who holds the lock need not wait"
+
+
+def test_nothing_to_wait_for_where_nothing_is(host, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+    assert host.plan(**host.offer()).needs_archive
+
+
+@pytest.mark.parametrize("name", ["1.13.4", "terraform.json"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_who_meets_a_removal_looks_once_more(installed, monkeypatch, state, name):
+    """Between the look at it and its opening, all of it goes."""
+    really_open = os.open
+
+    def remove_then_open(path, *args, **kwargs):
+        if path == name:
+            shutil.rmtree(os.path.dirname(installed.binary()), ignore_errors=True)
+        return really_open(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", remove_then_open)
+    plan = installed.plan(state=state)
+    assert plan.found is None and plan.changes is (state == "present")
+
+
+def test_what_vanishes_each_time_is_an_error(installed, monkeypatch):
+    def vanish(fd):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "listdir", vanish)
+    with pytest.raises(_errors.InstallError) as caught:
+        installed.plan()
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_an_input_output_error_is_never_absence(installed, monkeypatch):
+    def fail(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    before = installed.picture()
+    monkeypatch.setattr(os, "pread", lambda *args: fail(0))
+    with pytest.raises(_errors.InstallError) as caught:
+        installed.run()
+    assert caught.value.errno == errno.EIO and caught.value.path == installed.binary() and not caught.value.changed
+    assert not installed.run(state="absent", base_dir=installed.at("other"))["changed"]
+    monkeypatch.undo()
+    assert installed.picture() == before
+
+
+# the plan itself
+
+def test_a_removal_needs_no_archive_and_no_verdict(installed):
+    plan = installed.plan(state="absent")
+    assert plan.changes and plan.removes and not plan.needs_archive and not any(plan.verdict)
+
+
+def test_a_plan_of_nothing(host):
+    plan = host.plan(state="absent")
+    assert (plan.changes, plan.removes, plan.found, plan.occupant, plan.intact) == (False, False, None, None, ())
+
+
+@pytest.mark.parametrize("state, moves", [("present", False), ("absent", True)])
+def test_a_link_to_the_binary(installed, state, moves):
+    os.symlink(installed.binary(), installed.at("tf"))
+    assert installed.plan(state=state, link=installed.at("tf")).link_moves is moves
+
+
+@pytest.mark.parametrize("state, moves", [("present", True), ("absent", False)])
+@pytest.mark.parametrize("target", [None, "/elsewhere", "store/1.13.4/terraform"])
+def test_a_link_to_something_else_or_by_other_words(installed, state, moves, target):
+    if target:
+        os.symlink(target, installed.at("tf"))
+    assert installed.plan(state=state, link=installed.at("tf")).link_moves is moves

@@ -1,0 +1,147 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks cannot see of the module: SELinux labels on a machine without SELinux, and what may come out in a line."""
+
+import errno
+import os
+
+import pytest
+
+terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
+
+NEW = "system_u:object_r:usr_t:s0"
+
+
+class Selinux:
+    """What labeller() and Steps ask of AnsibleModule; the labels themselves are real extended attributes."""
+
+    def __init__(self, enabled=True, default=NEW, **asked):
+        self.params = dict(dict.fromkeys(("seuser", "serole", "setype", "selevel")), **asked)
+        self.asked_for = []
+        self.logged = []
+        self.warned = []
+        self.log = self.logged.append
+        self.warn = self.warned.append
+        self._enabled = enabled
+        self._default = default
+
+    def selinux_enabled(self):
+        return self._enabled
+
+    def selinux_default_context(self, path):
+        self.asked_for.append(path)
+        return self._default.split(":", 3) if self._default else [None, None, None, None]
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Make an open file with a label: callable(label) -> fd."""
+    opened = []
+
+    def make(label):
+        fd = os.open(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT, 0o755)
+        opened.append(fd)
+        try:
+            os.setxattr(fd, terraform_binary.LABEL, label.encode() + b"\0")
+        except OSError as exc:
+            pytest.skip("no labels can be set here: %s" % exc)
+        return fd
+
+    yield make
+    for fd in opened:
+        os.close(fd)
+
+
+def label_of(fd):
+    return os.getxattr(fd, terraform_binary.LABEL).decode().rstrip("\0")
+
+
+def test_without_selinux_there_is_no_labeller():
+    assert terraform_binary.labeller(Selinux(enabled=False)) is None
+
+
+def test_a_new_file_gets_the_default_of_its_path(labelled):
+    module, fd = Selinux(), labelled("unconfined_u:object_r:user_tmp_t:s0")
+    label = terraform_binary.labeller(module)
+    assert label(fd, "/opt/x/terraform", True) is True
+    assert label_of(fd) == NEW and module.asked_for == ["/opt/x/terraform"]
+    assert label(fd, "/opt/x/terraform", True) is False
+
+
+def test_a_file_that_is_there_is_left_alone_unless_something_else_was_asked_for(labelled):
+    fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
+    assert terraform_binary.labeller(Selinux())(fd, "/x", False) is False
+    assert terraform_binary.labeller(Selinux(setype="user_tmp_t", seuser="unconfined_u"))(fd, "/x", False) is False
+    assert terraform_binary.labeller(Selinux(setype="bin_t"))(fd, "/x", False) is True
+    assert label_of(fd) == "unconfined_u:object_r:user_tmp_t:s0", "looking changes nothing"
+
+
+def test_what_was_asked_for_goes_over_the_default(labelled):
+    fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
+    asked = dict(seuser="staff_u", serole="_default", setype="bin_t", selevel="s0:c1,c2")
+    label = terraform_binary.labeller(Selinux(**asked))
+    assert label(fd, "/x", True) is True and label_of(fd) == "staff_u:object_r:bin_t:s0:c1,c2"
+    assert label(fd, "/x", False) is False
+
+
+def test_default_is_compared_with_the_policy(labelled):
+    fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
+    label = terraform_binary.labeller(Selinux(setype="_default"))
+    assert label(fd, "/x", False) is True
+    assert label(fd, "/x", True) is True and label_of(fd) == NEW
+    assert label(fd, "/x", False) is False
+
+
+def test_a_policy_without_levels(labelled):
+    fd = labelled("unconfined_u:object_r:user_tmp_t")
+    label = terraform_binary.labeller(Selinux(default="system_u:object_r:usr_t", selevel="s0"))
+    assert label(fd, "/x", True) is True and label_of(fd) == "system_u:object_r:usr_t"
+
+
+def test_a_path_that_the_policy_does_not_know_keeps_its_label(labelled):
+    fd = labelled(NEW)
+    assert terraform_binary.labeller(Selinux(default=None))(fd, "/x", True) is False and label_of(fd) == NEW
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_blank_is_not_asked_for(labelled, blank):
+    fd = labelled(NEW)
+    assert terraform_binary.labeller(Selinux(setype=blank))(fd, "/x", False) is False
+
+
+def test_where_no_labels_are_kept_only_asking_for_one_is_an_error():
+    with open("/proc/self/stat", "rb") as file:
+        try:
+            os.getxattr(file.fileno(), terraform_binary.LABEL)
+        except OSError as exc:
+            if exc.errno != errno.ENOTSUP:
+                pytest.skip("/proc has labels here")
+        else:
+            pytest.skip("/proc has labels here")
+        assert terraform_binary.labeller(Selinux())(file.fileno(), "/x", True) is False
+        with pytest.raises(OSError) as caught:
+            terraform_binary.labeller(Selinux(setype="bin_t"))(file.fileno(), "/x", True)
+        assert caught.value.errno == errno.ENOTSUP
+
+
+def test_every_other_fault_of_a_label_is_an_error(tmp_path):
+    with open(str(tmp_path / "bare"), "wb") as file, pytest.raises(OSError) as caught:
+        terraform_binary.labeller(Selinux())(file.fileno(), "/x", True)
+    assert caught.value.errno == errno.ENODATA
+
+
+def test_steps_are_kept_logged_and_warned_of():
+    module = Selinux()
+    steps = terraform_binary.Steps(module)
+    steps("one")
+    steps("two", warning=True)
+    assert steps.lines == module.logged == ["target: one", "target: two"] and module.warned == ["target: two"]
+    assert steps.previous_version is None
+
+
+def test_a_step_is_one_line_of_text_whatever_a_file_is_called():
+    steps = terraform_binary.Steps(Selinux())
+    steps("left: a\nb\x1b[31m \udcff \xe9.txt")
+    (line,) = steps.lines
+    assert line == "target: left: a?b?[31m ? \xe9.txt" and line.encode("utf-8")
