@@ -9,6 +9,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     RequestError, TerraformBinaryError, as_result, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import exact
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import check_site
 
 MODULE = "iac_platform.terraform.terraform_binary"
@@ -37,6 +38,8 @@ class ActionModule(ActionBase):
     def _arguments(self):
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
         arguments = {key: value for key, value in self._task.args.items() if not _blank(value)}
+        if "version" not in arguments:
+            exact(None)         # its refusal says what to write; that of core would not
         keys = _listed(arguments.get("trusted_keys"))
         if keys:
             arguments["trusted_keys"] = [self._read_key(key) for key in keys]

@@ -81,8 +81,8 @@ def _publish(run, directory, pending, receipt):
     """P11 to P14, from the finished temporary file on: owner, mode, sync, read back; receipt; binary."""
     wish = run.wish
     settled = pending.settle(wish.mode, wish.uid, wish.gid, run.label, wish.path)
+    run.say("mode set: %s on %s" % (stat.filemode(settled.st_mode), pending.path))
     run.say("synced and read back: %s, %d bytes, sha256 %s" % (pending.path, pending.size, pending.sha256))
-    run.say("mode set: %s on %s" % (stat.filemode(settled.st_mode), wish.path))
     run.receipt = receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
     write_receipt(run, directory, "receipt in place: %s")
     with undisturbed():

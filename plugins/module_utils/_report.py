@@ -152,11 +152,13 @@ def _sentence(plan, would):
     done_things = [word for word, reasons in (
         (installed, verdict.install), ("verified anew", verdict.vouch), ("repaired", verdict.replace + verdict.mend),
         ("run", verdict.check), ("recorded", verdict.record), ("tidied up", plan.litter)) if reasons]
-    if plan.link_moves:
-        done_things.append("linked as %s" % wish.link)
+    link = "linked as %s" % wish.link if plan.link_moves else ""
+    if link and not done_things:
+        return "Terraform %s %s%s" % (wish.version, would, link)
     reasons = sum(verdict, ())
     because = " (%s)" % reasons[0] if reasons and plan.found is not None and plan.found.names else ""
-    return "Terraform %s %s%s at %s%s" % (wish.version, would, " and ".join(done_things), wish.path, because)
+    return "Terraform %s %s%s at %s%s%s" % (
+        wish.version, would, " and ".join(done_things), wish.path, because, " and " + link if link else "")
 
 
 def _before(plan):

@@ -28,6 +28,8 @@ class Wrong(NamedTuple):
 SUMS = "terraform_%s_SHA256SUMS"
 WRONG = {
     "version-unknown": Wrong({"version": "9.9.9"}, "fetch", (SUMS % "9.9.9", "HTTP 404"), LOCKED),
+    "version-blank": Wrong({"version": "  "}, "request", ("version is not given", "'1.10.5'")),
+    "version-null": Wrong({"version": None}, "request", ("version is not given",)),
     "version-malformed": Wrong({"version": "one.two.three"}, "request", ("'one.two.three'", "X.Y.Z")),
     "version-leaves-the-store": Wrong({"version": "../1.13.4"}, "request", ("'../1.13.4'",)),
     "version-climbs": Wrong({"version": "1.13.4/../../x"}, "request", ("'1.13.4/../../x'",)),
@@ -72,8 +74,6 @@ ODD_ARCHIVES = ("no_terraform", "parent_directory", "symlink", "duplicate", "bom
 
 # What core refuses before the module begins: one line too, but core's own.
 REFUSED_BY_CORE = {
-    "version-blank": ({"version": "  "}, ("version",)),
-    "version-null": ({"version": None}, ("version",)),
     "policy-unknown": ({"checksum_policy": "md5"}, ("checksum_policy", "signature", "md5")),
     "state-unknown": ({"state": "newest"}, ("state", "absent", "newest")),
 }

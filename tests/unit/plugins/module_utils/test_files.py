@@ -177,19 +177,21 @@ def test_the_owner_is_the_one_asked_for(directory, place):
     publish(directory, uid=STRANGER)
     assert os.stat(os.path.join(place, "terraform")).st_gid == os.getegid()
     publish(directory, gid=STRANGER)
-    assert os.stat(os.path.join(place, "terraform")).st_uid == 0
+    found = os.stat(os.path.join(place, "terraform"))
+    assert (found.st_uid, found.st_gid) == (0, STRANGER)
 
 
-def test_a_plain_user_cannot_give_files_away(place):
+@pytest.mark.parametrize("asked, words", [({"uid": STRANGER}, "%d:-" % STRANGER), ({"gid": STRANGER}, "-:%d" % STRANGER)])
+def test_a_plain_user_cannot_give_files_away(place, asked, words):
     os.chmod(place, 0o777)
 
     def attempt():
         with walk(place, "base_dir", trust_of(), None) as opened:
-            publish(opened, uid=STRANGER)
+            publish(opened, **asked)
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, os.listdir(place)) == (errno.EPERM, [])
-    assert "set the owner %d:- of %s/.tmp.binary." % (STRANGER, place) in str(caught.value)
+    assert "set the owner %s of %s/.tmp.binary." % (words, place) in str(caught.value)
     assert "become" in caught.value.hint
 
 
@@ -291,7 +293,23 @@ def test_what_cannot_fit_is_refused_early(place):
 def test_no_disk_has_room_for_everything(directory):
     with PendingFile(directory, "binary") as pending:
         pending.reserve(1)
-        assert refusal(pending.reserve, 1 << 60).errno == errno.ENOSPC
+        error = refusal(pending.reserve, 1 << 60)
+    assert error.errno == errno.ENOSPC and error.hint
+
+
+def test_the_blocks_kept_for_root_are_for_root(place, monkeypatch):
+    """Of 1000 bytes free, 900 are reserved (ext4)."""
+    room = os.statvfs_result((1, 1, 5000, 1000, 100, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: room)
+    os.chmod(place, 0o777)
+
+    def attempt():
+        with walk(place, "base_dir", trust_of(), None) as opened, PendingFile(opened, "binary") as pending:
+            fits = 100 if os.geteuid() else 1000
+            pending.reserve(fits)
+            return refusal(pending.reserve, fits + 1).errno
+    assert as_plain_user(attempt) == errno.ENOSPC
+    assert in_child(attempt) == errno.ENOSPC
 
 
 @needs_root
@@ -392,6 +410,7 @@ def test_modes_are_compared_with_all_their_bits(directory, place):
     check_mode(os.stat(path), 0o1755, path)
     error = refusal(check_mode, os.stat(path), 0o755, path)
     assert "mode of %s is 1755 after it was set to 0755" % path in str(error) and error.hint
+    assert (error.errno, error.path) == (errno.EPERM, path)
 
 
 def test_a_mode_that_cannot_be_set(directory, place, monkeypatch):
@@ -594,7 +613,7 @@ def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
     put(place, ".tmp.binary.abcdefgh")
     put(place, "terraform")
     put(place, "x.tmp.")
-    os.symlink("terraform", os.path.join(place, ".tmp.link"))
+    os.symlink("nowhere", os.path.join(place, ".tmp.link"))
     os.mkdir(os.path.join(place, ".tmp.folder"))
     assert temps(directory) == (".tmp.binary.abcdefgh", ".tmp.link")
     swept = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
@@ -609,6 +628,20 @@ def test_young_left_overs_stay_where_asked(directory, place):
     assert sweep(directory, older_than=50) == (old,)
     assert os.listdir(place) == [".tmp.binary.young"]
     assert sweep(directory) == (os.path.join(place, ".tmp.binary.young"),)
+
+
+def test_a_left_over_is_old_from_that_second_on(directory, place, monkeypatch):
+    path = put(place, ".tmp.binary.old")
+    os.utime(path, (1000, 1000))
+    monkeypatch.setattr(time, "time", lambda: 1049.0)
+    assert sweep(directory, older_than=50) == ()
+    monkeypatch.setattr(time, "time", lambda: 1050.0)
+    assert sweep(directory, older_than=50) == (path,)
+
+
+def test_a_left_over_that_went_since_it_was_listed_is_none(directory, monkeypatch):
+    monkeypatch.setattr(os, "listdir", lambda fd: [".tmp.binary.gone"])
+    assert temps(directory) == sweep(directory) == ()
 
 
 def test_left_overs_from_the_future_go_too(directory, place):
