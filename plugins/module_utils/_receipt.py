@@ -22,27 +22,31 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def _is_text(value):
-    return type(value) is str
+    return isinstance(value, str)
 
 
 def _are_texts(value):
-    return type(value) is list and all(type(item) is str for item in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_digest(value):
-    return type(value) is str and re.match(r"[0-9a-f]{64}\Z", value) is not None
+    return isinstance(value, str) and re.match(r"[0-9a-f]{64}\Z", value) is not None
+
+
+def _is_number(value):
+    return isinstance(value, int) and not isinstance(value, bool)   # true is a number for Python
 
 
 def _is_count(value):
-    return type(value) is int and 0 <= value < 1 << 64
+    return _is_number(value) and 0 <= value < 1 << 64
 
 
 def _is_signed(value):
-    return type(value) is int and -1 << 63 <= value < 1 << 63
+    return _is_number(value) and -1 << 63 <= value < 1 << 63
 
 
 def _is_moment(value):
-    return type(value) is int and 0 <= value < 1 << 32     # four octets, as OpenPGP has them (RFC 4880, 3.5)
+    return _is_number(value) and 0 <= value < 1 << 32     # four octets, as OpenPGP has them (RFC 4880, 3.5)
 
 
 _FROZEN = {"product": _is_text, "version": _is_text, "platform": _is_text, "sha256": _is_digest, "size": _is_count}
@@ -87,7 +91,7 @@ def parse(data):
         fields = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return None, "is not JSON"
-    if type(fields) is not dict or not _is_count(fields.get("format")) or fields["format"] < 1:
+    if not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1:
         return None, "is not a receipt"
     for key, is_right in _FROZEN.items():
         if not is_right(fields.get(key)):

@@ -134,7 +134,7 @@ def _number(name, option, look_up):
 
 def _mode(value):
     """Permission bits from an octal text, or from the number that YAML made of one."""
-    text = "%o" % value if type(value) is int and value >= 0 else str(value).strip()
+    text = "%o" % value if isinstance(value, int) and value >= 0 else str(value).strip()
     digits = text[2:] if text[:2].lower() == "0o" else text
     if not digits or len(digits) > 5 or any(char not in "01234567" for char in digits):
         raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint="write it in quotes: '0755'")

@@ -48,9 +48,11 @@ def story(play, module_site, folder):
         show("fact of the delegated", FACT + "['base_dir']"),
         task("dead proxy", module_site, at("proxy"), dict(failing, environment={"http_proxy": "http://127.0.0.1:9"})),
         show("fact after a failure", FACT + "['base_dir']"),
-        task("no proxy", module_site, at("proxy"), {"environment": {"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1"}}),
+        task("no proxy", module_site, at("proxy"),
+             {"environment": {"http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1"}}),
         task("reported as it is wished", module_site, at("reported"), {"changed_when": False}),
-        task("failed_when", module_site, at("store"), {"register": "odd", "failed_when": "odd.version != '0.0.0'", "ignore_errors": True}),
+        task("failed_when", module_site, at("store"),
+             {"register": "odd", "failed_when": "odd.version != '0.0.0'", "ignore_errors": True}),
         task("check", module_site, at("checked"), {"check_mode": True}),
         show("fact after a check", FACT + "['base_dir']"),
     ], keywords={"handlers": [show("told", "'handled'"), show("never", "'handled'")]})

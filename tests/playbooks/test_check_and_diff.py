@@ -71,7 +71,8 @@ def test_the_diff_tells_before_from_after(name, mode, compared):
 
 
 @pytest.mark.parametrize("name,before,after", [
-    ("new", "absent", "present"), ("upgrade", "absent", "present"), ("remove", "present", "absent"), ("mode", "present", "present")])
+    ("new", "absent", "present"), ("upgrade", "absent", "present"), ("remove", "present", "absent"),
+    ("mode", "present", "present")])
 def test_the_diff_tells_the_states(name, before, after, compared):
     for mode in ("check", "real"):
         diff = compared[mode].each[name]["diff"]

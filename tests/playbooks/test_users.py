@@ -42,7 +42,8 @@ def as_user(user):
     wanted = "import sys; sys.exit(sys.version_info < (3, 9))"
     for python in (sys.executable, shutil.which("python3", path="/usr/bin:/bin") or sys.executable):
         try:
-            tried = subprocess.run([python, "-c", wanted], cwd="/", check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+            tried = subprocess.run([python, "-c", wanted], cwd="/", check=False,
+                                   user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         except PermissionError:
             continue
         if tried.returncode == 0:
@@ -162,8 +163,9 @@ def unsafe(ask, place, user):
     """What root is told of places that other users could change."""
     theirs = make(place, "theirs", user.pw_uid, user.pw_gid)
     sticky = make(place, "sticky", mode=0o1777)
-    os.symlink(place, os.path.join(sticky, "their-link"))
-    os.lchown(os.path.join(sticky, "their-link"), user.pw_uid, user.pw_gid)
+    for folder in (sticky, make(place, "ours")):
+        os.symlink(place, os.path.join(folder, "their-link"))
+        os.lchown(os.path.join(folder, "their-link"), user.pw_uid, user.pw_gid)
     for name in ("store", "version"):
         make(place, "weak-" + name)
     os.chmod(os.path.join(place, "weak-store"), 0o777)
@@ -172,7 +174,8 @@ def unsafe(ask, place, user):
         "their-directory": os.path.join(theirs, "store"),
         "group-writable": os.path.join(make(place, "group", 0, STRANGE_GROUP, 0o775), "store"),
         "world-writable": os.path.join(make(place, "world", mode=0o777), "store"),
-        "their-link": os.path.join(sticky, "their-link", "store"),
+        "their-link": os.path.join(sticky, "their-link", "store-1"),
+        "their-link-with-us": os.path.join(place, "ours", "their-link", "store-2"),
         "weak-store": os.path.join(place, "weak-store"),
         "weak-version": os.path.join(place, "weak-version"),
         "sticky": os.path.join(sticky, "store"),
@@ -193,7 +196,8 @@ def mode_and_owner(path):
 # Name, what is weak, below the place, and whether allow_unsafe_base_dir lets it pass.
 WEAK = [
     ("their-directory", "theirs", True), ("group-writable", "group", True), ("world-writable", "world", True),
-    ("their-link", "sticky/their-link", True), ("link-in-theirs", "theirs", True),
+    ("their-link", "sticky/their-link", True), ("their-link-with-us", "ours/their-link", True),
+    ("link-in-theirs", "theirs", True),
     ("weak-store", "weak-store", False), ("weak-version", "weak-version/" + VERSION, False),
 ]
 

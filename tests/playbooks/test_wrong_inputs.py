@@ -108,7 +108,8 @@ def words(module_site, folder, host_platform):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    return {"folder": folder, "closed": "http://127.0.0.1:%d" % port, "digest": module_site.release(VERSION).digest(host_platform)}
+    return {"folder": folder, "closed": "http://127.0.0.1:%d" % port,
+            "digest": module_site.release(VERSION).digest(host_platform)}
 
 
 def _fill(value, words):

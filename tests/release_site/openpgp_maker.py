@@ -217,9 +217,9 @@ def bind(primary, subkey, created=KEY_CREATED, flags=0x02, expires=None, cross=T
     hashed = _limits(flags, expires) + list(hashed)
     unhashed = list(unhashed)
     if cross:
-        chosen = dict(created=created, kind=CROSS, over=over, bare=True)
+        chosen = dict(created=created, bare=True)
         chosen.update(cross_options or {})
-        inner = make_signature(cross_by or subkey, chosen.pop("kind"), chosen.pop("over"), **chosen)
+        inner = make_signature(cross_by or subkey, **dict(dict(kind=CROSS, over=over), **chosen))
         (hashed if cross_hashed_area else unhashed).append(subpacket(EMBEDDED, inner))
     return make_signature(primary, BINDING, over, created=created, hashed=hashed, unhashed=unhashed, **options)
 

@@ -40,6 +40,7 @@ def arguments(playbook_dir):
         loader = DataLoader()
         loader.set_basedir(playbook_dir)
         task = Task()
+        given = dict({"version": "1.13.4"}, **given)
         task.args = given
         action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader, templar=None,
                                                shared_loader_obj=None)
@@ -70,7 +71,12 @@ def test_blank_ones_do_not(arguments, blank):
 
 def test_zero_and_false_are_not_blank(arguments):
     given = {"lock_timeout": 0, "run_check": False}
-    assert arguments(**given) == given
+    assert arguments(**given) == dict(given, version="1.13.4")
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+def test_a_version_that_is_not_given_is_refused_in_our_words(arguments, blank):
+    assert "version is not given" in refusal(arguments, version=blank)
 
 
 @pytest.mark.parametrize("given", [PUBLIC, [PUBLIC], "\n%s\n" % PUBLIC])
@@ -130,4 +136,4 @@ def test_sites_that_are_no_list(arguments, sites):
 
 def test_sites_travel_as_they_were_written(arguments):
     for given in ("https://one.example,https://two.example", ["https://one.example"]):
-        assert arguments(sites=given) == {"sites": given}
+        assert arguments(sites=given)["sites"] == given

@@ -403,18 +403,18 @@ def test_magic_bytes_of_each_platform(platform):
 
 
 @pytest.mark.parametrize("platform, head", [
-    ("linux_amd64", b""), ("linux_amd64", b"\x7fELF"), ("linux_amd64", BINARY[:19]), ("linux_amd64",
-    b"\x7fELG" + BINARY[4:64]),
+    ("linux_amd64", b""), ("linux_amd64", b"\x7fELF"), ("linux_amd64", BINARY[:19]),
+    ("linux_amd64", b"\x7fELG" + BINARY[4:64]),
     ("linux_amd64", BINARY[:4] + b"\x01" + BINARY[5:64]), ("linux_amd64", BINARY[:4] + b"\x03" + BINARY[5:64]),
     ("linux_amd64", BINARY[:5] + b"\x02" + BINARY[6:64]), ("linux_amd64", BINARY[:5] + b"\x00" + BINARY[6:64]),
     ("linux_amd64", b"#!/bin/sh\n" + BINARY), ("linux_amd64", 4096 * b"\0"), ("linux_mips", BINARY), ("linux_", BINARY),
     ("darwin_arm", b""), ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"), ("darwin_amd64", b"\xcf\xfa\xed\xfe"),
     ("darwin_s390x", b""),
-    ("windows_amd64", b""), ("windows_amd64", b"MZ"), ("windows_amd64",
-    b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
+    ("windows_amd64", b""), ("windows_amd64", b"MZ"),
+    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
     ("windows_s390x", b""), ("windows_s390x", b"MZ" + 100 * b"\0"), ("windows_amd64", b"PE\0\0\x64\x86" + 100 * b"\0"),
-    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"), ("linux_s390x",
-    b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
+    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"),
+    ("linux_s390x", b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
 ])
 def test_wrong_magic_bytes(platform, head):
     with pytest.raises(_errors.ArchiveError) as caught:

@@ -39,7 +39,7 @@ except _errors.TerraformBinaryError as exc:
 def renames(trace):
     """The renames below the store, in order: pairs of what was renamed to what."""
     lines = [line for line in trace.splitlines() if ".tmp." in line and ("rename" in line)]
-    return [[part for part in line.split('"')[1::2]] for line in lines]
+    return [line.split('"')[1::2] for line in lines]
 
 
 @pytest.fixture

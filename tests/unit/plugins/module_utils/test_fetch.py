@@ -184,7 +184,7 @@ def test_ipv6(signing_key):
 
 BROKEN = [
     ("truncate", (100000,),
-    "was cut short: 100000 of 640000 bytes came|broke off after 100000 bytes: the body ended too early"),
+     "was cut short: 100000 of 640000 bytes came|broke off after 100000 bytes: the body ended too early"),
     ("truncate", (0,), "was cut short: 0 of 640000 bytes came|broke off after 0 bytes: the body ended too early"),
     ("chunk_cut", (100000,), "broke off after [0-9]+ bytes: the body ended too early"),
     ("chunk_nonsense", (100000,), "broke off after [0-9]+ bytes: "),
@@ -291,8 +291,8 @@ def test_backoff_grows_and_is_capped(monkeypatch):
     ("0", 0), ("7", 7), ("120", 120), ("121", 120), ("9" * 1000, 120), ("Fri, 31 Dec 2100 23:59:59 GMT", 120),
     ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Friday, 31-Dec-49 23:59:59 GMT", 120),
     ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
-    ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None), ("Fri, 99 Foo 99999 99:99:99 GMT",
-    None), ("7\n", None),
+    ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None),
+    ("Fri, 99 Foo 99999 99:99:99 GMT", None), ("7\n", None),
 ])
 def test_retry_after(text, seconds):
     assert _faults.refuse_status(503, text, "http://x/", "x").after == seconds
@@ -432,8 +432,8 @@ def test_a_captive_portal(served, misbehaviours):
 
 
 @pytest.mark.parametrize("kind, body", [
-    ("application/zip", b"<html>"), ("text/plain", b" \r\n<!doctype html>"), ("text/plain",
-    b"\xef\xbb\xbf<?xml version='1.0'?>"),
+    ("application/zip", b"<html>"), ("text/plain", b" \r\n<!doctype html>"),
+    ("text/plain", b"\xef\xbb\xbf<?xml version='1.0'?>"),
     ("Text/HTML", b"nothing to see"), ("application/xhtml+xml", b"x"), ("text/html;charset=x", b"PK\3\4"),
 ])
 def test_what_a_web_page_is(served, misbehaviours, kind, body):

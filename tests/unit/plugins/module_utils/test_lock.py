@@ -57,7 +57,7 @@ def take(directory, timeout=0, say=quiet):
 def refusal(directory, error=InstallError, **settings):
     with pytest.raises(error) as caught:
         take(directory, **settings)
-    assert type(caught.value) is error
+    assert caught.type is error
     return caught.value
 
 

@@ -274,6 +274,10 @@ BAD = {
         (maker.make_signing_key("Three", exponent=3).binary,), cube_root()), BROKEN),
     # whom it names
     "no issuer": (lambda: signed(demo(), issuer="none"), UNREADABLE + "it does not say which key"),
+    "no issuer beside a good one": (lambda: both(demo().sign(DOCUMENT), other().sign(DOCUMENT, issuer="none")),
+                                    UNREADABLE + "it does not say which key"),
+    "two keys claim it, neither may": (lambda: Case(
+        (demo(revoked="subkey").binary, adopt(cross=False).binary), demo().sign(DOCUMENT)), "the key is revoked"),
     "unknown signer": (lambda: Case((demo().binary,), other().sign(DOCUMENT)), "which is not trusted"),
     "ours, but hashed it names another": (lambda: signed(demo(), issuer=other().subkey), "which is not trusted"),
     "ours, but it names another as well": (lambda: signed(demo(), hashed=[maker.subpacket(
@@ -284,6 +288,7 @@ BAD = {
     # the file
     "empty": (lambda: both(b""), UNREADABLE + "it is neither binary nor"),
     "a web page": (lambda: both(b"<!DOCTYPE html><html>login</html>"), UNREADABLE + "it is neither binary nor"),
+    "reserved packet": (lambda: both(b"\x80\0"), UNREADABLE + "a packet of type 0"),
     "only a marker": (lambda: both(maker.packet(10, b"PGP")), UNREADABLE + "there is no signature in it"),
     "tail": (lambda: both(demo().sign(DOCUMENT), b"\n"), UNREADABLE + "octet 3.. is not the start"),
     "partial length": (lambda: both(partial(demo())), UNREADABLE + "a packet of partial length"),
@@ -551,6 +556,21 @@ def test_the_furthest_dates_have_names():
 
 def test_thirty_two_signatures_are_read():
     assert verify(both(demo().sign(DOCUMENT) * 32)).created == SIGNED
+
+
+def padded(size):
+    """A case whose signature file has this many octets: a good signature, and a long one by an unknown signer."""
+    def fill(last):
+        areas = [maker.subpacket(UNKNOWN, b"x" * 16000)] * 3 + [maker.subpacket(UNKNOWN, b"x" * last)]
+        return both(demo().sign(DOCUMENT), other().sign(DOCUMENT, unhashed=areas))
+    return fill(9000 + size - len(fill(9000).signature))
+
+
+def test_a_file_of_the_limit_is_read():
+    assert len(padded(65536).signature) == 65536
+    assert verify(padded(65536)).created == SIGNED
+    with pytest.raises(VerificationError, match="longer than 65536 octets"):
+        verify(padded(65537))
 
 
 def test_unknown_signers_are_listed_briefly():

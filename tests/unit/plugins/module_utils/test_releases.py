@@ -170,8 +170,8 @@ def test_a_path_is_named_as_such():
 
 
 @pytest.mark.parametrize("double", [
-    line(B, "linux_amd64"), line(A, "linux_amd64"), line(B, "linux_amd64").replace("  ", " *"), line(C,
-    "darwin_arm64") + " ",
+    line(B, "linux_amd64"), line(A, "linux_amd64"), line(B, "linux_amd64").replace("  ", " *"),
+    line(C, "darwin_arm64") + " ",
 ])
 def test_a_name_given_twice_refuses_the_whole(double):
     document = GOOD + sums(double)

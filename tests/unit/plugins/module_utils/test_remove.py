@@ -72,6 +72,15 @@ def test_foreign_files_alone_are_none_of_our_business(installed):
     assert not remove(installed)["changed"] and installed.names() == ["mine"]
 
 
+def test_a_link_alone_goes_and_says_nothing_of_foreign_files(installed):
+    installed.run(link=installed.at("tf"))
+    folder = os.path.dirname(installed.binary())
+    for name in ("terraform", "terraform.json"):
+        os.unlink(os.path.join(folder, name))
+    open(os.path.join(folder, "mine"), "w").close()
+    assert remove(installed, link=installed.at("tf"))["removed"] == [installed.at("tf")] and installed.warnings == []
+
+
 def test_an_empty_directory_goes(installed):
     folder = os.path.dirname(installed.binary())
     os.unlink(installed.binary())

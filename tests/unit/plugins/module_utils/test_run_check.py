@@ -280,7 +280,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(say):
     class Popen(real):
         def __init__(self, *arguments, **settings):
             try:
-                real.__init__(self, *arguments, **settings)
+                super().__init__(*arguments, **settings)
             except OSError as exc:
                 tried.append(exc.errno)
                 if len(tried) == 2:
