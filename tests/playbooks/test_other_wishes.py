@@ -77,37 +77,50 @@ def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
     assert result["error"]["step"] == step and words in result["msg"]
 
 
-def test_a_refused_wish_leaves_the_store_as_it_was(play, module_site, stores, strange_key):
-    folder = os.path.join(stores["signature"], VERSION)
-    before = {name: entry for name, entry in look(folder).items() if name != "."}
-    results = play.each({
+@pytest.fixture(scope="module")
+def done(play, module_site, stores, strange_key, folder, checked):
+    """What cannot be met, what needs new vouching only, and a binary for another platform; the latter twice."""
+    good = os.path.join(stores["signature"], VERSION)
+    binary = os.path.join(stores["pinned"], VERSION, "terraform")
+    wishes = {
+        "strongest": wish(module_site, stores["pinned"]),
+        "windows": wish(module_site, os.path.join(folder, "windows"), platform="windows_amd64"),
+    }
+    refused = {
         "other-pin": wish(module_site, stores["signature"], checksum="1" * 64),
         "other-key": wish(module_site, stores["signature"], trusted_keys=[strange_key.armored]),
         "other-platform": wish(module_site, stores["signature"], platform="darwin_arm64"),
-    }).each
-    assert all(result["failed"] and not result["changed"] for result in results.values()), results
-    assert {name: entry for name, entry in look(folder).items() if name != "."} == before
-
-
-def test_only_the_vouching_is_fetched_when_only_that_is_short(play, module_site, stores):
-    """The stronger policy is met without the archive: the receipt says so afterwards, the binary is the same file."""
-    binary = os.path.join(stores["pinned"], VERSION, "terraform")
-    before = os.stat(binary)
+    }
+    before = {name: entry for name, entry in look(good).items() if name != "."}
+    file_before = os.stat(binary)
     module_site.requests.clear()
-    results = [play.each({"strongest": wish(module_site, stores["pinned"])}).each["strongest"] for _time in range(2)]
-    assert [result["changed"] for result in results] == [True, False], results
-    assert results[0]["verification"]["policy"] == "signature"
-    assert results[0]["verification"]["signer"] == module_site.key.fingerprint
-    assert module_site.counts(".zip").requests == 0 and module_site.counts().requests == 2
-    with open(binary + ".json", encoding="ascii") as file:
+    first = play.each(dict(wishes, **refused)).each
+    zips = module_site.counts("%s.zip" % first["strongest"]["platform"]).requests
+    same = {name: entry for name, entry in look(good).items() if name != "."} == before
+    return {"first": first, "second": play.each(wishes).each, "refused": refused, "same": same, "zips": zips, "binary": binary,
+            "file": (file_before, os.stat(binary))}
+
+
+def test_a_refused_wish_leaves_the_store_as_it_was(done):
+    assert all(done["first"][name]["failed"] and not done["first"][name]["changed"] for name in done["refused"])
+    assert done["same"]
+
+
+def test_only_the_vouching_is_fetched_when_only_that_is_short(done, module_site):
+    """The stronger policy is met without the archive: the receipt says so afterwards, the binary is the same file."""
+    first, second = done["first"]["strongest"], done["second"]["strongest"]
+    assert first["changed"] and not first["failed"], first
+    assert not second["changed"] and not second["failed"], second
+    assert (first["verification"]["policy"], first["verification"]["signer"]) == ("signature", module_site.key.fingerprint)
+    assert done["zips"] == 0
+    with open(done["binary"] + ".json", encoding="ascii") as file:
         assert json.load(file)["policy"] == "signature"
-    after = os.stat(binary)
+    before, after = done["file"]
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_binary_for_another_platform_is_installed_and_not_run(play, module_site, tmp_path):
-    wished = wish(module_site, tmp_path / "store", platform="windows_amd64")
-    first, second = (play.each({"windows": wished}).each["windows"] for _time in range(2))
+def test_a_binary_for_another_platform_is_installed_and_not_run(done):
+    first, second = done["first"]["windows"], done["second"]["windows"]
     assert first["changed"] and first["platform"] == "windows_amd64", first
     assert not any("run check" in step for step in first["steps"])
     assert not second["changed"] and not second["failed"], second
