@@ -561,9 +561,9 @@ def test_thirty_two_signatures_are_read():
 def padded(size):
     """A case whose signature file has this many octets: a good signature, and a long one by an unknown signer."""
     def fill(last):
-        areas = [maker.subpacket(UNKNOWN, b"x" * 16000)] * 3 + [maker.subpacket(UNKNOWN, b"x" * last)]
+        areas = [maker.subpacket(UNKNOWN, b"x" * 15000)] * 4 + [maker.subpacket(UNKNOWN, b"x" * last)]
         return both(demo().sign(DOCUMENT), other().sign(DOCUMENT, unhashed=areas))
-    return fill(9000 + size - len(fill(9000).signature))
+    return fill(1000 + size - len(fill(1000).signature))
 
 
 def test_a_file_of_the_limit_is_read():
