@@ -209,10 +209,10 @@ def walk(path, what, trust, say, create=False, tolerated=None):
             name = todo.pop()
             entry = here.stat(name)
             if entry is None:
+                judge(here, None, path, what, tolerated)    # check mode promises no more than can be kept
                 if not create:
                     here.close()
                     return None
-                judge(here, None, path, what, tolerated)
                 here.make(name, say)
                 entry = _made(here, name)
             judge(here, entry, path, what, tolerated)

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 import pytest
-from playbook_run import VERSION, wish
+from playbook_run import VERSION, task, wish
 from trees import look, names
 
 USER = "nobody"
@@ -241,15 +241,21 @@ def test_a_sticky_directory_is_safe_for_what_is_our_own(unsafe):
     assert "warnings" not in result or not result["warnings"]
 
 
-def test_owner_and_group_are_set_and_kept(ask, place, user):
-    store = os.path.join(place, "owned")
-    group = grp.getgrgid(user.pw_gid).gr_name
-    wanted = {"owned": {"store": store, "owner": USER, "group": group, "mode": "0750"}}
-    first = ask(wanted)["owned"]
-    status = os.stat(os.path.join(store, VERSION, "terraform"))
-    again = ask(wanted)["owned"]
-    assert first["changed"] and (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (user.pw_uid, user.pw_gid, 0o750)
-    assert not again["changed"] and not again["failed"], again
-    other = ask({"owned": {"store": store, "owner": "0", "group": "0"}})["owned"]
-    status = os.stat(os.path.join(store, VERSION, "terraform"))
-    assert other["changed"] and (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (0, 0, 0o755), other
+def test_owner_and_group_are_set_kept_and_taken_back(play, module_site, place, user):
+    store, binary = os.path.join(place, "owned"), os.path.join(place, "owned", VERSION, "terraform")
+    theirs = {"owner": USER, "group": grp.getgrgid(user.pw_gid).gr_name}
+
+    def ask(name, **options):
+        """A task, and one that notes who owns the binary after it."""
+        return [task(name, module_site, store, **options),
+                {"name": "after " + name, "ansible.builtin.command": {"argv": ["stat", "-c", "%u:%g %a", binary]}}]
+
+    run = play(ask("ours") + ask("given", **theirs) + ask("kept", **theirs) + ask("other mode", mode="0750", **theirs)
+               + ask("back", owner="0", group="0", mode="0750"))
+    names = ("ours", "given", "kept", "other mode", "back")
+    assert not [run[name] for name in names if run[name]["failed"]]
+    assert [run[name]["changed"] for name in names] == [True, True, False, True, True]
+    owner = "%d:%d" % (user.pw_uid, user.pw_gid)
+    assert [run["after " + name]["stdout"] for name in names] == ["0:0 755", owner + " 755", owner + " 755", owner + " 750", "0:0 750"]
+    # What a user owned that user may hold open for writing: taken back, it is another file.
+    assert any("who could rewrite it" in step for step in run["back"]["steps"]), run["back"]["steps"]

@@ -79,6 +79,11 @@ def test_a_version_that_is_not_given_is_refused_in_our_words(arguments, blank):
     assert "version is not given" in refusal(arguments, version=blank)
 
 
+def test_an_armored_text_is_one_key_whatever_commas_are_in_it(arguments):
+    commented = PUBLIC.replace("\n\n", "\nComment: a, b\n\n")
+    assert arguments(trusted_keys=commented)["trusted_keys"] == [commented]
+
+
 @pytest.mark.parametrize("given", [PUBLIC, [PUBLIC], "\n%s\n" % PUBLIC])
 def test_armored_keys_travel_as_they_are(arguments, given):
     assert arguments(trusted_keys=given)["trusted_keys"] == [PUBLIC]
@@ -105,7 +110,8 @@ def test_a_file_that_is_no_public_key_stays_here(arguments, name):
     assert name in message and "not an armored OpenPGP key" in message
 
 
-@pytest.mark.parametrize("text", [PRIVATE, PUBLIC + PRIVATE, "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n", "SECRET\nSECRET"])
+@pytest.mark.parametrize("text", [PRIVATE, PUBLIC + PRIVATE, "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n", "SECRET\nSECRET",
+                                  "-----BEGIN PGP PRIVATE KEY BLOCK----- SECRET"])
 def test_a_text_that_is_no_public_key_stays_here_and_is_not_shown(arguments, text):
     assert "not an armored OpenPGP key" in refusal(arguments, trusted_keys=[text])
 

@@ -717,3 +717,10 @@ def test_a_directory_is_closed_once(place):
     directory.close()
     os.fstat(other)
     os.close(other)
+
+
+def test_a_look_refuses_already_what_nothing_could_be_put_into(place):
+    """Or check mode would promise what the real run refuses."""
+    os.chmod(place, 0o777)
+    error = refusal(os.path.join(place, "store"), create=False)
+    assert place in str(error) and "written by others" in str(error)

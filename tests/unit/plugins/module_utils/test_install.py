@@ -43,7 +43,8 @@ def test_every_step_is_told_with_paths_and_sizes(host):
     host.run(link=host.at("bin", "terraform"), **host.offer())
     told = "\n".join(host.lines)
     for words in ("directory created and checked: %s (" % host.base_dir, "directory verified: %s/1.13.4 (" % host.base_dir,
-                  "archive read: ", "binary written: ", "synced and read back: ", "mode set: -rwxr-xr-x on %s/1.13.4/.tmp.binary." % host.base_dir,
+                  "archive read: ", "binary written: ", "synced and read back: ",
+                  "mode set: -rwxr-xr-x on %s/1.13.4/.tmp.binary." % host.base_dir,
                   "receipt in place: %s" % host.receipt(), "binary in place: %s" % host.binary(), "run check passed: ",
                   "receipt written: %s" % host.receipt(),
                   "link switched: %s -> %s (before: absent)" % (host.at("bin", "terraform"), host.binary())):

@@ -35,6 +35,10 @@ def test_all_of_it_goes_and_the_locks_stay(installed):
     result = remove(installed)
     folder = os.path.dirname(installed.binary())
     assert result["changed"] and result["removed"] == [installed.binary(), installed.receipt(), folder]
+    installed.mend()
+    installed.run(state="absent")
+    told = [line for line in installed.lines if line.startswith("removed: ")]
+    assert told == ["removed: %s" % path for path in result["removed"]]
     assert sorted(os.listdir(installed.base_dir)) == LOCKS and installed.warnings == []
     facts = result["ansible_facts"]["terraform_binary_result"]
     assert facts["path"] is None and facts["version"] is None and facts["versions"] == {}
@@ -291,6 +295,39 @@ def test_a_failure_before_anything_says_so(installed, monkeypatch):
     monkeypatch.setattr(os, "rename", fail)
     failure = installed.fail(_errors.InstallError, state="absent")
     assert not failure.changed and failure.errno == errno.EROFS and failure.hint
+
+
+@pytest.mark.parametrize("number, fails", [
+    (errno.EACCES, True), (errno.EIO, True), (errno.ENOTEMPTY, False), (errno.ENOENT, False),
+])
+def test_a_directory_that_does_not_go(installed, monkeypatch, number, fails):
+    """Somebody put something into it just now, or took it away: fine. Everything else is an error."""
+    def fail(*args, **where):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "rmdir", fail)
+    if fails:
+        failure = installed.fail(_errors.InstallError, state="absent")
+        assert failure.changed and failure.errno == number and failure.path == os.path.dirname(installed.binary())
+    else:
+        assert installed.run(state="absent")["removed"] == [installed.binary(), installed.receipt()]
+
+
+def test_a_directory_that_goes_meanwhile(installed):
+    installed.run(link=installed.at("tf"))
+    said = installed.say
+
+    def say(line, warning=False):
+        said(line, warning)
+        if line.startswith("removed: "):
+            shutil.rmtree(os.path.dirname(installed.binary()), ignore_errors=True)
+
+    installed.say = say
+    assert installed.run(state="absent", link=installed.at("tf"))["removed"] == [installed.at("tf")]
+
+
+def test_a_link_whose_directory_is_not_there(installed):
+    assert remove(installed, link=installed.at("none", "tf"))["changed"] and not os.path.exists(installed.at("none"))
 
 
 def test_who_comes_second_finds_it_removed(installed):
