@@ -11,6 +11,7 @@ from playbook_run import MODULE, VERSION, task, wish
 from trees import names
 
 FACT = "ansible_facts['terraform_binary_result']"
+GROUP = "group/iac_platform.terraform.terraform"
 OLD = "1.13.3"
 
 
@@ -32,13 +33,13 @@ def story(play, module_site, folder):
         show("fact before", FACT + " | default('none')"),
         task("install", module_site, at("store"), {"register": "first", "notify": "told"}, link=at("terraform")),
         show("fact", FACT),
-        {"name": "use", "ansible.builtin.command": {"argv": ["{{ %s['path'] }}" % FACT, "version"]}, "changed_when": False},
+        {"name": "use", "ansible.builtin.command": {"argv": ["{{ %s['path'] }}" % FACT, "version"]}},
         task("again", module_site, at("store"), {"register": "second", "notify": "never"}, link=at("terraform")),
         show("registered", "[first is changed, second is changed, second.version, second.path == first.path]"),
         task("loop", module_site, at("loop"), {"loop": [OLD, VERSION], "register": "loop"}, version="{{ item }}"),
         show("looped", "loop.results | map(attribute='version') | list"),
         show("fact of the loop", FACT + "['versions']"),
-        {"name": "defaults", MODULE: {"version": OLD}, "module_defaults": {"group/iac_platform.terraform.terraform": defaults}},
+        {"name": "defaults", MODULE: {"version": OLD}, "module_defaults": {GROUP: defaults}},
         {"name": "poll", MODULE: wish(module_site, at("poll")), "async": 60, "poll": 1},
         show("fact of the poll", FACT + "['base_dir']"),
         {"name": "later", MODULE: asynchronous, "async": 60, "poll": 0, "register": "job"},

@@ -40,7 +40,9 @@ def told(play, module_site, tmp_path_factory):
 
 
 def _at(host, sites):
-    return [site.replace("{host}", host) for site in sites] if isinstance(sites, list) else sites.replace("{host}", host)
+    if isinstance(sites, str):
+        return sites.replace("{host}", host)
+    return [site.replace("{host}", host) for site in sites]
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))

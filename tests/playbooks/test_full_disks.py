@@ -82,7 +82,8 @@ def remount(place, options):
 def full(play, big_site, mount):
     """Every disk once as it is, and once with room."""
     places = {name: mount(name, disk.options) for name, disk in DISKS.items()}
-    wishes = {name: wish(big_site, os.path.join(places[name], "store"), version=disk.version) for name, disk in DISKS.items()}
+    wishes = {name: wish(big_site, os.path.join(places[name], "store"), version=disk.version)
+              for name, disk in DISKS.items()}
     failed = play.each(wishes).each
     left = {name: names(os.path.join(places[name], "store")) for name in DISKS}
     for place in places.values():
@@ -128,7 +129,9 @@ def read_only(play, big_site, mount):
     before = look(disk)
     remount(disk, "ro")
     results = play.each({
-        "in-order": wish(big_site, good), "to-mend": wish(big_site, bad), "new": wish(big_site, os.path.join(disk, "new")),
+        "in-order": wish(big_site, good),
+        "to-mend": wish(big_site, bad),
+        "new": wish(big_site, os.path.join(disk, "new")),
         "to-link": wish(big_site, good, link=os.path.join(disk, "terraform")),
     }).each
     return results, disk, look(disk) == before

@@ -23,7 +23,7 @@ def chain(play, genuine_site, folder, host_platform):
     if host_platform != "linux_amd64":
         pytest.skip("the genuine release at hand is of linux_amd64")
     from release_site import Site
-    store = os.path.join(folder, "store")
+    store, link = os.path.join(folder, "store"), os.path.join(folder, "terraform")
     binary = os.path.join(store, VERSION, "terraform")
     results, asked, same = {}, {}, {}
     with Site() as site:
@@ -32,8 +32,8 @@ def chain(play, genuine_site, folder, host_platform):
         def ask(name, check=False):
             site.requests.clear()
             before = look(store)
-            wish = {"version": VERSION, "base_dir": store, "sites": [site.url], "link": os.path.join(folder, "terraform")}
-            results[name] = play([{"name": name, MODULE: wish}], check=check)[name]
+            options = {"version": VERSION, "base_dir": store, "sites": [site.url], "link": link}
+            results[name] = play([{"name": name, MODULE: options}], check=check)[name]
             asked[name] = site.counts()
             same[name] = look(store) == before
 
@@ -58,8 +58,9 @@ def test_it_installs_the_genuine_binary(chain, folder):
 
 
 def test_it_runs(chain):
-    environment = {"PATH": os.defpath, "HOME": os.path.dirname(chain["binary"]), "CHECKPOINT_DISABLE": "1"}
-    answer = subprocess.check_output([chain["binary"], "version"], env=environment, cwd=os.path.dirname(chain["binary"]))
+    home = os.path.dirname(chain["binary"])
+    environment = {"PATH": os.defpath, "HOME": home, "CHECKPOINT_DISABLE": "1"}
+    answer = subprocess.check_output([chain["binary"], "version"], env=environment, cwd=home)
     assert answer.startswith(b"Terraform v1.11.4\n")
 
 

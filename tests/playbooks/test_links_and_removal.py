@@ -58,7 +58,8 @@ def story(play, module_site, store, link):
 
 @pytest.mark.parametrize("name,changed,previous", [
     ("link to old", True, None), ("link to old again", False, OLD), ("upgrade", True, OLD), ("roll back", True, NEW),
-    ("mend mode", True, None), ("other mode", True, None), ("remove new", True, None), ("remove new again", False, None),
+    ("mend mode", True, None), ("other mode", True, None),
+    ("remove new", True, None), ("remove new again", False, None),
     ("remove with link", True, OLD), ("remove unknown", False, None),
 ])
 def test_it_works_without_a_site(name, changed, previous, story):
@@ -71,8 +72,8 @@ def test_it_works_without_a_site(name, changed, previous, story):
 @pytest.mark.parametrize("name,after", [("link to old", OLD), ("upgrade", NEW), ("roll back", OLD)])
 def test_the_link_and_its_history_are_told(name, after, story, store, link):
     result, path = story[name], "%s/%s/terraform" % (store, after)
-    told = [step for step in result["steps"] if step.startswith("target: link switched: %s -> %s (before: " % (link, path))]
-    assert len(told) == 1, result["steps"]
+    line = "target: link switched: %s -> %s (before: " % (link, path)
+    assert len([step for step in result["steps"] if step.startswith(line)]) == 1, result["steps"]
     assert (result["link"], result["path"]) == (link, path)
 
 
@@ -114,7 +115,8 @@ def test_a_removal_touches_nothing_that_is_not_ours(play, module_site, tmp_path)
     (foreign / NEW / "terraform").write_bytes(b"mine")
     play([task("install", module_site, shared)])
     (shared / NEW / "notes.txt").write_bytes(b"mine")
-    run = play([task("foreign", module_site, foreign, state="absent"), task("shared", module_site, shared, state="absent")])
+    run = play([task("foreign", module_site, foreign, state="absent"),
+                task("shared", module_site, shared, state="absent")])
     assert run["foreign"]["failed"] and "receipt" in run["foreign"]["msg"], run["foreign"]
     assert names(str(foreign)) == ["%s/" % NEW, "%s/terraform" % NEW]
     assert run["shared"]["changed"] and not run["shared"]["failed"], run["shared"]
@@ -125,7 +127,8 @@ def test_a_removal_touches_nothing_that_is_not_ours(play, module_site, tmp_path)
 def test_a_binary_that_does_not_run_gets_no_link(play, module_site, tmp_path, host_platform):
     """The link stays at what works; in the next run the binary is tried again; ``run_check: false`` is believed."""
     from release_site import releases
-    module_site.publish("1.50.0", archives={host_platform: releases.make_archive("1.50.0", host_platform, exit_status=3)})
+    archive = releases.make_archive("1.50.0", host_platform, exit_status=3)
+    module_site.publish("1.50.0", archives={host_platform: archive})
     link = str(tmp_path / "terraform")
     path = str(tmp_path / "store" / "1.50.0" / "terraform")
     run = play([

@@ -15,9 +15,9 @@ LOG = "/dev/log"
 # What has to be told of an install with a link, in this order. {site} and so on are filled in.
 LINES = [
     r"directory created and checked: {store} \(drwxr-xr-x\)",
-    r"directory verified: {store} \(0:0, drwxr-xr-x\)",
+    r"directory verified: {store} \({owner}, drwxr-xr-x\)",
     r"directory created and checked: {store}/{version} \(drwxr-xr-x\)",
-    r"directory verified: {store}/{version} \(0:0, drwxr-xr-x\)",
+    r"directory verified: {store}/{version} \({owner}, drwxr-xr-x\)",
     r"SHA256SUMS received: \d+ bytes from {release}_SHA256SUMS",
     r"signature received: \d+ bytes from {release}_SHA256SUMS\.{key_id}\.sig",
     r"signature good: SHA256SUMS of {version} signed by {signer} on 2025-01-01T00:00:00Z",
@@ -62,10 +62,11 @@ class Log:
 
 @pytest.fixture(scope="module")
 def logged(play, module_site, folder):
-    """An install with a link: (its result, what came to the system's log meanwhile, or None where we cannot have one)."""
+    """An install with a link: (result, what came to the system's log meanwhile, or None where we cannot have one)."""
     log = None if os.path.lexists(LOG) or os.geteuid() != 0 else Log()
     try:
-        run = play([task("install", module_site, os.path.join(folder, "store"), link=os.path.join(folder, "bin", "terraform"))])
+        link = os.path.join(folder, "bin", "terraform")
+        run = play([task("install", module_site, os.path.join(folder, "store"), link=link)])
     finally:
         if log:
             log.close()
@@ -82,7 +83,7 @@ def install(logged, module_site, host_platform):
         "release": "%s/terraform/%s/terraform_%s" % (module_site.url, VERSION, VERSION), "platform": host_platform,
         "key_id": module_site.key.key_id, "signer": module_site.key.fingerprint, "size": str(result["size"]),
         "archive_size": str(len(release.archives[host_platform])), "digest": release.digest(host_platform),
-        "sha256": result["binary_sha256"],
+        "sha256": result["binary_sha256"], "owner": "%d:%d" % (os.geteuid(), os.getegid()),
     }
 
 
@@ -92,7 +93,7 @@ def _pattern(line, names):
     return line
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: re.sub(r"[^a-z]+", "-", line.split(":")[0].split("{")[0]).strip("-"))
+@pytest.mark.parametrize("line", LINES, ids=[line.partition(":")[0].replace(" ", "-") for line in LINES])
 def test_every_step_is_told_with_paths_and_figures(line, install):
     result, names = install
     told = [step for step in result["steps"] if re.fullmatch("target: " + _pattern(line, names), step)]

@@ -40,7 +40,7 @@ def find_installer(store, version=VERSION):
 
 @pytest.fixture(scope="module")
 def stopped(play, module_site, folder):
-    """An install for each signal, which it gets while the archive comes; then two runs more with a site in good order."""
+    """An install for each signal, which it gets while the archive comes; then two more with a site in good order."""
     from release_site import misbehaviours
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
     wishes = {name: wish(module_site, store) for name, store in stores.items()}
@@ -52,7 +52,8 @@ def stopped(play, module_site, folder):
         os.kill(installer, number)
     stopped = run.finish().each
     left = {name: names(store) for name, store in stores.items()}
-    return {"stopped": stopped, "left": left, "stores": stores, "second": play.each(wishes).each, "third": play.each(wishes).each}
+    return {"stopped": stopped, "left": left, "stores": stores,
+            "second": play.each(wishes).each, "third": play.each(wishes).each}
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
@@ -101,7 +102,7 @@ def test_killed_while_writing_the_left_over_is_swept(play, site, tmp_path, host_
 
     check = play([task("check", site, store, version=BIG)], check=True)["check"]
     assert check["changed"] and left_overs() == left
-    assert any("would remove the left-over %s/%s" % (folder, left[0]) in step for step in check["steps"]), check["steps"]
+    assert "target: would remove the left-over %s/%s" % (folder, left[0]) in check["steps"]
 
     run = play([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
     assert run["second"]["changed"] and not run["second"]["failed"], run["second"]
@@ -133,5 +134,6 @@ def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, site, tmp_pa
     os.kill(holder, signal.SIGTERM)
     first.finish()
     assert result["failed"] and result["error"]["step"] == "lock", result
-    assert "pid %d on " % holder in result["msg"] and os.path.join(store, ".terraform-%s.lock" % VERSION) in result["msg"]
+    assert "pid %d on " % holder in result["msg"]
+    assert os.path.join(store, ".terraform-%s.lock" % VERSION) == result["error"]["path"]
     assert "lock_timeout" in result["error"]["hint"]

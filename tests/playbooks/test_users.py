@@ -54,8 +54,8 @@ def as_user(user):
 
 @pytest.fixture(scope="module")
 def place(user, module_site):
-    """A folder that everyone can reach and only root can change, with the site in ``site`` (a plain Python has no requests)."""
-    folder = tempfile.mkdtemp(prefix="terraform-binary-users-")
+    """A folder that all can reach and only root can change, with the site in ``site``: a bare Python has no requests."""
+    folder = tempfile.mkdtemp(prefix="terraform-binary-users-", dir="/tmp")
     os.chmod(folder, 0o755)
     module_site.write(os.path.join(folder, "site"))
     yield folder
@@ -243,19 +243,20 @@ def test_a_sticky_directory_is_safe_for_what_is_our_own(unsafe):
 
 def test_owner_and_group_are_set_kept_and_taken_back(play, module_site, place, user):
     store, binary = os.path.join(place, "owned"), os.path.join(place, "owned", VERSION, "terraform")
-    theirs = {"owner": USER, "group": grp.getgrgid(user.pw_gid).gr_name}
+    group = grp.getgrgid(user.pw_gid).gr_name
 
     def ask(name, **options):
         """A task, and one that notes who owns the binary after it."""
         return [task(name, module_site, store, **options),
-                {"name": "after " + name, "ansible.builtin.command": {"argv": ["stat", "-c", "%u:%g %a", binary]}}]
+                {"name": "after " + name, "ansible.builtin.command": {"argv": ["stat", "-c", "%u:%g", binary]}}]
 
-    run = play(ask("ours") + ask("given", **theirs) + ask("kept", **theirs) + ask("other mode", mode="0750", **theirs)
-               + ask("back", owner="0", group="0", mode="0750"))
-    names = ("ours", "given", "kept", "other mode", "back")
+    run = play(ask("ours") + ask("given", owner=USER) + ask("kept", owner=USER) + ask("group", owner=USER, group=group)
+               + ask("back", owner="0", group="0"))
+    names = ("ours", "given", "kept", "group", "back")
     assert not [run[name] for name in names if run[name]["failed"]]
     assert [run[name]["changed"] for name in names] == [True, True, False, True, True]
-    owner = "%d:%d" % (user.pw_uid, user.pw_gid)
-    assert [run["after " + name]["stdout"] for name in names] == ["0:0 755", owner + " 755", owner + " 755", owner + " 750", "0:0 750"]
+    uid, gid = user.pw_uid, user.pw_gid
+    owners = ["0:0", "%d:0" % uid, "%d:0" % uid, "%d:%d" % (uid, gid), "0:0"]
+    assert [run["after " + name]["stdout"] for name in names] == owners
     # What a user owned that user may hold open for writing: taken back, it is another file.
     assert any("who could rewrite it" in step for step in run["back"]["steps"]), run["back"]["steps"]

@@ -39,27 +39,35 @@ WRONG = {
     "version-latest": Wrong({"version": "latest"}, "request", ("'latest'",)),
     "checksum-wrong": Wrong({"checksum": "0" * 64}, "verify", ("0" * 64, SUMS % VERSION), LOCKED),
     "checksum-malformed": Wrong({"checksum": "sha256:1234"}, "request", ("checksum has 4 characters", "64 hex digits")),
-    "checksum-wrong-pinned": Wrong({"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 64, "{digest}"),
-                                   LOCKED, foreseen=False),
+    "checksum-wrong-pinned": Wrong(
+        {"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 64, "{digest}"), LOCKED, False),
     "pinned-without-checksum": Wrong({"checksum_policy": "pinned"}, "request", ("pinned", "checksum")),
     "platform-unknown": Wrong({"platform": "amiga_m68k"}, "request", ("'amiga_m68k'", "linux")),
     "platform-not-built": Wrong({"platform": "freebsd_amd64"}, "request", ("freebsd_amd64", "linux_amd64"), LOCKED),
     "mode-setuid": Wrong({"mode": "4755"}, "request", ("4755", "setuid")),
     "mode-writable": Wrong({"mode": "0777"}, "request", ("0777", "write bit")),
     "link-onto-a-file": Wrong({"link": "{folder}/plain"}, "install", ("{folder}/plain", "regular file of 6 bytes")),
-    "base-dir-a-file": Wrong({"base_dir": "{folder}/plain/store"}, "install", ("{folder}/plain", "not a directory")),
+    "link-onto-a-directory": Wrong(
+        {"link": "{folder}/directory"}, "install", ("{folder}/directory", "neither a link nor a file")),
+    "base-dir-a-file": Wrong({"base_dir": "{folder}/plain"}, "install", ("{folder}/plain", "not a directory")),
+    "base-dir-below-a-file": Wrong({"base_dir": "{folder}/plain/x"}, "install", ("{folder}/plain", "not a directory")),
     "base-dir-relative": Wrong({"base_dir": "store"}, "request", ("'store'", "absolute")),
     "key-not-there": Wrong({"trusted_keys": ["{folder}/none.asc"]}, "request", ("{folder}/none.asc",)),
-    "key-none": Wrong({"trusted_keys": ["{folder}/plain"]}, "request", ("{folder}/plain", "not an armored OpenPGP key")),
+    "key-none": Wrong(
+        {"trusted_keys": ["{folder}/plain"]}, "request", ("{folder}/plain", "not an armored OpenPGP key")),
     "site-unreachable": Wrong({"sites": ["{closed}"]}, "fetch", ("{closed}/terraform/1.13.4", "ECONNREFUSED"), LOCKED),
     "site-html": Wrong({"version": "1.20.0"}, "fetch", (SUMS % "1.20.0", "web page", "text/html"), LOCKED),
     "site-no-scheme": Wrong({"sites": ["mirror.example.com"]}, "request", ("'mirror.example.com'", "https")),
-    "sums-of-another-version": Wrong({"version": "1.20.1"}, "verify", (SUMS % "1.20.1", "it is of version '1.13.3'"), LOCKED),
+    "sums-of-another-version": Wrong(
+        {"version": "1.20.1"}, "verify", (SUMS % "1.20.1", "it is of version '1.13.3'"), LOCKED),
     "sums-tampered": Wrong({"version": "1.20.2"}, "verify", (SUMS % "1.20.2", "signature"), LOCKED),
     "sums-unsigned": Wrong({"version": "1.20.3"}, "fetch", (SUMS % "1.20.3" + ".sig", "HTTP 404"), LOCKED),
-    "signed-by-a-stranger": Wrong({"version": "1.20.4"}, "verify", (SUMS % "1.20.4", "is by key", "trusted_keys"), LOCKED),
-    "archive-swapped": Wrong({"version": "1.20.5"}, "verify", ("terraform_1.20.5", "has sha256", "expected"), LOCKED, False),
-    "zip-without-terraform": Wrong({"version": "1.21.0"}, "extract", ("no member terraform", "LICENSE.txt"), LOCKED, False),
+    "signed-by-a-stranger": Wrong(
+        {"version": "1.20.4"}, "verify", (SUMS % "1.20.4", "is by key", "trusted_keys"), LOCKED),
+    "archive-swapped": Wrong(
+        {"version": "1.20.5"}, "verify", ("terraform_1.20.5", "has sha256", "expected"), LOCKED, False),
+    "zip-without-terraform": Wrong(
+        {"version": "1.21.0"}, "extract", ("no member terraform", "LICENSE.txt"), LOCKED, False),
     "zip-climbs": Wrong({"version": "1.21.1"}, "extract", ("'../terraform'",), LOCKED, False),
     "zip-symlink": Wrong({"version": "1.21.2"}, "extract", ("'terraform' is not a regular file",), LOCKED, False),
     "zip-duplicate": Wrong({"version": "1.21.3"}, "extract", ("two members 'terraform'",), LOCKED, False),
@@ -105,6 +113,7 @@ def words(module_site, folder, host_platform):
     """What {name} means in the table."""
     with open(os.path.join(folder, "plain"), "w", encoding="ascii") as file:
         file.write("plain\n")
+    os.mkdir(os.path.join(folder, "directory"))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -205,16 +214,18 @@ def test_there_is_no_traceback(run, request):
 
 
 def test_a_failed_upgrade_leaves_what_was_there(play, wrong_site, folder):
-    """Same base_dir, same link, another version that is refused late: nothing but a lock and an empty directory is new."""
+    """Same base_dir, same link, another version that is refused late: only a lock and an empty directory are new."""
     store, link = os.path.join(folder, "upgrade"), os.path.join(folder, "bin", "terraform")
     first = play.each({"h": wish(wrong_site, store, link=link)}).each["h"]
     before, bin_before = look(store), look(os.path.dirname(link))
     refused = play.each({
-        "sums": wish(wrong_site, store, link=link, version="1.20.4"), "zip": wish(wrong_site, store, link=link, version="1.21.1"),
+        "sums": wish(wrong_site, store, link=link, version="1.20.4"),
+        "zip": wish(wrong_site, store, link=link, version="1.21.1"),
     })
     assert first["changed"] and all(result["failed"] for result in refused.each.values())
     assert all(result["previous_version"] == VERSION for result in refused.each.values())
     after = look(store)
+    del before["."], after["."]
     assert sorted(set(after) - set(before)) == [".terraform-1.20.4.lock", ".terraform-1.21.1.lock", "1.20.4", "1.21.1"]
-    assert {path: after[path] for path in before if path != "."} == {path: before[path] for path in before if path != "."}
+    assert {path: after[path] for path in before} == before
     assert look(os.path.dirname(link)) == bin_before

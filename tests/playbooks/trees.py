@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 
 def look(folder):
-    """dict of relative path and Entry of everything below a folder, the folder itself as ``.``; empty when there is none."""
+    """dict of relative path and Entry of all below a folder, which itself is ``.``; empty when there is none."""
     found = {}
     if os.path.lexists(folder):
         found["."] = _entry(folder)
@@ -32,7 +32,7 @@ def look(folder):
 
 
 def names(folder):
-    """The sorted relative paths of everything below a folder, directories with a slash behind; [] when there is nothing."""
+    """The sorted relative paths of all below a folder, directories with a slash behind; [] when there is nothing."""
     return sorted(path + "/" * entry.mode.startswith("d") for path, entry in look(folder).items() if path != ".")
 
 

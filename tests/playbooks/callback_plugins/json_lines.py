@@ -36,8 +36,9 @@ class CallbackModule(CallbackBase):
         self._write(result, "skipped")
 
     def _write(self, result, status):
-        # 2.19 has host, task and result; before, they had an underscore.
-        host, task, values = (getattr(result, name, None) or getattr(result, "_" + name) for name in ("host", "task", "result"))
+        # Since 2.19 there are host, task and result; before, they had an underscore.
+        public = hasattr(result, "task")
+        host, task, values = (getattr(result, name if public else "_" + name) for name in ("host", "task", "result"))
         line = {"host": host.get_name(), "task": task.name, "status": status, "result": values}
         with open(os.environ["JSON_LINES_FILE"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=_as_text) + "\n")
