@@ -173,7 +173,7 @@ class Fetcher:
         while body.size is None or count < body.size:
             asked = time.monotonic()
             with self._guarded(what, body.url, count):
-                # Never more than is left: http.client's read1 forgets what it gave of Content-Length (bpo-113199).
+                # Never more than was announced: a local file may grow meanwhile.
                 block = body.read(_CHUNK if body.size is None else min(_CHUNK, body.size - count))
             now = time.monotonic()
             if not block:

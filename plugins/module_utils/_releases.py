@@ -186,7 +186,7 @@ def _parse(sums, what, error, details):
 
 
 def _quoted(data, details):
-    """What was found, as the end of a sentence; not from a file of this host, which may be anything that root can read."""
+    """What was found, as the end of a sentence; not from a file of this host: that may be any that root can read."""
     return " (%d bytes)" % len(data) if "path" in details else ": %s" % _shown(data)
 
 

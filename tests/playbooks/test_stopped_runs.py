@@ -17,15 +17,16 @@ SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP, "SIGINT": signal.
 PATIENCE = 60       # seconds for something that has to come
 
 
-def wait_for(what):
-    """The first true answer of ``what``."""
+def wait_for(run, what):
+    """The first true answer of ``what`` while a Run is under way."""
     ends = time.monotonic() + PATIENCE
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and run.process.poll() is None:
         answer = what()
         if answer:
             return answer
         time.sleep(0.002)
-    raise AssertionError("it did not come within %d s" % PATIENCE)
+    run.process.kill()
+    raise AssertionError("it did not come within %d s, or before the end of:\n%s" % (PATIENCE, run.finish().output))
 
 
 def find_installer(store, version=VERSION):
@@ -47,8 +48,8 @@ def stopped(play, module_site, folder):
     module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
     run = play.start_each(wishes)
     for name, number in SIGNALS.items():
-        installer = wait_for(lambda store=stores[name]: find_installer(store))
-        wait_for(lambda: module_site.counts(".zip").requests == len(SIGNALS))
+        installer = wait_for(run, lambda store=stores[name]: find_installer(store))
+        wait_for(run, lambda: module_site.counts(".zip").requests == len(SIGNALS))
         os.kill(installer, number)
     stopped = run.finish().each
     left = {name: names(store) for name, store in stores.items()}
@@ -93,8 +94,8 @@ def test_killed_while_writing_the_left_over_is_swept(play, site, tmp_path, host_
         return os.path.isdir(folder) and any(name.startswith(".tmp.binary.") for name in os.listdir(folder))
 
     run = play.start([task("killed", site, store, version=BIG)])
-    installer = wait_for(lambda: find_installer(store, BIG))
-    wait_for(writing)
+    installer = wait_for(run, lambda: find_installer(store, BIG))
+    wait_for(run, writing)
     os.kill(installer, signal.SIGKILL)
     assert run.finish()["killed"]["failed"]
     left = left_overs()
@@ -129,7 +130,7 @@ def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, site, tmp_pa
     store = str(tmp_path / "store")
     site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
     first = play.start([task("first", site, store)])
-    holder = wait_for(lambda: find_installer(store))
+    holder = wait_for(first, lambda: find_installer(store))
     result = play([task("second", site, store, lock_timeout=1)])["second"]
     os.kill(holder, signal.SIGTERM)
     first.finish()

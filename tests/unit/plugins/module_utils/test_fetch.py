@@ -150,7 +150,8 @@ def test_a_fetcher_may_be_silent_and_used_again(served):
 
 
 @pytest.mark.parametrize("name, arguments", [
-    ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("delay", (0.2,)),
+    ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("overlong", (300000 * b"x",)),
+    ("delay", (0.2,)),
     ("trickle", (0.001, 20000)), ("slow_head", (0.001,)), ("no_etag", ()),
 ])
 def test_unusual_but_right(served, misbehaviours, name, arguments):
@@ -308,8 +309,10 @@ def test_retry_after_a_date():
 def test_retry_after_is_honoured_and_capped(served, misbehaviours, monkeypatch, date):
     monkeypatch.setattr(_faults, "RETRY_AFTER_CAP", 0.2)
     served.misbehave("*", misbehaviours.retry_later(429, seconds=3600, date=date), times=1)
+    began = time.monotonic()
     transfer = Transfer(served, retries=2).succeeded()
     assert transfer.lines[0].startswith("try 2 of 2 in 0.2 s: ")
+    assert time.monotonic() - began >= 0.2
 
 
 # What is not tried again.
@@ -556,14 +559,15 @@ def test_an_unknown_authority(secure):
     assert running.server.connections == 1
 
 
-def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_path):
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_path, variable):
     running, bundle = secure
     trust(monkeypatch, tmp_path, bundle, "certifi")
     trust(monkeypatch, tmp_path, bundle, "system")
     from release_site.certificates import Authority
     other = tmp_path / "other.pem"
     other.write_text(Authority("Other").pem)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    monkeypatch.setenv(variable, str(other))
     Transfer(running).failed("TLS: ")
 
 
@@ -806,6 +810,18 @@ def test_a_file_that_shrinks_meanwhile(folder):
 
     transfer = Transfer(file_url(folder / "a b%c"), query="", path="file.bin", sink=Shrink())
     assert "was cut short: " in str(transfer.error)
+
+
+def test_a_file_that_grows_meanwhile(folder):
+    path = folder / "a b%c" / "file.bin"
+
+    class Grow(Sink):
+        def write(self, block):
+            super().write(block)
+            with open(str(path), "ab") as file:
+                file.write(b"more")
+
+    Transfer(file_url(folder / "a b%c"), query="", path="file.bin", sink=Grow()).succeeded()
 
 
 # URLs.
