@@ -268,7 +268,7 @@ verification:
     signed_at:
       description: When the signature was made, in UTC.
       type: str
-      sample: "2025-04-09T13:04:45Z"
+      sample: "2025-04-09T13:35:39Z"
     site:
       description: The site, or the O(origin) of a given archive.
       type: str
