@@ -17,7 +17,7 @@ _YEAR = 365     # days
 
 
 class Authority:
-    """Issues certificates. ``pem`` (str) is its own, for clients to trust."""
+    """Issues certificates. ``pem`` (str) is its own, for clients to trust; ``key_pem`` the key that it signs with."""
 
     def __init__(self, name="Demo CA"):
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -27,21 +27,21 @@ class Authority:
         builder = _certificate(self._name, self._name, self._key, self._key, (-1, _YEAR))
         builder = builder.add_extension(x509.BasicConstraints(True, 0), True).add_extension(usage, True)
         self.pem = _certificate_pem(builder, self._key)
+        self.key_pem = _key_pem(self._key)
 
-    def issue(self, names=LOOPBACK, days=(-1, _YEAR)):
+    def issue(self, names=LOOPBACK, days=(-1, _YEAR), password=None):
         """A certificate for a server or a client, with its key.
 
         :param names: host names and addresses that it is for; the first is its common name, too.
         :param days: (from, to) of its validity, counted from now: (-10, -1) has expired.
+        :param password: str, what the private key is encrypted with; None: it is not.
         :returns: str, PEM: the certificate, then the private key.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _certificate(_name(names[0]), self._name, key, self._key, days)
         builder = builder.add_extension(x509.BasicConstraints(False, None), True)
         builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), False)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return _certificate_pem(builder, self._key) + private.decode()
+        return _certificate_pem(builder, self._key) + _key_pem(key, password)
 
     def server_context(self, names=LOOPBACK, days=(-1, _YEAR), clients=None):
         """An ssl.SSLContext for ``Site(tls=...)``.
@@ -70,6 +70,13 @@ def _certificate(subject, issuer, key, issuer_key, days):
 
 def _certificate_pem(builder, issuer_key):
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key, password=None):
+    protection = serialization.NoEncryption()
+    if password is not None:
+        protection = serialization.BestAvailableEncryption(password.encode())
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection).decode()
 
 
 def _name(text):
