@@ -117,15 +117,19 @@ class Player:
         """``start_each`` and wait."""
         return self.start_each(wishes, **how).finish()
 
-    def start_each(self, wishes, variables=None, **how):
+    def start_each(self, wishes, variables=None, environments=None, keywords_of_task=None, **how):
         """Ask for different things at once, each on a host of its own: what costs time is the start of a module.
 
         :param wishes: dict of name and the module's options.
         :param variables: dict of name and variables of that host.
+        :param environments: dict of name and the task's ``environment`` there.
+        :param keywords_of_task: dict, beside those that are set here.
         :returns: Run, in which each name is a host and the task is called ``each``.
         """
-        tasks = [{"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True}]
-        hosts = {name: dict((variables or {}).get(name, {}), wish=options) for name, options in wishes.items()}
+        tasks = [dict({"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True,
+                       "environment": "{{ surroundings }}"}, **(keywords_of_task or {}))]
+        hosts = {name: dict((variables or {}).get(name, {}), wish=options,
+                            surroundings=(environments or {}).get(name, {})) for name, options in wishes.items()}
         return self.start(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
     def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,
