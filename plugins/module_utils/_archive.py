@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from typing import NamedTuple, Tuple
 
-from ._errors import ArchiveError, os_errors
+from ._errors import ArchiveError, escaped, os_errors
 from ._model import PRODUCT
 
 BINARY_CAP = 1 << 30            # bytes
@@ -97,7 +97,7 @@ def find_binary(file, platform, path):
     ours = [member for member in members if member.filename == wanted]
     if not ours:
         raise ArchiveError(
-            "%s has no member %s: it has %s" % (path, wanted, ", ".join(map(_shown, others[:5])) or "none"), path=path)
+            "%s has no member %s: it has %s" % (path, wanted, ", ".join(map(escaped, others[:5])) or "none"), path=path)
     _check_binary(ours[0], path)
     return Binary(ours[0].file_size, others, archive, ours[0], path)
 
@@ -151,7 +151,7 @@ def check_magic(head, platform, path):
         right = (head[:6], head[18:20]) == _ELF.get(architecture)
     if not right:
         raise ArchiveError(
-            "%s is not an executable for %s: it begins with %s" % (path, platform, _shown(head, 20)), path=path,
+            "%s is not an executable for %s: it begins with %s" % (path, platform, escaped(head, 20)), path=path,
             hint="the archive holds something else than its name says: report it to whoever published it")
 
 
@@ -188,7 +188,7 @@ def _not_a_zip(file, size, path):
     """The error for a file without an end record."""
     file.seek(0)
     return ArchiveError(
-        "%s is not a whole zip archive: %d bytes that begin with %s" % (path, size, _shown(file.read(20), 20)),
+        "%s is not a whole zip archive: %d bytes that begin with %s" % (path, size, escaped(file.read(20), 20)),
         path=path, hint="it was cut short, or it is something else")
 
 
@@ -200,20 +200,20 @@ def _check_members(members, directory_at, path):
         # zipfile cuts a name at NUL, and takes another one from an extra field since Python 3.13.
         if name != member.filename or not name or ".." in name or name == "." or re.search(r"[/\\\x00-\x1f\x7f]", name):
             raise ArchiveError(
-                "%s has a member %s: bare file names were expected" % (path, _shown(name)), path=path)
+                "%s has a member %s: bare file names were expected" % (path, escaped(name)), path=path)
         if name in seen:
-            raise ArchiveError("%s has two members %s" % (path, _shown(name)), path=path)
+            raise ArchiveError("%s has two members %s" % (path, escaped(name)), path=path)
         seen.add(name)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG) or member.external_attr & _DOS_DIRECTORY:
             raise ArchiveError(
-                "%s: its member %s is not a regular file (mode %o)" % (path, _shown(name), member.external_attr >> 16),
+                "%s: its member %s is not a regular file (mode %o)" % (path, escaped(name), member.external_attr >> 16),
                 path=path)
     end = directory_at
     for member in sorted(members, key=lambda member: member.header_offset, reverse=True):
         if member.header_offset + _LOCAL_HEADER_SIZE + member.compress_size > end:
             raise ArchiveError(
-                "%s: the data of its member %s runs into what follows it" % (path, _shown(member.filename)), path=path)
+                "%s: the data of its member %s runs into what follows it" % (path, escaped(member.filename)), path=path)
         end = member.header_offset
 
 
@@ -243,11 +243,4 @@ def _reading(path):
             yield
     except _DAMAGE as exc:
         raise ArchiveError(
-            "%s is a damaged archive: %s" % (path, _shown(str(exc) or type(exc).__name__, 100)), path=path) from exc
-
-
-def _shown(text, limit=60):
-    """Foreign bytes or text, shortened and escaped, in quotes."""
-    if isinstance(text, bytes):
-        text = text[:limit + 1].decode("latin-1")
-    return ascii(text[:limit]) + ("..." if len(text) > limit else "")
+            "%s is a damaged archive: %s" % (path, escaped(str(exc) or type(exc).__name__, 100)), path=path) from exc

@@ -46,6 +46,15 @@ class TerraformBinaryError(Exception):
         self.hint = hint
         self.changed = False
 
+    def conceal(self, secrets):
+        """Put asterisks in the place of secrets that the other side repeated to us.
+
+        :param secrets: iterable of str.
+        """
+        for secret in secrets:
+            self.args = tuple(text.replace(secret, "********") for text in self.args)
+            self.url = self.url and self.url.replace(secret, "********")
+
 
 class RequestError(TerraformBinaryError):
     """An impossible or malformed wish: the playbook has to change."""
@@ -129,6 +138,16 @@ def errno_text(number, fallback=""):
     if number is None:
         return str(fallback)
     return "%s (%s)" % (os.strerror(number), _errno.errorcode.get(number, number))
+
+
+def escaped(text, limit=60):
+    """Foreign text, or bytes, as it may stand in a message: shortened, escaped, and in quotes.
+
+    :param limit: int, characters of it that are shown.
+    """
+    if isinstance(text, bytes):
+        text = text[:limit + 1].decode("latin-1")
+    return ascii(text[:limit]) + ("..." if len(text) > limit else "")
 
 
 def as_result(error, side, host):

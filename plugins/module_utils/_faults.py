@@ -14,23 +14,40 @@ import socket
 import ssl
 import time
 
-from ._errors import FetchError, TerraformBinaryError, errno_text
+from ._credentials import NONE, SHOWN, WITHHELD
+from ._errors import FetchError, TerraformBinaryError, errno_text, escaped
 
 BACKOFF = 1.0                   # seconds before the second try; doubled for each further one, then jittered
 BACKOFF_CAP = 30.0
 RETRY_AFTER_CAP = 120.0         # seconds that a server may ask us to wait
 
-STATUS_HINTS = {
-    401: "the site wants credentials",
-    403: "the site or a proxy refuses: look whether it wants credentials, or blocks this machine",
+NETWORK_HINT = "look at network and proxy settings (https_proxy, no_proxy) of this machine, or name another site"
+_KEPT_BACK = (
+    "the credentials were kept back: they go only to the sites that you named, not where those redirect, not over plain "
+    "http, and not to the public site"
+)
+_TLS_HINT = (
+    "look at this machine's clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to "
+    "the system's trust store"
+)
+_HINTS = {
+    400: "the site may want a client certificate: set client_cert and client_key",
+    401: {
+        NONE: "the site wants credentials: set url_username and url_password, or url_token",
+        SHOWN: "the site does not accept the credentials that it was shown: look at url_username and url_password, "
+               "url_token or url_headers",
+        WITHHELD: _KEPT_BACK,
+    },
+    403: {
+        NONE: "the site or a proxy refuses: look whether it wants credentials (url_token, url_username), blocks this "
+              "machine, or answers so for files that it does not have",
+        SHOWN: "the credentials are not good for this file, or the site answers so for files that it does not have",
+        WITHHELD: _KEPT_BACK,
+    },
     404: "look whether the site has this version and platform; of a release minutes old, files may still be missing",
     407: "put the proxy's user and password into the proxy's URL in https_proxy or http_proxy",
+    429: "the site limits how many requests it takes: run fewer hosts at once (forks, throttle), or use a mirror of yours",
 }
-NETWORK_HINT = "look at network and proxy settings (https_proxy, no_proxy) of this machine, or name another site"
-_TLS_HINT = (
-    "look at this machine's clock; if a proxy inspects TLS, add its CA to the system's trust store, or name a bundle "
-    "in REQUESTS_CA_BUNDLE"
-)
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")   # http.client, of a proxy's answer to CONNECT
 
 
@@ -45,12 +62,25 @@ class _TryLater(FetchError):
         self.after = after
 
 
-def refuse_status(status, retry_after, place, what):
-    """The error for an HTTP status that is not the wanted one: FetchError, to be retried where that may help."""
+def refuse_status(status, retry_after, place, what, credentials=NONE):
+    """The error for an HTTP status that is not the wanted one: FetchError, to be retried where that may help.
+
+    :param retry_after: str, the header of that name, or blank.
+    :param credentials: str, what the URL was shown of them: see _credentials.
+    """
     message = "%s from %s: HTTP %d %s" % (what, place, status, http.client.responses.get(status, ""))
+    details = dict(status=status, url=place, hint=hint_of(status, credentials))
     if _is_transient(status):
-        return _TryLater(message, _read_retry_after(retry_after), status=status, url=place)
-    return FetchError(message, status=status, url=place, hint=STATUS_HINTS.get(status))
+        return _TryLater(message, _read_retry_after(retry_after), **details)
+    return FetchError(message, **details)
+
+
+def hint_of(status, credentials=NONE):
+    """What the operator can do about an HTTP status: str, or None."""
+    if 500 <= status <= 599:
+        return "the site, or a proxy before it, is in trouble: try again later, or name a second site"
+    hint = _HINTS.get(status)
+    return hint[credentials] if isinstance(hint, dict) else hint
 
 
 def _is_transient(status):
@@ -83,7 +113,7 @@ def explain(exc, timeout):
         tunnel = _TUNNEL.search(str(cause))
         if tunnel:
             status = int(tunnel.group(1))
-            return "the proxy answers HTTP %d" % status, _is_transient(status), STATUS_HINTS.get(status, NETWORK_HINT)
+            return "the proxy answers HTTP %d" % status, _is_transient(status), hint_of(status) or NETWORK_HINT
         if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
             lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
             detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
@@ -114,8 +144,3 @@ def _causes(exc):
                 if not any(inner is other for other in found + waiting):
                     waiting.append(inner)
     return found
-
-
-def escaped(text, limit=60):
-    """Foreign text, shortened and escaped, in quotes."""
-    return ascii(text[:limit]) + ("..." if len(text) > limit else "")

@@ -10,6 +10,7 @@ PRODUCT = "terraform"           # also the name of the binary in its version's d
 RECEIPT = "terraform.json"      # the receipt's name beside it
 PUBLIC_SITE = "https://releases.hashicorp.com"
 DEFAULT_BASE_DIR = "/opt/iac-platform/terraform-binaries"
+HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.1.5
 POLICIES = ("pinned", "sha256sums", "signature")  # from the weakest to the strongest
 
 # The module's argument spec, shared with nobody but the plugins: see the module for what each option means.
@@ -36,11 +37,36 @@ SPEC = dict(
     selevel=dict(type="str"),
     verify=dict(type="str", default="full", choices=["full", "receipt"]),
     run_check=dict(type="bool", default=True),
+    url_username=dict(type="str"),
+    url_password=dict(type="str", no_log=True),
+    url_token=dict(type="str", no_log=True),
+    url_headers=dict(type="dict", aliases=["headers"], no_log=True),
+    ca_path=dict(type="path"),
+    client_cert=dict(type="path"),
+    client_key=dict(type="path", no_log=False),
+    validate_certs=dict(type="bool", default=True),
+    use_proxy=dict(type="bool", default=True),
+    http_agent=dict(type="str", default=HTTP_AGENT),
     timeout=dict(type="int", default=30),
     retries=dict(type="int", default=4),
     lock_timeout=dict(type="int", default=2000),
     allow_unsafe_base_dir=dict(type="bool", default=False),
 )
+
+
+class Access(NamedTuple):
+    """How sites are reached, and what those that the user named are shown."""
+
+    username: Optional[str] = None
+    password: Optional[str] = None
+    token: Optional[str] = None     # for Bearer
+    headers: Tuple[Tuple[str, str], ...] = ()
+    ca_path: Optional[str] = None   # absolute path of a PEM file or a directory of hashed ones
+    client_cert: Optional[str] = None
+    client_key: Optional[str] = None
+    validate_certs: bool = True
+    use_proxy: bool = True
+    http_agent: str = HTTP_AGENT
 
 
 class Wish(NamedTuple):
@@ -54,6 +80,7 @@ class Wish(NamedTuple):
     checksum: Optional[str]         # 64 lower-case hex digits: SHA-256 of this platform's archive
     trusted_keys: Tuple[str, ...]   # armored OpenPGP keys; empty: the built-in one
     sites: Tuple[str, ...]          # URLs without a trailing slash
+    access: Access                  # how they are reached
     archive: Optional[str]          # absolute path of a given zip
     origin: Optional[str]           # where a given zip came from, for the receipt
     platform: str                   # os_arch of the binary

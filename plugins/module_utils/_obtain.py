@@ -61,7 +61,8 @@ class Source:
             return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
 
     def _fetcher(self):
-        return _fetch.Fetcher(self._wish.timeout, self._wish.retries, self._say)
+        wish = self._wish
+        return _fetch.Fetcher(wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites)
 
     def _from_sites(self, attempt):
         """The first site's answer; the next one's when a site fails."""

@@ -10,7 +10,7 @@ genuine is not its business.
 
 import re
 
-from ._errors import RequestError, VerificationError
+from ._errors import RequestError, VerificationError, escaped
 from ._model import PRODUCT
 
 # The names of releases (those of Go), by what the kernel calls itself (uname -s) and the machine (uname -m).
@@ -180,14 +180,14 @@ def _parse(sums, what, error, details):
                 **details)
         digest, name = (part.decode("ascii") for part in found.groups())
         if name in digests:
-            raise error("%s, line %d names %s a second time" % (what, number, _shown(name)), **details)
+            raise error("%s, line %d names %s a second time" % (what, number, escaped(name)), **details)
         digests[name] = digest
     return digests
 
 
 def _quoted(data, details):
     """What was found, as the end of a sentence; not from a file of this host: that may be any that root can read."""
-    return " (%d bytes)" % len(data) if "path" in details else ": %s" % _shown(data)
+    return " (%d bytes)" % len(data) if "path" in details else ": %s" % escaped(data)
 
 
 def _choose(digests, version, platform, what, error, details):
@@ -212,15 +212,8 @@ def _not_listed(digests, version, platform, where, place):
     release = re.compile(r"%s_([^_]+)_" % PRODUCT)
     others = sorted(set(found.group(1) for found in map(release.match, digests) if found))
     if others:
-        found = "it is of version %s" % ", ".join(_shown(other) for other in others[:3])
+        found = "it is of version %s" % ", ".join(escaped(other) for other in others[:3])
     else:
-        found = "its first name is %s" % _shown(next(iter(digests)))
+        found = "its first name is %s" % escaped(next(iter(digests)))
     return VerificationError(
         "SHA256SUMS %s names no file of %s %s: %s" % (where, PRODUCT, version, found), **place)
-
-
-def _shown(text, limit=60):
-    """Foreign bytes or text, shortened and escaped, in quotes."""
-    if isinstance(text, bytes):
-        text = text[:limit + 1].decode("latin-1")
-    return ascii(text[:limit]) + ("..." if len(text) > limit else "")

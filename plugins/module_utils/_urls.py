@@ -1,11 +1,12 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""URLs: which ones may be asked for, where a redirect may lead, and how they are shown.
+"""URLs: which ones may be asked for, where a redirect may lead, whose they are, and how they are shown.
 
 It promises that no shown URL has userinfo, query or fragment, and that no redirect leads to a weaker scheme.
 """
 
+import ipaddress
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -15,6 +16,25 @@ from ._errors import FetchError, RequestError
 def shown(url):
     """A URL as it may be shown: without userinfo, query and fragment, which can carry secrets; escaped."""
     return ascii(re.sub(r"\A([^/]*//)[^/]*@", r"\1", re.split("[?#]", url, maxsplit=1)[0]))[1:-1]
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin(url):
+    """Whose a URL is (RFC 6454, 4): (scheme, host, port), the port told or not. ValueError for a port that is none."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def is_loopback(host):
+    """Whether a host, as urlsplit has it, is this machine: what is sent to it meets no network."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_url(url):

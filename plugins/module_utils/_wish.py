@@ -4,15 +4,15 @@
 """P0: from the module's parameters to a Wish in which every field is checked, before anything is touched."""
 
 import grp
-import ipaddress
 import os
 import pwd
 import re
 from urllib.parse import urlsplit
 
-from . import _releases, _versions
+from . import _access, _releases, _versions
 from ._errors import RequestError
 from ._model import PRODUCT, SPEC, Wish
+from ._urls import is_loopback, origin
 
 _PLAIN_BITS = 0o755     # what a mode may set: no setuid, setgid, sticky; nobody but the owner writes
 _SCHEMES = ("https", "http", "file")
@@ -28,6 +28,8 @@ def parse(params, host_platform):
     :returns: Wish. Raises RequestError, whose message names the option.
     """
     given = {key: _given(key, value) for key, value in params.items()}
+    for option in ("ca_path", "client_cert", "client_key"):
+        given[option] = given[option] and _absolute(given[option], option)
     version = _versions.exact(given["version"])
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
@@ -35,7 +37,7 @@ def parse(params, host_platform):
     wish = Wish(
         requested=given["version"], version=version, state=given["state"], base_dir=base_dir,
         policy=given["checksum_policy"], checksum=checksum, trusted_keys=tuple(given["trusted_keys"] or ()),
-        sites=tuple(check_site(site) for site in given["sites"]),
+        sites=tuple(check_site(site) for site in given["sites"]), access=_access.parse(given),
         archive=given["archive"] and _absolute(given["archive"], "archive"), origin=given["origin"],
         platform=platform, native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
@@ -177,19 +179,22 @@ def _check_policy(wish):
     if wish.policy == "pinned" and not wish.checksum:
         raise RequestError("checksum_policy pinned needs checksum: it alone decides",
                            hint="give the archive's SHA-256, or use checksum_policy signature")
-    if wish.policy != "sha256sums" or wish.checksum or wish.archive:
+    if wish.archive:
+        return
+    _access.check_sites(wish.access, wish.sites)
+    if wish.policy != "sha256sums" or wish.checksum:
         return
     for site in wish.sites:
-        if site.startswith("http:") and not _is_loopback(urlsplit(site).hostname):
+        weakness = _weakness(site, wish.access)
+        if weakness:
             raise RequestError(
-                "checksum_policy sha256sums over plain http (%s) would trust whoever sits in between" % site, url=site,
-                hint="use https, give checksum, or use checksum_policy signature")
+                "checksum_policy sha256sums %s (%s) would trust whoever sits in between" % (weakness, site), url=site,
+                hint="use https with validate_certs, give checksum, or use checksum_policy signature")
 
 
-def _is_loopback(host):
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _weakness(site, access):
+    """Why others than the site itself could answer for it: str, or None."""
+    scheme, host, _port = origin(site)
+    if scheme == "http" and not is_loopback(host):
+        return "over plain http"
+    return "with validate_certs false" if scheme == "https" and not access.validate_certs else None

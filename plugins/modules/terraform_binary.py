@@ -44,7 +44,8 @@ options:
     description:
       - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
-        the site, and is refused over plain http (loopback aside) unless O(checksum) is given.
+        the site, and is refused over plain http (loopback aside) and with O(validate_certs=false) unless O(checksum) is
+        given.
       - V(pinned) lets O(checksum) alone decide.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str
@@ -140,6 +141,53 @@ options:
       - Skipped for a platform that is not the host's.
     type: bool
     default: true
+  url_username:
+    description:
+      - User for HTTP basic authentication at O(sites).
+      - Credentials (this one, O(url_password), O(url_token), O(url_headers) and O(client_cert)) are shown to those O(sites)
+        that the task names and to nobody else. The public site does not get them, nor does the place to which a site
+        redirects, nor a site with plain C(http) unless it is on this machine. Credentials that none of the sites would be
+        shown are refused.
+    type: str
+  url_password:
+    description: Password that goes with O(url_username).
+    type: str
+  url_token:
+    description: Token that O(sites) are shown as C(Authorization), C(Bearer). Not together with O(url_username).
+    type: str
+  url_headers:
+    description:
+      - Further headers for O(sites), such as C(X-JFrog-Art-Api). They count as credentials, see O(url_username).
+      - Values of 8 characters or more are kept out of all output; masking shorter ones would mangle every path.
+      - Headers on which a download depends (C(Range), C(Accept-Encoding), C(Host) and the like) are refused.
+    type: dict
+    aliases: [headers]
+  ca_path:
+    description:
+      - A PEM file of certificate authorities, or a directory of them as C(openssl rehash) leaves it, to trust for C(https).
+      - Without it the environment's E(REQUESTS_CA_BUNDLE) or E(SSL_CERT_FILE) decides, and without those the system's store
+        together with the authorities that come with C(requests). The first of these that is given stands alone.
+    type: path
+  client_cert:
+    description: A PEM file with the client certificate to show to O(sites), and with its key unless O(client_key) has that.
+    type: path
+  client_key:
+    description: A PEM file with the private key of O(client_cert), without a pass phrase.
+    type: path
+  validate_certs:
+    description:
+      - V(false) accepts any certificate. The signature of the release is verified all the same.
+      - Refused for the public site, and together with O(checksum_policy=sha256sums) unless O(checksum) is given.
+    type: bool
+    default: true
+  use_proxy:
+    description: V(false) ignores the proxies that the environment names (E(https_proxy), E(http_proxy), E(all_proxy), E(no_proxy)).
+    type: bool
+    default: true
+  http_agent:
+    description: What O(sites) get as C(User-Agent).
+    type: str
+    default: iac_platform.terraform/0.1.0
   timeout:
     description: Seconds without a byte after which a download is given up.
     type: int
@@ -174,6 +222,13 @@ EXAMPLES = r"""
     sites:
       - https://mirror.example.com/hashicorp
       - https://releases.hashicorp.com
+
+- name: From a mirror with a private CA that wants a token
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    sites: ["https://artifacts.example.com/hashicorp"]
+    url_token: "{{ artifacts_token }}"
+    ca_path: /etc/pki/ca-trust/source/anchors/example.pem
 
 - name: On a host without a network, from files copied there before
   iac_platform.terraform.terraform_binary:
@@ -354,6 +409,7 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
+from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
@@ -445,8 +501,16 @@ def run(module, steps):
     return result
 
 
+def unmask_short_headers(module):
+    """Have core mask no header's value that is too short to be a secret: it would mangle every text with it inside."""
+    for value in (module.params["url_headers"] or {}).values():
+        if len(str(value)) < SHORTEST_SECRET:
+            module.no_log_values.discard(str(value))
+
+
 def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    unmask_short_headers(module)
     steps = Steps(module)
     result = {"changed": False}
     try:

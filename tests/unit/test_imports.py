@@ -24,20 +24,27 @@ HOUSE = {
         "_model": [],
         "_digest": [],
     },
-    "releases": {  # names and digests: texts in, texts out
-        "_versions": [],
+    "names": {  # of versions, files and places: texts in, texts out
+        "_credentials": ["_urls"],
         "_releases": [],
+        "_urls": [],
+        "_versions": [],
     },
     "request": {
-        "_wish": ["_releases", "_versions"],
+        "_access": ["_credentials"],
+        "_wish": ["_access", "_releases", "_urls", "_versions"],
     },
     "report": {
         "_report": [],
     },
     "obtain: fetch": {
-        "_urls": [],
-        "_faults": [],
-        "_fetch": ["_faults", "_urls"],
+        "_bodies": ["_faults", "_urls"],
+        "_connections": ["_trust"],
+        "_faults": ["_credentials"],
+        "_fetch": ["_bodies", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
+        "_proxies": [],
+        "_resume": [],
+        "_trust": [],
     },
     "obtain: verify": {
         "_armor": [],
@@ -79,8 +86,9 @@ HOUSE = {
 }
 # Steps do not import steps. A story may, but only those of its own half: the halves meet in _model.VerifiedArchive.
 REACH = {
-    "request": ["releases"],
-    "obtain: story": ["releases", "obtain: fetch", "obtain: verify"],
+    "request": ["names"],
+    "obtain: fetch": ["names"],
+    "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
     "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])

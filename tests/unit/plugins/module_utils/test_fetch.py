@@ -146,7 +146,7 @@ def test_a_fetcher_may_be_silent_and_used_again(served):
     for dummy in range(2):
         with fetcher:
             assert fetcher.read("%s/%s" % (served.url, NAME), CAP, "x") == BODY
-        assert fetcher._session is None
+        assert not fetcher._connections
 
 
 @pytest.mark.parametrize("name, arguments", [

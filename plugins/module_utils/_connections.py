@@ -1,0 +1,78 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections: requests, set up to trust whom it should, and to take nothing from the environment unasked.
+
+It is handed requests and urllib3 rather than importing them: a host that fetches nothing needs neither, and only
+_fetch knows that they may be missing.
+"""
+
+import ssl
+from urllib.parse import urlsplit
+
+from ._trust import find_bundle, load_client_certificate
+
+
+class Connections:
+    """A session of requests for sites of one kind.
+
+    :param requests, urllib3: the modules.
+    :param access: Access.
+    :param environ: mapping of the environment variables that tell of trust.
+    :param with_certificate: bool, show the client certificate.
+    :param verified: bool, check the other side's certificate.
+    :raises RequestError: certificates that cannot be read.
+    """
+
+    def __init__(self, requests, urllib3, access, environ, with_certificate, verified):
+        self._requests = requests
+        self._urllib3 = urllib3
+        self._bundle = find_bundle(access, environ) if verified else None
+        self._verified = verified
+        self._context = self._make_context()
+        if with_certificate:
+            load_client_certificate(self._context, access)
+        self._session = requests.Session()
+        self._session.trust_env = False     # or an entry in netrc would replace our Authorization header
+        self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": access.http_agent})
+        # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
+        # of their own in the place of ours.
+        self._session.verify = (self._bundle or requests.certs.where()) if verified else False
+        self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=self._context)
+        if not verified:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)     # the user asked for it, and is told
+
+    def close(self):
+        self._session.close()
+
+    def get(self, url, headers, timeout, proxy):
+        """Ask for a URL.
+
+        :param headers: dict, beside the usual ones.
+        :param timeout: int, seconds without a byte.
+        :param proxy: str, URL, or None.
+        :returns: requests.Response, its body still to be read, a redirect not followed. Raises what requests raises.
+        """
+        adapter = self._session.get_adapter(url)
+        scheme = urlsplit(url).scheme
+        if proxy and scheme == "https":
+            self._open_tunnel(adapter, proxy)
+        # By the adapter: the session would swallow the body of a redirect, however long it is.
+        request = self._session.prepare_request(self._requests.Request("GET", url, headers=headers))
+        return adapter.send(request, stream=True, timeout=(timeout, timeout), verify=self._session.verify,
+                            proxies={scheme: proxy} if proxy else {})
+
+    def _open_tunnel(self, adapter, proxy):
+        """Have the way through a proxy made with our context; the adapter keeps it."""
+        own = {"ssl_context": self._context}
+        if proxy.startswith("https:"):
+            own["proxy_ssl_context"] = self._make_context()     # the client certificate is not for the proxy
+        adapter.proxy_manager_for(proxy, **own)
+
+    def _make_context(self):
+        """A new ssl.SSLContext that trusts the system's store, unless the user's own choice stands alone."""
+        # Not ssl's own: older urllib3 compares the names of hosts itself.
+        context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=None if self._verified else ssl.CERT_NONE)
+        if self._verified and not self._bundle:
+            context.load_default_certs()
+        return context
