@@ -10,7 +10,7 @@
     run.each["a"]["changed"]            # the results of wishes that were fulfilled at once
 
 The ansible-playbook is the one beside this interpreter. It sees this checkout as the collection, and nothing of the
-user's own Ansible: no configuration, no home, no proxies.
+user's own Ansible: no configuration, no home, no proxies, no choice of whom to trust.
 """
 
 import json
@@ -24,7 +24,7 @@ VERSION = "1.13.4"
 TIME_LIMIT = 300    # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH")
+_FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
 
 
 def wish(site, store, **options):

@@ -16,7 +16,7 @@ from trees import look, names
 
 SIDES = ["target"]      # where the download happens; the controller joins as soon as it does
 CUT = 150000            # bytes of an archive of about 300,000: some, and not all
-PADDING = 300000
+LARGE = 27800000        # bytes, as of a real release
 USER, PASSWORD = "alice", "wonder-land-42"
 SUMS, ZIP, SIGNATURES = "*_SHA256SUMS", "*.zip", "*.sig"
 EVER = None
@@ -35,6 +35,7 @@ class Case(NamedTuple):
     options: dict = {}                  # beside the usual ones
     environment: dict = {}              # of the task
     published: bool = True
+    padding: int = 300000               # bytes that no zip makes smaller: how large the archive is
 
 
 def once(name, *arguments, pattern=ZIP):
@@ -56,6 +57,8 @@ BROKEN_OFF = {
     "stall": Case((once("stall", CUT),), words=("no answer for 1 s",), asked=4, again=0),
     "cut-three-times": Case((once("truncate", CUT), once("truncate", 1000), once("truncate", 1000)),
                             words=("try 4 of 4",), asked=6, again=0),
+    "large": Case((once("truncate", 20 << 20), once("stall", 5 << 20)), words=("resumed at byte 26214400 of 278",),
+                  asked=5, again=0, padding=LARGE),
 }
 
 # Nothing of it has come: it is asked for again.
@@ -115,7 +118,7 @@ BROKEN = {
     "no-answer": Case((ever("delay", 60, pattern=SUMS),), "fetch", ("no answer for 1 s",), asked=2,
                       options={"retries": 2}),
     "server-error": Case((ever("status", 503, pattern=SUMS),), "fetch", ("HTTP 503",), asked=4),
-    "busy": Case((ever("retry_later", 429, 1, pattern=SUMS),), "fetch", ("HTTP 429",), ("again",), asked=2,
+    "busy": Case((ever("retry_later", 429, 1, pattern=SUMS),), "fetch", ("HTTP 429",), ("forks",), asked=2,
                  options={"retries": 2}),
     "unauthorized": Case((ever("status", 401, pattern=SUMS),), "fetch", ("HTTP 401",), ("url_username",), asked=1),
     "forbidden": Case((ever("status", 403, pattern=SUMS),), "fetch", ("HTTP 403",), ("credentials",), asked=1),
@@ -197,7 +200,7 @@ SITES = {
                                     sites=("{main}", "{second}")),
     "first-is-a-portal": Case((ever("html_200", pattern="*"),), words=("web page",), asked=1, sites=("{main}", "{second}")),
     "first-lacks-the-archive": Case((ever("status", 404),), words=("HTTP 404",), asked=3, sites=("{main}", "{second}")),
-    "first-breaks-off": Case((ever("truncate", CUT),), words=("site failed: {main}",), sites=("{main}", "{second}")),
+    "first-breaks-off": Case((ever("truncate", 0),), words=("site failed: {main}",), asked=6, sites=("{main}", "{second}")),
     "all-fail": Case((ever("status", 404, pattern="*"),), "fetch", ("all 2 sites failed", "HTTP 404", "ECONNREFUSED"),
                      asked=1, sites=("{main}", "{dead}")),
     "first-lies": Case((ever("flip"),), "verify", ("has sha256",), asked=4, sites=("{main}", "{second}")),
@@ -265,7 +268,7 @@ def world(request, play, signing_key, host_platform, tmp_path_factory):
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
     for name, case in HOSTILE.items():
-        archive = releases.make_archive(VERSIONS[name], host_platform, padding=PADDING)
+        archive = releases.make_archive(VERSIONS[name], host_platform, padding=case.padding)
         for site in sites.values() if case.published else ():
             site.publish(VERSIONS[name], platforms=(), archives={host_platform: archive})
     for site in sites.values():
