@@ -30,6 +30,9 @@ _TLS_HINT = (
     "look at this machine's clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to "
     "the system's trust store"
 )
+_ALERT_HINT = (     # RFC 8446, 6.2: the other side closed the connection over something that we sent, or did not
+    "the other side refuses the connection: if it wants a client certificate, look at client_cert and client_key"
+)
 _HINTS = {
     400: "the site may want a client certificate: set client_cert and client_key",
     401: {
@@ -117,7 +120,8 @@ def explain(exc, timeout):
         if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
             lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
             detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
-            return "%sTLS: %s" % (proxy, escaped(detail, 120)), lost, _TLS_HINT
+            hint = _ALERT_HINT if "ALERT" in str(getattr(cause, "reason", "")) else _TLS_HINT
+            return "%sTLS: %s" % (proxy, escaped(detail, 120)), lost, hint
         if isinstance(cause, socket.gaierror):
             return "%sthe host name is not resolved: %s" % (proxy, cause.strerror), True, NETWORK_HINT
         if isinstance(cause, socket.timeout):

@@ -42,7 +42,7 @@ def load_client_certificate(context, access):
     if access.client_key:
         paths.append(("client_key", access.client_key))
     for option, path in paths:
-        with os_errors("%s: read" % option, path, RequestError):
+        with os_errors("%s: read" % option, path, RequestError, hint="name a file in PEM form that this side can read"):
             with open(path, "rb"):
                 pass
 

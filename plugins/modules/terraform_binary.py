@@ -181,7 +181,8 @@ options:
     type: bool
     default: true
   use_proxy:
-    description: V(false) ignores the proxies that the environment names (E(https_proxy), E(http_proxy), E(all_proxy), E(no_proxy)).
+    description:
+      - V(false) ignores the proxies that the environment names in E(https_proxy), E(http_proxy), E(all_proxy) and E(no_proxy).
     type: bool
     default: true
   http_agent:

@@ -16,9 +16,10 @@ import stat
 import zipfile
 
 import pytest
+from transfers import BODY, NAME
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _install, _model, _obtain, _plan, _releases, _report, _wish)
+    _faults, _install, _model, _obtain, _plan, _releases, _report, _wish)
 
 VERSION = "1.13.4"
 _EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
@@ -239,3 +240,36 @@ def signed(served, site):
     assert served.run()["changed"]
     del site.requests[:]
     return served
+
+
+@pytest.fixture
+def bare_environment(monkeypatch):
+    """No proxy and no trust store of this machine decides; and retries do not wait long."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(_faults, "BACKOFF", 0.01)
+
+
+@pytest.fixture
+def file_site(bare_environment, site):
+    """The site with one file more: see ``transfers``."""
+    site.put(NAME, BODY)
+    return site
+
+
+@pytest.fixture
+def misbehaviours(site):
+    from release_site import misbehaviours
+    return misbehaviours
+
+
+@pytest.fixture
+def secure(bare_environment, signing_key, tmp_path):
+    """A site that speaks TLS, with that file, and the path of its authority's certificate."""
+    from release_site import Site
+    with Site(key=signing_key, tls=True) as running:
+        running.put(NAME, BODY)
+        bundle = tmp_path / "ca.pem"
+        bundle.write_text(running.ca_pem)
+        yield running, str(bundle)

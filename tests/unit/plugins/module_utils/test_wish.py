@@ -8,29 +8,11 @@ import os
 import pwd
 
 import pytest
+from wishes import params, parse, refusal
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model, _wish
 
 DIGEST = "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc"
-
-
-def params(**options):
-    found = dict((key, spec.get("default")) for key, spec in _model.SPEC.items())
-    found.update(version="1.13.4")
-    found.update(options)
-    return found
-
-
-def parse(**options):
-    return _wish.parse(params(**options), lambda: "linux_amd64")
-
-
-def refusal(**options):
-    with pytest.raises(_errors.RequestError) as caught:
-        parse(**options)
-    message = "%s; %s" % (caught.value, caught.value.hint or "")
-    assert "\n" not in message and len(message) <= _errors.MESSAGE_LIMIT
-    return message
 
 
 def test_the_least_that_can_be_said():

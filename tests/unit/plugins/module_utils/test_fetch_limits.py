@@ -1,0 +1,145 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is not tried again: what is too slow or too large, odd heads, web pages in place of files."""
+
+import time
+
+import pytest
+from transfers import BODY, NAME, SECRET, Sink, Transfer
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _fetch
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+def test_a_trickle(file_site, misbehaviours, monkeypatch):
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.5)
+    file_site.misbehave("*", misbehaviours.trickle(0.02, at=100))
+    transfer = Transfer(file_site, retries=4).failed("trickled: ")
+    assert "less than 1024 a second" in str(transfer.error)
+    assert file_site.counts(NAME).requests == 1
+
+
+def test_a_trickle_after_a_good_start(file_site, misbehaviours, monkeypatch):
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.5)
+    file_site.misbehave("*", misbehaviours.trickle(0.02, at=600000))
+    Transfer(file_site, retries=4).failed("trickled: ")
+
+
+def test_slow_enough_is_good_enough(file_site, misbehaviours, monkeypatch):
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.2)
+    file_site.misbehave("*", misbehaviours.trickle(0.05, size=64000))
+    Transfer(file_site).succeeded()
+
+
+def test_a_slow_sink_is_not_a_slow_network(file_site, monkeypatch):
+    class SlowSink(Sink):
+        def write(self, block):
+            super().write(block)
+            if len(self.calls) < 5:
+                time.sleep(1.1)
+
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 1)
+    monkeypatch.setattr(_fetch, "LOW_SPEED", 1 << 40)
+    Transfer(file_site, sink=SlowSink()).succeeded()
+
+
+def test_the_deadline_ends_a_body(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.trickle(0.02, size=100))
+    Transfer(file_site, retries=4, deadline=0.5).failed("was not complete after 0.5 s: ")
+    assert file_site.counts(NAME).requests == 1
+
+
+@pytest.mark.parametrize("name, arguments", [("slow_head", (0.1,)), ("delay", (60,))])
+def test_the_deadline_ends_the_wait_for_an_answer(file_site, misbehaviours, name, arguments):
+    file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
+    Transfer(file_site, retries=4, deadline=0.5).failed("was not answered within 0.5 s")
+    assert file_site.counts(NAME).requests == 1
+
+
+def test_the_deadline_spans_all_tries(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.retry_later(503, seconds=60))
+    transfer = Transfer(file_site, retries=4, deadline=5).failed("HTTP 503", retry=True, status=503)
+    assert file_site.counts(NAME).requests == 1 and transfer.lines == []
+
+
+def test_endless_headers(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.endless_headers())
+    assert "got more than 100 headers" in str(Transfer(file_site).error)
+    file_site.behave()
+    file_site.misbehave("*", misbehaviours.long_header())
+    assert "LineTooLong" in str(Transfer(file_site).error)
+
+
+def test_an_announced_size_above_the_cap(file_site):
+    transfer = Transfer(file_site, retries=4, cap=639999).failed("announces 640000 bytes: at most 639999 are accepted")
+    assert transfer.sink.calls == [] and transfer.downloaded == 0
+    assert file_site.counts(NAME).requests == 1
+    Transfer(file_site, cap=640000).succeeded()
+
+
+@pytest.mark.parametrize("name", ["chunk", "no_length", "endless_body"])
+def test_a_size_above_the_cap_that_was_not_announced(file_site, misbehaviours, name):
+    file_site.misbehave("*", getattr(misbehaviours, name)())
+    transfer = Transfer(file_site, retries=4, cap=639999).failed("goes on after 639999 bytes: at most 639999 are accepted")
+    assert len(transfer.sink.data) <= 639999
+    assert file_site.counts(NAME).requests == 1
+    if name != "endless_body":
+        Transfer(file_site, cap=640000).succeeded()
+
+
+@pytest.mark.parametrize("name, arguments, message", [
+    ("gzip", (), "came with Content-Encoding 'gzip'"),
+    ("announce", ("many",), "came with Content-Length 'many'"),
+    ("announce", ("-1",), "came with Content-Length '-1'"),
+    ("announce", ("0x10",), "came with Content-Length '0x10'"),
+    ("announce", ("9" * 30,), "came with Content-Length '999"),
+])
+def test_heads_that_are_refused(file_site, misbehaviours, name, arguments, message):
+    file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
+    transfer = Transfer(file_site, retries=4).failed(message)
+    assert transfer.sink.calls == []
+    assert file_site.counts(NAME).requests == 1
+
+
+def test_two_lengths_are_refused(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.two_lengths())
+    transfer = Transfer(file_site)
+    assert transfer.received is None and transfer.sink.calls == []
+
+
+def test_identity_is_no_encoding(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": "Identity"}, BODY))
+    Transfer(file_site).succeeded()
+
+
+def test_an_answer_before_the_answer_is_not_understood(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.early_hints())      # http.client skips 100 alone; nobody sends 103 unasked
+    Transfer(file_site, retries=4).failed("HTTP 103", status=103)
+
+
+def test_a_captive_portal(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.html_200())
+    message = "is a web page: HTTP 200, Content-Type 'text/html; charset=utf-8', "
+    transfer = Transfer(file_site, retries=4).failed(message, status=200)
+    assert r"beginning with '<!DOCTYPE html>\n<html>" in str(transfer.error)
+    assert "login page" in transfer.error.hint
+    assert transfer.sink.calls == [] and file_site.counts(NAME).requests == 1
+
+
+@pytest.mark.parametrize("kind, body", [
+    ("application/zip", b"<html>"), ("text/plain", b" \r\n<!doctype html>"),
+    ("text/plain", b"\xef\xbb\xbf<?xml version='1.0'?>"),
+    ("Text/HTML", b"nothing to see"), ("application/xhtml+xml", b"x"), ("text/html;charset=x", b"PK\3\4"),
+])
+def test_what_a_web_page_is(file_site, misbehaviours, kind, body):
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Type": kind}, body))
+    assert Transfer(file_site).failed("is a web page", status=200).sink.calls == []
+
+
+def test_a_portal_behind_a_redirect_is_named(file_site, misbehaviours):
+    place = file_site.url.replace("127.0.0.1", "localhost") + "/login"
+    file_site.misbehave(NAME, misbehaviours.redirect(place + "?back=" + SECRET))
+    file_site.misbehave("login", misbehaviours.html_200())
+    Transfer(file_site).failed("is a web page", status=200, place=place)

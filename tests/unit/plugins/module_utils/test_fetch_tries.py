@@ -1,0 +1,152 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is tried again, how often and when: broken connections, statuses that pass, Retry-After."""
+
+import re
+import time
+
+import pytest
+from transfers import BODY, CAP, NAME, Transfer
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+BROKEN = [
+    ("truncate", (100000,),
+     "was cut short: [12]00000 of [0-9]+ bytes came|broke off after [12]00000 bytes: the body ended too early"),
+    ("truncate", (0,), "was cut short: 0 of [0-9]+ bytes came|broke off after 0 bytes: the body ended too early"),
+    ("chunk_cut", (100000,), "broke off after [0-9]+ bytes: the body ended too early"),
+    ("chunk_nonsense", (100000,), "broke off after [0-9]+ bytes: "),
+    ("reset", (), r"Connection reset by peer \(ECONNRESET\)"),
+    ("reset", (100000,), r"broke off after [0-9]+ bytes: Connection reset by peer \(ECONNRESET\)"),
+    ("close_before_reply", (), "RemoteDisconnected: 'Remote end closed connection without response'|ECONNRESET"),
+    ("garbage_status", (), "BadStatusLine"),
+    ("stall", (100000,), "broke off after [0-9]+ bytes: no answer for 1 s"),
+    ("delay", (60,), ": no answer for 1 s"),
+]
+
+
+@pytest.mark.parametrize("name, arguments, message", BROKEN)
+def test_broken_once(file_site, misbehaviours, name, arguments, message):
+    file_site.misbehave("*", getattr(misbehaviours, name)(*arguments), times=1)
+    transfer = Transfer(file_site, retries=4, timeout=1).succeeded()
+    assert file_site.counts(NAME).requests == 2
+    expected = r"try 2 of 4 in 0\.0 s: archive from %s.*(%s)" % (re.escape(transfer.url), message)
+    assert re.match(expected, transfer.lines[0])
+    again = file_site.requests[1]
+    if name.startswith("chunk"):        # no size was announced, so no rest can be asked for
+        assert again.headers["Range"] is None and transfer.sink.calls.count(("restart",)) <= 1
+    else:
+        assert ("restart",) not in transfer.sink.calls and transfer.downloaded == 640000
+        assert again.headers["Range"] == ("bytes=%d-" % (640000 - again.sent) if again.sent < 640000 else None)
+
+
+@pytest.mark.parametrize("name, arguments, message", BROKEN)
+def test_broken_for_good(file_site, misbehaviours, name, arguments, message):
+    file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
+    file_site.put(NAME, BODY + BODY)        # two tries do not bring it all
+    transfer = Transfer(file_site, retries=2, timeout=1, cap=2 * CAP).failed("", retry=True)
+    assert re.search(message, str(transfer.error))
+    assert transfer.error.hint
+    assert file_site.counts(NAME).requests == 2
+
+
+def test_bytes_of_failed_tries_are_counted(file_site, misbehaviours):
+    def cut_without_etag(exchange):     # nothing can be resumed without one
+        reply = exchange.honest()
+        reply.headers.pop("ETag")
+        exchange.close()
+        exchange.head(200, dict(reply.headers, **{"Content-Length": str(len(reply.body))}))
+        exchange.body(reply.body[:100000])
+
+    file_site.misbehave("*", cut_without_etag, times=2)
+    transfer = Transfer(file_site, retries=3).succeeded()
+    assert transfer.downloaded == 2 * 100000 + 640000
+    assert transfer.sink.calls.count(("restart",)) == 2
+    assert [line[:10] for line in transfer.lines] == ["try 2 of 3", "try 3 of 3", "archive re"]
+
+
+def test_a_read_is_tried_again_from_the_start(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.truncate(100000), times=1)
+    with _fetch.Fetcher(10, 2) as fetcher:
+        assert fetcher.read("%s/%s" % (file_site.url, NAME), CAP, "x") == BODY
+
+
+def test_nobody_listens(file_site):
+    file_site.stop()
+    transfer = Transfer(file_site, retries=3).failed("Connection refused (ECONNREFUSED)", retry=True)
+    assert len(transfer.lines) == 2
+
+
+def test_a_name_that_is_not_resolved():
+    with _fetch.Fetcher(10, 1) as fetcher, pytest.raises(_errors.FetchError) as caught:
+        fetcher.read("http://releases.invalid/x", CAP, "SHA256SUMS")
+    assert "SHA256SUMS from http://releases.invalid/x: the host name is not resolved: " in str(caught.value)
+    assert caught.value.retry
+
+
+def test_the_failure_of_one_site_is_not_told_of_the_next(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.chunk_cut(100000))
+    with _fetch.Fetcher(10, 1) as fetcher:
+        try:
+            fetcher.read("http://127.0.0.1:9/x", CAP, "x")
+        except _errors.FetchError as first:
+            assert "ECONNREFUSED" in str(first)
+            Transfer(file_site).failed("the body ended too early", retry=True)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 507])
+def test_statuses_that_pass(file_site, misbehaviours, status):
+    file_site.misbehave("*", misbehaviours.status(status), times=1)
+    transfer = Transfer(file_site, retries=2).succeeded()
+    assert "archive from %s: HTTP %d " % (transfer.url, status) in transfer.lines[0]
+    file_site.misbehave("*", misbehaviours.status(status))
+    Transfer(file_site, retries=2).failed("HTTP %d" % status, retry=True, status=status)
+    assert file_site.counts(NAME).requests == 4
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 418, 451, 201, 204, 300, 304, 305])
+def test_statuses_that_do_not(file_site, misbehaviours, status):
+    file_site.misbehave("*", misbehaviours.status(status))
+    transfer = Transfer(file_site, retries=4).failed("HTTP %d" % status, status=status)
+    assert file_site.counts(NAME).requests == 1
+    assert transfer.sink.calls == [] and transfer.lines == []
+    assert bool(transfer.error.hint) == (status in (401, 403, 404, 407))
+
+
+def test_backoff_grows_and_is_capped(monkeypatch):
+    monkeypatch.setattr(_faults, "BACKOFF", 1.0)
+    failure = _errors.FetchError("x")
+    for attempt, most in ((1, 1), (2, 2), (3, 4), (4, 8), (6, 30), (2000, 30)):
+        pauses = [_faults.choose_pause(attempt, failure) for dummy in range(200)]
+        assert most / 2.0 <= min(pauses) < max(pauses) <= most
+
+
+@pytest.mark.parametrize("text, seconds", [
+    ("0", 0), ("7", 7), ("120", 120), ("121", 120), ("9" * 1000, 120), ("Fri, 31 Dec 2100 23:59:59 GMT", 120),
+    ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Friday, 31-Dec-49 23:59:59 GMT", 120),
+    ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
+    ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None),
+    ("Fri, 99 Foo 99999 99:99:99 GMT", None), ("7\n", None),
+])
+def test_retry_after(text, seconds):
+    assert _faults.refuse_status(503, text, "http://x/", "x").after == seconds
+
+
+def test_retry_after_a_date():
+    from email.utils import formatdate
+    asked = _faults.refuse_status(429, formatdate(time.time() + 100, usegmt=True), "http://x/", "x").after
+    assert 50 < asked <= 100
+
+
+@pytest.mark.parametrize("date", [False, True])
+def test_retry_after_is_honoured_and_capped(file_site, misbehaviours, monkeypatch, date):
+    monkeypatch.setattr(_faults, "RETRY_AFTER_CAP", 0.2)
+    file_site.misbehave("*", misbehaviours.retry_later(429, seconds=3600, date=date), times=1)
+    began = time.monotonic()
+    transfer = Transfer(file_site, retries=2).succeeded()
+    assert transfer.lines[0].startswith("try 2 of 2 in 0.2 s: ")
+    assert time.monotonic() - began >= 0.2

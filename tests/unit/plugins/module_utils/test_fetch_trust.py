@@ -1,0 +1,324 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whom TLS connections trust, and which way they take: certificates, authorities, proxies."""
+
+import contextlib
+import os
+import re
+import select
+import socket
+import socketserver
+import subprocess
+import threading
+
+import pytest
+from transfers import BODY, NAME, SECRET, Transfer
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Access
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+def trust(monkeypatch, tmp_path, bundle, way):
+    """Have the authority trusted: by an option, a variable, the system's store, or certifi. Returns the Access."""
+    if way == "ca_path":
+        return Access(ca_path=bundle)
+    if way == "system":
+        asked = subprocess.run(
+            ["openssl", "x509", "-noout", "-subject_hash", "-in", bundle], stdout=subprocess.PIPE, check=True)
+        store = tmp_path / "store"
+        store.mkdir()
+        os.symlink(bundle, str(store / (asked.stdout.decode().strip() + ".0")))
+        monkeypatch.setenv("SSL_CERT_DIR", str(store))
+    elif way == "certifi":
+        monkeypatch.setattr(pytest.importorskip("requests").certs, "where", lambda: bundle)
+    else:
+        monkeypatch.setenv(way, bundle)
+    return Access()
+
+
+class Tunnel(socketserver.BaseRequestHandler):
+    """An HTTP proxy that knows CONNECT alone and always leads to one place."""
+
+    def handle(self):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += self.request.recv(4096)
+        self.server.asked.append(request.split(b"\r\n")[0])
+        with contextlib.closing(socket.create_connection(self.server.leads_to)) as site:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                for readable in select.select([site, self.request], [], [])[0]:
+                    data = readable.recv(65536)
+                    if not data:
+                        return
+                    (site if readable is self.request else self.request).sendall(data)
+
+
+@contextlib.contextmanager
+def leading_to(site):
+    """A proxy for https that leads to the site whatever it is asked for; ``url``, and ``asked``: the request lines."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as proxy:
+        proxy.daemon_threads, proxy.asked, proxy.leads_to = True, [], ("127.0.0.1", site.server.port)
+        proxy.url = "http://127.0.0.1:%d" % proxy.server_address[1]
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+@pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "system", "certifi"])
+def test_a_trusted_authority(secure, monkeypatch, tmp_path, way):
+    running, bundle = secure
+    Transfer(running, access=trust(monkeypatch, tmp_path, bundle, way)).succeeded()
+
+
+def test_a_directory_of_authorities(secure, monkeypatch, tmp_path):
+    running, bundle = secure
+    trust(monkeypatch, tmp_path, bundle, "system")
+    Transfer(running, access=Access(ca_path=str(tmp_path / "store")), environ={}).succeeded()
+
+
+def test_the_environment_that_is_given_decides_and_not_that_of_the_process(secure, monkeypatch):
+    running, bundle = secure
+    Transfer(running, environ={"REQUESTS_CA_BUNDLE": bundle}).succeeded()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    Transfer(running, environ={}).failed("TLS: ")
+
+
+def test_an_unknown_authority(secure):
+    running, dummy = secure
+    transfer = Transfer(running, retries=4).failed("TLS: ")
+    assert re.search("self.signed|unable to get|CERTIFICATE_VERIFY_FAILED", str(transfer.error))
+    assert "trust store" in transfer.error.hint and "ca_path" in transfer.error.hint
+    assert running.server.connections == 1
+
+
+@pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_path, way):
+    running, bundle = secure
+    trust(monkeypatch, tmp_path, bundle, "certifi")
+    trust(monkeypatch, tmp_path, bundle, "system")
+    if way == "ca_path":
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    from release_site.certificates import Authority
+    other = tmp_path / "other.pem"
+    other.write_text(Authority("Other").pem)
+    Transfer(running, access=trust(monkeypatch, tmp_path, str(other), way)).failed("TLS: ")
+
+
+@pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("content, message", [
+    (None, "{way}: read {path}: No such file or directory (ENOENT)"),
+    (b"", "{way} {path} has no CA certificate in PEM form"),
+    (b"no certificate", "{way} {path} has no CA certificate in PEM form"),
+    (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "{way} {path} has no CA certificate in PEM form"),
+])
+def test_bundles_that_are_none(secure, monkeypatch, tmp_path, way, content, message):
+    running, dummy = secure
+    path = tmp_path / "bundle.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(_errors.RequestError) as caught:
+        Transfer(running, access=trust(monkeypatch, tmp_path, str(path), way))
+    assert str(caught.value) == message.format(way=way, path=path)
+    assert caught.value.path == str(path) and caught.value.hint
+    assert running.server.connections == 0
+
+
+@pytest.mark.parametrize("details", [dict(days=(-10, -1)), dict(names=("example.com",))])
+def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details):
+    from release_site import Site
+    from release_site.certificates import Authority
+    authority = Authority()
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(authority.pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with Site(key=signing_key, tls=authority.server_context(**details)) as running:
+        running.put(NAME, BODY)
+        Transfer(running, retries=4).failed("TLS: ")
+        assert running.server.connections == 1
+
+
+def test_plain_http_behind_https(file_site):
+    assert ": TLS: " in str(Transfer(file_site.url.replace("http:", "https:")).error)
+
+
+# Without verification.
+
+def test_an_unknown_authority_is_accepted_when_the_user_says_so(secure):
+    running, dummy = secure
+    Transfer(running, access=Access(validate_certs=False)).succeeded()
+
+
+def test_a_wrong_name_is_accepted_when_the_user_says_so(signing_key):
+    from release_site import Site
+    from release_site.certificates import Authority
+    with Site(key=signing_key, tls=Authority().server_context(names=("example.com",))) as running:
+        running.put(NAME, BODY)
+        Transfer(running, access=Access(validate_certs=False)).succeeded()
+
+
+def test_the_public_site_is_verified_all_the_same(secure, misbehaviours, monkeypatch):
+    """A site that is not verified could redirect there, and whoever sits in between could answer."""
+    running, dummy = secure
+    with leading_to(running) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        public = "https://releases.hashicorp.com"
+        unverified = Access(validate_certs=False)
+        Transfer("https://private.example.com", access=unverified).succeeded()
+        Transfer(public, access=unverified).failed("TLS: ")
+        running.misbehave(NAME, misbehaviours.redirect("%s/%s" % (public, NAME)))
+        Transfer("https://private.example.com", access=unverified).failed("TLS: ", place="%s/%s" % (public, NAME))
+    assert len(running.requests) == 2
+
+
+# Client certificates.
+
+@pytest.fixture
+def strict(signing_key, tmp_path):
+    """A site that wants a certificate of its own authority, and the Access that has one."""
+    from release_site import Site
+    from release_site.certificates import Authority
+    authority = Authority()
+    both, certificate, key, bundle = (str(tmp_path / name) for name in ("both.pem", "cert.pem", "key.pem", "ca.pem"))
+    pem = authority.issue(names=("builder",))
+    split = pem.index("-----BEGIN PRIVATE KEY")
+    for path, text in ((both, pem), (certificate, pem[:split]), (key, pem[split:]), (bundle, authority.pem)):
+        with open(path, "w") as file:
+            file.write(text)
+    with Site(key=signing_key, tls=authority.server_context(clients=authority.pem)) as running:
+        running.put(NAME, BODY)
+        yield running, Access(ca_path=bundle, client_cert=certificate, client_key=key)
+
+
+@pytest.mark.parametrize("in_one_file", [False, True])
+def test_a_client_certificate(strict, tmp_path, in_one_file):
+    running, access = strict
+    if in_one_file:
+        access = access._replace(client_cert=str(tmp_path / "both.pem"), client_key=None)
+    Transfer(running, access=access, sites=[running.url]).succeeded()
+
+
+def test_a_client_certificate_through_a_proxy(strict, monkeypatch):
+    running, access = strict
+    with leading_to(running) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        Transfer(running, access=access, sites=[running.url]).succeeded()
+
+
+def test_no_client_certificate(strict):
+    running, access = strict
+    transfer = Transfer(running, access=access._replace(client_cert=None, client_key=None), sites=[running.url])
+    assert transfer.received is None and not running.requests
+    assert "client_cert" in transfer.error.hint
+
+
+def test_a_site_that_was_not_named_is_shown_no_client_certificate(strict):
+    running, access = strict
+    transfer = Transfer(running, access=access, sites=["https://localhost:%d" % running.server.port])
+    assert transfer.received is None and not running.requests
+
+
+def encrypted(path, target):
+    subprocess.run(["openssl", "pkey", "-in", path, "-aes256", "-passout", "pass:word", "-out", target], check=True)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(client_key="missing.pem"), "client_key: read {0}/missing.pem: No such file or directory (ENOENT)"),
+    (dict(client_cert="missing.pem"), "client_cert: read {0}/missing.pem: No such file or directory (ENOENT)"),
+    (dict(client_key="ca.pem"), "client_cert {0}/cert.pem and client_key {0}/ca.pem: not a certificate and its private key"),
+    (dict(client_cert="key.pem"), "client_cert {0}/key.pem and client_key {0}/key.pem: not a certificate and its private"),
+    (dict(client_key="other.pem"), "client_cert {0}/cert.pem and client_key {0}/other.pem: not a certificate and its"),
+    (dict(client_key="locked.pem"), "client_key {0}/locked.pem is protected by a pass phrase"),
+])
+def test_client_certificates_that_are_none(strict, tmp_path, wrong, message):
+    from release_site.certificates import Authority
+    running, access = strict
+    (tmp_path / "other.pem").write_text(Authority().issue())
+    encrypted(str(tmp_path / "key.pem"), str(tmp_path / "locked.pem"))
+    wrong = dict((option, str(tmp_path / name)) for option, name in wrong.items())
+    with pytest.raises(_errors.RequestError) as caught:
+        Transfer(running, access=access._replace(**wrong), sites=[running.url])
+    assert str(caught.value).startswith(message.format(tmp_path))
+    assert caught.value.path and caught.value.hint and running.server.connections == 0
+
+
+# Between the schemes.
+
+def test_redirects_between_the_schemes(file_site, secure, misbehaviours, monkeypatch):
+    running, bundle = secure
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    file_site.misbehave(NAME, misbehaviours.redirect(running.url + "/" + NAME))
+    Transfer(file_site).succeeded()
+    running.misbehave(NAME, misbehaviours.redirect(file_site.url + "/" + NAME))
+    asked = len(file_site.requests)
+    Transfer(running, retries=4).failed("which is not followed: only https without user and password is")
+    assert len(file_site.requests) == asked
+
+
+def test_a_proxy_from_the_environment(file_site, monkeypatch):
+    monkeypatch.setenv("http_proxy", file_site.url)
+    Transfer("http://releases.invalid").succeeded()
+    (request,) = file_site.requests
+    assert request.target == "http://releases.invalid/%s?token=%s" % (NAME, SECRET)
+
+
+@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "127.0.0.0/8", "localhost, 127.0.0.1"])
+def test_no_proxy(file_site, monkeypatch, no_proxy):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    Transfer(file_site).succeeded()
+
+
+def test_a_proxy_that_is_not_there(file_site, monkeypatch):
+    file_site.stop()
+    monkeypatch.setenv("http_proxy", file_site.url.replace("//", "//user:%s@" % SECRET))
+    transfer = Transfer("http://releases.invalid", retries=2)
+    transfer.failed("proxy: Connection refused (ECONNREFUSED)", retry=True)
+    assert "https_proxy" in transfer.error.hint
+
+
+def test_a_proxy_that_refuses(file_site, misbehaviours, monkeypatch):
+    file_site.misbehave("*", misbehaviours.status(407))
+    monkeypatch.setenv("http_proxy", file_site.url)
+    transfer = Transfer("http://releases.invalid", retries=2).failed("HTTP 407", status=407)
+    assert "password" in transfer.error.hint
+
+
+def test_a_proxy_that_refuses_to_connect(file_site, monkeypatch):
+    monkeypatch.setenv("https_proxy", file_site.url)   # it answers 405 to CONNECT
+    Transfer("https://releases.invalid", retries=2).failed("the proxy answers HTTP 405")
+    assert [request.method for request in file_site.requests] == ["CONNECT"]
+
+
+@pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "system", "certifi"])
+def test_https_through_a_proxy(secure, monkeypatch, tmp_path, way):
+    running, bundle = secure
+    with leading_to(running) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url[len("http://"):])     # some write no scheme
+        Transfer(running, access=trust(monkeypatch, tmp_path, bundle, way)).succeeded()
+    (asked,) = proxy.asked
+    assert re.match(b"CONNECT 127.0.0.1:%d HTTP/1.[01]" % running.server.port, asked)
+
+
+def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    Transfer(file_site, access=Access(use_proxy=False)).succeeded()
+    Transfer(file_site).failed("proxy: Connection refused (ECONNREFUSED)", retry=True)
+
+
+def test_a_proxy_of_the_environment_that_is_given(file_site, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    Transfer("http://releases.invalid", environ={"http_proxy": file_site.url}).succeeded()
+
+
+def test_netrc_is_not_read(file_site, monkeypatch, tmp_path):
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login user password secret\ndefault login user password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    Transfer(file_site).succeeded()
+    assert "Authorization" not in file_site.requests[0].headers

@@ -1,0 +1,78 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which proxy a URL goes through, by the variables of an environment."""
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _proxies
+
+PROXY = "http://proxy.example.com:3128"
+
+
+def choose(url="https://releases.example.com/x", **environ):
+    return _proxies.choose_proxy(url, environ)
+
+
+def test_nothing_is_set():
+    assert choose() is None and choose(PATH="/bin", NO_PROXY="*") is None
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+def test_a_variable_names_it(name):
+    assert choose(**{name: PROXY}) == PROXY
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "no_proxy", "ftp_proxy"])
+def test_a_variable_for_something_else_does_not(name):
+    assert choose(**{name: PROXY}) is None
+
+
+def test_plain_http_has_its_own():
+    assert choose("http://x/", http_proxy=PROXY, https_proxy="http://other") == PROXY
+
+
+def test_the_scheme_beats_all():
+    assert choose(https_proxy=PROXY, all_proxy="http://other") == PROXY
+
+
+def test_lower_case_decides_also_when_it_is_empty():
+    assert choose(https_proxy=PROXY, HTTPS_PROXY="http://other") == PROXY
+    assert choose(https_proxy="", HTTPS_PROXY=PROXY) is None
+
+
+@pytest.mark.parametrize("written", ["proxy.example.com:3128", " proxy.example.com:3128 "])
+def test_a_scheme_may_be_left_out(written):
+    assert choose(https_proxy=written) == PROXY
+
+
+@pytest.mark.parametrize("host, exceptions, direct", [
+    ("releases.example.com", "releases.example.com", True),
+    ("releases.example.com", "example.com", True),
+    ("releases.example.com", ".example.com", True),
+    ("releases.example.com", "other.com, example.com", True),
+    ("releases.example.com", "*", True),
+    ("RELEASES.example.com", "releases.EXAMPLE.com", True),
+    ("releases.example.com:8443", "releases.example.com:8443", True),
+    ("releases.example.com:8443", "releases.example.com", True),
+    ("releases.example.com:8443", "releases.example.com:443", False),
+    ("releases.example.com", "ample.com", False),
+    ("releases.example.com", "", False),
+    ("10.1.2.3", "10.0.0.0/8", True),
+    ("10.1.2.3:8443", "192.168.0.0/16,10.1.2.3/32", True),
+    ("11.1.2.3", "10.0.0.0/8", False),
+    ("10.1.2.3", "10.0.0.0/99", False),
+    ("10.1.2.3", "10.1.2.3", True),
+    ("[fd00::1]", "fd00::/8", True),
+    ("[fd00::1]:8443", "fd00::1", True),
+    ("[fe00::1]", "fd00::/8", False),
+    ("10.0.0.example.com", "10.0.0.0/8", False),
+])
+def test_exceptions(host, exceptions, direct):
+    assert choose("https://%s/x" % host, https_proxy=PROXY, no_proxy=exceptions) == (None if direct else PROXY)
+
+
+def test_this_process_is_not_asked(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://other")
+    monkeypatch.setenv("no_proxy", "*")
+    assert choose() is None and choose(https_proxy=PROXY) == PROXY
