@@ -27,7 +27,7 @@ def parse(params, host_platform):
     :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
     :returns: Wish. Raises RequestError, whose message names the option.
     """
-    given = {key: _given(key, value) for key, value in params.items()}
+    given = {key: _given(key, params[key]) for key in SPEC}     # params have the aliases, too
     for option in ("ca_path", "client_cert", "client_key"):
         given[option] = given[option] and _absolute(given[option], option)
     version = _versions.exact(given["version"])
