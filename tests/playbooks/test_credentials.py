@@ -1,10 +1,14 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials: what a URL carries of them appears nowhere, however much Ansible is asked to tell."""
+"""Credentials: what they are appears nowhere, however much Ansible is asked to tell and whatever happens."""
+
+import base64
+import os
 
 import pytest
-from playbook_run import wish
+from playbook_run import VERSION, wish
+from system_log import LOG, catch_log
 
 PASSWORD = "s3cr3t-w0rd"
 TOKEN = "presigned-t0ken"
@@ -85,3 +89,218 @@ def test_the_role_gives_none_away_either(play, module_site, tmp_path):
     run = play("iac_platform.terraform.install", extra_vars=variables, arguments=["-vvv"])
     assert run.returncode == 2 and "user name or password" in run.output
     assert PASSWORD not in run.output
+
+
+# Credentials as options: each kind of them, with each thing that can happen.
+
+SIDES = ["target"]      # where the download happens; the controller joins as soon as it does
+URL_PASSWORD, URL_TOKEN, HEADER, PROXY_PASSWORD = "pass-w0rd-of-alice", "t0ken-of-alice", "h34der-of-alice", "pr0xy-of-bob"
+SHORT = "opt"           # a header's value that stands in every path of this test
+KINDS = {
+    "password": {"url_username": "alice", "url_password": URL_PASSWORD},
+    "token": {"url_token": URL_TOKEN},
+    "headers": {"url_headers": {"X-Api-Key": HEADER, "X-Team": SHORT}},
+    "alias": {"headers": {"X-Api-Key": HEADER}},
+    "certificate": {"client_cert": "{client}"},
+}
+BASIC = base64.b64encode(("alice:" + URL_PASSWORD).encode()).decode()
+TOLD = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)     # what a site that gets one of them could repeat
+# A proxy that nothing goes through, except where an outcome wants it to.
+SURROUNDINGS = {"http_proxy": "http://bob:%s@127.0.0.1:9" % PROXY_PASSWORD, "no_proxy": "127.0.0.1"}
+THROUGH = dict(SURROUNDINGS, no_proxy="example.com")
+
+# What happens: (misbehaviour of the site, error.step, other options, environment).
+OUTCOMES = {
+    "installed": (None, None, {}, SURROUNDINGS),
+    "unauthorized": (("status", 401), "fetch", {}, SURROUNDINGS),
+    "forbidden": (("status", 403), "fetch", {}, SURROUNDINGS),
+    "missing": (("status", 404), "fetch", {}, SURROUNDINGS),
+    "cut-short": (("truncate", 10), "fetch", {"retries": 2}, SURROUNDINGS),
+    "damaged": (("flip",), "verify", {}, SURROUNDINGS),
+    "repeated-in-a-page": ("page", "fetch", {}, SURROUNDINGS),
+    "repeated-in-a-header": ("header", "fetch", {}, SURROUNDINGS),
+    "repeated-in-a-redirect": ("redirect", "fetch", {}, SURROUNDINGS),
+    "repeated-in-a-redirect-to-a-file": ("file", "fetch", {}, SURROUNDINGS),
+    "redirected-elsewhere": (("redirect", "{elsewhere}{path}"), None, {}, SURROUNDINGS),
+    "dead": (None, "fetch", {"sites": ["http://127.0.0.1:9"]}, SURROUNDINGS),
+    "next-site": ("page", None, {"sites": ["{site}", "{elsewhere}"]}, SURROUNDINGS),
+    "all-sites-fail": ("page", "fetch", {"sites": ["{site}", "http://127.0.0.1:9"]}, SURROUNDINGS),
+    "dead-proxy": (None, "fetch", {}, THROUGH),
+    "for-the-public-site": (None, "request", {"sites": ["https://releases.hashicorp.com"]}, SURROUNDINGS),
+    "over-plain-http": (None, "request", {"sites": ["http://mirror.test"]}, SURROUNDINGS),
+    "option-wrong": (None, None, {"timeout": "soon"}, SURROUNDINGS),        # core refuses these two
+    "option-unknown": (None, None, {"colour": "blue"}, SURROUNDINGS),
+}
+REFUSED_BY_CORE = ("option-wrong", "option-unknown")
+# Credentials that are not in order: the message says so, and not what they are.
+MALFORMED = {
+    "password-on-two-lines": {"url_username": "alice", "url_password": URL_PASSWORD + "\nx"},
+    "password-alone": {"url_password": URL_PASSWORD},
+    "token-with-bearer": {"url_token": "Bearer " + URL_TOKEN},
+    "token-and-password": dict(KINDS["password"], **KINDS["token"]),
+    "header-on-two-lines": {"url_headers": {"X-Api-Key": HEADER + "\nX-Other: x"}},
+    "header-of-ours": {"url_headers": {"Range": HEADER}},
+    "headers-as-text": {"url_headers": HEADER},
+    "headers-as-a-list": {"url_headers": [HEADER]},
+    "token-as-a-list": {"url_token": [URL_TOKEN, URL_TOKEN + " x"]},
+}
+FEW = ("installed", "unauthorized", "repeated-in-a-page", "redirected-elsewhere", "option-wrong")
+# All outcomes for the kinds that differ; a few for what is the same in other clothes, and in the background.
+CASES = {"%s-%s" % (kind, outcome): (KINDS[kind], outcome) for kind in KINDS for outcome in OUTCOMES
+         if kind in ("password", "token", "headers") or outcome in FEW}
+VERSIONS = {name: "1.300.%d" % number for number, name in enumerate(sorted(CASES))}
+
+
+class Spent:
+    """What came of the credentials on one side."""
+
+    def __init__(self, side, folder):
+        self.side = side
+        self.folder = folder
+        self.runs = {}          # real, check, async, malformed: Run
+        self.messages = []      # of the system's log, or None
+        self.elsewhere = []     # the requests that came to another site
+        self.key_lines = ()     # of the client's key
+
+    @property
+    def secrets(self):
+        return TOLD + (PROXY_PASSWORD,) + self.key_lines
+
+
+@pytest.fixture(scope="module", params=SIDES)
+def spent(request, play, signing_key, host_platform, tmp_path_factory):
+    """All cases at -vvv: for real, in check mode, in the background; and those that are malformed."""
+    from release_site import Site, misbehaviours
+    from release_site.certificates import Authority
+    spent = Spent(request.param, str(tmp_path_factory.mktemp("spent")))
+    paper = Authority().issue(("client",))
+    spent.key_lines = tuple(paper.partition("BEGIN PRIVATE KEY")[2].splitlines()[1:-1])
+    client = os.path.join(spent.folder, "client.pem")
+    with open(client, "w", encoding="ascii") as file:
+        file.write(paper)
+    site, elsewhere = (Site(platforms=(host_platform,), key=signing_key) for dummy in range(2))
+    for version in list(VERSIONS.values()) + [VERSION]:
+        site.publish(version)
+    elsewhere.files = site.files
+    with site, elsewhere:
+        words = {"site": site.url, "elsewhere": elsewhere.url, "client": client}
+        for name, (_kind, outcome) in CASES.items():
+            behaviour = _behaviour(OUTCOMES[outcome][0], misbehaviours, elsewhere.url)
+            site.misbehave("*/%s/*" % VERSIONS[name], behaviour or misbehaviours.delay(0))
+        with catch_log() as spent.messages:
+            for mode, how in (("real", {"diff": True}), ("check", {"check": True, "diff": True}),
+                              ("async", {"keywords_of_task": {"async": 100, "poll": 1}})):
+                chosen = [name for name in CASES if mode != "async" or CASES[name][1] in FEW]
+                wishes = {name: _wish(spent, site, mode, name, words) for name in chosen}
+                environments = {name: OUTCOMES[CASES[name][1]][3] for name in chosen}
+                spent.runs[mode] = play.each(wishes, environments=environments, arguments=["-vvv"], forks=6, **how)
+            spent.runs["malformed"] = play.each(
+                {name: wish(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
+                 for name, options in MALFORMED.items()}, arguments=["-vvv"])
+        spent.elsewhere = list(elsewhere.requests)
+    spent.async_folder = os.path.join(play.folder, "home", "async")
+    return spent
+
+
+def _wish(spent, site, mode, name, words):
+    kind, outcome = CASES[name]
+    options = dict({"version": VERSIONS[name], "download": spent.side, "timeout": 5}, **kind)
+    options.update(OUTCOMES[outcome][2])
+    filled = {option: value.format(**words) if option == "client_cert" else
+              [text.format(**words) for text in value] if option == "sites" else value for option, value in options.items()}
+    return wish(site, os.path.join(spent.folder, mode, SHORT, name), **filled)
+
+
+def _behaviour(wanted, misbehaviours, elsewhere):
+    """The behaviour that an outcome wants of the site."""
+    from release_site.replies import Reply
+    if wanted is None:
+        return None
+    if isinstance(wanted, tuple):
+        return getattr(misbehaviours, wanted[0])(*(
+            text.replace("{elsewhere}", elsewhere) if isinstance(text, str) else text for text in wanted[1:]))
+
+    def repeat(exchange):
+        headers = exchange.request.headers
+        told = headers.get("Authorization", headers.get("X-Api-Key", "nothing")).rpartition(" ")[2]
+        answers = {
+            "page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + told.encode()),
+            "header": Reply(200, {"Content-Encoding": told}, b"x"),
+            "redirect": Reply(302, {"Location": "/gone/%s" % told}, b""),
+            "file": Reply(302, {"Location": "file:///%s" % told}, b""),
+        }
+        exchange.reply(answers[wanted])
+    return repeat
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_it_comes_out_as_it_should(name, spent):
+    result, outcome = spent.runs["real"].each[name], CASES[name][1]
+    step = OUTCOMES[outcome][1]
+    if outcome in REFUSED_BY_CORE:
+        assert result["failed"] and "error" not in result, result
+    elif step is None:
+        assert result["changed"] and not result["failed"], result
+    else:
+        assert result["failed"] and result["error"]["step"] == step, result
+        assert "\n" not in result["msg"] and len(result["msg"]) <= 400
+
+
+@pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
+def test_no_result_tells_of_them(mode, spent):
+    told = [(line["host"], secret) for line in spent.runs[mode].lines for secret in spent.secrets if secret in str(line)]
+    assert told == [] and spent.runs[mode].lines
+
+
+@pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
+def test_the_screen_does_not_tell_of_them(mode, spent):
+    run = spent.runs[mode]
+    assert "module_args" in run.output, "this is not what -vvv shows"
+    # What core runs on a host, with the task's environment before it, is core's own to show.
+    lines = [line for line in run.output.splitlines() if " EXEC " not in line or "/bin/sh -c" not in line]
+    assert [line for line in lines for secret in spent.secrets if secret in line] == []
+    assert [line for line in run.output.splitlines() for secret in spent.secrets[:4] if secret in line] == []
+
+
+def test_the_system_log_does_not_tell_of_them(spent):
+    if spent.messages is None:
+        pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
+    assert any("Invoked with" in message for message in spent.messages)
+    assert [message for message in spent.messages for secret in spent.secrets if secret in message] == []
+
+
+def test_no_file_tells_of_them(spent):
+    """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
+    places = [spent.async_folder] + [os.path.join(spent.folder, mode) for mode in ("real", "async", "malformed")]
+    files = [os.path.join(parent, name) for place in places for parent, _folders, names in os.walk(place) for name in names]
+    assert any(path.endswith("terraform.json") for path in files)
+    for path in files:
+        with open(path, "rb") as file:
+            data = file.read()
+        assert [secret for secret in spent.secrets if secret.encode() in data] == [], path
+
+
+def test_a_site_that_was_not_named_gets_none(spent):
+    """The archive, and all else, came from elsewhere by a redirect."""
+    versions = [VERSIONS["%s-redirected-elsewhere" % kind] for kind in KINDS]
+    asked = [request for request in spent.elsewhere if request.path.split("/")[2] in versions]
+    assert {request.path.split("/")[2] for request in asked} == set(versions)
+    for request in asked:
+        assert not {"authorization", "x-api-key", "x-team", "cookie"} & {name.lower() for name in request.headers}
+        assert [secret for secret in spent.secrets if secret in str(request)] == []
+
+
+@pytest.mark.parametrize("name", ["headers-installed", "headers-unauthorized"])
+def test_a_short_value_of_a_header_mangles_nothing(name, spent):
+    result = spent.runs["real"].each[name]
+    store = os.path.join(spent.folder, "real", SHORT, name)
+    assert any(store in step for step in result["steps"]) and "***" not in str(result["steps"]) + result["msg"]
+    if name == "headers-installed":
+        assert result["path"] == os.path.join(store, VERSIONS[name], "terraform")
+
+
+@pytest.mark.parametrize("name", sorted(MALFORMED))
+def test_what_is_not_in_order_is_refused(name, spent):
+    result = spent.runs["malformed"].each[name]
+    assert result["failed"] and not result["changed"], result
+    assert name.partition("-")[0].rstrip("s") in result["msg"] and "\n" not in result["msg"]

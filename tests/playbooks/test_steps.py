@@ -5,13 +5,11 @@
 
 import os
 import re
-import socket
-import threading
 
 import pytest
 from playbook_run import VERSION, task
+from system_log import LOG, catch_log
 
-LOG = "/dev/log"
 # What has to be told of an install with a link, in this order. {site} and so on are filled in.
 LINES = [
     r"directory created and checked: {store} \(drwxr-xr-x\)",
@@ -32,45 +30,13 @@ LINES = [
 ]
 
 
-class Log:
-    """A stand-in for the system's log: keeps what is sent to its socket."""
-
-    def __init__(self):
-        self.messages = []
-        self._caught_up = threading.Event()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(LOG)
-        os.chmod(LOG, 0o666)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        while True:
-            message = self._socket.recv(65536)
-            if not message:
-                break
-            self.messages.append(message.decode("utf-8", "replace"))
-        self._caught_up.set()
-
-    def close(self):
-        """Read what is still waiting, then go."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", LOG)
-        os.unlink(LOG)
-        assert self._caught_up.wait(30)
-        self._socket.close()
-
-
 @pytest.fixture(scope="module")
 def logged(play, module_site, folder):
     """An install with a link: (result, what came to the system's log meanwhile, or None where we cannot have one)."""
-    log = None if os.path.lexists(LOG) or os.geteuid() != 0 else Log()
-    try:
-        link = os.path.join(folder, "bin", "terraform")
+    link = os.path.join(folder, "bin", "terraform")
+    with catch_log() as messages:
         run = play([task("install", module_site, os.path.join(folder, "store"), link=link)])
-    finally:
-        if log:
-            log.close()
-    return run["install"], log and log.messages
+    return run["install"], messages
 
 
 @pytest.fixture(scope="module")
