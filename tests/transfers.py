@@ -60,7 +60,7 @@ class Transfer:
         self.lines.append(line)
 
     def succeeded(self):
-        assert self.error is None
+        assert self.error is None, self.error
         assert self.received == _fetch.Received(len(BODY), SHA256)
         assert bytes(self.sink.data) == BODY
         assert self.lines[-1] == "archive received: 640000 bytes, sha256 %s, from %s" % (SHA256, self.url)

@@ -7,6 +7,7 @@ It is handed requests and urllib3 rather than importing them: a host that fetche
 _fetch knows that they may be missing.
 """
 
+import os
 import ssl
 from urllib.parse import urlsplit
 
@@ -29,15 +30,15 @@ class Connections:
         self._urllib3 = urllib3
         self._bundle = find_bundle(access, environ) if verified else None
         self._verified = verified
-        self._context = self._make_context()
-        if with_certificate:
-            load_client_certificate(self._context, access)
         self._session = requests.Session()
         self._session.trust_env = False     # or an entry in netrc would replace our Authorization header
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": access.http_agent})
         # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
         # of their own in the place of ours.
         self._session.verify = (self._bundle or requests.certs.where()) if verified else False
+        self._context = self._make_context()
+        if with_certificate:
+            load_client_certificate(self._context, access)
         self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=self._context)
         if not verified:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)     # the user asked for it, and is told
@@ -55,7 +56,7 @@ class Connections:
         """
         adapter = self._session.get_adapter(url)
         scheme = urlsplit(url).scheme
-        if proxy and scheme == "https":
+        if proxy and "https" in (scheme, urlsplit(proxy).scheme):
             self._open_tunnel(adapter, proxy)
         # By the adapter: the session would swallow the body of a redirect, however long it is.
         request = self._session.prepare_request(self._requests.Request("GET", url, headers=headers))
@@ -65,14 +66,17 @@ class Connections:
     def _open_tunnel(self, adapter, proxy):
         """Have the way through a proxy made with our context; the adapter keeps it."""
         own = {"ssl_context": self._context}
-        if proxy.startswith("https:"):
+        if urlsplit(proxy).scheme == "https":
             own["proxy_ssl_context"] = self._make_context()     # the client certificate is not for the proxy
         adapter.proxy_manager_for(proxy, **own)
 
     def _make_context(self):
-        """A new ssl.SSLContext that trusts the system's store, unless the user's own choice stands alone."""
+        """A new ssl.SSLContext that trusts the system's store and that of requests, or the user's choice alone."""
         # Not ssl's own: older urllib3 compares the names of hosts itself.
         context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=None if self._verified else ssl.CERT_NONE)
-        if self._verified and not self._bundle:
-            context.load_default_certs()
+        if self._verified:
+            if not self._bundle:
+                context.load_default_certs()
+            store = self._session.verify
+            context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context

@@ -59,11 +59,16 @@ class Tunnel(socketserver.BaseRequestHandler):
 
 
 @contextlib.contextmanager
-def leading_to(site):
-    """A proxy for https that leads to the site whatever it is asked for; ``url``, and ``asked``: the request lines."""
+def leading_to(site, tls=None):
+    """A proxy for https that leads to the site whatever it is asked for; ``url``, and ``asked``: the request lines.
+
+    :param tls: ssl.SSLContext, for a proxy that is spoken to by TLS itself.
+    """
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as proxy:
+        if tls:
+            proxy.socket = tls.wrap_socket(proxy.socket, server_side=True)
         proxy.daemon_threads, proxy.asked, proxy.leads_to = True, [], ("127.0.0.1", site.server.port)
-        proxy.url = "http://127.0.0.1:%d" % proxy.server_address[1]
+        proxy.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", proxy.server_address[1])
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy
         proxy.shutdown()
@@ -304,6 +309,31 @@ def test_https_through_a_proxy(secure, monkeypatch, tmp_path, way):
         Transfer(running, access=trust(monkeypatch, tmp_path, bundle, way)).succeeded()
     (asked,) = proxy.asked
     assert re.match(b"CONNECT 127.0.0.1:%d HTTP/1.[01]" % running.server.port, asked)
+
+
+def test_a_proxy_that_is_spoken_to_by_tls(strict, monkeypatch):
+    pytest.importorskip("urllib3", minversion="1.26")   # the first that can
+    from release_site.certificates import Authority
+    running, access = strict
+    authority = Authority("Proxy CA")
+    context = authority.server_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with open(access.ca_path, "a") as bundle:
+        bundle.write(authority.pem)
+    with leading_to(running, context) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        Transfer(running, access=access, sites=[running.url]).succeeded()
+        assert len(proxy.asked) == 1
+
+
+def test_a_proxy_that_is_spoken_to_by_tls_is_not_trusted_blindly(secure, monkeypatch):
+    pytest.importorskip("urllib3", minversion="1.26")
+    from release_site.certificates import Authority
+    running, bundle = secure
+    with leading_to(running, Authority().server_context()) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        Transfer(running, access=Access(ca_path=bundle)).failed("TLS: ")
+        assert not proxy.asked
 
 
 def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):
