@@ -10,8 +10,11 @@ needs: one line of text with full paths, the path or URL, the errno where the sy
 import contextlib
 import errno as _errno
 import os
+from urllib.parse import quote
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
+_ASTERISKS = "********"
+_HARMLESS = 3           # so many first characters of a secret do not give it away
 
 _HINTS = {
     _errno.EACCES: "run as a user who may do this (become: true), or choose another base_dir",
@@ -47,13 +50,9 @@ class TerraformBinaryError(Exception):
         self.changed = False
 
     def conceal(self, secrets):
-        """Put asterisks in the place of secrets that the other side repeated to us.
-
-        :param secrets: iterable of str.
-        """
-        for secret in secrets:
-            self.args = tuple(text.replace(secret, "********") for text in self.args)
-            self.url = self.url and self.url.replace(secret, "********")
+        """Put asterisks in the place of secrets that the other side repeated to us: see concealed()."""
+        self.args = tuple(concealed(text, secrets) for text in self.args)
+        self.url = self.url and concealed(self.url, secrets)
 
 
 class RequestError(TerraformBinaryError):
@@ -148,6 +147,31 @@ def escaped(text, limit=60):
     if isinstance(text, bytes):
         text = text[:limit + 1].decode("latin-1")
     return ascii(text[:limit]) + ("..." if len(text) > limit else "")
+
+
+@contextlib.contextmanager
+def concealing(secrets):
+    """Conceal secrets in what the body refuses, which may quote the other side."""
+    try:
+        yield
+    except TerraformBinaryError as exc:
+        exc.conceal(secrets)
+        raise
+
+
+def concealed(text, secrets):
+    """A text with asterisks in the place of secrets: as they are, as URLs and escaped() have them, and when they are cut
+    off where a quote ends.
+
+    :param secrets: iterable of str.
+    """
+    forms = set(form for secret in secrets for form in (secret, quote(secret, safe=""), ascii(secret)[1:-1]))
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, _ASTERISKS)
+        for length in range(len(form) - 1, _HARMLESS, -1):
+            for end in ("'...", '"...'):
+                text = text.replace(form[:length] + end, _ASTERISKS + end)
+    return text
 
 
 def as_result(error, side, host):

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from . import _credentials
 from ._bodies import judge_head, open_file, refuse_web_page
 from ._connections import Connections
-from ._errors import FetchError, MissingDependency
+from ._errors import FetchError, MissingDependency, concealed
 from ._faults import NETWORK_HINT, choose_pause, explain
 from ._model import Access
 from ._proxies import choose_proxy
@@ -87,7 +87,7 @@ class Fetcher:
         self.retries = retries
         self.deadline = deadline
         self.downloaded = 0     # bytes of bodies that came over the network, those of failed tries included
-        self._say = say
+        self._tell = say
         self._access = access = access or Access()
         self._sites = tuple(sites)
         self._environ = os.environ if environ is None else environ
@@ -102,6 +102,9 @@ class Fetcher:
         for connections in self._connections.values():
             connections.close()
         self._connections.clear()
+
+    def _say(self, line):
+        self._tell(concealed(line, self._secrets))
 
     def read(self, url, cap, what):
         """The bytes at a URL.

@@ -121,6 +121,9 @@ OUTCOMES = {
     "repeated-in-a-header": ("header", "fetch", {}, SURROUNDINGS),
     "repeated-in-a-redirect": ("redirect", "fetch", {}, SURROUNDINGS),
     "repeated-in-a-redirect-to-a-file": ("file", "fetch", {}, SURROUNDINGS),
+    "repeated-in-a-redirect-that-breaks-off": ("break", "fetch", {"retries": 3}, SURROUNDINGS),
+    "repeated-in-the-sums": ("sums", "verify", {"checksum_policy": "sha256sums"}, SURROUNDINGS),
+    "repeated-where-the-quote-ends": ("long page", "fetch", {}, SURROUNDINGS),
     "redirected-elsewhere": (("redirect", "{elsewhere}{path}"), None, {}, SURROUNDINGS),
     "dead": (None, "fetch", {"sites": ["http://127.0.0.1:9"]}, SURROUNDINGS),
     "next-site": ("page", None, {"sites": ["{site}", "{elsewhere}"]}, SURROUNDINGS),
@@ -164,7 +167,8 @@ class Spent:
 
     @property
     def secrets(self):
-        return TOLD + (PROXY_PASSWORD,) + self.key_lines
+        """The beginnings of all that is secret: half of it is too much already."""
+        return tuple(secret[:10] for secret in TOLD + (PROXY_PASSWORD,) + self.key_lines)
 
 
 @pytest.fixture(scope="module", params=SIDES)
@@ -223,11 +227,20 @@ def _behaviour(wanted, misbehaviours, elsewhere):
     def repeat(exchange):
         headers = exchange.request.headers
         told = headers.get("Authorization", headers.get("X-Api-Key", "nothing")).rpartition(" ")[2]
+        if exchange.request.path.startswith("/broken/"):
+            rest = exchange.honest(b"12345678")
+            exchange.close()
+            exchange.head(rest.status, dict(rest.headers, **{"Content-Length": str(len(rest.body))}))
+            exchange.body(rest.body[:1])
+            return
         answers = {
             "page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + told.encode()),
+            "long page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + b"-" * 45 + told.encode()),
+            "sums": Reply(200, {"Content-Type": "text/plain"}, told.encode()),
             "header": Reply(200, {"Content-Encoding": told}, b"x"),
             "redirect": Reply(302, {"Location": "/gone/%s" % told}, b""),
             "file": Reply(302, {"Location": "file:///%s" % told}, b""),
+            "break": Reply(302, {"Location": "/broken/%s%s" % (told, exchange.request.path)}, b""),
         }
         exchange.reply(answers[wanted])
     return repeat

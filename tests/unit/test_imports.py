@@ -55,7 +55,7 @@ HOUSE = {
         "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
     },
     "obtain: story": {
-        "_obtain": ["_fetch", "_openpgp", "_releases"],
+        "_obtain": ["_credentials", "_fetch", "_openpgp", "_releases"],
     },
     "install: extract": {
         "_archive": [],

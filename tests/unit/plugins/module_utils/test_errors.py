@@ -11,8 +11,8 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, errno_text,
-    os_errors)
+    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result,
+    concealed, concealing, errno_text, escaped, os_errors)
 
 STEPS = {
     "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ArchiveError": "extract",
@@ -121,3 +121,31 @@ def test_a_long_message_is_cut(size, expected):
     message = as_result(InstallError("x" * size), "target", "web1")["msg"]
     assert len(message) == expected
     assert message.endswith("...") == (size > MESSAGE_LIMIT)
+
+
+SECRET = u"p\\ss/w\u00f6rd of alice"
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("it is %s." % SECRET, "it is ********."),
+    ("%s, again %s" % (SECRET, SECRET), "********, again ********"),
+    ("http://x/p%5Css%2Fw%C3%B6rd%20of%20alice/y", "http://x/********/y"),
+    ("beginning with " + escaped(SECRET), "beginning with '********'"),
+    ("beginning with " + escaped("'" + SECRET), "beginning with \"'********\""),
+    (escaped("-" * 50 + SECRET), "'%s********'..." % ("-" * 50)),
+    (escaped("'" + "-" * 50 + SECRET), "\"'%s********\"..." % ("-" * 50)),
+    (escaped("-" * 58 + SECRET), "'%sp\\\\'..." % ("-" * 58)),    # so little does not give it away
+    ("p\\ss/w\u00f6rd of bob", "p\\ss/w\u00f6rd of bob"),
+])
+def test_secrets_are_concealed_however_they_are_written(text, expected):
+    assert concealed(text, [SECRET]) == expected
+
+
+def test_a_secret_within_another_is_concealed_with_it():
+    assert concealed("alice-2 and alice", ["alice", "alice-2"]) == "******** and ********"
+
+
+def test_an_error_is_told_without_secrets():
+    with pytest.raises(FetchError) as caught, concealing([u"sesame"]):
+        raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
+    assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")
