@@ -108,7 +108,7 @@ ODD = {
 
 # It stays bad: one clear line, after as many tries as make sense.
 BROKEN = {
-    "cut-short": Case((ever("truncate", 0),), "fetch", (" of ", "terraform_"), ("proxy",), asked=6),
+    "cut-short": Case((ever("truncate", 0),), "fetch", (".zip",), ("proxy",), asked=6),
     "chunk-cut": Case((ever("chunk_cut", 0),), "fetch", ("the body ended too early",), asked=6),
     "stall": Case((ever("stall", 0),), "fetch", ("no answer for 1 s",), asked=4, options={"retries": 2}),
     "trickle": Case((ever("trickle", 0.2),), "fetch", ("trickled", "less than 1024 a second"), asked=3),

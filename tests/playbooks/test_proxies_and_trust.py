@@ -96,6 +96,9 @@ PROXIES = {
     "a-place-to-which-no-tunnel-leads": Way("https://nowhere.test", {}, {"https_proxy": "{open}"}, "fetch",
                                             ("the proxy answers HTTP 50",)),
     "dead": Way("{far}", TLS, {"https_proxy": DEAD}, "fetch", ("proxy: ", "ECONNREFUSED"), ("https_proxy",)),
+    "spoken-to-by-tls": Way("{far}", TLS, {"https_proxy": "{open_by_tls}"}),
+    "spoken-to-by-tls-for-http": Way("{http}", TLS, {"http_proxy": "{open_by_tls}"}, seen_by="open"),
+    "spoken-to-by-tls-and-not-trusted": Way("{http}", {}, {"http_proxy": "{open_by_tls}"}, "fetch", ("TLS: ",), ("ca_path",)),
     "not-used": Way("{http}", {"use_proxy": False}, {"http_proxy": DEAD, "https_proxy": DEAD, "all_proxy": DEAD}),
     "not-for-the-host": Way("{http}", {}, {"http_proxy": DEAD, "no_proxy": "example.com,127.0.0.1"}),
     "not-for-the-network": Way("{http}", {}, {"http_proxy": DEAD, "no_proxy": "127.0.0.0/8"}),
@@ -287,7 +290,8 @@ def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
     site.write(root)
     with contextlib.ExitStack() as stack:
         mirror = stack.enter_context(nginx(root, origin.issue(LOOPBACK + (PLACE,)), {USER: PASSWORD}, origin.pem))
-        squids = {"open": stack.enter_context(squid()), "closed": stack.enter_context(squid({PROXY_USER: PROXY_PASSWORD})),
+        squids = {"open": stack.enter_context(squid(certificate=origin.issue())),
+                  "closed": stack.enter_context(squid({PROXY_USER: PROXY_PASSWORD})),
                   "inspecting": stack.enter_context(squid(inspector=inspector, origins=origin.pem))}
         relay = stack.enter_context(Relay(int(mirror.http.rpartition(":")[2]), CUT))
         for door in (token_site, key_site):
@@ -298,6 +302,7 @@ def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
             far_locked=mirror.locked.replace("127.0.0.1", PLACE), token_site=token_site.url, key_site=key_site.url,
             known=squids["closed"].known(PROXY_USER, quote(PROXY_PASSWORD, safe="")),
             unknown=squids["closed"].known(PROXY_USER, WRONG), open_address=squids["open"].url.partition("//")[2],
+            open_by_tls=squids["open"].by_tls,
             **{name: proxy.url for name, proxy in squids.items()})
         wishes = {name: wish(site, os.path.join(folder, name), **dict(
             dict(version=VERSIONS[name], sites=[_fill(way.site, words)], download=request.param, timeout=10),

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""squid (5 or later) as a proxy: for all, for known users, or one that opens TLS to look inside.
+"""squid (5 or later) as a proxy: for all, for known users, spoken to by TLS, or one that opens TLS to look inside.
 
 It resolves ``PLACE`` and nothing else, to 127.0.0.1: a site of that name is reached through it alone.
 """
@@ -74,6 +74,7 @@ class Squid(NamedTuple):
     """A running squid."""
 
     url: str
+    by_tls: str     # the URL by which it is spoken to by TLS, "" without a certificate
     log: str        # path of the access log
 
     def known(self, user, password):
@@ -87,15 +88,16 @@ class Squid(NamedTuple):
 
 
 @contextlib.contextmanager
-def squid(users=None, inspector=None, origins=""):
+def squid(users=None, certificate=None, inspector=None, origins=""):
     """A running Squid. Skips the test where squid is not installed.
 
     :param users: dict of name and password; None: it asks nobody.
+    :param certificate: str, PEM of a certificate and key, with which it can be spoken to by TLS, too.
     :param inspector: Authority, by which it makes a certificate for each site: it then opens TLS. None: it does not.
     :param origins: str, PEM of the authority that it trusts itself when it does.
     """
     program = find_program("squid", "squid-openssl")
-    (port,) = find_ports(1)
+    ports = find_ports(1 if certificate is None else 2)
     library = next((folder for folder in _LIBRARY if os.path.isdir(folder)), _LIBRARY[0])
     with open_folder() as folder:
         write_text(folder, "hosts", "%s %s\n" % (HOST, PLACE))
@@ -107,6 +109,9 @@ def squid(users=None, inspector=None, origins=""):
             write_text(folder, "users", "".join("%s:%s\n" % (user, _hashed(word)) for user, word in users.items()))
         else:
             text += "http_access allow all\n"
+        if certificate is not None:
+            text += "https_port %s:%d tls-cert=%s\n" % (
+                HOST, ports[1], write_text(folder, "certificate.pem", certificate))
         if inspector is not None:
             text += _INSPECTION
             bump = "ssl-bump generate-host-certificates=on tls-cert=%s" % write_text(
@@ -115,13 +120,14 @@ def squid(users=None, inspector=None, origins=""):
             subprocess.run([os.path.join(library, "security_file_certgen"), "-c", "-s", os.path.join(folder, "made"),
                             "-M", "4MB"], check=True, stdout=subprocess.DEVNULL)
         configuration = write_text(folder, "squid.conf", text.format(
-            folder=folder, port=port, host=HOST, bump=bump, library=library,
+            folder=folder, port=ports[0], host=HOST, bump=bump, library=library,
             user=pwd.getpwuid(NOBODY).pw_name, group=grp.getgrgid(pwd.getpwuid(NOBODY).pw_gid).gr_name))
         _hand_over(folder)
         # The service's name keeps apart what several of them share in memory.
-        command = [program, "-N", "-n", "tests%d" % port, "-f", configuration]
-        with running(command, [port], os.path.join(folder, "printed")):
-            yield Squid("http://%s:%d" % (HOST, port), os.path.join(folder, "access.log"))
+        command = [program, "-N", "-n", "tests%d" % ports[0], "-f", configuration]
+        with running(command, ports, os.path.join(folder, "printed")):
+            by_tls = "https://%s:%d" % (HOST, ports[1]) if certificate is not None else ""
+            yield Squid("http://%s:%d" % (HOST, ports[0]), by_tls, os.path.join(folder, "access.log"))
 
 
 def _hand_over(folder):

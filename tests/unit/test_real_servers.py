@@ -79,9 +79,10 @@ def test_nginx_wants_a_certificate_of_its_authority(mirror, ask, certificates):
     assert "html" in answers[0].headers["Content-Type"] and "No required SSL certificate" in answers[0].text
 
 
-def test_squid_resolves_one_name(mirror, ask, certificates):
-    with squid() as proxy:
-        assert ask(place_of(mirror), verify=certificates["authority"], proxies={"https": proxy.url}).content == BODY
+def test_squid_resolves_one_name(mirror, ask, authority, certificates):
+    with squid(certificate=authority.issue()) as proxy:
+        for url in (proxy.url, proxy.by_tls):
+            assert ask(place_of(mirror), verify=certificates["authority"], proxies={"https": url}).content == BODY
         assert ask("http://other.test/file", proxies={"http": proxy.url}).status_code == 502
     assert proxy.url and not _answers(proxy.url)
 
