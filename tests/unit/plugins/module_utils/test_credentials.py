@@ -55,6 +55,7 @@ def test_the_secrets():
     ("http://a.example.com/x", ["https://a.example.com"], False, False),
     ("http://a.example.com/x", ["http://a.example.com"], False, False),
     ("https://a.example.com/x", ["http://a.example.com"], False, False),
+    ("https://a.example.com:8443/x", ["http://a.example.com:8443"], False, False),
     ("http://127.0.0.1:80/x", ["http://127.0.0.1"], False, True),
     ("http://127.0.0.1/x", ["http://127.0.0.1"], True, False),
     ("http://[::1]:8000/x", ["http://[::1]:8000"], False, True),

@@ -120,6 +120,20 @@ def test_a_part_of_another_length_than_it_says_begins_again(file_site, misbehavi
     assert "it announces 7 bytes" in Transfer(file_site, retries=2).succeeded().lines[1]
 
 
+def test_a_part_of_a_longer_whole_begins_again(file_site, misbehaviours):
+    """It agrees with itself in everything."""
+    def grown(exchange):
+        reply = exchange.honest()
+        if reply.status == 206:
+            reply.headers["Content-Range"] = "bytes 100000-640000/640001"
+            reply = reply._replace(body=reply.body + b"!")
+        exchange.reply(reply)
+
+    cut(file_site, misbehaviours, grown)
+    lines = Transfer(file_site, retries=2).succeeded().lines
+    assert "it ends at byte 640000 of 640001, where 640000 were announced" in lines[1]
+
+
 @pytest.mark.parametrize("name", ["range_ignored", "changing_etag"])
 def test_the_whole_in_place_of_the_rest_is_taken(file_site, misbehaviours, name):
     cut(file_site, misbehaviours, getattr(misbehaviours, name)())
