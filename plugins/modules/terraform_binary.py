@@ -354,12 +354,13 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
+from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Source, read_signers
-from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan
+from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
 
@@ -420,28 +421,95 @@ def labeller(module):
     return label
 
 
+class Job:
+    """One call of the module: its parameters, and what every version that it is about has in common."""
+
+    def __init__(self, module, steps):
+        self.module = module
+        self.steps = steps
+        self.wish = self.parse()
+        keys = read_signers(self.wish)
+        self.signers = frozenset(key.fingerprint for key in keys)
+        self.label = labeller(module)
+        self.source = Source(self.wish, keys, steps)
+
+    def parse(self, chosen=None):
+        return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)
+
+    def plan(self, wish):
+        plan = make_plan(wish, self.signers, self.label)
+        self.steps.previous_version = self.steps.previous_version or _report.previous_version(plan)
+        return plan
+
+    def bring_about(self, plan):
+        """Act on a plan, or say what it would do: (return values, lines about them)."""
+        if plan.changes and not self.module.check_mode:
+            outcome = apply(plan, self.signers, self.source, self.steps, self.label)
+            result, tolerated = _report.done(outcome), outcome.tolerated
+            lines = () if outcome.changed else (result["msg"],)
+        else:
+            vouching = self.source.vouch() if plan.needs_archive else None
+            result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
+            tolerated = plan.tolerated
+        for weakness in tolerated:
+            self.module.warn("allow_unsafe_base_dir: %s" % weakness)
+        return result, lines
+
+
 def run(module, steps):
-    """Parse, obtain, install: the return values of the module. Raises TerraformBinaryError."""
-    wish = parse(module.params, lambda: detect_platform(platform.system(), platform.machine()))
-    keys = read_signers(wish)
-    signers = frozenset(key.fingerprint for key in keys)
-    label = labeller(module)
-    plan = make_plan(wish, signers, label)
-    steps.previous_version = _report.previous_version(plan)
-    source = Source(wish, keys, steps)
-    if plan.changes and not module.check_mode:
-        outcome = apply(plan, signers, source, steps, label)
-        result, tolerated = _report.done(outcome), outcome.tolerated
-        if not outcome.changed:
-            steps.lines[:] = ["target: %s" % result["msg"]]
-    else:
-        vouching = source.vouch() if plan.needs_archive else None
-        result, lines = _report.foreseen(plan, vouching, module.check_mode)
-        tolerated = plan.tolerated
-        for line in lines:
-            steps(line)
-    for weakness in tolerated:
-        module.warn("allow_unsafe_base_dir: %s" % weakness)
+    """Parse, choose, obtain, install: the return values of the module. Raises TerraformBinaryError."""
+    job = Job(module, steps)
+    if job.wish.version is None:
+        return remove_matching(job) if job.wish.state == "absent" else install_newest(job)
+    result, lines = job.bring_about(job.plan(job.wish))
+    if not result["changed"]:
+        del steps.lines[:]
+    for line in lines:
+        steps(line)
+    return result
+
+
+def install_newest(job):
+    """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
+    stock = take_stock(job.wish).intact
+    fitting = [version for version, built_for in stock.items() if built_for == job.wish.platform]
+    version, told = resolve(job.wish, fitting, job.source.listing, job.steps)
+    wish = job.parse(version)
+    job.source = job.source.settle(wish)
+    result, lines = job.bring_about(job.plan(wish))
+    result["downloaded_bytes"] += job.source.index_bytes
+    if not result["changed"]:
+        del job.steps.lines[:]
+        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
+    for line in lines:
+        job.steps(line)
+    return result
+
+
+def remove_matching(job):
+    """Remove every installed version that matches, or none when one of them may not go: the return values.
+
+    One after the other, each under its own lock. Raises TerraformBinaryError.
+    """
+    stock = take_stock(job.wish)
+    for name in matching(job.wish.wanted, stock.foreign):
+        job.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
+            job.wish.base_dir, name), warning=True)
+    plans = [job.plan(job.parse(version)) for version in matching(job.wish.wanted, stock.ours)]
+    results = []
+    try:
+        for plan in plans:
+            result, lines = job.bring_about(plan)
+            results.append(result)
+            for line in lines:
+                job.steps(line)
+        intact = sorted(take_stock(job.wish).intact)
+    except TerraformBinaryError as exc:
+        exc.changed = exc.changed or any(one["changed"] for one in results)
+        raise
+    result = _report.combined(job.wish, results, intact, job.module.check_mode)
+    if not results:
+        job.steps(result["msg"])
     return result
 
 
@@ -453,7 +521,7 @@ def main():
         result = run(module, steps)
         if not module._diff:
             del result["diff"]
-        with os_errors("look at", result["path"]):      # exit_json does, too, whenever a result has a path
+        with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
             module.exit_json(steps=steps.lines, **result)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]

@@ -26,10 +26,13 @@ HOUSE = {
     },
     "releases": {  # names and digests: texts in, texts out
         "_versions": [],
+        "_constraints": ["_versions"],
         "_releases": [],
+        "_index": ["_releases", "_versions"],
+        "_choice": ["_index", "_versions"],
     },
     "request": {
-        "_wish": ["_releases", "_versions"],
+        "_wish": ["_constraints", "_releases", "_versions"],
     },
     "report": {
         "_report": [],
@@ -48,7 +51,7 @@ HOUSE = {
         "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
     },
     "obtain: story": {
-        "_obtain": ["_fetch", "_openpgp", "_releases"],
+        "_obtain": ["_fetch", "_index", "_openpgp", "_releases"],
     },
     "install: extract": {
         "_archive": [],
