@@ -39,7 +39,9 @@ def written(value):
         raise RequestError("version is the date %s, which YAML makes of unquoted numbers with dashes" % value,
                            hint=_HINT)
     if not isinstance(value, (str, int, float)):
-        raise RequestError("version is a %s, where one text was expected" % type(value).__name__, hint=_HINT)
+        raise RequestError("version is a %s, where one text was expected" % (
+            "list" if isinstance(value, (list, tuple)) else "mapping" if isinstance(value, dict) else type(value).__name__),
+            hint=_HINT)
     return str(value)
 
 

@@ -27,14 +27,36 @@ requirements:
 options:
   version:
     description:
-      - The exact version, such as V(1.13.4); a leading C(v) is dropped.
+      - An exact version, such as V(1.13.4), a leading C(v) is dropped; or V(latest), the newest final release; or a
+        constraint as in Terraform, such as V(~> 1.13.0), V(>= 1.9, < 2.0), V(= 1.10). Always in quotes.
+      - Either this or O(version_file) is required, also for O(state=absent).
+      - V(latest) and constraints choose the newest of what the first of O(sites) with a match lists for O(platform), and of
+        the versions that are installed and intact. So no site can roll a host back; one that is behind gets a warning.
+        The result says in RV(version) what was chosen. An exact version, and a constraint with C(=), needs no index.
+      - The operators are C(=), C(!=), C(>), C(>=), C(<), C(<=) and C(~>), with commas between for "and", with the meaning
+        that L(hashicorp/go-version,https://github.com/hashicorp/go-version) gives them. V(~> 1.9) is C(>= 1.9.0, < 2.0.0),
+        V(~> 1.9.0) is C(>= 1.9.0, < 1.10.0), and V(~> 1) has no upper end.
+      - Pre-releases are never chosen, except by a constraint with a pre-release in it, and then only those of the same
+        three numbers, as with V(>= 1.14.0-alpha1).
       - A bare C(X) or C(X.Y), as number or text, is refused, since an unquoted C(1.10) reaches a module as C(1.1).
       - Blank and null count as not given.
     type: str
-    required: true
+  version_file:
+    description:
+      - A file or folder on the controller that says which version, in place of O(version). Relative paths are searched as
+        M(ansible.builtin.copy) does its C(src).
+      - A file is read as a C(.terraform-version). Its first line that is neither blank nor a comment (C(#)) is an exact
+        version, V(latest) or a constraint; a bare C(1.10) means C(= 1.10.0). Words of tfenv such as C(latest:regex) or
+        C(min-required) are refused.
+      - A folder is read as a Terraform root module. The C(required_version) of all C(terraform) blocks in its C(.tf) and
+        C(.tf.json) files have to hold together; those of an override file replace the others. What cannot be read for
+        certain is an error with file and line.
+    type: str
   state:
     description:
       - V(present) installs, repairs and links; V(absent) removes the binary, its receipt, and O(link) if it points to it.
+      - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
+        them may not go; no match changes nothing. V(latest) cannot be removed.
       - A binary without a receipt was not installed by this module and is not removed by it. A version that another
         link still points to is not removed.
     type: str
@@ -45,7 +67,7 @@ options:
       - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
         the site, and is refused over plain http (loopback aside) unless O(checksum) is given.
-      - V(pinned) lets O(checksum) alone decide.
+      - V(pinned) lets O(checksum) alone decide, which takes an exact version.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str
     choices: [signature, sha256sums, pinned]
@@ -80,7 +102,7 @@ options:
     default: controller
   archive:
     description:
-      - Path of an archive that is on the target already; no site is asked.
+      - Path of an archive that is on the target already; no site is asked, so it takes an exact version.
       - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig). O(checksum_policy=signature)
         needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
     type: path
@@ -91,7 +113,15 @@ options:
     description:
       - Platform of the binary, such as V(linux_amd64). Detected on the target when not given.
       - One base directory holds one platform of a version.
+      - A version without a build for it is passed over by V(latest) and by constraints, and an error when it is asked for
+        exactly.
     type: str
+  offline_ok:
+    description:
+      - When no site can be asked, let a constraint choose among the versions that are installed and intact, with a
+        warning. V(latest) fails all the same.
+    type: bool
+    default: false
   link:
     description:
       - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
@@ -168,6 +198,21 @@ EXAMPLES = r"""
     version: "1.13.4"
     link: /usr/local/bin/terraform
 
+- name: The newest patch release of 1.13
+  iac_platform.terraform.terraform_binary:
+    version: "~> 1.13.0"
+    link: /usr/local/bin/terraform
+
+- name: What the root module requires, with what is installed as the answer while no site can be reached
+  iac_platform.terraform.terraform_binary:
+    version_file: "{{ playbook_dir }}/infrastructure"
+    offline_ok: true
+
+- name: Remove all versions before 1.10
+  iac_platform.terraform.terraform_binary:
+    version: "< 1.10"
+    state: absent
+
 - name: From a mirror, with the public site behind it
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
@@ -203,15 +248,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: The version, without a leading C(v).
+  description:
+    - The exact version, without a leading C(v).
+    - Of a removal by constraint the newest that was removed; null when none matched. RV(path) goes with it.
   returned: success
   type: str
   sample: 1.13.4
 requested:
-  description: The version as it was asked for.
+  description: The version as it was asked for, or as O(version_file) has it.
   returned: success
   type: str
-  sample: v1.13.4
+  sample: "~> 1.13.0"
 path:
   description: Path of the binary, also in check mode and when it was removed.
   returned: success
