@@ -155,13 +155,15 @@ def test_a_refusal_says_what_there_is(name, refused):
 
 
 def test_a_refusal_leaves_no_file(refused, folder):
-    locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/", "1.8.7/"}
+    locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/",
+        "1.8.7/"}
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
 def test_an_unchanged_run_says_so_on_one_line(play, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
-    linked = {version: wish(shelf, stores[version], version=version, link=stores[version] + "/current") for version in versions}
+    linked = {version: wish(shelf, stores[version], version=version,
+        link=stores[version] + "/current") for version in versions}
     assert all(result["changed"] for result in play.each(linked).each.values())
     again = play.each(linked).each
     for version in versions:
@@ -198,7 +200,8 @@ def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
     from release_site import misbehaviours
     shelf.misbehave("*index.json", misbehaviours.status(404))
     try:
-        run = play([task("exact", shelf, tmp_path, version="1.13.3"), task("unknown", shelf, tmp_path, version="1.13.99"),
+        run = play([task("exact", shelf, tmp_path, version="1.13.3"),
+            task("unknown", shelf, tmp_path, version="1.13.99"),
                     task("latest", shelf, tmp_path, version="latest")])
     finally:
         shelf.behave()
@@ -245,7 +248,8 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
     assert {name: found[name].get("version") for name in wishes} == {
         "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
         "neither": None, "all down": None, "down or not": None}
-    for name, words in {"neither": (shelf.url, other.url, "no version matches"), "all down": ("ECONNREFUSED", closed + "/x"),
+    for name, words in {"neither": (shelf.url, other.url, "no version matches"),
+        "all down": ("ECONNREFUSED", closed + "/x"),
                         "down or not": ("ECONNREFUSED", shelf.url, "no site has ~> 1.16")}.items():
         assert all(word in found[name]["msg"] for word in words), found[name]["msg"]
     assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
@@ -253,7 +257,8 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
 
 def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahead, closed):
     store, _other = ahead
-    cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}), "latest": ("latest", {"offline_ok": True}),
+    cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
+        "latest": ("latest", {"offline_ok": True}),
              "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
     found = play.each({name: wish(shelf, store, version=version, sites=[closed], **options)
                        for name, (version, options) in cases.items()}).each
@@ -312,7 +317,8 @@ def test_a_removal_by_constraint(play, shelf, stocked):
 
     foreseen = play([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
     run = play([
-        remove("nothing", "> 1.15"), remove("linked", ">= 1.13"), remove("old", "< 1.13.4"), remove("old again", "< 1.13.4"),
+        remove("nothing", "> 1.15"), remove("linked", ">= 1.13"), remove("old", "< 1.13.4"),
+        remove("old again", "< 1.13.4"),
         remove("with link", "~> 1.13.0", link=link), remove("pre-release", ">= 1.14.0-alpha1")])
     assert shelf.counts().requests == 0
     gone = ["%s/%s%s" % (stocked, version, name) for version in ("1.9.8", "1.13.3")
@@ -346,7 +352,8 @@ YAML = """
 
 
 @pytest.mark.parametrize("value, words", [
-    ("1.10", "may have been 1.1 or 1.10"), ("1", "may have been 1.1 or 1.10"), ("yes", "boolean true"), ("~", "not given"),
+    ("1.10", "may have been 1.1 or 1.10"), ("1", "may have been 1.1 or 1.10"), ("yes", "boolean true"),
+    ("~", "not given"),
     ("2026-01-01", "date 2026-01-01"), ("", "not given"), ("[1.13.4]", "is a list"), ("{a: b}", "is a mapping"),
     ("'{{ answer }}'", "may have been 1.1 or 1.10"), ("'{{ blank }}'", "not given"),
 ])

@@ -93,7 +93,8 @@ def test_what_is_not_one_version(text):
 
 
 @pytest.mark.parametrize("value, words", [
-    (True, "is the boolean true"), (False, "is the boolean false"), (datetime.date(2026, 1, 1), "is the date 2026-01-01"),
+    (True, "is the boolean true"), (False, "is the boolean false"),
+    (datetime.date(2026, 1, 1), "is the date 2026-01-01"),
     (datetime.datetime(2026, 1, 1), "is the date 2026-01-01"), (["1.0.0"], "is a list"), ({}, "is a mapping"),
     (b"1.0.0", "is a bytes"),
 ])
@@ -190,7 +191,8 @@ def test_the_published_versions_in_order(genuine):
 def test_property_order_is_that_of_the_book():
     hypothesis = pytest.importorskip("hypothesis")
     from_ = hypothesis.strategies
-    identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y", "alpha-20220328", "z"])
+    identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y",
+        "alpha-20220328", "z"])
     version = from_.builds(
         lambda numbers, identifiers: ".".join(map(str, numbers)) + ("-" + ".".join(identifiers) if identifiers else ""),
         from_.tuples(*[from_.integers(0, 2)] * 3), from_.lists(identifier, max_size=3))
