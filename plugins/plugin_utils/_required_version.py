@@ -15,7 +15,8 @@ from typing import NamedTuple, Optional
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError, os_errors
 from ..module_utils._versions import split
-from ._hcl import Unreadable, find_arguments
+from ._hcl import find_arguments
+from ._hcl_tokens import Unreadable
 
 SIZE_LIMIT = 1 << 20    # bytes of a file
 FILES_LIMIT = 1000

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
 EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))
 BLOCK = 'terraform {\n  required_version = "~> 1.9.0"\n}\n'
@@ -18,7 +18,7 @@ def found(text):
 
 
 def refusal(text):
-    with pytest.raises(_hcl.Unreadable) as caught:
+    with pytest.raises(_hcl_tokens.Unreadable) as caught:
         found(text)
     return caught.value.line, caught.value.reason
 
@@ -164,7 +164,7 @@ def test_property_any_text_ends_in_arguments_or_in_a_line():
     def check(text):
         try:
             arguments = found(text)
-        except _hcl.Unreadable as refused:
+        except _hcl_tokens.Unreadable as refused:
             assert refused.reason and 1 <= refused.line <= text.count("\n") + 1
             return
         assert all("required_version" in text.split("\n")[line - 1] for line, _value in arguments)
