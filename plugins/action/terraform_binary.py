@@ -9,8 +9,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     RequestError, TerraformBinaryError, as_result, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import exact
+from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import check_site
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
 KEY_FILE_CAP = 256 * 1024   # bytes
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):
         self._supports_check_mode = True
         self._supports_async = True     # in run() for ansible-core 2.15
         result = super().run(tmp, task_vars)
+        self._version_file = None
         try:
             arguments = self._arguments()
         except TerraformBinaryError as exc:
@@ -33,19 +35,46 @@ class ActionModule(ActionBase):
             return result
         result.update(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars,
                                            wrap_async=self._task.async_val))
+        self._tell_version_file(result)
         return result
+
+    def _tell_version_file(self, result):
+        """Put into the module's result what only this side knows. (A job that was only started has no steps.)"""
+        found = self._version_file
+        if found is not None and "steps" in result:
+            result["steps"] = ["controller: version %s from %s" % (found.version, found.places)] + result["steps"]
+            if "requested" in result:
+                result["requested"] = found.text
 
     def _arguments(self):
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
         arguments = {key: value for key, value in self._task.args.items() if not _blank(value)}
-        if "version" not in arguments:
-            exact(None)         # its refusal says what to write; that of core would not
+        arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         keys = _listed(arguments.get("trusted_keys"))
         if keys:
             arguments["trusted_keys"] = [self._read_key(key) for key in keys]
         for site in _listed(arguments.get("sites")):
             check_site(site)    # before the module logs its arguments
         return arguments
+
+    def _find_version(self, version, version_file):
+        """The option version, as it was written or as version_file has it: dict. Raises RequestError.
+
+        What is no version is refused here, where it still has the type that YAML gave it.
+        """
+        if version_file is None:
+            read_version(version)
+            return {"version": version}
+        if version is not None:
+            raise RequestError("both version and version_file are given", hint="leave one of them out")
+        path = os.path.expanduser(str(version_file).strip())
+        try:
+            found = self._find_needle("files", path)
+        except AnsibleError as exc:
+            raise RequestError("version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
+                               hint="paths are searched as copy does its src") from exc
+        self._version_file = read_version_file(found)
+        return {"version": self._version_file.version}
 
     def _read_key(self, key):
         """An armored key: the text given, or that of a file on the controller, found the way copy finds its src.

@@ -15,7 +15,8 @@ POLICIES = ("pinned", "sha256sums", "signature")  # from the weakest to the stro
 
 # The module's argument spec, shared with nobody but the plugins: see the module for what each option means.
 SPEC = dict(
-    version=dict(type="str", required=True),
+    version=dict(type="str"),
+    version_file=dict(type="str"),
     state=dict(type="str", default="present", choices=["present", "absent"]),
     base_dir=dict(type="path", default=DEFAULT_BASE_DIR),
     checksum_policy=dict(type="str", default="signature", choices=["signature", "sha256sums", "pinned"]),
@@ -26,6 +27,7 @@ SPEC = dict(
     archive=dict(type="path"),
     origin=dict(type="str"),
     platform=dict(type="str"),
+    offline_ok=dict(type="bool", default=False),
     link=dict(type="path"),
     link_force=dict(type="bool", default=False),
     owner=dict(type="str"),
@@ -73,7 +75,8 @@ class Wish(NamedTuple):
     """What the user asked for, every field checked (P0): nothing after this has to doubt it."""
 
     requested: str                  # the version as written
-    version: str                    # X.Y.Z, without a leading v
+    version: Optional[str]          # X.Y.Z, without a leading v; None: still to be chosen among what is wanted
+    wanted: object                  # what was asked for, with ``allows(version)``: see _constraints
     state: str                      # present, absent
     base_dir: str                   # absolute, normalised
     policy: str                     # one of POLICIES
@@ -85,6 +88,7 @@ class Wish(NamedTuple):
     origin: Optional[str]           # where a given zip came from, for the receipt
     platform: str                   # os_arch of the binary
     native: bool                    # that platform is this host's own
+    offline_ok: bool                # an installed version does where no site can be asked
     link: Optional[str]             # absolute path of the symlink
     link_force: bool
     uid: Optional[int]              # None: not asked for

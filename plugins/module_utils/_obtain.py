@@ -7,12 +7,13 @@ SHA256SUMS first: its signature over the raw bytes, then its one line for our ar
 A site that fails is passed over for the next one; a digest or signature that refuses stops everything.
 """
 
+import contextlib
 import os
 import stat
 import time
 
-from . import _credentials, _fetch, _openpgp, _releases
-from ._errors import FetchError, RequestError, VerificationError, concealing, os_errors
+from . import _credentials, _fetch, _index, _openpgp, _releases
+from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, concealing, os_errors
 from ._model import VerifiedArchive, Vouching
 
 _CHUNK = 1 << 20    # bytes
@@ -32,9 +33,26 @@ class Source:
     """
 
     def __init__(self, wish, keys, say):
+        self.index_bytes = 0    # read from the network for listings
         self._wish = wish
         self._keys = keys
         self._say = say
+        self._listings = {}     # site: what its index lists
+        self._lacking = []      # sites that do not have what was asked for
+
+    def listing(self, site):
+        """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
+        if site not in self._listings:
+            with self._fetcher() as fetcher:
+                self._listings[site] = _read_index(fetcher, site)
+                self.index_bytes += fetcher.downloaded
+        return self._listings[site]
+
+    def settle(self, wish):
+        """The same source for the wish with its version chosen; what was learned of the sites is kept."""
+        settled = Source(wish, self._keys, self._say)
+        settled._listings, settled.index_bytes = self._listings, self.index_bytes
+        return settled
 
     def vouch(self):
         """Who says what the digest of our archive is. Fetches SHA256SUMS and its signature at most.
@@ -45,7 +63,7 @@ class Source:
             return self._vouch_beside()
         if self._wish.policy == "pinned":
             return self._pinned(self._wish.sites[0])
-        with self._fetcher() as fetcher:
+        with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._vouch_at(fetcher, site))
 
     def archive(self, sink):
@@ -57,12 +75,45 @@ class Source:
         """
         if self._wish.archive:
             return self._read_given(sink)
-        with self._fetcher() as fetcher:
+        with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
 
     def _fetcher(self):
         wish = self._wish
         return _fetch.Fetcher(wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites)
+
+    def _quick_fetcher(self):
+        """For what is only good to know: one try, and no word about it."""
+        return _fetch.Fetcher(self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites)
+
+    @contextlib.contextmanager
+    def _advised(self):
+        """When no site has what was asked for, say what there is instead: only then an exact version needs an index."""
+        try:
+            yield
+        except (FetchError, RequestError) as exc:
+            if self._lacking:
+                exc.hint = self._advice(self._lacking[0]) or exc.hint
+            raise
+
+    def _advice(self, site):
+        """What the site's index has to say; None when it cannot be had: the first error is what counts."""
+        with contextlib.suppress(TerraformBinaryError):
+            if site not in self._listings:
+                with self._quick_fetcher() as fetcher:
+                    self._listings[site] = _read_index(fetcher, site)
+            return _index.advise(self._wish.version, self._wish.platform, self._listings[site])
+        return None
+
+    @contextlib.contextmanager
+    def _noticing(self, site):
+        """Remember a site that does not have the release, or not for our platform."""
+        try:
+            yield
+        except (FetchError, RequestError) as exc:
+            if isinstance(exc, RequestError) or exc.status == 404:
+                self._lacking.append(site)
+            raise
 
     def _from_sites(self, attempt):
         """The first site's answer; the next one's when a site fails."""
@@ -88,7 +139,8 @@ class Source:
         url = _releases.url(site, wish.version, vouching.archive_name)
         for once_more in (True, False):
             sink.restart()
-            received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
+            with self._noticing(site):
+                received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
             if received.sha256 == vouching.archive_sha256:
                 break
             refusal = _wrong_digest(url, received.sha256, vouching.archive_sha256, url=url)
@@ -101,9 +153,10 @@ class Source:
     def _vouch_at(self, fetcher, site):
         wish = self._wish
         url = _releases.url(site, wish.version, _releases.sums_name(wish.version))
-        sums = fetcher.read(url, _fetch.SUMS_CAP, "SHA256SUMS")
+        with self._noticing(site):
+            sums = fetcher.read(url, _fetch.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if wish.policy == "signature" else None
-        with concealing(_credentials.secrets(wish.access)):     # what is not in order is quoted
+        with self._noticing(site), concealing(_credentials.secrets(wish.access)):     # what is not in order is quoted
             return self._judge(sums, url, signature, site)._replace(downloaded_bytes=fetcher.downloaded)
 
     def _read_signature(self, fetcher, site):
@@ -191,6 +244,12 @@ class Source:
             raise _wrong_digest(wish.archive, sink.sha256, vouching.archive_sha256, path=wish.archive)
         self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, wish.archive))
         return VerifiedArchive(sink.reader(), wish.archive, sink.size, wish.version, wish.platform, vouching, 0)
+
+
+def _read_index(fetcher, site):
+    """What a site's index lists. Raises FetchError."""
+    url = _index.url(site)
+    return _index.read(fetcher.read(url, _fetch.INDEX_CAP, "index"), url)
 
 
 def _open_file(path):

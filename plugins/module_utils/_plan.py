@@ -92,6 +92,28 @@ def make_plan(wish, signers, label=None, patient=True):
     return plan
 
 
+def take_stock(wish):
+    """The versions that are there, as far as names and receipts tell: what a constraint chooses from.
+
+    :param wish: Wish, with or without a version.
+    :returns: Stock. Raises InstallError.
+    """
+    stock = _take_stock(wish)
+    if stock.doubtful:      # a twin may be between its two renames
+        time.sleep(SECOND_LOOK)
+        stock = _take_stock(wish)
+    return stock
+
+
+def _take_stock(wish):
+    with os_errors("look at", wish.base_dir):
+        base = walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
+        if base is None:
+            return _store.Stock({}, (), ())
+        with base:
+            return _store.take_stock(base)
+
+
 def _look(wish, signers, label):
     trust = trust_of(wish.uid)
     tolerated = [] if wish.allow_unsafe else None

@@ -53,6 +53,28 @@ def done(outcome):
     return result
 
 
+def combined(wish, results, intact, check_mode):
+    """The answer of a removal by a constraint, from those of its versions.
+
+    :param wish: Wish without a version.
+    :param results: list of dict, from foreseen() or done(), the oldest version first; maybe none.
+    :param intact: the versions under base_dir that are intact afterwards.
+    :returns: dict of return values; what can only be about one version is about the newest.
+    """
+    if results:
+        result = dict(results[-1], msg="; ".join(one["msg"] for one in results))
+    else:
+        result = dict(_common(wish, None, None, ()), path=None, needs_archive=False, downloaded_bytes=0,
+                      msg="Terraform has no installed version that matches %s" % " ".join(wish.requested.split()))
+    result.update(
+        changed=any(one["changed"] for one in results), removed=[path for one in results for path in one["removed"]],
+        diff=[one["diff"] for one in results], intact_versions=list(intact),
+        previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None))
+    if not check_mode:
+        result["ansible_facts"] = _facts(wish, result)
+    return result
+
+
 def intentions(plan):
     """The steps a plan would take, a line each."""
     wish, verdict = plan.wish, plan.verdict
@@ -134,11 +156,11 @@ def _all_right(plan):
     wish = plan.wish
     if wish.state == "absent":
         return ("%s is absent" % wish.path,)
-    link = ("link %s -> %s" % (wish.link, wish.path),) if wish.link else ()
+    link = "; link %s -> %s" % (wish.link, wish.path) if wish.link else ""
     receipt = plan.found.receipt
-    return ("verified %s: %d bytes, sha256 %s (%s), %s" % (
+    return ("verified %s: %d bytes, sha256 %s (%s), %s%s" % (
         wish.path, receipt.size, receipt.sha256, "hashed" if plan.found.sha256 else "by its receipt",
-        stat.filemode(plan.found.stat.st_mode)),) + link
+        stat.filemode(plan.found.stat.st_mode), link),)
 
 
 def _sentence(plan, would):

@@ -10,12 +10,12 @@ download over a good binary.
 import contextlib
 import os
 import stat
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from . import _receipt
 from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
-from ._model import POLICIES, PRODUCT, Receipt
+from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -204,20 +204,66 @@ def intact_versions(base, proven=None):
     intact = []
     for name in base.names():
         with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
-            if name == proven or not name.startswith(".") and _is_intact(base, name):
+            if name == proven or _find_intact(base, name):
                 intact.append(name)
     return tuple(intact)
 
 
-def _is_intact(base, name):
-    version_dir = base.stat(name)
-    if version_dir is None or not stat.S_ISDIR(version_dir.st_mode):
-        return False
+class Stock(NamedTuple):
+    """What lies under a base dir, by the names of its directories."""
+
+    intact: Dict[str, str]      # version: platform, of each binary that is the file its receipt knows
+    doubtful: Tuple[str, ...]   # with a receipt of ours, and a binary that it does not know
+    foreign: Tuple[str, ...]    # with a binary, and no receipt
+
+    @property
+    def ours(self):
+        return sorted(self.intact) + list(self.doubtful)
+
+
+def take_stock(base):
+    """Look through a base dir, open. What cannot be looked at is doubtful.
+
+    :returns: Stock. Raises InstallError when the base dir itself cannot be read.
+    """
+    intact, doubtful, foreign = {}, [], []
+    for name in base.names():
+        receipt, names = None, (RECEIPT,)
+        with contextlib.suppress(InstallError):
+            receipt = _find_intact(base, name)
+            names = _names_in(base, name)
+        if receipt is not None:
+            intact[name] = receipt.platform
+        elif RECEIPT in names:
+            doubtful.append(name)
+        elif PRODUCT in names:
+            foreign.append(name)
+    return Stock(intact, tuple(doubtful), tuple(foreign))
+
+
+def _names_in(base, name):
+    if not _is_version_dir(base, name):
+        return ()
+    with base.enter(name) as directory:
+        return directory.names()
+
+
+def _is_version_dir(base, name):
+    found = base.stat(name)
+    return not name.startswith(".") and found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def _find_intact(base, name):
+    """The receipt of a binary that is the file it knows; None for anything else. Raises InstallError."""
+    if not _is_version_dir(base, name):
+        return None
     with base.enter(name) as directory:
         status = directory.stat(PRODUCT)
         if status is None or not stat.S_ISREG(status.st_mode):
-            return False
+            return None
         if _writers(status, directory.trust) or directory.weakness(status):
-            return False
+            return None
         receipt, complaint = _receipt.read(directory, name)
-        return receipt is not None and status.st_size == receipt.size and _is_known(Found((), receipt, complaint, status))
+        known = receipt is not None and status.st_size == receipt.size and _is_known(
+            Found((), receipt, complaint, status))
+        return receipt if known else None

@@ -9,7 +9,7 @@ import pwd
 import re
 from urllib.parse import urlsplit
 
-from . import _access, _releases, _versions
+from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
 from ._model import PRODUCT, SPEC, Wish
 from ._urls import is_loopback, origin
@@ -20,26 +20,30 @@ _LONGEST = 86400        # seconds; far more overflows what sockets take
 _HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
 
 
-def parse(params, host_platform):
+def parse(params, host_platform, chosen=None):
     """Check what the user asked for.
 
     :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
     :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
-    :returns: Wish. Raises RequestError, whose message names the option.
+    :param chosen: str, the exact version that ``latest`` or a constraint came to.
+    :returns: Wish; its ``version`` is None as long as that is to be chosen. Raises RequestError, whose message names
+        the option.
     """
     given = {key: _given(key, params[key]) for key in SPEC}     # params have the aliases, too
     for option in ("ca_path", "client_cert", "client_key"):
         given[option] = given[option] and _absolute(given[option], option)
-    version = _versions.exact(given["version"])
+    wanted = _wanted(given)
+    version = chosen or wanted.version
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
-    checksum = given["checksum"] and _releases.checksum_of(given["checksum"], version, platform)
+    # Lines of SHA256SUMS can only be read once it is known which one is ours.
+    checksum = given["checksum"] and version and _releases.checksum_of(given["checksum"], version, platform)
     wish = Wish(
-        requested=given["version"], version=version, state=given["state"], base_dir=base_dir,
+        requested=given["version"], version=version, wanted=wanted, state=given["state"], base_dir=base_dir,
         policy=given["checksum_policy"], checksum=checksum, trusted_keys=tuple(given["trusted_keys"] or ()),
         sites=tuple(check_site(site) for site in given["sites"]), access=_access.parse(given),
         archive=given["archive"] and _absolute(given["archive"], "archive"), origin=given["origin"],
-        platform=platform, native=native,
+        platform=platform, native=native, offline_ok=given["offline_ok"],
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
         uid=_number(given["owner"], "owner", lambda name: pwd.getpwnam(name).pw_uid),
         gid=_number(given["group"], "group", lambda name: grp.getgrnam(name).gr_gid),
@@ -52,8 +56,29 @@ def parse(params, host_platform):
     if wish.link:
         _check_link(wish)
     if wish.state == "present":
-        _check_policy(wish)
+        _check_policy(wish, given["checksum"] is not None)
     return wish
+
+
+def _wanted(given):
+    """What is asked for, of the state that it can be asked for in."""
+    if given["version_file"] is not None:
+        raise RequestError("version_file is read on the controller, by this collection's action plugin, which did not run",
+                           hint="call the module by its full name, iac_platform.terraform.terraform_binary, or set version")
+    wanted = _constraints.read(given["version"])
+    if wanted.version is not None:
+        return wanted
+    shown = ascii(" ".join(wanted.text.split())[:60])
+    if given["state"] == "absent" and wanted.is_latest:
+        raise RequestError("version %s cannot be removed: what is newest changes" % shown,
+                           hint="name the version, or a constraint such as '< 1.9'")
+    if given["state"] == "present" and given["archive"] is not None:
+        raise RequestError("version %s with archive: one archive is one version, and no site is asked" % shown,
+                           hint="write the exact version of that archive")
+    if given["state"] == "present" and given["checksum_policy"] == "pinned":
+        raise RequestError("version %s with checksum_policy pinned: checksum is that of one exact version" % shown,
+                           hint="write the exact version, or use checksum_policy signature")
+    return wanted
 
 
 def _given(key, value):
@@ -175,14 +200,14 @@ def _is_version(name):
     return True
 
 
-def _check_policy(wish):
-    if wish.policy == "pinned" and not wish.checksum:
+def _check_policy(wish, has_checksum):
+    if wish.policy == "pinned" and not has_checksum:
         raise RequestError("checksum_policy pinned needs checksum: it alone decides",
                            hint="give the archive's SHA-256, or use checksum_policy signature")
     if wish.archive:
         return
     _access.check_sites(wish.access, wish.sites)
-    if wish.policy != "sha256sums" or wish.checksum:
+    if wish.policy != "sha256sums" or has_checksum:
         return
     for site in wish.sites:
         weakness = _weakness(site, wish.access)

@@ -27,14 +27,36 @@ requirements:
 options:
   version:
     description:
-      - The exact version, such as V(1.13.4); a leading C(v) is dropped.
+      - An exact version, such as V(1.13.4), a leading C(v) is dropped; or V(latest), the newest final release; or a
+        constraint as in Terraform, such as V(~> 1.13.0), V(>= 1.9, < 2.0), V(= 1.10). Always in quotes.
+      - Either this or O(version_file) is required, also for O(state=absent).
+      - V(latest) and constraints choose the newest of what the first of O(sites) with a match lists for O(platform), and of
+        the versions that are installed and intact. So no site can roll a host back; one that is behind gets a warning.
+        The result says in RV(version) what was chosen. An exact version, and a constraint with C(=), needs no index.
+      - The operators are C(=), C(!=), C(>), C(>=), C(<), C(<=) and C(~>), with commas between for "and", with the meaning
+        that L(hashicorp/go-version,https://github.com/hashicorp/go-version) gives them. V(~> 1.9) is C(>= 1.9.0, < 2.0.0),
+        V(~> 1.9.0) is C(>= 1.9.0, < 1.10.0), and V(~> 1) has no upper end.
+      - Pre-releases are never chosen, except by a constraint with a pre-release in it, and then only those of the same
+        three numbers, as with V(>= 1.14.0-alpha1).
       - A bare C(X) or C(X.Y), as number or text, is refused, since an unquoted C(1.10) reaches a module as C(1.1).
       - Blank and null count as not given.
     type: str
-    required: true
+  version_file:
+    description:
+      - A file or folder on the controller that says which version, in place of O(version). Relative paths are searched as
+        M(ansible.builtin.copy) does its C(src).
+      - A file is read as a C(.terraform-version). Its first line that is neither blank nor a comment (C(#)) is an exact
+        version, V(latest) or a constraint; a bare C(1.10) means C(= 1.10.0). Words of tfenv such as C(latest:regex) or
+        C(min-required) are refused.
+      - A folder is read as a Terraform root module. The C(required_version) of all C(terraform) blocks in its C(.tf) and
+        C(.tf.json) files have to hold together; those of an override file replace the others. What cannot be read for
+        certain is an error with file and line.
+    type: str
   state:
     description:
       - V(present) installs, repairs and links; V(absent) removes the binary, its receipt, and O(link) if it points to it.
+      - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
+        them may not go; no match changes nothing. V(latest) cannot be removed.
       - A binary without a receipt was not installed by this module and is not removed by it. A version that another
         link still points to is not removed.
     type: str
@@ -46,7 +68,7 @@ options:
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
         the site, and is refused over plain http (loopback aside) and with O(validate_certs=false) unless O(checksum) is
         given.
-      - V(pinned) lets O(checksum) alone decide.
+      - V(pinned) lets O(checksum) alone decide, which takes an exact version.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str
     choices: [signature, sha256sums, pinned]
@@ -81,7 +103,7 @@ options:
     default: controller
   archive:
     description:
-      - Path of an archive that is on the target already; no site is asked.
+      - Path of an archive that is on the target already; no site is asked, so it takes an exact version.
       - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig). O(checksum_policy=signature)
         needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
     type: path
@@ -92,7 +114,15 @@ options:
     description:
       - Platform of the binary, such as V(linux_amd64). Detected on the target when not given.
       - One base directory holds one platform of a version.
+      - A version without a build for it is passed over by V(latest) and by constraints, and an error when it is asked for
+        exactly.
     type: str
+  offline_ok:
+    description:
+      - When no site can be asked, let a constraint choose among the versions that are installed and intact, with a
+        warning. V(latest) fails all the same.
+    type: bool
+    default: false
   link:
     description:
       - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
@@ -217,6 +247,21 @@ EXAMPLES = r"""
     version: "1.13.4"
     link: /usr/local/bin/terraform
 
+- name: The newest patch release of 1.13
+  iac_platform.terraform.terraform_binary:
+    version: "~> 1.13.0"
+    link: /usr/local/bin/terraform
+
+- name: What the root module requires, with what is installed as the answer while no site can be reached
+  iac_platform.terraform.terraform_binary:
+    version_file: "{{ playbook_dir }}/infrastructure"
+    offline_ok: true
+
+- name: Remove all versions before 1.10
+  iac_platform.terraform.terraform_binary:
+    version: "< 1.10"
+    state: absent
+
 - name: From a mirror, with the public site behind it
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
@@ -259,15 +304,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: The version, without a leading C(v).
+  description:
+    - The exact version, without a leading C(v).
+    - Of a removal by constraint the newest that was removed; null when none matched. RV(path) goes with it.
   returned: success
   type: str
   sample: 1.13.4
 requested:
-  description: The version as it was asked for.
+  description: The version as it was asked for, or as O(version_file) has it.
   returned: success
   type: str
-  sample: v1.13.4
+  sample: "~> 1.13.0"
 path:
   description: Path of the binary, also in check mode and when it was removed.
   returned: success
@@ -410,13 +457,14 @@ import platform
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
+from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Source, read_signers
-from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan
+from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
 
@@ -477,28 +525,95 @@ def labeller(module):
     return label
 
 
+class Job:
+    """One call of the module: its parameters, and what every version that it is about has in common."""
+
+    def __init__(self, module, steps):
+        self.module = module
+        self.steps = steps
+        self.wish = self.parse()
+        keys = read_signers(self.wish)
+        self.signers = frozenset(key.fingerprint for key in keys)
+        self.label = labeller(module)
+        self.source = Source(self.wish, keys, steps)
+
+    def parse(self, chosen=None):
+        return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)
+
+    def plan(self, wish):
+        plan = make_plan(wish, self.signers, self.label)
+        self.steps.previous_version = self.steps.previous_version or _report.previous_version(plan)
+        return plan
+
+    def bring_about(self, plan):
+        """Act on a plan, or say what it would do: (return values, lines about them)."""
+        if plan.changes and not self.module.check_mode:
+            outcome = apply(plan, self.signers, self.source, self.steps, self.label)
+            result, tolerated = _report.done(outcome), outcome.tolerated
+            lines = () if outcome.changed else (result["msg"],)
+        else:
+            vouching = self.source.vouch() if plan.needs_archive else None
+            result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
+            tolerated = plan.tolerated
+        for weakness in tolerated:
+            self.module.warn("allow_unsafe_base_dir: %s" % weakness)
+        return result, lines
+
+
 def run(module, steps):
-    """Parse, obtain, install: the return values of the module. Raises TerraformBinaryError."""
-    wish = parse(module.params, lambda: detect_platform(platform.system(), platform.machine()))
-    keys = read_signers(wish)
-    signers = frozenset(key.fingerprint for key in keys)
-    label = labeller(module)
-    plan = make_plan(wish, signers, label)
-    steps.previous_version = _report.previous_version(plan)
-    source = Source(wish, keys, steps)
-    if plan.changes and not module.check_mode:
-        outcome = apply(plan, signers, source, steps, label)
-        result, tolerated = _report.done(outcome), outcome.tolerated
-        if not outcome.changed:
-            steps.lines[:] = ["target: %s" % result["msg"]]
-    else:
-        vouching = source.vouch() if plan.needs_archive else None
-        result, lines = _report.foreseen(plan, vouching, module.check_mode)
-        tolerated = plan.tolerated
-        for line in lines:
-            steps(line)
-    for weakness in tolerated:
-        module.warn("allow_unsafe_base_dir: %s" % weakness)
+    """Parse, choose, obtain, install: the return values of the module. Raises TerraformBinaryError."""
+    job = Job(module, steps)
+    if job.wish.version is None:
+        return remove_matching(job) if job.wish.state == "absent" else install_newest(job)
+    result, lines = job.bring_about(job.plan(job.wish))
+    if not result["changed"]:
+        del steps.lines[:]
+    for line in lines:
+        steps(line)
+    return result
+
+
+def install_newest(job):
+    """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
+    stock = take_stock(job.wish).intact
+    fitting = [version for version, built_for in stock.items() if built_for == job.wish.platform]
+    version, told = resolve(job.wish, fitting, job.source.listing, job.steps)
+    wish = job.parse(version)
+    job.source = job.source.settle(wish)
+    result, lines = job.bring_about(job.plan(wish))
+    result["downloaded_bytes"] += job.source.index_bytes
+    if not result["changed"]:
+        del job.steps.lines[:]
+        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
+    for line in lines:
+        job.steps(line)
+    return result
+
+
+def remove_matching(job):
+    """Remove every installed version that matches, or none when one of them may not go: the return values.
+
+    One after the other, each under its own lock. Raises TerraformBinaryError.
+    """
+    stock = take_stock(job.wish)
+    for name in matching(job.wish.wanted, stock.foreign):
+        job.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
+            job.wish.base_dir, name), warning=True)
+    plans = [job.plan(job.parse(version)) for version in matching(job.wish.wanted, stock.ours)]
+    results = []
+    try:
+        for plan in plans:
+            result, lines = job.bring_about(plan)
+            results.append(result)
+            for line in lines:
+                job.steps(line)
+        intact = sorted(take_stock(job.wish).intact)
+    except TerraformBinaryError as exc:
+        exc.changed = exc.changed or any(one["changed"] for one in results)
+        raise
+    result = _report.combined(job.wish, results, intact, job.module.check_mode)
+    if not results:
+        job.steps(result["msg"])
     return result
 
 
@@ -522,7 +637,7 @@ def main():
         result = run(module, steps)
         if not module._diff:
             del result["diff"]
-        with os_errors("look at", result["path"]):      # exit_json does, too, whenever a result has a path
+        with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
             module.exit_json(steps=steps.lines, **result)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]

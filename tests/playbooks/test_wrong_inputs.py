@@ -35,8 +35,8 @@ WRONG = {
     "version-climbs": Wrong({"version": "1.13.4/../../x"}, "request", ("'1.13.4/../../x'",)),
     "version-float": Wrong({"version": 1.10}, "request", ("1.1 may have been 1.1 or 1.10", "'1.10.5'")),
     "version-two-numbers": Wrong({"version": "1.10"}, "request", ("'1.10'", "in quotes")),
-    "version-constraint": Wrong({"version": "~> 1.9"}, "request", ("constraint",)),
-    "version-latest": Wrong({"version": "latest"}, "request", ("'latest'",)),
+    "version-no-constraint": Wrong({"version": "~> 1.x"}, "request", ("'~> 1.x' is not a constraint",)),
+    "version-newest": Wrong({"version": "newest"}, "request", ("'newest'", "latest")),
     "checksum-wrong": Wrong({"checksum": "0" * 64}, "verify", ("0" * 64, SUMS % VERSION), LOCKED),
     "checksum-malformed": Wrong({"checksum": "sha256:1234"}, "request", ("checksum has 4 characters", "64 hex digits")),
     "checksum-wrong-pinned": Wrong(

@@ -4,7 +4,8 @@
 """Keeps the house in order by reading the imports of every plugin file, without running it.
 
 The table below says of each file in module_utils which step it belongs to and which siblings it may import; a file
-that is not in the table fails, so that adding one forces the decision. The last tests feed the reader snippets that
+that is not in the table fails, so that adding one forces the decision. What only the controller runs (plugin_utils) knows
+the vocabulary and the releases, and nothing of either half. The last tests feed the reader snippets that
 break each rule: a rule that catches nothing is no rule.
 """
 
@@ -25,14 +26,17 @@ HOUSE = {
         "_digest": [],
     },
     "names": {  # of versions, files and places: texts in, texts out
+        "_choice": ["_index", "_versions"],
+        "_constraints": ["_versions"],
         "_credentials": ["_urls"],
+        "_index": ["_releases", "_versions"],
         "_releases": [],
         "_urls": [],
         "_versions": [],
     },
     "request": {
         "_access": ["_credentials"],
-        "_wish": ["_access", "_releases", "_urls", "_versions"],
+        "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
         "_report": [],
@@ -55,7 +59,7 @@ HOUSE = {
         "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
     },
     "obtain: story": {
-        "_obtain": ["_credentials", "_fetch", "_openpgp", "_releases"],
+        "_obtain": ["_credentials", "_fetch", "_index", "_openpgp", "_releases"],
     },
     "install: extract": {
         "_archive": [],
@@ -91,6 +95,8 @@ REACH = {
     "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
     "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
 }
+# What plugin_utils may import of module_utils, beside its own siblings.
+FOR_THE_CONTROLLER = sorted(list(HOUSE["vocabulary"]) + list(HOUSE["names"]))
 VOCABULARY = sorted(HOUSE["vocabulary"])
 SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())
 
@@ -197,6 +203,29 @@ def test_module_utils_keep_the_rules(path):
     if name not in SIBLINGS:
         pytest.fail("%s is not in HOUSE" % path)
     assert violations(name, read(os.path.join(PLUGINS, path))) == []
+
+
+def controller_violations(tree):
+    """What a file of plugin_utils imports and must not: sentences."""
+    for level, module in imports_of(tree):
+        folder, _dot, name = module.partition(".")
+        if level > 2 or level == 2 and (folder != "module_utils" or name not in FOR_THE_CONTROLLER):
+            yield "plugin_utils imports %s%s" % ("." * level, module)
+
+
+@pytest.mark.parametrize("path", python_files("plugin_utils"))
+def test_plugin_utils_keep_the_rules(path):
+    tree = ast.parse(read(os.path.join(PLUGINS, path)))
+    used, taken = names_in(tree)
+    assert list(controller_violations(tree)) == [] and not used & WAYS_OUT and not taken & HANDED_IN
+
+
+@pytest.mark.parametrize("source", [
+    "from ..module_utils._store import look", "from ..module_utils import _fetch", "from ..action import terraform_binary",
+    "from ...tests import x", "from ..module_utils._obtain import Source",
+])
+def test_the_reader_of_plugin_utils_catches(source):
+    assert list(controller_violations(ast.parse(source)))
 
 
 @pytest.mark.parametrize("step", sorted(HOUSE))

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the controller does to a task's arguments before they travel: nothing blank, no path of a key, no secret."""
 
+import datetime
 import os
 
 import pytest
@@ -23,7 +24,8 @@ def playbook_dir(tmp_path):
     os.mkdir(str(tmp_path / "files"))
     for name, text in (("beside.asc", PUBLIC), ("files/found.asc", PUBLIC), ("private.asc", PRIVATE),
                        ("both.asc", PUBLIC + "\n" + PRIVATE),
-                       ("pem.asc", PUBLIC + "\n-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"), ("plain", "SECRET\n"), ("empty", "")):
+                       ("pem.asc", PUBLIC + "\n-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"), ("plain", "SECRET\n"),
+                       ("empty", "")):
         with open(str(tmp_path / name), "w") as file:
             file.write(text)
     with open(str(tmp_path / "binary.gpg"), "wb") as file:
@@ -42,7 +44,8 @@ def arguments(playbook_dir):
         task = Task()
         given = dict({"version": "1.13.4"}, **given)
         task.args = given
-        action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader, templar=None,
+        action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader,
+            templar=None,
                                                shared_loader_obj=None)
         made = action._arguments()
         assert task.args == given, "the task's own arguments were changed: a loop would see that"
@@ -77,6 +80,53 @@ def test_zero_and_false_are_not_blank(arguments):
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_a_version_that_is_not_given_is_refused_in_our_words(arguments, blank):
     assert "version is not given" in refusal(arguments, version=blank)
+    assert "version is not given" in refusal(arguments, version=blank, version_file=blank)
+
+
+@pytest.mark.parametrize("version", ["1.13.4", "latest", "~> 1.13.0", ">= 1.9, < 2", "= 1.10"])
+def test_a_version_travels_as_it_was_written(arguments, version):
+    assert arguments(version=version, version_file=" ") == {"version": version}
+
+
+@pytest.mark.parametrize("version, words", [
+    (1.10, "may have been 1.1 or 1.10"), (1, "may have been"), ("1.10", "may have been"), (True, "boolean true"),
+    (datetime.date(2026, 1, 1), "date 2026-01-01"), ([], "not given"), (["1.0.0"], "is a list"),
+    ("~> 1.x", "is not a constraint"),
+])
+def test_a_version_is_judged_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
+    assert words in refusal(arguments, version=version)
+
+
+@pytest.mark.parametrize("name, version", [
+    (".terraform-version", "= 1.10"), ("files/pinned", "1.9.8"), ("pinned", "1.9.8"), ("{dir}/pinned", "1.9.8"),
+    (" root ", "~> 1.9"),
+    ("~/.terraform-version", "= 1.10"), ("{dir}/root", "~> 1.9"),
+])
+def test_a_version_file_travels_as_what_it_says(arguments, playbook_dir, monkeypatch, name, version):
+    monkeypatch.setenv("HOME", playbook_dir)
+    os.makedirs(os.path.join(playbook_dir, "files", "root"))
+    for path, text in ((".terraform-version", "1.10\n"), ("files/pinned", "1.9.8\n"),
+                       ("files/root/main.tf", 'terraform {\n  required_version = "~> 1.9"\n}\n')):
+        with open(os.path.join(playbook_dir, path), "w") as file:
+            file.write(text)
+    if name == "{dir}/pinned":
+        os.rename(os.path.join(playbook_dir, "files", "pinned"), os.path.join(playbook_dir, "pinned"))
+    if name == "{dir}/root":
+        os.rename(os.path.join(playbook_dir, "files", "root"), os.path.join(playbook_dir, "root"))
+    assert arguments(version=None, version_file=name.format(dir=playbook_dir)) == {"version": version}
+
+
+def test_a_version_file_that_is_not_there(arguments):
+    assert "version_file: 'nowhere' is neither a file nor a folder" in refusal(arguments, version=None,
+        version_file="nowhere")
+
+
+def test_a_version_file_that_says_nothing(arguments):
+    assert "there is no version in" in refusal(arguments, version=None, version_file="empty")
+
+
+def test_version_and_version_file_exclude_each_other(arguments):
+    assert "both version and version_file are given" in refusal(arguments, version="1.13.4", version_file="empty")
 
 
 def test_an_armored_text_is_one_key_whatever_commas_are_in_it(arguments):

@@ -411,3 +411,82 @@ def test_what_is_written_to_a_given_archive_after_it_was_read_does_not_get_in(pl
             assert archive.file.read() == published
     with open(options["archive"], "rb") as file:
         assert file.read() != published
+
+
+# the index
+
+INDEX = "index.json"
+
+
+def test_a_listing_is_fetched_once(online, site):
+    source = online.source(version="latest")
+    listing = source.listing(site.url)
+    assert sorted(listing) == ["1.13.3", "1.13.4", "1.9.8"] and online.host.platform in listing["1.13.4"]
+    assert source.listing(site.url) is listing and site.counts(INDEX).requests == 1
+    assert source.index_bytes == site.counts().bytes
+    settled = source.settle(online.host.wish(version="1.13.4"))
+    assert settled.listing(site.url) is listing and settled.index_bytes == source.index_bytes
+    assert site.counts(INDEX).requests == 1
+
+
+def test_a_listing_that_is_none(online, site, wrong):
+    site.misbehave("*index.json", wrong.replace(b"[]"))
+    with pytest.raises(_errors.FetchError, match="index http.* is a JSON list"):
+        online.source(version="latest").listing(site.url)
+
+
+def test_an_exact_version_never_asks_for_the_index(online, site):
+    online.fetch()
+    online.vouch()
+    assert site.counts(INDEX).requests == 0
+
+
+def test_a_version_that_is_not_there_is_told_what_is(online, site):
+    failure = online.refusal(_errors.FetchError, version="1.13.9")
+    assert failure.status == 404 and failure.hint == "the site has: next lower 1.13.4, newest 1.13 1.13.4"
+    assert site.counts(INDEX).requests == 1
+
+
+def test_a_version_that_is_listed_and_not_there_is_being_published(online, site):
+    del site.files["terraform/1.13.4/" + SUMS]
+    assert "being published" in online.refusal(_errors.FetchError).hint
+
+
+def test_a_release_without_its_archive_is_being_published(online, site):
+    del site.files["terraform/1.13.4/" + online.archive_name]
+    assert "being published" in online.refusal(_errors.FetchError).hint
+    checksum = site.release("1.13.4").digest(online.host.platform)
+    assert "being published" in online.refusal(_errors.FetchError, checksum_policy="pinned", checksum=checksum).hint
+
+
+def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):
+    site.publish("1.9.9", platforms=("linux_s390x",))
+    failure = online.refusal(_errors.RequestError, platform="linux_s390x")
+    assert "lists darwin_arm64, linux_amd64" in str(failure)
+    assert failure.hint == "the first version with a build for linux_s390x is 1.9.9; or choose another platform"
+
+
+@pytest.mark.parametrize("behaviour", ["html_200", "empty", "close_before_reply"])
+def test_without_an_index_the_first_error_is_what_is_told(online, site, wrong, behaviour):
+    site.misbehave("*index.json", getattr(wrong, behaviour)())
+    failure = online.refusal(_errors.FetchError, version="1.13.9", retries=4)
+    assert "SHA256SUMS" in str(failure) and "HTTP 404" in str(failure) and "look whether the site has" in failure.hint
+    assert site.counts(INDEX).requests == 1, "one try"
+
+
+def test_what_fails_for_another_reason_asks_for_no_index(online, site, wrong):
+    site.misbehave("*_SHA256SUMS", wrong.status(500))
+    online.refusal(_errors.FetchError)
+    site.behave()
+    site.misbehave("*.sig", wrong.status(404))
+    online.refusal(_errors.FetchError)
+    site.behave()
+    online.refusal(_errors.VerificationError, checksum="0" * 64)
+    assert site.counts(INDEX).requests == 0
+
+
+def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
+    from release_site import Site
+    with Site(versions=("1.13.3",), key=site.key) as first:
+        online.fetch(sites=[first.url, site.url])
+        assert first.counts(INDEX).requests == site.counts(INDEX).requests == 0

@@ -234,3 +234,47 @@ def test_a_link_to_something_else_or_by_other_words(installed, state, moves, tar
     if target:
         os.symlink(target, installed.at("tf"))
     assert installed.plan(state=state, link=installed.at("tf")).link_moves is moves
+
+
+# what there is to choose from
+
+def test_an_absent_store_holds_nothing(host):
+    assert _plan.take_stock(host.wish(version="latest")) == ({}, (), ())
+
+
+def test_what_is_in_a_store(installed):
+    assert installed.run(**installed.offer("1.9.8"))["changed"]
+    installed.write_receipt("1.9.8", platform="windows_amd64")
+    damaged = installed.offer("1.13.3")
+    assert installed.run(**damaged)["changed"]
+    installed.flip(installed.binary("1.13.3"))
+    for name in ("1.0.0", "1.0.1", "notes", ".hidden"):
+        os.mkdir(os.path.join(installed.base_dir, name))
+    for path in (installed.binary("1.0.0"), os.path.join(installed.base_dir, "1.0.2")):
+        with open(path, "wb") as file:
+            file.write(b"mine")
+    stock = _plan.take_stock(installed.wish(version="latest", checksum=None, archive=None, checksum_policy="signature"))
+    assert stock == ({"1.13.4": installed.platform, "1.9.8": "windows_amd64"}, ("1.13.3",), ("1.0.0",))
+    assert stock.ours == ["1.13.4", "1.9.8", "1.13.3"]
+
+
+def test_what_a_twin_is_in_the_middle_of_is_looked_at_again(installed, monkeypatch):
+    """Between the renames of receipt and binary a version looks damaged: the newest one must not be missed for that."""
+    good, path = installed.read_receipt(), installed.receipt()
+    installed.write_receipt(inode=1)
+
+    def meanwhile(seconds):
+        installed.write_receipt(**good)
+
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    wish = installed.wish(version="latest", checksum=None, archive=None, checksum_policy="signature")
+    assert list(_plan.take_stock(wish).intact) == ["1.13.4"] and os.path.exists(path)
+
+
+def test_a_store_that_others_could_change_is_not_chosen_from(installed):
+    os.chmod(installed.base_dir, 0o777)
+    with pytest.raises(_errors.InstallError):
+        _plan.make_plan(installed.wish(), frozenset())
+    os.chmod(installed.folder, 0o777)
+    with pytest.raises(_errors.InstallError, match="can be written by others"):
+        _plan.take_stock(installed.wish(version="latest", checksum=None, archive=None, checksum_policy="signature"))

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The grammar and the order of versions, against what was really published and against what must not get through."""
 
+import datetime
+import functools
 import itertools
 import os
 import random
@@ -83,12 +85,33 @@ def test_partial_versions_may_have_been_another_one(text):
     "latest", "~> 1.13.0", "~>1.13", ">= 1.9, < 2.0", "= 1.10", "=1.10.5", "!= 1.0.0", ">1", "<2.0.0", "^1.0.0",
     "1.0.0, 1.0.1", "1.13.x", "1.x", "1.13.*", "1.X.2",
 ])
-def test_constraints_come_with_a_later_release(text):
-    with pytest.raises(_errors.RequestError) as caught:
+def test_what_is_not_one_version(text):
+    with pytest.raises(_errors.RequestError, match="is not of the form X.Y.Z") as caught:
         _versions.exact(text)
-    assert "constraint" in str(caught.value) or text == "latest"
-    assert "this release of the collection takes exact versions" in caught.value.hint
-    assert "X.Y.Z" in caught.value.hint
+    assert "'~> 1.10.0'" in caught.value.hint
+    assert not _versions.is_exact(text)
+
+
+@pytest.mark.parametrize("value, words", [
+    (True, "is the boolean true"), (False, "is the boolean false"),
+    (datetime.date(2026, 1, 1), "is the date 2026-01-01"),
+    (datetime.datetime(2026, 1, 1), "is the date 2026-01-01"), (["1.0.0"], "is a list"), ({}, "is a mapping"),
+    (b"1.0.0", "is a bytes"),
+])
+def test_what_yaml_may_make_of_a_version(value, words):
+    with pytest.raises(_errors.RequestError) as caught:
+        _versions.written(value)
+    assert words in str(caught.value) and "in quotes" in caught.value.hint
+
+
+@pytest.mark.parametrize("value, text", [("1.10", "1.10"), (1.10, "1.1"), (7, "7"), ("latest", "latest")])
+def test_what_was_written(value, text):
+    assert _versions.written(value) == text
+
+
+def test_a_version_in_parts():
+    assert _versions.split("v1.13.4") == ((1, 13, 4), "")
+    assert _versions.split("0.12.0-dev20190520H16") == ((0, 12, 0), "dev20190520H16")
 
 
 @pytest.mark.parametrize("text", ["1.0.0+build", "1.0.0-rc1+ent", "1.0.0+"])
@@ -130,6 +153,57 @@ def test_order_ignores_a_leading_v():
 def test_order_takes_exact_versions_only():
     with pytest.raises(_errors.RequestError):
         _versions.order("1.13")
+
+
+def compare_by_the_book(left, right):
+    """-1, 0 or 1: Semantic Versioning 2.0.0, item 11, sentence by sentence, on the texts."""
+    def parts(version):
+        core, _dash, pre_release = version.partition("-")
+        return [int(number) for number in core.split(".")], pre_release
+
+    (core, pre_release), (other_core, other_pre_release) = parts(left), parts(right)
+    for number, other in zip(core, other_core):
+        if number != other:
+            return -1 if number < other else 1
+    if pre_release == other_pre_release:
+        return 0
+    if "" in (pre_release, other_pre_release):
+        return -1 if other_pre_release == "" else 1
+    for one, other in itertools.zip_longest(pre_release.split("."), other_pre_release.split(".")):
+        if one == other:
+            continue
+        if one is None or other is None:
+            return -1 if one is None else 1
+        if one.isdigit() and other.isdigit():
+            return -1 if int(one) < int(other) else 1
+        if one.isdigit() or other.isdigit():
+            return -1 if one.isdigit() else 1
+        return -1 if one.encode() < other.encode() else 1
+    raise AssertionError("two different pre-releases without a difference")
+
+
+def test_the_published_versions_in_order(genuine):
+    versions = published(genuine)
+    by_the_book = sorted(versions, key=functools.cmp_to_key(compare_by_the_book))
+    assert sorted(reversed(versions), key=_versions.order) == by_the_book
+
+
+def test_property_order_is_that_of_the_book():
+    hypothesis = pytest.importorskip("hypothesis")
+    from_ = hypothesis.strategies
+    identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y",
+        "alpha-20220328", "z"])
+    version = from_.builds(
+        lambda numbers, identifiers: ".".join(map(str, numbers)) + ("-" + ".".join(identifiers) if identifiers else ""),
+        from_.tuples(*[from_.integers(0, 2)] * 3), from_.lists(identifier, max_size=3))
+
+    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @hypothesis.given(version, version)
+    def check(left, right):
+        key, other = _versions.order(left), _versions.order(right)
+        assert (key > other) - (key < other) == compare_by_the_book(left, right)
+
+    check()
 
 
 def test_property_accepted_versions_are_safe_names():

@@ -47,7 +47,7 @@ def test_entries_of_lists_are_stripped():
 # version
 
 @pytest.mark.parametrize("version", [
-    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest", "~> 1.13.0", "1.13.4 ", "../1.13.4",
+    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest!", "~> 1.x", "1.13.4 ", "../1.13.4",
     "1.13.4/..", "1.13.4/../../etc", "..", "/1.13.4", "1.13.x", "1.13.4\n", "1.13.4\0", "01.13.4", "1.13.4+build",
 ])
 def test_versions_that_are_none(version):
@@ -57,6 +57,37 @@ def test_versions_that_are_none(version):
 def test_a_bare_number_is_told_what_it_may_have_been():
     for version in ("1.10", 1.1):
         assert "may have been 1.1 or 1.10" in refusal(version=version)
+
+
+@pytest.mark.parametrize("version", ["latest", "~> 1.13.0", ">= 1.9, < 2"])
+def test_what_has_to_be_chosen_has_no_version_yet(version):
+    wish = parse(version=version, checksum="%s  terraform_1.13.4_linux_amd64.zip" % DIGEST)
+    assert (wish.requested, wish.version, wish.checksum, wish.offline_ok) == (version, None, None, False)
+    assert wish.wanted.allows("1.13.4")
+    chosen = _wish.parse(params(version=version, checksum="%s  terraform_1.13.4_linux_amd64.zip" % DIGEST),
+                         lambda: "linux_amd64", "1.13.4")
+    assert (chosen.requested, chosen.version, chosen.checksum) == (version, "1.13.4", DIGEST)
+
+
+def test_an_equals_sign_names_its_version():
+    assert parse(version="= 1.10")[:2] == ("= 1.10", "1.10.0")
+    assert parse(version="= 1.13.4", checksum_policy="pinned", checksum=DIGEST).version == "1.13.4"
+
+
+@pytest.mark.parametrize("version", ["latest", "~> 1.13.0"])
+def test_what_takes_an_exact_version(version):
+    assert "checksum_policy pinned" in refusal(version=version, checksum_policy="pinned", checksum=DIGEST)
+    assert "with archive" in refusal(version=version, archive="/x.zip")
+    assert parse(version="< 1", state="absent", checksum_policy="pinned", archive="/x.zip").version is None
+
+
+def test_latest_is_not_removed():
+    assert "cannot be removed" in refusal(version="latest", state="absent")
+
+
+def test_a_version_file_is_not_for_this_side():
+    assert "read on the controller" in refusal(version=None, version_file="x")
+    assert "read on the controller" in refusal(version="1.13.4", version_file="x")
 
 
 # base_dir, archive, link

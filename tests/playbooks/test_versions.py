@@ -1,0 +1,369 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``latest`` and constraints: what is chosen, when a site is asked for it, and what is refused."""
+
+import os
+import socket
+
+import pytest
+from playbook_run import task, wish
+from trees import names
+
+INDEX = "/terraform/index.json"
+LISTED = ("1.9.8", "1.10.0", "1.13.3", "1.13.4", "1.14.0-beta1", "1.14.0-rc1")
+
+# What is asked for, and what it comes to.
+CHOSEN = {
+    "latest": "1.13.4",
+    "~> 1": "1.13.4",
+    "~> 1.9": "1.13.4",
+    "~> 1.13.0": "1.13.4",
+    "!= 1.13.4": "1.13.3",
+    "> 1.9.8, < 1.13": "1.10.0",
+    ">= 1.13.4": "1.13.4",
+    "< 1.10": "1.9.9",
+    "<= 1.10": "1.10.0",
+    "> 1.14.0-alpha1": "1.14.0-rc1",
+    "~> 1.14.0-beta1": "1.14.0-rc1",
+    "= 1.10": "1.10.0",
+    "1.13.3, != 1.13.4": "1.13.3",
+    "v1.13.3": "1.13.3",
+    "1.14.0-beta1": "1.14.0-beta1",
+    "1.13.6": "1.13.6",         # not in the index
+}
+CHECKED = ("latest", "~> 1.13.0", "= 1.10", "> 1.14.0-alpha1")
+# What is asked for, the step that refuses, words of the message.
+REFUSED = {
+    "none": ("~> 1.15", "request", ("no version matches ~> 1.15", "the newest for", "is 1.14.0-rc1")),
+    "only pre-releases": (">= 1.14", "request", ("no version matches",)),
+    "not for us": ("= 1.13.5", "request", ("no build for", "darwin_arm64", "first version with a build for", "is 0.1.0")),
+    "only others": ("> 1.13.4, < 1.13.6", "request", ("has no build for", "of 1.13.5", "first version")),
+    "next to others": ("1.13.1", "fetch", ("HTTP 404", "next lower 1.10.0", "next higher 1.13.3", "newest 1.13 1.13.4")),
+    "being published": ("1.8.7", "fetch", ("HTTP 404", "being published")),
+    "malformed": (">= 1.x", "request", ("'>= 1.x' is not a constraint", "'>= 1.9, < 2.0'")),
+    "without commas": (">= 1.9 < 2.0", "request", ("is not a constraint",)),
+    "npm": ("^1.9.0", "request", ("'^1.9.0'", "constraint")),
+    "contradiction": ("= 1.10, != 1.10.0", "request", ("exclude each other",)),
+    "float": (1.10, "request", ("may have been 1.1 or 1.10",)),
+    "int": (1, "request", ("may have been 1.1 or 1.10",)),
+    "text": ("1.10", "request", ("may have been 1.1 or 1.10", "'= 1.10'")),
+    "boolean": (True, "request", ("boolean true",)),
+    "date": ("{{ '2026-01-01' | to_datetime('%Y-%m-%d') }}", "request", ("2026-01-01",)),
+    "list": (["1.13.4"], "request", ("version is a list",)),
+    "number": (-1.5, "request", ("'-1.5'",)),
+    "pinned": ("latest", "request", ("checksum_policy pinned",)),
+    "archive": ("~> 1.13", "request", ("archive",)),
+    "absent": ("latest", "request", ("cannot be removed",)),
+}
+OPTIONS = {
+    "pinned": {"checksum_policy": "pinned", "checksum": "0" * 64},
+    "archive": {"archive": "/nowhere/terraform.zip"},
+    "absent": {"state": "absent"},
+}
+
+
+@pytest.fixture(scope="module")
+def shelf(signing_key, host_platform):
+    """A site with final versions and pre-releases, odd entries, and one version for another platform only."""
+    from release_site import Site
+    with Site(versions=LISTED, key=signing_key) as running:
+        running.publish("0.1.0", shape="old")
+        running.publish("1.9.9", shape="bare")
+        running.publish("1.13.5", platforms=("darwin_arm64",))
+        running.publish("1.13.6", listed=False)
+        running.publish("1.8.7")
+        for path in [path for path in running.files if "/1.8.7/" in path]:
+            del running.files[path]
+        yield running
+
+
+@pytest.fixture(scope="module")
+def closed():
+    """The URL of a site that cannot be reached."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield "http://127.0.0.1:%d" % listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def stores(folder):
+    return {version: os.path.join(folder, "store %d" % number) for number, version in enumerate(CHOSEN)}
+
+
+@pytest.fixture(scope="module")
+def checked(play, shelf, stores):
+    """Check mode of what is chosen: before ``done``."""
+    run = play.each({version: wish(shelf, stores[version], version=version) for version in CHECKED}, check=True)
+    assert not any(os.path.exists(store) for store in stores.values())
+    return run.each
+
+
+@pytest.fixture(scope="module")
+def done(play, shelf, stores, checked):
+    run = play.each({version: wish(shelf, store, version=version) for version, store in stores.items()})
+    assert "Traceback" not in run.output
+    return run.each
+
+
+@pytest.fixture(scope="module")
+def again(play, shelf, stores, done):
+    return play.each({version: wish(shelf, stores[version], version=version, link=stores[version] + "/current")
+                      for version in ("latest", "~> 1.13.0", "= 1.10")}).each
+
+
+@pytest.mark.parametrize("version", sorted(CHOSEN))
+def test_the_version_is_chosen(version, done, stores):
+    result = done[version]
+    assert not result["failed"] and result["changed"], result
+    assert (result["version"], result["requested"]) == (CHOSEN[version], version)
+    assert result["path"] == os.path.join(stores[version], CHOSEN[version], "terraform")
+    assert os.access(result["path"], os.X_OK)
+    assert result["ansible_facts"]["terraform_binary_result"]["version"] == CHOSEN[version]
+
+
+@pytest.mark.parametrize("version", CHECKED)
+def test_check_mode_says_which(version, checked):
+    result = checked[version]
+    assert result["changed"] and result["needs_archive"] and not result["failed"], result
+    assert (result["version"], result["requested"]) == (CHOSEN[version], version)
+
+
+def test_the_steps_tell_how_it_was_chosen(done, shelf, host_platform):
+    steps = done["~> 1.13.0"]["steps"]
+    assert any(step.startswith("target: index received: ") for step in steps)
+    line = "target: ~> 1.13.0 is 1.13.4, the newest that matches on %s; passed over, having no build for %s: 1.13.5"
+    assert line % (shelf.url, host_platform) in steps, steps
+
+
+@pytest.fixture(scope="module")
+def refused(play, shelf, folder):
+    wishes = {name: wish(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
+              for name, (version, _step, _words) in REFUSED.items()}
+    return play.each(wishes).each
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_refusal_says_what_there_is(name, refused):
+    _version, step, words = REFUSED[name]
+    result = refused[name]
+    assert result["failed"] and not result["changed"] and result["error"]["step"] == step, result
+    said = "%s; %s" % (result["msg"], result["error"]["hint"])
+    assert "\n" not in said and len(result["msg"]) <= 400
+    for word in words:
+        assert word in said, said
+
+
+def test_a_refusal_leaves_no_file(refused, folder):
+    locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/",
+        "1.8.7/"}
+    assert refused and set(names(os.path.join(folder, "refused"))) == locks
+
+
+def test_an_unchanged_run_says_so_on_one_line(play, shelf, stores, done, host_platform):
+    versions = ("latest", "~> 1.13.0", "= 1.10")
+    linked = {version: wish(shelf, stores[version], version=version,
+        link=stores[version] + "/current") for version in versions}
+    assert all(result["changed"] for result in play.each(linked).each.values())
+    again = play.each(linked).each
+    for version in versions:
+        result = again[version]
+        assert not result["changed"] and not result["failed"] and len(result["steps"]) == 1, result
+        assert "verified %s" % result["path"] in result["steps"][0] and linked[version]["link"] in result["steps"][0]
+        assert ("is 1.13.4, the newest that matches on %s" % shelf.url in result["steps"][0]) is (version != "= 1.10")
+        assert result["previous_version"] == result["version"] == CHOSEN[version]
+    assert again["latest"]["downloaded_bytes"] == len(shelf.files[INDEX.lstrip("/")].body)
+    assert again["= 1.10"]["downloaded_bytes"] == 0
+
+
+@pytest.fixture
+def count(play, shelf, tmp_path):
+    """How often one run of the module asks for the index: callable(check, **options) -> (requests, result)."""
+    def ask(check=False, **options):
+        shelf.requests.clear()
+        result = play([task("ask", shelf, tmp_path, **options)], check=check)["ask"]
+        return shelf.counts(INDEX).requests, result
+    return ask
+
+
+def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
+    assert count(version="1.13.4")[0] == 0
+    assert count(version="= 1.13.3")[0] == 0
+    for check in (True, False):
+        requests, result = count(check, version="~> 1.9.0")
+        assert requests == 1 and result["changed"] and not result["failed"], result
+        requests, result = count(check, version="9.9.9")    # the failing path: once, for the hint
+        assert requests == 1 and result["failed"] and "next lower 1.14.0-rc1" in result["error"]["hint"], result
+
+
+def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
+    from release_site import misbehaviours
+    shelf.misbehave("*index.json", misbehaviours.status(404))
+    try:
+        run = play([task("exact", shelf, tmp_path, version="1.13.3"),
+            task("unknown", shelf, tmp_path, version="1.13.99"),
+                    task("latest", shelf, tmp_path, version="latest")])
+    finally:
+        shelf.behave()
+    assert run["exact"]["changed"] and not run["exact"]["failed"], run["exact"]
+    assert "HTTP 404" in run["unknown"]["msg"] and "look whether the site has this version" in run["unknown"]["error"]["hint"]
+    assert run["latest"]["failed"] and run["latest"]["error"]["url"] == shelf.url + INDEX, run["latest"]
+    assert "1.13.3 is installed" in run["latest"]["error"]["hint"]
+
+
+@pytest.fixture(scope="module")
+def ahead(play, shelf, folder, signing_key):
+    """A store with a version that only another site has, and a link to it."""
+    from release_site import Site
+    store = os.path.join(folder, "ahead")
+    with Site(versions=("1.15.0", "1.15.1"), key=signing_key) as other:
+        result = play([task("install", other, store, version="1.15.0", link=store + "/current")])["install"]
+        assert result["changed"], result
+        yield store, other
+
+
+def test_a_site_that_is_behind_rolls_nothing_back(play, shelf, ahead):
+    store, _other = ahead
+    run = play([task(version, shelf, store, version=version, link=store + "/current")
+                for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")])
+    for version in ("latest", ">= 1.13", ">= 1.15"):
+        result = run[version]
+        assert not result["changed"] and result["version"] == "1.15.0" and len(result["steps"]) == 1, result
+        (warning,) = result["warnings"]
+        assert "%s is 1.15.0, which is installed" % version in warning and shelf.url in warning
+        assert warning in result["steps"][0]
+    assert "%s is behind, the newest that matches there is 1.13.4" % shelf.url in run["latest"]["warnings"][0]
+    assert run["< 1.15"]["changed"] and run["< 1.15"]["version"] == "1.13.4" and "warnings" not in run["< 1.15"]
+
+
+def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, closed):
+    _store, other = ahead
+    two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}
+    wishes = {name: wish(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()}
+    wishes["second"] = wish(shelf, tmp_path / "second", version="~> 1.15", sites=[shelf.url, other.url])
+    wishes["neither"] = wish(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
+    wishes["all down"] = wish(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
+    wishes["down or not"] = wish(shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url])
+    found = play.each(wishes, check=True).each
+    assert {name: found[name].get("version") for name in wishes} == {
+        "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
+        "neither": None, "all down": None, "down or not": None}
+    for name, words in {"neither": (shelf.url, other.url, "no version matches"),
+        "all down": ("ECONNREFUSED", closed + "/x"),
+                        "down or not": ("ECONNREFUSED", shelf.url, "no site has ~> 1.16")}.items():
+        assert all(word in found[name]["msg"] for word in words), found[name]["msg"]
+    assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
+
+
+def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahead, closed):
+    store, _other = ahead
+    cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
+        "latest": ("latest", {"offline_ok": True}),
+             "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
+    found = play.each({name: wish(shelf, store, version=version, sites=[closed], **options)
+                       for name, (version, options) in cases.items()}).each
+    allowed = found["allowed"]
+    assert not allowed["failed"] and not allowed["changed"] and allowed["version"] == "1.15.0", allowed
+    (warning,) = allowed["warnings"]
+    assert "(offline_ok)" in warning and closed in warning and warning in allowed["steps"][0] and len(allowed["steps"]) == 1
+    assert found["default"]["failed"] and "offline_ok: true would use it" in found["default"]["error"]["hint"]
+    assert found["latest"]["failed"] and "1.15.0 is installed: ask for it" in found["latest"]["error"]["hint"]
+    assert found["no match"]["failed"] and "ECONNREFUSED" in found["no match"]["msg"]
+    assert not found["exact"]["failed"] and not found["exact"]["changed"]
+
+
+def test_only_intact_versions_of_the_platform_take_part(play, shelf, ahead, tmp_path):
+    _store, other = ahead
+    damaged, foreign = tmp_path / "damaged", tmp_path / "foreign"
+    play([task("damaged", other, damaged, version="1.15.0"),
+          task("foreign", other, foreign, version="1.15.0", platform="windows_amd64")])
+    with open(str(damaged / "1.15.0" / "terraform"), "ab") as file:
+        file.write(b"damage")
+    run = play([task("damaged", shelf, damaged, version="latest"), task("foreign", shelf, foreign, version="latest")])
+    assert [run[name].get("version") for name in ("damaged", "foreign")] == ["1.13.4", "1.13.4"], run.output
+
+
+def test_a_chosen_version_meets_its_line_of_checksum(play, shelf, tmp_path, host_platform):
+    lines = shelf.release("1.13.4").sums.decode()
+    run = play([task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
+                task("wrong", shelf, tmp_path, version="~> 1.10.0", checksum=lines),
+                task("hex", shelf, tmp_path, version="< 1.10", checksum=shelf.release("1.13.4").digest(host_platform))])
+    assert run["right"]["changed"] and not run["right"]["failed"], run["right"]
+    assert "checksum has no line for terraform_1.10.0" in run["wrong"]["msg"]
+    assert run["hex"]["error"]["step"] == "verify"
+
+
+@pytest.fixture
+def stocked(play, shelf, tmp_path):
+    """A store with 1.9.8, 1.13.3, 1.13.4 and 1.14.0-rc1, with a link to 1.13.4."""
+    store = tmp_path / "store"
+    run = play([task("1.9.8", shelf, store, version="1.9.8"), task("1.13.3", shelf, store, version="1.13.3"),
+                task("rc", shelf, store, version="1.14.0-rc1"),
+                task("1.13.4", shelf, store, version="1.13.4", link=str(tmp_path / "link"))])
+    assert all(run[name]["changed"] for name in ("1.9.8", "1.13.3", "rc", "1.13.4"))
+    return str(store)
+
+
+def test_a_removal_by_constraint(play, shelf, stocked):
+    """All that match go, or none; what is not ours stays; the site is not asked."""
+    os.makedirs(stocked + "/1.0.0")
+    with open(stocked + "/1.0.0/terraform", "wb") as file:
+        file.write(b"mine")
+    link = os.path.join(os.path.dirname(stocked), "link")
+    shelf.requests.clear()
+
+    def remove(name, version, **options):
+        return task(name, shelf, stocked, version=version, state="absent", **options)
+
+    foreseen = play([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
+    run = play([
+        remove("nothing", "> 1.15"), remove("linked", ">= 1.13"), remove("old", "< 1.13.4"),
+        remove("old again", "< 1.13.4"),
+        remove("with link", "~> 1.13.0", link=link), remove("pre-release", ">= 1.14.0-alpha1")])
+    assert shelf.counts().requests == 0
+    gone = ["%s/%s%s" % (stocked, version, name) for version in ("1.9.8", "1.13.3")
+            for name in ("/terraform", "/terraform.json", "")]
+    for result in (foreseen, run["old"]):
+        assert result["changed"] and result["removed"] == gone and result["version"] == "1.13.3", result
+        assert "1.0.0 has a binary without a receipt" in result["warnings"][0]
+    assert [diff["after"]["state"] for diff in foreseen["diff"]] == ["absent", "absent"]
+    assert run["old"]["intact_versions"] == ["1.13.4", "1.14.0-rc1"] and "1.9.8" in run["old"]["msg"]
+    for name in ("nothing", "old again"):
+        result = run[name]
+        assert not result["changed"] and result["removed"] == [] and result["version"] is None and result["path"] is None
+        assert not result["failed"] and "no installed version" in result["msg"]
+    assert run["linked"]["failed"] and link in run["linked"]["msg"] and not run["linked"]["changed"]
+    assert run["with link"]["removed"][0] == link and run["with link"]["previous_version"] == "1.13.4"
+    assert run["pre-release"]["version"] == "1.14.0-rc1"
+    assert [name for name in names(stocked) if not name.startswith(".")] == ["1.0.0/", "1.0.0/terraform"]
+
+
+YAML = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: {name}
+      ignore_errors: true
+      iac_platform.terraform.terraform_binary:
+        base_dir: {folder}/never
+        sites: ["file:///nowhere"]
+        version: {value}
+"""
+
+
+@pytest.mark.parametrize("value, words", [
+    ("1.10", "may have been 1.1 or 1.10"), ("1", "may have been 1.1 or 1.10"), ("yes", "boolean true"),
+    ("~", "not given"),
+    ("2026-01-01", "date 2026-01-01"), ("", "not given"), ("[1.13.4]", "is a list"), ("{a: b}", "is a mapping"),
+    ("'{{ answer }}'", "may have been 1.1 or 1.10"), ("'{{ blank }}'", "not given"),
+])
+def test_what_yaml_and_surveys_make_of_a_version(value, words, play, tmp_path):
+    """Unquoted in a playbook; and the answer of an AWX survey, which newer cores give a type."""
+    playbook, answers = str(tmp_path / "play.yml"), str(tmp_path / "answers.yml")
+    with open(playbook, "w", encoding="ascii") as file:
+        file.write(YAML.replace("{name}", "ask").replace("{folder}", str(tmp_path)).replace("{value}", value))
+    with open(answers, "w", encoding="ascii") as file:
+        file.write("answer: !unsafe '1.10'\nblank: !unsafe ''\n")
+    result = play(playbook, arguments=["-e", "@" + answers])["ask"]
+    assert result["failed"] and words in result["msg"] and result["error"]["step"] == "request", result
+    assert not os.path.exists(str(tmp_path / "never"))

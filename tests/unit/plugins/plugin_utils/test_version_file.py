@@ -1,0 +1,205 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a version_file says: files of one version, and folders of root modules."""
+
+import os
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _required_version, _version_file
+
+
+class Folder:
+    """A folder to write files into, and to read as a version_file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def write(self, **files):
+        """Names are given with two underscores for a dot."""
+        for name, content in files.items():
+            with open(self.at(name.replace("__", ".")), "wb") as file:
+                file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return self
+
+    def file(self, content):
+        """What a .terraform-version of this content says."""
+        self.write(**{"__terraform-version": content})
+        return _version_file.read_version_file(self.at(".terraform-version"))
+
+    def module(self, **files):
+        self.write(**files)
+        return _version_file.read_version_file(self.path)
+
+    def refusal(self, read, *args, **files):
+        with pytest.raises(_errors.RequestError) as caught:
+            read(*args, **files)
+        message = str(caught.value)
+        assert message.startswith("version_file: ") and caught.value.path.startswith(self.path) and message.isprintable()
+        return message.replace(self.path, "")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def require(*constraints):
+    return "".join('terraform {\n  required_version = "%s"\n}\n' % constraint for constraint in constraints)
+
+
+# .terraform-version
+
+@pytest.mark.parametrize("content, version, text, line", [
+    ("1.10.5", "1.10.5", "1.10.5", 1), ("1.10.5\n", "1.10.5", "1.10.5", 1),
+    ("\r\n \r\n 1.10.5 \r\n", "1.10.5", "1.10.5", 3),
+    ("# ours\n\nv1.10.5 # pinned\n", "v1.10.5", "v1.10.5", 3), (b"\xef\xbb\xbf1.10.5\n", "1.10.5", "1.10.5", 1),
+    ("1.10\n", "= 1.10", "1.10", 1), ("v1.10", "= v1.10", "v1.10", 1), ("1", "= 1", "1", 1),
+    ("latest\n", "latest", "latest", 1),
+    ("~> 1.10.0\n", "~> 1.10.0", "~> 1.10.0", 1), (">= 1.9, < 2\n", ">= 1.9, < 2", ">= 1.9, < 2", 1),
+    ("1.14.0-rc1", "1.14.0-rc1", "1.14.0-rc1", 1),
+    ("1.10.5\n1.9.0\nnonsense", "1.10.5", "1.10.5", 1),
+])
+def test_a_version_file(content, version, text, line, folder):
+    assert folder.file(content) == (version, text, "%s:%d" % (folder.at(".terraform-version"), line))
+
+
+@pytest.mark.parametrize("content, words", [
+    ("", "there is no version in /.terraform-version"), ("\n# nothing\n \n", "there is no version in"),
+    ("latest:^1.9\n", "/.terraform-version:1 has 'latest:^1.9', which is tfenv's own word"),
+    ("\nlatest:", ":2 has 'latest:'"),
+    ("min-required", "tfenv's own word"), ("latest-allowed", "tfenv's own word"), ("latest-pre:1", "tfenv's own word"),
+    ("terraform 1.10.5", "/.terraform-version:1: version 'terraform 1.10.5'"),
+    ("\n\n>= 1.x", ":3: version '>= 1.x' is not a constraint"),
+    ("1.10.x", ":1: version '1.10.x'"), (b"1.10.5\xff", "is not UTF-8: byte 6"),
+    (b"1" * ((1 << 20) + 1), "is larger than 1048576 bytes"),
+    ("= 1.0.0, = 2.0.0", "exclude each other"),
+])
+def test_a_version_file_that_says_nothing(content, words, folder):
+    assert words in folder.refusal(folder.file, content)
+
+
+def test_what_is_no_file(folder):
+    os.mkfifo(folder.at("pipe"))
+    assert "is not a regular file" in folder.refusal(_version_file.read_version_file, folder.at("pipe"))
+    assert "No such file" in folder.refusal(_version_file.read_version_file, folder.at("missing"))
+
+
+@pytest.mark.parametrize("name", ["main.tf", "main.tf.json"])
+def test_one_file_of_a_module_is_not_the_module(name, folder):
+    folder.write(**{name: require("1.10.5")})
+    assert "is one file of a root module" in folder.refusal(_version_file.read_version_file, folder.at(name))
+
+
+# root modules
+
+def test_all_constraints_of_a_module_count(folder):
+    found = folder.module(main__tf=require("~> 1.9", ">= 1.9.2"), versions__tf=require(">= 1.9.2"),
+                          more__tf__json='{\n "terraform": {\n  "required_version": "< 1.12"\n }\n}')
+    assert found.version == found.text == "~> 1.9, >= 1.9.2, < 1.12"
+    assert found.places == ", ".join("%s:%d (%s)" % (folder.at(name), line, text) for name, line, text in (
+        ("main.tf", 2, "~> 1.9"), ("main.tf", 5, ">= 1.9.2"), ("more.tf.json", 3, "< 1.12"),
+        ("versions.tf", 2, ">= 1.9.2")))
+
+
+@pytest.mark.parametrize("text, version", [
+    ("1.10.5", "1.10.5"), ("1.10", "= 1.10"), ("= 1.10", "= 1.10"), (" ~> 1.9 ", "~> 1.9"),
+    (">= 1.9,< 2", ">= 1.9,< 2")])
+def test_one_constraint(text, version, folder):
+    assert folder.module(main__tf=require(text)).version == version
+
+
+@pytest.mark.parametrize("name", [
+    ".hidden.tf", "main.tf~", "#main.tf#", "main.tfvars", "main.tf.bak", "main.hcl", "main.tofu", "x.tftest.hcl"])
+def test_files_that_are_not_of_the_module(name, folder):
+    folder.write(**{name: require("> 99")})
+    os.mkdir(folder.at("modules.tf"))
+    assert folder.module(main__tf=require("~> 1.9")).version == "~> 1.9"
+
+
+@pytest.mark.parametrize("name", ["override.tf", "x_override.tf", "override.tf.json", "x_override.tf.json"])
+def test_an_override_file_replaces_all_others(name, folder):
+    text = require("~> 1.10") if name.endswith("f") else '{"terraform": {"required_version": "~> 1.10"}}'
+    folder.write(**{name: text})
+    assert folder.module(main__tf=require("~> 1.9"), zebra__tf=require("> 1")).version == "~> 1.10"
+
+
+def test_the_last_override_file_with_a_constraint_decides(folder):
+    assert folder.module(main__tf=require("~> 1.9"), a_override__tf=require("~> 1.10", "> 1"),
+        b_override__tf=require("~> 1.11"),
+                         c_override__tf="terraform {}", myoverride__tf=require("> 9")).version == "~> 1.11"
+
+
+@pytest.mark.parametrize("content, values", [
+    ('{}', []), ('[]', []), ('{"terraform": []}', []), ('{"terraform": {}}', []),
+    ('{"//": "required_version", "x": 1e999}', []),
+    ('{"terraform": {"required_version": "~> 1.9", "//": {"required_version": "0"}}}', ["~> 1.9"]),
+    ('{"terraform": [{"required_version": "~> 1.9"}, {}, {"required_version": "< 2"}]}', ["~> 1.9", "< 2"]),
+    ('[{"terraform": {"required_version": "~> 1.9"}}, {"x": {"terraform": {"required_version": "0"}}}]', ["~> 1.9"]),
+    ('{"terraform": {"required_version": "~> 1.9"}, "terraform": {"required_version": "< 2"}}', ["~> 1.9", "< 2"]),
+    ('{"terraform": {"backend": {"required_version": "0"}, "required_version": "\\u003e 1"}}', ["> 1"]),
+    ('{"x": %s}' % ("9" * 100000), []),
+])
+def test_json(content, values, folder):
+    folder.write(main__tf=require(">= 1"), x__tf__json=content)
+    assert [one.text for one in _required_version.read_module(folder.path)] == [">= 1"] + values
+
+
+@pytest.mark.parametrize("content, words", [
+    ('{', "/x.tf.json cannot be read: Expecting"), ('5', "the file is neither"), ('null', "the file is neither"),
+    ('["x"]', "the file is neither"),
+    ('{"terraform": null}', "terraform is neither"), ('{"terraform": "x"}', "terraform is neither"),
+    ('{"terraform": [[]]}', "terraform is neither"),
+    ('{"terraform": {"required_version": null}}', "not one plain string"),
+    ('{"terraform": {"required_version": 1.9}}', "not one plain string"),
+    ('{"terraform": {"required_version": ["1.9"]}}', "not one plain string"),
+    ('{"terraform": {"required_version": "${x}"}}', "not one plain"),
+    ('{"terraform": {"required_version": "1", "required_version": "1"}}', "twice"), ('[' * 200000, "cannot be read"),
+    ('{\n\n"terraform": {"required_version": "x"}}', "/x.tf.json:3, required_version cannot be read: version 'x'"),
+])
+def test_json_that_cannot_be_read(content, words, folder):
+    assert words in folder.refusal(folder.module, main__tf=require(">= 1"), x__tf__json=content)
+
+
+@pytest.mark.parametrize("files, words", [
+    ({"main__tf": ""}, "no required_version in the 1 .tf and .tf.json files of "),
+    ({}, "no required_version in the 0 "),
+    ({"main__tf": "\n\nterraform {\n required_version = var.x\n}"},
+    "/main.tf:4 cannot be read: required_version is not one plain string"),
+    ({"main__tf": "terraform {"}, "/main.tf:1 cannot be read"), ({"main__tf": b"\xff"}, "/main.tf is not UTF-8"),
+    ({"main__tf": require("~> 1.x")}, "/main.tf:2, required_version cannot be read: version '~> 1.x' is not a constraint"),
+    ({"main__tf": require("")}, "/main.tf:2, required_version cannot be read"),
+    ({"main__tf": require("latest")}, "latest is no constraint"),
+    ({"main__tf": require(">= 1.9.0-rc1")}, "/main.tf:2, required_version '>= 1.9.0-rc1' names a pre-release"),
+    ({"main__tf": require("1.9.0-rc1")}, "names a pre-release"),
+    ({"main__tf": require("1.9.0"), "other__tf": require("~> 1.10")},
+    "cannot be had together: /main.tf:2 (1.9.0), /other.tf:2 (~> 1.10)"),
+    ({"main__tf": b" " * ((1 << 20) + 1)}, "larger than 1048576 bytes"),
+])
+def test_a_module_that_cannot_be_read(files, words, folder):
+    assert words in folder.refusal(folder.module, **files)
+
+
+def test_a_file_in_utf_8_with_its_mark_and_with_dos_line_ends(folder):
+    text = b"\xef\xbb\xbf# \xc3\xa9\r\n" + require("~> 1.9").replace("\n", "\r\n").encode()
+    assert folder.module(main__tf=text).places == "%s:3 (~> 1.9)" % folder.at("main.tf")
+
+
+def test_too_many_files(folder):
+    for number in range(1001):
+        open(folder.at("f%d.tf" % number), "w").close()
+    assert "has more than 1000 .tf and .tf.json files" in folder.refusal(folder.module)
+
+
+def test_a_folder_that_cannot_be_listed(folder):
+    assert "version_file: list" in folder.refusal(_required_version.read_module, folder.at("missing"))
+
+
+def test_a_link_to_nowhere_is_an_error(folder):
+    os.symlink("/nowhere/x", folder.at("main.tf"))
+    assert "version_file: read /main.tf: No such file" in folder.refusal(folder.module)
