@@ -21,7 +21,6 @@ import threading
 import time
 from typing import Callable, NamedTuple, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import getproxies_environment
 
 from ._errors import FetchError, MissingDependency, errno_text
 from ._faults import NETWORK_HINT, STATUS_HINTS, choose_pause, escaped, explain, refuse_status
@@ -85,14 +84,16 @@ class Fetcher:
     :param say: callable(line, warning=False), told of each file received and of each further try.
     :param deadline: seconds for one download with all its tries. It ends the wait for an answer, and is looked at
         whenever something of a body arrives.
+    :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
     """
 
-    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE):
+    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, environ=None):
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
         self.downloaded = 0     # bytes of bodies that came over the network, those of failed tries included
         self._say = say
+        self._environ = os.environ if environ is None else environ
         self._session = None
         self._context = None    # ssl.SSLContext of our own, or None
         self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
@@ -220,7 +221,7 @@ class Fetcher:
         requests, urllib3 = _import_requests(url)
         if self._session is None:
             self._faults += (urllib3.exceptions.HTTPError,)     # requests lets some of them through
-            self._session, self._context = _open_session(requests, urllib3)
+            self._session, self._context = _open_session(requests, urllib3, self._environ)
         answers = queue.Queue()
 
         def ask():
@@ -230,7 +231,7 @@ class Fetcher:
                 request = self._session.prepare_request(requests.Request("GET", url))
                 answer = self._session.get_adapter(url).send(
                     request, stream=True, timeout=(self.timeout, self.timeout), verify=self._session.verify,
-                    proxies=_find_proxies(requests, self._session, self._context, url))
+                    proxies=_find_proxies(requests, self._session, self._context, url, self._environ))
             except self._faults as exc:
                 failure = exc
             finally:
@@ -340,12 +341,12 @@ def _import_requests(url):
     return requests, urllib3
 
 
-def _open_session(requests, urllib3):
+def _open_session(requests, urllib3, environ):
     """A session that takes nothing from the environment unasked: (requests.Session, ssl.SSLContext or None)."""
     session = requests.Session()
     session.trust_env = False   # or an entry in netrc would replace our Authorization header
     session.headers["Accept-Encoding"] = "identity"
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    bundle = environ.get("REQUESTS_CA_BUNDLE") or environ.get("SSL_CERT_FILE")
     if bundle:
         if not os.path.exists(bundle):
             raise FetchError(
@@ -362,11 +363,15 @@ def _open_session(requests, urllib3):
     return session, context
 
 
-def _find_proxies(requests, session, context, url):
+def _find_proxies(requests, session, context, url, environ):
     """The proxies for a URL, from the environment, as requests takes them."""
-    if not getproxies_environment():
+    proxies = {name.lower()[:-len("_proxy")]: value for name, value in sorted(environ.items())     # lower case wins
+               if name.lower().endswith("_proxy")}
+    if not any(proxies.values()):
         return {}               # on macOS the next one would ask the system, which kills a forked process
-    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if requests.utils.should_bypass_proxies(url, proxies.pop("no", "")):
+        return {}
+    proxy = requests.utils.select_proxy(url, proxies)
     if not proxy:
         return {}
     if "://" not in proxy:

@@ -40,7 +40,25 @@ SPEC = dict(
     retries=dict(type="int", default=4),
     lock_timeout=dict(type="int", default=2000),
     allow_unsafe_base_dir=dict(type="bool", default=False),
+    cache_dir=dict(type="path"),
+    cache_keep=dict(type="int", default=3),
+    progress=dict(type="bool", default=True),
 )
+
+
+class Order(NamedTuple):
+    """What obtaining a release needs to know, on whichever side; a Wish has all of it, too."""
+
+    version: str
+    platform: str
+    policy: str
+    checksum: Optional[str]
+    trusted_keys: Tuple[str, ...]
+    sites: Tuple[str, ...]
+    archive: Optional[str]
+    origin: Optional[str]
+    timeout: int
+    retries: int
 
 
 class Wish(NamedTuple):
@@ -54,6 +72,7 @@ class Wish(NamedTuple):
     checksum: Optional[str]         # 64 lower-case hex digits: SHA-256 of this platform's archive
     trusted_keys: Tuple[str, ...]   # armored OpenPGP keys; empty: the built-in one
     sites: Tuple[str, ...]          # URLs without a trailing slash
+    download: str                   # controller, target: who asks them
     archive: Optional[str]          # absolute path of a given zip
     origin: Optional[str]           # where a given zip came from, for the receipt
     platform: str                   # os_arch of the binary

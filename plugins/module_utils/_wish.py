@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from . import _releases, _versions
 from ._errors import RequestError
-from ._model import PRODUCT, SPEC, Wish
+from ._model import PRODUCT, SPEC, Order, Wish
 
 _PLAIN_BITS = 0o755     # what a mode may set: no setuid, setgid, sticky; nobody but the owner writes
 _SCHEMES = ("https", "http", "file")
@@ -31,27 +31,55 @@ def parse(params, host_platform):
     version = _versions.exact(given["version"])
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
-    checksum = given["checksum"] and _releases.checksum_of(given["checksum"], version, platform)
     wish = Wish(
-        requested=given["version"], version=version, state=given["state"], base_dir=base_dir,
-        policy=given["checksum_policy"], checksum=checksum, trusted_keys=tuple(given["trusted_keys"] or ()),
-        sites=tuple(check_site(site) for site in given["sites"]),
-        archive=given["archive"] and _absolute(given["archive"], "archive"), origin=given["origin"],
-        platform=platform, native=native,
+        requested=given["version"], state=given["state"], base_dir=base_dir, download=given["download"], native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
         uid=_number(given["owner"], "owner", lambda name: pwd.getpwnam(name).pw_uid),
         gid=_number(given["group"], "group", lambda name: grp.getgrnam(name).gr_gid),
         mode=_mode(given["mode"]), verify=given["verify"], run_check=given["run_check"],
-        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
-        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
-        allow_unsafe=given["allow_unsafe_base_dir"],
+        allow_unsafe=given["allow_unsafe_base_dir"], **_to_obtain(given, version, platform)
     )
     if wish.link:
         _check_link(wish)
     if wish.state == "present":
         _check_policy(wish)
     return wish
+
+
+def parse_order(params, platform):
+    """Check the part of it that obtaining a release needs: for the controller, where other options mean nothing.
+
+    :param params: dict, as for parse().
+    :param platform: str, that of the target.
+    :returns: Order. Raises RequestError, whose message names the option.
+    """
+    given = {key: _given(key, value) for key, value in params.items()}
+    order = Order(**_to_obtain(given, _versions.exact(given["version"]), _releases.check_platform(platform)))
+    _check_policy(order)
+    return order
+
+
+def parse_cache(params):
+    """Check where the controller keeps archives.
+
+    :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold). Raises RequestError.
+    """
+    given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
+    folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
+    return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
+
+
+def _to_obtain(given, version, platform):
+    """The fields of an Order, as a dict."""
+    return dict(
+        version=version, platform=platform, policy=given["checksum_policy"],
+        checksum=given["checksum"] and _releases.checksum_of(given["checksum"], version, platform),
+        trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
+        archive=given["archive"] and _absolute(given["archive"], "archive"), origin=given["origin"],
+        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
+        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
+    )
 
 
 def _given(key, value):
