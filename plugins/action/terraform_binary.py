@@ -7,6 +7,7 @@ What only the controller can read (key files, its environment, credentials) is r
 mode: where it finds nothing to do, that is the answer. The target repeats the whole verification of what it is sent.
 """
 
+import collections
 import contextlib
 import errno
 import os
@@ -36,6 +37,8 @@ ARMOR = "-----BEGIN PGP"
 PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 display = Display()
+# How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
+_TRIES = collections.Counter()
 
 
 class ActionModule(ActionBase):
@@ -45,6 +48,7 @@ class ActionModule(ActionBase):
         self._supports_check_mode = True
         self._supports_async = True     # in run() for ansible-core 2.15
         result = super().run(tmp, task_vars)
+        _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
         self._steps = []
         self._previous_version = None
@@ -114,7 +118,8 @@ class ActionModule(ActionBase):
             run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
             kept = stack.enter_context(open_kept(folder)) if folder and not check else None
             tells = params["progress"] and not check
-            cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence)
+            cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence,
+                          "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
             order = parse_order(dict(params, archive=None, origin=None), plan["platform"])
             delivery = Delivery(order, cache, environ, self._say, self._show if tells else None)
             if check:
@@ -123,7 +128,7 @@ class ActionModule(ActionBase):
                     return self._module(sent)
                 return dict(plan, downloaded_bytes=vouching.downloaded_bytes, steps=self._steps + plan["steps"],
                             **vouched(vouching))
-            parcel = delivery.obtain()
+            parcel = delivery.obtain(unless=plan["archive_sha256"])     # known where only the vouching is short
             laid = stack.enter_context(laid_out(parcel, run.path))
             archive = self._bring(laid, parcel)
             result = self._module(dict(sent, archive=archive, origin=parcel.vouching.site))
@@ -137,13 +142,15 @@ class ActionModule(ActionBase):
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-        sources = dict({name: parcel.archive}, **{paper: os.path.join(laid, paper) for paper in parcel.papers})
+        sources = {paper: os.path.join(laid, paper) for paper in parcel.papers}
+        if parcel.archive:
+            sources[name] = parcel.archive
         places = {each: shell.join_path(shell.tmpdir, each) for each in sources}
         for each, source in sources.items():
             self._send(source, places[each])
+            self._say("sent to %s: %s" % (self._host, places[each]))
         self._let_read(list(places.values()))
-        self._say("archive sent to %s: %s" % (self._host, places[name]))
-        return places[name]
+        return shell.join_path(shell.tmpdir, name)
 
     def _send(self, source, place):
         try:
@@ -179,7 +186,8 @@ class ActionModule(ActionBase):
 
     def _completed(self, result, parcel, archive):
         """The module's result, with what the controller did before it."""
-        result["steps"] = self._steps + list(result.get("steps") or [])
+        if result.get("failed") or result.get("changed"):   # or another run did it just now: there is not much to tell
+            result["steps"] = self._steps + list(result.get("steps") or [])
         if not result.get("failed"):
             result["downloaded_bytes"] = parcel.downloaded_bytes
             return result

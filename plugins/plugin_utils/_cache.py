@@ -4,14 +4,17 @@
 """Archives by digest, and documents by where they came from: fetched once a run, however many processes want them.
 
 It promises that an archive it hands out had the right digest just now, that who waits for another's download waits no
-longer than that takes, and that what failed is not tried again in the same run. Whether a document is genuine is not
-its business: everybody judges its bytes anew. It knows nothing of Ansible or of the network.
+longer than that takes, and that what failed is not tried again in the same round. A round is one try of one task, for all
+its hosts. Whether a document is genuine is not its business: everybody judges its bytes anew. It knows nothing of Ansible
+or of the network.
 
     <run>/<digest>/archive.zip          for this run; files of mode 0600 in directories of 0700
-    <run>/<key>.document, .failure      the bytes as they were received, or why there are none
+    <run>/<key>.<round>.document        the bytes as they were received in that round
+    <run>/<key>.<round>.failure         why there are none
+    <run>/<key>.document                a document whose signature was good
     <run>/<digest or key>.lock          held by the one process that fetches, while the others wait
     <kept>/<digest>/archive.zip         the same between runs: the newest ones, each under <kept>/<digest>.lock
-    <kept>/<key>.document               documents whose signature was good
+    <kept>/<key>.document
 """
 
 import contextlib
@@ -82,17 +85,19 @@ class Cache:
     :param keep: int, how many archives ``kept`` may hold.
     :param say: callable(line, warning=False).
     :param waiting: callable(what), told once when another's download takes its time.
+    :param turn: str of letters, digits and dashes, the name of the round.
     """
 
-    def __init__(self, run, kept, keep, say, waiting):
+    def __init__(self, run, kept, keep, say, waiting, turn):
         self._run = run
         self._kept = kept
         self._keep = keep
         self._say = say
         self._waiting = waiting
+        self._round = turn
 
     def document(self, key, what, fetch):
-        """The bytes that somebody has fetched in this run, or that were kept, or else those that ``fetch`` brings.
+        """The bytes that somebody has fetched in this round, or found good, or else those that ``fetch`` brings.
 
         :param key: str, of letters and digits: tells apart what must not be shared.
         :param what: str, what it is, for those who wait for it.
@@ -100,27 +105,33 @@ class Cache:
         :returns: (bytes, bool: they were kept from an earlier run). Raises what ``fetch`` raises, or once raised;
             InstallError.
         """
-        name = key + _DOCUMENT
-        found = self._read(self._run, name)
+        found = self._read_received(key)
         if found is not None:
             return found, False
         with self._turn(self._run, key, what):
-            found = self._read(self._run, name)     # another process was quicker
+            found = self._read_received(key)        # another process was quicker
             if found is not None:
                 return found, False
-            kept = self._read(self._kept, name) if self._kept else None
+            kept = _read(self._kept, key + _DOCUMENT) if self._kept else None
             if kept is not None:
                 return kept, True       # not this run's own before somebody has found it good
             self._recall(key)
             with self._remembering(key):
                 found = fetch()
-            _write(self._run, name, found)
+            _write(self._run, self._of_round(key, _DOCUMENT), found)
         return found, False
+
+    def _read_received(self, key):
+        found = _read(self._run, key + _DOCUMENT)
+        return _read(self._run, self._of_round(key, _DOCUMENT)) if found is None else found
+
+    def _of_round(self, key, suffix):
+        return "%s.%s%s" % (key, self._round, suffix)
 
     def keep_document(self, key, data):
         """Keep a document that was found good, for this run and for later ones. Raises InstallError."""
         for directory in (self._run, self._kept):
-            if directory is not None and self._read(directory, key + _DOCUMENT) != data:
+            if directory is not None and _read(directory, key + _DOCUMENT) != data:
                 _write(directory, key + _DOCUMENT, data)
 
     def drop_kept(self, key):
@@ -261,23 +272,16 @@ class Cache:
             yield
         except (FetchError, VerificationError) as exc:
             with contextlib.suppress(InstallError):     # a full disk must not hide why the download failed
-                _write(self._run, key + _FAILURE, _failure_bytes(exc))
+                _write(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc))
             raise
 
     def _recall(self, key):
-        """Raise what was raised for that key before in this run."""
-        data = self._read(self._run, key + _FAILURE)
+        """Raise what was raised for that key before in this round."""
+        data = _read(self._run, self._of_round(key, _FAILURE))
         if data is not None:
             failure = _failure_of(data)
-            self._say("not asked again: it failed for another host of this run")
+            self._say("not asked again: it failed for another host")
             raise failure
-
-    def _read(self, directory, name):
-        fd = _open(directory, name)
-        if fd is None:
-            return None
-        with os_errors("read", directory.at(name)), os.fdopen(fd, "rb") as stream:
-            return stream.read()
 
 
 def _silence(line, warning=False):
@@ -319,6 +323,15 @@ def _open(directory, name):
         raise InstallError("%s is not a regular file of ours (%s)" % (directory.at(name), owner_text(found)),
                            path=directory.at(name), errno=errno.EPERM, hint="remove it")
     return fd
+
+
+def _read(directory, name):
+    """The bytes of a file of ours, or None when there is none. Raises InstallError."""
+    fd = _open(directory, name)
+    if fd is None:
+        return None
+    with os_errors("read", directory.at(name)), os.fdopen(fd, "rb") as stream:
+        return stream.read()
 
 
 def _write(directory, name, data):

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Optional
 
 from ..module_utils._errors import VerificationError, os_errors
 from ..module_utils._fetch import Fetcher
@@ -28,7 +28,7 @@ _TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 class Parcel(NamedTuple):
     """A release as it lies on the controller."""
 
-    archive: str                # path in the cache; its digest was right just now
+    archive: Optional[str]      # path in the cache; its digest was right just now. None: it was not needed
     papers: Dict[str, bytes]    # by file name: what has to lie beside it
     vouching: Vouching
     downloaded_bytes: int       # for this host; 0 when all of it was there already
@@ -64,9 +64,16 @@ class Delivery:
         vouching = self._judged(self._source.vouch)
         return vouching._replace(downloaded_bytes=self._asked.downloaded)
 
-    def obtain(self):
-        """The whole release: Parcel. Raises what ``vouch()`` does."""
-        path, vouching = self._judged(lambda: self._source.shelved(self._shelve))
+    def obtain(self, unless=None):
+        """The whole release: Parcel. Raises what ``vouch()`` does.
+
+        :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
+        """
+        def shelve(vouching, fetch):
+            needed = vouching.archive_sha256 != unless
+            return self._shelve(vouching, fetch) if needed else None, vouching
+
+        path, vouching = self._judged(lambda: self._source.shelved(shelve))
         return Parcel(path, self._source.papers, vouching, self._asked.downloaded)
 
     def _judged(self, attempt):
@@ -92,8 +99,7 @@ class Delivery:
         def fetch_watched(sink):
             fetch(Watched(sink, name, self._show) if self._show else sink).file.close()
 
-        path = self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
-        return path, vouching
+        return self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
 
     def _key(self, *parts):
         return hashlib.sha256(repr([self._how, parts]).encode("utf-8", "surrogateescape")).hexdigest()
@@ -140,7 +146,8 @@ def laid_out(parcel, parent):
     """A folder with the files as a target is to have them, for as long as the body runs.
 
     :param parent: str, where to make the folder.
-    :yields: str, its path: the archive under its name (a link into the cache), and the papers. Raises InstallError.
+    :yields: str, its path. In it are the archive under its name (a link into the cache) and the papers.
+    Raises InstallError.
     """
     with os_errors("create a directory in", parent):
         folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
@@ -149,8 +156,9 @@ def laid_out(parcel, parent):
             path = os.path.join(folder, name)
             with os_errors("write", path), open(path, "wb") as file:
                 file.write(data)
-        with os_errors("create a link in", folder):
-            os.symlink(parcel.archive, os.path.join(folder, parcel.vouching.archive_name))
+        if parcel.archive:
+            with os_errors("create a link in", folder):
+                os.symlink(parcel.archive, os.path.join(folder, parcel.vouching.archive_name))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)   # an error may be in flight, and it goes with the run's cache anyway

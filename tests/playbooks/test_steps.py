@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run tells while it works: a line for each step, in the result and in the system's log."""
+"""What a run tells while it works: a line for each step, in the result and in the system's log, on a host that downloads."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def logged(play, module_site, folder):
     log = None if os.path.lexists(LOG) or os.geteuid() != 0 else Log()
     try:
         link = os.path.join(folder, "bin", "terraform")
-        run = play([task("install", module_site, os.path.join(folder, "store"), link=link)])
+        run = play([task("install", module_site, os.path.join(folder, "store"), link=link, download="target")])
     finally:
         if log:
             log.close()
