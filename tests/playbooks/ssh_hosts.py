@@ -27,7 +27,7 @@ import pytest
 SSHD = "/usr/sbin/sshd"
 START_LIMIT = 120   # seconds
 
-_NEEDED = ("ip", "unshare", "chroot", "ssh", "ssh-keygen", "sudo", SSHD)
+_NEEDED = ("ip", "nsenter", "unshare", "chroot", "ssh", "ssh-keygen", "sudo", SSHD)
 
 # $1 the folder for mounts, $2 the tree to unpack or nothing, $3 the prefix of the only Python or nothing, $4 our files
 _START = r"""
@@ -153,6 +153,12 @@ class SshHosts:
     def at(self, name, path):
         """A path of the host as this machine sees it."""
         return self.root(name) + path
+
+    def run(self, name, *command):
+        """Run a command as root on the host, past sshd; it must succeed. Its output."""
+        child = self.root(name).split("/")[2]
+        return subprocess.run(["nsenter", "-t", child, "-m", "-r", "-w"] + list(command), check=True, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
 
 def _answers(address):
