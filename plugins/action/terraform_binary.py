@@ -14,7 +14,7 @@ import os
 import platform
 
 from ansible import constants as C
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -155,6 +155,8 @@ class ActionModule(ActionBase):
     def _send(self, source, place):
         try:
             self._transfer_file(source, place)
+        except AnsibleConnectionFailure:
+            raise       # the host is unreachable, which core has its own way to tell
         except AnsibleError as exc:
             with os_errors("look at", source):
                 size = os.stat(source).st_size

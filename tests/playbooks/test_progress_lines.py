@@ -82,14 +82,14 @@ def test_without_progress_and_in_check_mode_there_are_none(run, watched):
 
 
 def _playbook(folder, site, store):
-    """A playbook and an inventory in a folder."""
+    """A playbook, an inventory and a configuration in a folder."""
     os.makedirs(folder, exist_ok=True)
     play = [{"hosts": "all", "gather_facts": False, "tasks": [task("install", site, store, {})]}]
     inventory = {"all": {"hosts": {"localhost": {
         "ansible_connection": "local", "ansible_python_interpreter": sys.executable}}}}
-    for name, value in (("play.json", play), ("inventory.json", inventory)):
+    for name, text in (("play.json", json.dumps(play)), ("inventory.json", json.dumps(inventory)), ("none.cfg", "[defaults]\n")):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            json.dump(value, file)
+            file.write(text)
 
 
 def test_a_terminal_shows_them_while_it_runs(play, slow_site, tmp_path):
@@ -98,7 +98,7 @@ def test_a_terminal_shows_them_while_it_runs(play, slow_site, tmp_path):
     folder = str(tmp_path)
     _playbook(folder, slow_site, str(tmp_path / "store"))
     settings = {"ANSIBLE_COLLECTIONS_PATH": play.collections, "ANSIBLE_HOME": folder + "/home", "LC_ALL": "C.UTF-8",
-                "ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_REMOTE_TMP": folder + "/home/tmp"}
+                "ANSIBLE_CONFIG": folder + "/none.cfg", "ANSIBLE_REMOTE_TMP": folder + "/home/tmp"}
     command = "env %s %s -i inventory.json play.json; echo ended with $?; sleep 600" % (
         " ".join("%s=%s" % (name, shlex.quote(value)) for name, value in settings.items()), shlex.quote(play.program))
     tmux = ["tmux", "-L", "terraform-binary-%d" % os.getpid(), "-f", "/dev/null"]
@@ -118,8 +118,9 @@ def test_runner_has_them_as_events_while_it_runs(play, slow_site, tmp_path):
     pytest.importorskip("ansible_runner")
     folder = str(tmp_path / "runner")
     _playbook(os.path.join(folder, "project"), slow_site, str(tmp_path / "store"))
-    settings = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=play.collections, ANSIBLE_HOME=folder + "/home",
-                    ANSIBLE_CONFIG="/dev/null", PATH="%s:%s" % (os.path.dirname(sys.executable), os.environ["PATH"]))
+    settings = dict(
+        os.environ, ANSIBLE_COLLECTIONS_PATH=play.collections, ANSIBLE_HOME=folder + "/home",
+        ANSIBLE_CONFIG=folder + "/project/none.cfg", PATH="%s:%s" % (os.path.dirname(sys.executable), os.environ["PATH"]))
     process = subprocess.Popen(
         [sys.executable, "-m", "ansible_runner", "run", folder, "-p", "play.json", "-i", "job",
          "--inventory", folder + "/project/inventory.json"], env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -155,13 +155,13 @@ def test_a_full_remote_tmp_is_a_clear_error_and_that_of_one_host(play, fleet, bi
     assert fleet.run("h2", "find", "/small", "-name", "*.zip") == ""
 
 
-@pytest.mark.parametrize("keywords, count", [({"strategy": "free"}, 1), ({"serial": 2}, 1), ({"serial": 1}, 1)])
-def test_strategies_and_batches_share_the_download(keywords, count, play, fleet, big_site):
+@pytest.mark.parametrize("keywords", [{"strategy": "free"}, {"serial": 2}])
+def test_strategies_and_batches_share_the_download(keywords, play, fleet, big_site):
     name = "%s-%s" % next(iter(keywords.items()))
     big_site.requests.clear()
     run = play([task("install", big_site, "/opt/" + name, {"become": True})], hosts=fleet.inventory(), forks=4, keywords=keywords)
     assert all(result["changed"] for result in run.on_hosts("install").values()), run.output
-    assert big_site.counts(".zip").requests == count
+    assert big_site.counts(".zip").requests == 1
 
 
 def test_no_option_of_the_controller_travels(play, fleet, big_site, tmp_path):
@@ -189,7 +189,7 @@ def test_the_genuine_release_reaches_four_hosts_by_one_download(play, fleet, gen
         assert site.counts(".zip").requests == 1
     for host, result in run.on_hosts("install").items():
         assert result["changed"] and result["size"] == 90579096, result
-        assert fleet.run(host, "/usr/local/bin/tf", "version").startswith("Terraform v1.11.4")
+        assert "Terraform v1.11.4\n" in fleet.run(host, "/usr/local/bin/tf", "version")
 
 
 def _python36():
@@ -231,7 +231,7 @@ def other_debian(tmp_path_factory):
         if os.geteuid() or not shutil.which("mmdebstrap"):
             pytest.skip("another Debian takes root and mmdebstrap")
         made = subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3-minimal,sudo,openssh-server", "trixie", path],
+            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,sudo,openssh-server", "trixie", path],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if made.returncode:
             pytest.skip("mmdebstrap: %s" % made.stdout.decode("utf-8", "replace").strip()[-300:])
