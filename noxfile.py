@@ -110,6 +110,7 @@ def settings():
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_HOME": str(BUILD / "ansible"),
         "ANSIBLE_CONFIG": str(BUILD / "ansible.cfg"),
+        "TERRAFORM_BINARY_DEBIAN": str(BUILD / "debian.tar"),   # made by the test that needs it, and kept
     }
     genuine = ROOT.parent / "shared" / "genuine"
     if genuine.is_dir() and not os.environ.get("TERRAFORM_BINARY_GENUINE"):

@@ -33,10 +33,11 @@ attributes:
   async:
     description: Supports being used with the C(async) keyword.
     support: full
+    details: With C(download=controller) the download is over before the job starts.
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the target.
     support: full
-    details: Looks up and verifies the release's SHA256SUMS when something would have to be installed; creates nothing.
+    details: Looks up and verifies the SHA256SUMS of what would have to be installed; creates nothing on the host.
   diff_mode:
     description: Returns details on what has changed, or would change, when in diff mode.
     support: full

@@ -118,13 +118,13 @@ class Directory:
                     raise
                 return False
 
-    def make(self, name, say):
-        """Create a sub-directory, mode 0755 whatever the umask, checked and durable. A twin's is as good as ours."""
+    def make(self, name, say, mode=DIRECTORY_MODE):
+        """Create a sub-directory, its mode set whatever the umask, checked and durable. A twin's is as good as ours."""
         path = self.at(name)
-        umask = os.umask(0o777 & ~DIRECTORY_MODE)  # so that a kill between mkdir and fchmod locks nobody out
+        umask = os.umask(0o777 & ~mode)  # so that a kill between mkdir and fchmod locks nobody out
         try:
             with os_errors("create directory", path):
-                os.mkdir(name, DIRECTORY_MODE, dir_fd=self.fd)
+                os.mkdir(name, mode, dir_fd=self.fd)
         except InstallError as exc:
             if exc.errno != errno.EEXIST:
                 raise
@@ -134,13 +134,13 @@ class Directory:
         with os_errors("set the mode of the new directory", path):
             fd = os.open(name, _READ, dir_fd=self.fd)
             try:
-                os.fchmod(fd, DIRECTORY_MODE)
+                os.fchmod(fd, mode)
                 made = os.fstat(fd)
             finally:
                 os.close(fd)
-        if made.st_mode & 0o777 != DIRECTORY_MODE:     # that it is a directory was a condition of the open
-            raise InstallError("created directory %s but found %s there, expected drwxr-xr-x" % (
-                path, owner_text(made)), path=path, errno=errno.EIO,
+        if made.st_mode & 0o777 != mode:    # that it is a directory was a condition of the open
+            raise InstallError("created directory %s but found %s there, expected %s" % (
+                path, owner_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
                 hint="the file system ignores modes, or something on this host changes it: choose another place")
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))

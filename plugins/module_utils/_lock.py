@@ -32,7 +32,7 @@ class _Blocked(Exception):
 
 
 @contextlib.contextmanager
-def locked(directory, name, timeout, say):
+def locked(directory, name, timeout, say, who="another installer"):
     """Hold the lock for the body.
 
     :param directory: an open directory with ``fd`` and ``at(name)``.
@@ -40,12 +40,13 @@ def locked(directory, name, timeout, say):
     :param timeout: number of seconds to wait for another holder; 0: try once more and no longer, for a mere look
         by is_held() holds the lock for an instant, too.
     :param say: callable(line, warning=False).
+    :param who: str, what to call another holder.
     :yields: bool, False where the file system has no locks: the final rename still decides, but young temporary
         files may be another's.
     Raises LockError with the holder's own words when the time is up; InstallError for every other errno.
     """
     path = directory.at(name)
-    fd, held = _take(directory, name, path, timeout, say)
+    fd, held = _take(directory, name, path, timeout, say, who)
     mine = None
     try:
         if held:
@@ -78,7 +79,7 @@ def is_held(directory, name):
     return {0: False}.get(number, True if number in _HELD else None)
 
 
-def _take(directory, name, path, timeout, say):
+def _take(directory, name, path, timeout, say, who):
     """:returns: (fd, bool: it is locked)."""
     deadline = time.monotonic() + timeout
     pause = 0.02
@@ -97,10 +98,10 @@ def _take(directory, name, path, timeout, say):
             return fd, held
         if told and time.monotonic() >= deadline:
             raise LockError(
-                "another installer holds %s (%s); waited %d s" % (path, word, timeout), path=path,
+                "%s holds %s (%s); waited %d s" % (who, path, word, timeout), path=path,
                 errno=errno.EAGAIN, hint="wait for it to end or raise lock_timeout")
         if not told:
-            say("waiting for another installer: %s is held (%s)" % (path, word))
+            say("waiting for %s: %s is held (%s)" % (who, path, word))
             told = True
         time.sleep(max(min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic()), 0.01))
         pause = min(pause * 1.5, 0.5)

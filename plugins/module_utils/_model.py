@@ -53,6 +53,9 @@ SPEC = dict(
     retries=dict(type="int", default=4),
     lock_timeout=dict(type="int", default=2000),
     allow_unsafe_base_dir=dict(type="bool", default=False),
+    cache_dir=dict(type="path"),
+    cache_keep=dict(type="int", default=3),
+    progress=dict(type="bool", default=True),
 )
 
 
@@ -71,6 +74,24 @@ class Access(NamedTuple):
     http_agent: str = HTTP_AGENT
 
 
+class Order(NamedTuple):
+    """What obtaining a release needs to know, on whichever side; a Wish has all of it, too."""
+
+    version: Optional[str]
+    wanted: object
+    platform: Optional[str]         # None: not known yet
+    policy: str
+    checksum: Optional[str]
+    trusted_keys: Tuple[str, ...]
+    sites: Tuple[str, ...]
+    access: Access
+    archive: Optional[str]
+    origin: Optional[str]
+    offline_ok: bool
+    timeout: int
+    retries: int
+
+
 class Wish(NamedTuple):
     """What the user asked for, every field checked (P0): nothing after this has to doubt it."""
 
@@ -84,6 +105,7 @@ class Wish(NamedTuple):
     trusted_keys: Tuple[str, ...]   # armored OpenPGP keys; empty: the built-in one
     sites: Tuple[str, ...]          # URLs without a trailing slash
     access: Access                  # how they are reached
+    download: str                   # controller, target: who asks them
     archive: Optional[str]          # absolute path of a given zip
     origin: Optional[str]           # where a given zip came from, for the receipt
     platform: str                   # os_arch of the binary

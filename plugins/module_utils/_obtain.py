@@ -27,16 +27,22 @@ def read_signers(wish):
 class Source:
     """Where the archive of one wish comes from: its sites, or the file given.
 
-    :param wish: Wish.
+    ``papers`` maps file names to the bytes that were judged last: what has to lie beside the archive for others to
+    repeat the judgement.
+
+    :param wish: Wish, or Order.
     :param keys: from read_signers().
     :param say: callable(line, warning=False).
+    :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
     """
 
-    def __init__(self, wish, keys, say):
+    def __init__(self, wish, keys, say, fetcher=None):
         self.index_bytes = 0    # read from the network for listings
+        self.papers = {}
         self._wish = wish
         self._keys = keys
         self._say = say
+        self._own_fetcher = fetcher
         self._listings = {}     # site: what its index lists
         self._lacking = []      # sites that do not have what was asked for
 
@@ -44,13 +50,14 @@ class Source:
         """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
         if site not in self._listings:
             with self._fetcher() as fetcher:
+                before = fetcher.downloaded
                 self._listings[site] = _read_index(fetcher, site)
-                self.index_bytes += fetcher.downloaded
+                self.index_bytes += fetcher.downloaded - before
         return self._listings[site]
 
     def settle(self, wish):
         """The same source for the wish with its version chosen; what was learned of the sites is kept."""
-        settled = Source(wish, self._keys, self._say)
+        settled = Source(wish, self._keys, self._say, self._own_fetcher)
         settled._listings, settled.index_bytes = self._listings, self.index_bytes
         return settled
 
@@ -78,13 +85,28 @@ class Source:
         with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
 
+    def shelved(self, shelf):
+        """The archive by way of a place that may have it already: of the first site where that works out.
+
+        :param shelf: callable(vouching, fetch); ``fetch(sink)`` brings the archive as ``archive()`` does.
+        :returns: what the shelf returns. Raises what it raises, and what ``vouch()`` does.
+        """
+        def attempt(fetcher, site):
+            vouching = self._vouching_of(fetcher, site)
+            return shelf(vouching, lambda sink: self._download(fetcher, site, vouching, sink))
+
+        with self._advised(), self._fetcher() as fetcher:
+            return self._from_sites(lambda site: attempt(fetcher, site))
+
     def _fetcher(self):
         wish = self._wish
-        return _fetch.Fetcher(wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites)
+        return self._own_fetcher or _fetch.Fetcher(
+            wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites)
 
     def _quick_fetcher(self):
         """For what is only good to know: one try, and no word about it."""
-        return _fetch.Fetcher(self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites)
+        return self._own_fetcher or _fetch.Fetcher(
+            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites)
 
     @contextlib.contextmanager
     def _advised(self):
@@ -131,11 +153,13 @@ class Source:
 
     def _fetch_from(self, fetcher, site, sink):
         """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
+        return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
+
+    def _vouching_of(self, fetcher, site):
+        return self._pinned(site) if self._wish.policy == "pinned" else self._vouch_at(fetcher, site)
+
+    def _download(self, fetcher, site, vouching, sink):
         wish = self._wish
-        if wish.policy == "pinned":
-            vouching = self._pinned(site)
-        else:
-            vouching = self._vouch_at(fetcher, site)
         url = _releases.url(site, wish.version, vouching.archive_name)
         for once_more in (True, False):
             sink.restart()
@@ -180,8 +204,10 @@ class Source:
         """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
         wish = self._wish
         signed = None
+        papers = {_releases.sums_name(wish.version): sums}
         if signature is not None:
             data, place = signature
+            papers[_releases.signature_names(wish.version, ())[0]] = data
             signed = _openpgp.verify(sums, data, self._keys, int(time.time()), place)
             self._say("signature good: SHA256SUMS of %s signed by %s on %s" % (
                 wish.version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
@@ -192,6 +218,7 @@ class Source:
             raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (
                 where, name, sha256, wish.checksum), **dict({"url" if "://" in where else "path": where}, hint=(
                     "one of the two is about another archive: do not install it before you know which")))
+        self.papers = papers
         return Vouching(wish.policy, name, sha256, signed and signed.fingerprint, signed and signed.created, site, 0)
 
     def _pinned(self, site):
@@ -250,6 +277,26 @@ def _read_index(fetcher, site):
     """What a site's index lists. Raises FetchError."""
     url = _index.url(site)
     return _index.read(fetcher.read(url, _fetch.INDEX_CAP, "index"), url)
+
+
+class Awaited:
+    """In the place of a Source where the controller brings the archive, and brought none: it was not needed then.
+
+    :param wish: Wish.
+    """
+
+    def __init__(self, wish):
+        self._wish = wish
+
+    def vouch(self):
+        """Raises RequestError."""
+        raise RequestError("%s needs the archive of %s now, and did not when the controller planned this run" % (
+            self._wish.path, self._wish.version), path=self._wish.path,
+            hint="something else on this host changed it meanwhile: run again")
+
+    def archive(self, sink):
+        """Raises RequestError."""
+        self.vouch()
 
 
 def _open_file(path):

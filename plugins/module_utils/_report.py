@@ -24,16 +24,21 @@ def foreseen(plan, vouching=None, check_mode=True):
     receipt = plan.found.receipt if plan.found and not plan.verdict.install and wish.state == "present" else None
     result = _common(wish, receipt, plan.occupant.target if plan.occupant else None, plan.intact)
     if vouching:
-        result["archive_sha256"] = vouching.archive_sha256
-        result["verification"] = _verification(vouching.policy, vouching.signer, vouching.signed_at, vouching.site)
+        result.update(vouched(vouching))
     steps = intentions(plan) if plan.changes else _all_right(plan)
     result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
                   downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
                   diff=_diff(_before(plan), _after(plan, receipt) if plan.changes else _before(plan)))
     result["msg"] = _sentence(plan, "would be " if plan.changes else "")
     if not check_mode:
-        result["ansible_facts"] = _facts(wish, result)
+        result["ansible_facts"] = facts(wish.state, result)
     return result, steps
+
+
+def vouched(vouching):
+    """What is known of an archive that is not installed yet: dict of return values."""
+    return {"archive_sha256": vouching.archive_sha256, "verification": _verification(
+        vouching.policy, vouching.signer, vouching.signed_at, vouching.site)}
 
 
 def done(outcome):
@@ -49,7 +54,7 @@ def done(outcome):
                   downloaded_bytes=outcome.downloaded_bytes,
                   diff=_diff(before, _after(plan, outcome.receipt) if outcome.changed else before))
     result["msg"] = _sentence(plan, "") if outcome.changed else "%s; another run did it just now" % _all_right(plan)[0]
-    result["ansible_facts"] = _facts(wish, result)
+    result["ansible_facts"] = facts(wish.state, result)
     return result
 
 
@@ -71,7 +76,7 @@ def combined(wish, results, intact, check_mode):
         diff=[one["diff"] for one in results], intact_versions=list(intact),
         previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None))
     if not check_mode:
-        result["ansible_facts"] = _facts(wish, result)
+        result["ansible_facts"] = facts(wish.state, result)
     return result
 
 
@@ -125,13 +130,19 @@ def _verification(policy, signer, signed_at, site):
             "site": site}
 
 
-def _facts(wish, result):
+def facts(state, result):
+    """The facts that go with a result, outside check mode.
+
+    :param state: str, present or absent: what was asked for.
+    :param result: dict of return values.
+    """
+    present = state == "present"
     return {"terraform_binary_result": {
-        "version": wish.version if wish.state == "present" else None,
-        "path": wish.path if wish.state == "present" else None,
-        "link": wish.link if wish.state == "present" else None,
-        "base_dir": wish.base_dir,
-        "versions": {version: "%s/%s/%s" % (wish.base_dir, version, PRODUCT) for version in result["intact_versions"]},
+        "version": result["version"] if present else None,
+        "path": result["path"] if present else None,
+        "link": result["link"] if present else None,
+        "base_dir": result["base_dir"],
+        "versions": {version: "%s/%s/%s" % (result["base_dir"], version, PRODUCT) for version in result["intact_versions"]},
         "changed": result["changed"],
         "failed": False,
         "checked_at": _rfc3339(time.time()),

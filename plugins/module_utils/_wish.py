@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
-from ._model import PRODUCT, SPEC, Wish
+from ._model import PRODUCT, SPEC, Order, Wish
 from ._urls import is_loopback, origin
 
 _PLAIN_BITS = 0o755     # what a mode may set: no setuid, setgid, sticky; nobody but the owner writes
@@ -29,35 +29,71 @@ def parse(params, host_platform, chosen=None):
     :returns: Wish; its ``version`` is None as long as that is to be chosen. Raises RequestError, whose message names
         the option.
     """
-    given = {key: _given(key, params[key]) for key in SPEC}     # params have the aliases, too
-    for option in ("ca_path", "client_cert", "client_key"):
-        given[option] = given[option] and _absolute(given[option], option)
+    given = _all_given(params)
     wanted = _wanted(given)
-    version = chosen or wanted.version
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
-    # Lines of SHA256SUMS can only be read once it is known which one is ours.
-    checksum = given["checksum"] and version and _releases.checksum_of(given["checksum"], version, platform)
     wish = Wish(
-        requested=given["version"], version=version, wanted=wanted, state=given["state"], base_dir=base_dir,
-        policy=given["checksum_policy"], checksum=checksum, trusted_keys=tuple(given["trusted_keys"] or ()),
-        sites=tuple(check_site(site) for site in given["sites"]), access=_access.parse(given),
-        archive=given["archive"] and _absolute(given["archive"], "archive"), origin=given["origin"],
-        platform=platform, native=native, offline_ok=given["offline_ok"],
+        requested=given["version"], state=given["state"], base_dir=base_dir, download=given["download"], native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
         uid=_number(given["owner"], "owner", lambda name: pwd.getpwnam(name).pw_uid),
         gid=_number(given["group"], "group", lambda name: grp.getgrnam(name).gr_gid),
         mode=_mode(given["mode"]), verify=given["verify"], run_check=given["run_check"],
-        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
-        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
-        allow_unsafe=given["allow_unsafe_base_dir"],
+        allow_unsafe=given["allow_unsafe_base_dir"], **_to_obtain(given, wanted, platform, chosen)
     )
     if wish.link:
         _check_link(wish)
     if wish.state == "present":
         _check_policy(wish, given["checksum"] is not None)
     return wish
+
+
+def parse_order(params, platform, chosen=None):
+    """Check the part of it that obtaining a release needs: for the controller, where other options mean nothing.
+
+    :param params: dict, as for parse().
+    :param platform: str, that of the target; None: it is not known yet, and neither is which line of ``checksum`` counts.
+    :param chosen: as for parse().
+    :returns: Order. Raises RequestError, whose message names the option.
+    """
+    given = _all_given(params)
+    order = Order(**_to_obtain(given, _wanted(given), platform and _releases.check_platform(platform), chosen))
+    _check_policy(order, given["checksum"] is not None)
+    return order
+
+
+def parse_cache(params):
+    """Check where the controller keeps archives.
+
+    :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold). Raises RequestError.
+    """
+    given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
+    folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
+    return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
+
+
+def _to_obtain(given, wanted, platform, chosen):
+    """The fields of an Order, as a dict."""
+    version = chosen or wanted.version
+    known = given["checksum"] and version and platform      # lines of SHA256SUMS can only be read then
+    return dict(
+        version=version, wanted=wanted, platform=platform, policy=given["checksum_policy"],
+        checksum=_releases.checksum_of(given["checksum"], version, platform) if known else None,
+        trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
+        access=_access.parse(given), archive=given["archive"] and _absolute(given["archive"], "archive"),
+        origin=given["origin"], offline_ok=given["offline_ok"],
+        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
+        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
+    )
+
+
+def _all_given(params):
+    """The value of every option; ``params`` have the aliases, too."""
+    given = {key: _given(key, params[key]) for key in SPEC}
+    for option in ("ca_path", "client_cert", "client_key"):
+        given[option] = given[option] and _absolute(given[option], option)
+    return given
 
 
 def _wanted(given):

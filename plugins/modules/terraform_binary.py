@@ -15,7 +15,8 @@ description:
     written to a temporary file, synced and read back before it is renamed into place, and installers on one host take
     turns by a kernel lock.
   - An installed binary is hashed in every run and compared with its receipt; what is damaged is replaced.
-  - Needs no C(unzip), no C(gpg), and on the side that downloads only C(requests).
+  - The controller downloads a release once for all hosts of a play and pushes it to those that need it; each host verifies
+    all of it again. A host needs Python and nothing else, neither a network nor C(requests), C(unzip) or C(gpg).
   - There is no fallback from one platform to another, no list of versions in one call (use a loop), and netrc files are
     not read.
 extends_documentation_fragment:
@@ -23,7 +24,7 @@ extends_documentation_fragment:
   - iac_platform.terraform._terraform_binary.attributes
 requirements:
   - Python 3.6 or later on the target
-  - the Python package C(requests) on the target, unless O(archive) is given or all O(sites) are C(file) URLs
+  - the Python package C(requests) on the side that downloads, unless O(archive) is given or all O(sites) are C(file) URLs
 options:
   version:
     description:
@@ -92,12 +93,21 @@ options:
         C(<site>/terraform/<version>/terraform_<version>_SHA256SUMS) and so on, by C(https), C(http) or C(file) URL.
       - The next one is tried when one cannot be reached or lacks the release; a wrong digest or signature stops the run.
       - A URL with a user name or password in it is refused.
+      - When it is not given, the controller's environment variable E(TERRAFORM_BINARY_SITES) is looked at, URLs with blanks
+        between them.
     type: list
     elements: str
     default: ["https://releases.hashicorp.com"]
   download:
     description:
-      - Which side is to download. In this release the target downloads in both cases.
+      - Which side is to download, and is meant by C(file) URLs in O(sites).
+      - With V(controller) the module first looks in check mode on the host. Where nothing is to be fetched that is all, or is
+        followed by the change. Otherwise the controller obtains the release, once per version and platform for the whole
+        play, and pushes the archive with its C(SHA256SUMS) and signature; the host repeats the verification. Every host's own
+        policy, keys and credentials decide on the controller, too. Only bytes are shared.
+      - A download that failed is not tried again for the other hosts of the run.
+      - Proxies are taken from the E(https_proxy) and its like of the task's C(environment) and of the controller's process.
+      - With V(target) each host fetches for itself, and needs C(requests) and a way to the site.
     type: str
     choices: [controller, target]
     default: controller
@@ -232,7 +242,29 @@ options:
     description: Seconds to wait for another installer of the same version.
     type: int
     default: 2000
+  cache_dir:
+    description:
+      - With O(download=controller), a directory on the controller that keeps archives between runs, with the C(SHA256SUMS) and
+        signatures that belong to them. Without it a download is kept for the run only, below Ansible's local temporary
+        directory.
+      - An absolute path; it is created when missing, with mode 0700. One that others can write to is refused.
+      - What is kept is verified anew whenever it is used, and replaced when it is damaged. Several runs may share it.
+    type: path
+  cache_keep:
+    description: How many archives O(cache_dir) may hold. Those that were used last stay.
+    type: int
+    default: 3
+  progress:
+    description:
+      - With O(download=controller), show lines about a download that takes longer than two seconds, with size and rate, one
+        for each quarter or each ten seconds at most, and one for each host that waits for it. They appear at once in a
+        terminal and among the events of ansible-runner and AWX.
+      - Check mode shows none.
+    type: bool
+    default: true
 notes:
+  - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
+    the job's time limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
   - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).
   - The lock files C(.terraform-*.lock) in O(base_dir) stay for ever; removing one while an installer runs lets two run at once.
 seealso:
@@ -373,11 +405,13 @@ verification:
       type: str
       sample: "2025-04-09T13:35:39Z"
     site:
-      description: The site, or the O(origin) of a given archive.
+      description: The site that it was obtained from, or the O(origin) of a given archive.
       type: str
       sample: https://releases.hashicorp.com
 downloaded_bytes:
-  description: Bytes that came over the network.
+  description:
+    - Bytes that came over the network for this host. With O(download=controller), those of the download that this host
+      caused, and 0 for the hosts that found it done.
   returned: success
   type: int
   sample: 27843419
@@ -463,7 +497,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
-from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Source, read_signers
+from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
 from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
@@ -535,7 +569,9 @@ class Job:
         keys = read_signers(self.wish)
         self.signers = frozenset(key.fingerprint for key in keys)
         self.label = labeller(module)
-        self.source = Source(self.wish, keys, steps)
+        # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
+        self.awaited = self.wish.download == "controller" and not self.wish.archive
+        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps)
 
     def parse(self, chosen=None):
         return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)
@@ -552,7 +588,7 @@ class Job:
             result, tolerated = _report.done(outcome), outcome.tolerated
             lines = () if outcome.changed else (result["msg"],)
         else:
-            vouching = self.source.vouch() if plan.needs_archive else None
+            vouching = self.source.vouch() if plan.needs_archive and not self.awaited else None
             result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
             tolerated = plan.tolerated
         for weakness in tolerated:

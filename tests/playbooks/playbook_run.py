@@ -49,7 +49,7 @@ class Run:
     """
 
     def __init__(self, process, lines_file):
-        self.process = process
+        self.process = process      # it leads a process group of its own
         self._lines_file = lines_file
         self.stdout = self.stderr = self.returncode = None
         self.lines = []
@@ -155,7 +155,7 @@ class Player:
         lines_file = os.path.join(folder, "results.jsonl")
         process = subprocess.Popen(
             command + [playbook], env=self._environment(lines_file, env), cwd=folder, text=True, encoding="utf-8",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         return Run(process, lines_file)
 
     def _environment(self, lines_file, more):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run tells while it works: a line for each step, in the result and in the system's log."""
+"""What a run tells while it works: a line for each step, in the result and in the system's log, on a host that downloads."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def logged(play, module_site, folder):
     """An install with a link: (result, what came to the system's log meanwhile, or None where we cannot have one)."""
     link = os.path.join(folder, "bin", "terraform")
     with catch_log() as messages:
-        run = play([task("install", module_site, os.path.join(folder, "store"), link=link)])
+        run = play([task("install", module_site, os.path.join(folder, "store"), link=link, download="target")])
     return run["install"], messages
 
 

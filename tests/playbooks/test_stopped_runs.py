@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs that are stopped: by a signal that asks, and by one that does not."""
+"""Installers that are stopped while their host downloads: by a signal that asks, and by one that does not."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def stopped(play, module_site, folder):
     """An install for each signal, which it gets while the archive comes; then two more with a site in good order."""
     from release_site import misbehaviours
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
-    wishes = {name: wish(module_site, store) for name, store in stores.items()}
+    wishes = {name: wish(module_site, store, download="target") for name, store in stores.items()}
     module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
     run = play.start_each(wishes)
     for name, number in SIGNALS.items():
@@ -129,9 +129,9 @@ def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, site, tmp_pa
     from release_site import misbehaviours
     store = str(tmp_path / "store")
     site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
-    first = play.start([task("first", site, store)])
+    first = play.start([task("first", site, store, download="target")])
     holder = wait_for(first, lambda: find_installer(store))
-    result = play([task("second", site, store, lock_timeout=1)])["second"]
+    result = play([task("second", site, store, lock_timeout=1, download="target")])["second"]
     os.kill(holder, signal.SIGTERM)
     first.finish()
     assert result["failed"] and result["error"]["step"] == "lock", result

@@ -20,7 +20,7 @@ def twins(play, module_site, folder):
     module_site.misbehave("*.zip", misbehaviours.delay(3), times=1)
     module_site.requests.clear()
     store = os.path.join(folder, "store")
-    run = play.each({"h%d" % number: wish(module_site, store) for number in range(TWINS)}, forks=TWINS)
+    run = play.each({"h%d" % number: wish(module_site, store, download="target") for number in range(TWINS)}, forks=TWINS)
     return run.each, run, module_site.counts(".zip").requests
 
 

@@ -80,6 +80,9 @@ CHECKED = sorted(
     | {"version-float", "key-not-there", "checksum-wrong-pinned", "archive-swapped"})
 ODD_ARCHIVES = ("no_terraform", "parent_directory", "symlink", "duplicate", "bomb", "other_file")
 
+# What a host finds out by itself when it downloads, and the controller for it otherwise.
+FOUND_BY_WHO_DOWNLOADS = sorted(name for name, wrong in WRONG.items() if wrong.leaves == LOCKED and wrong.step != "extract")
+
 # What core refuses before the module begins: one line too, but core's own.
 REFUSED_BY_CORE = {
     "policy-unknown": ({"checksum_policy": "md5"}, ("checksum_policy", "signature", "md5")),
@@ -150,6 +153,12 @@ def real_run(ask):
 
 
 @pytest.fixture(scope="module")
+def target_run(ask):
+    """Where the hosts download for themselves."""
+    return ask({name: dict(WRONG[name].options, download="target") for name in FOUND_BY_WHO_DOWNLOADS}, "target", check=False)
+
+
+@pytest.fixture(scope="module")
 def check_run(ask):
     return ask({name: WRONG[name].options for name in CHECKED}, "check", check=True)
 
@@ -169,11 +178,22 @@ def test_a_wrong_input_ends_in_one_clear_line(name, real_run, words):
     _assert_one_clear_line(real_run.each[name], WRONG[name], words)
 
 
+def _left(name):
+    version = WRONG[name].options.get("version", VERSION)
+    return {NOTHING: [], LOCKED: [".terraform-%s.lock" % version, "%s/" % version]}[WRONG[name].leaves]
+
+
 @pytest.mark.parametrize("name", sorted(WRONG))
 def test_a_wrong_input_leaves_no_file(name, real_run, folder):
-    version = WRONG[name].options.get("version", VERSION)
-    left = {NOTHING: [], LOCKED: [".terraform-%s.lock" % version, "%s/" % version]}[WRONG[name].leaves]
-    assert names(os.path.join(folder, "real", name)) == left
+    assert names(os.path.join(folder, "real", name)) == ([] if name in FOUND_BY_WHO_DOWNLOADS else _left(name))
+
+
+@pytest.mark.parametrize("name", FOUND_BY_WHO_DOWNLOADS)
+def test_it_ends_alike_whoever_downloads(name, real_run, target_run, words, folder):
+    result = target_run.each[name]
+    _assert_one_clear_line(result, WRONG[name], words)
+    assert (result["error"]["side"], real_run.each[name]["error"]["side"]) == ("target", "controller")
+    assert names(os.path.join(folder, "target", name)) == _left(name)
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -214,7 +234,7 @@ def test_there_is_no_traceback(run, request):
 
 
 def test_a_failed_upgrade_leaves_what_was_there(play, wrong_site, folder):
-    """Same base_dir, same link, another version that is refused late: only a lock and an empty directory are new."""
+    """Same base_dir, same link, another version that is refused: a lock and an empty directory are new, if it is late."""
     store, link = os.path.join(folder, "upgrade"), os.path.join(folder, "bin", "terraform")
     first = play.each({"h": wish(wrong_site, store, link=link)}).each["h"]
     before, bin_before = look(store), look(os.path.dirname(link))
@@ -226,6 +246,6 @@ def test_a_failed_upgrade_leaves_what_was_there(play, wrong_site, folder):
     assert all(result["previous_version"] == VERSION for result in refused.each.values())
     after = look(store)
     del before["."], after["."]
-    assert sorted(set(after) - set(before)) == [".terraform-1.20.4.lock", ".terraform-1.21.1.lock", "1.20.4", "1.21.1"]
+    assert sorted(set(after) - set(before)) == [".terraform-1.21.1.lock", "1.21.1"]
     assert {path: after[path] for path in before} == before
     assert look(os.path.dirname(link)) == bin_before

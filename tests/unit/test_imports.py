@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps the house in order by reading the imports of every plugin file, without running it.
 
-The table below says of each file in module_utils which step it belongs to and which siblings it may import; a file
-that is not in the table fails, so that adding one forces the decision. What only the controller runs (plugin_utils) knows
-the vocabulary and the releases, and nothing of either half. The last tests feed the reader snippets that
-break each rule: a rule that catches nothing is no rule.
+The first table below says of each file in module_utils which step it belongs to and which siblings it may import, the
+second one what each file in plugin_utils may; a file that is in neither fails, so that adding one forces the decision.
+The last tests feed the reader snippets that break each rule: a rule that catches nothing is no rule.
 """
 
 import ast
@@ -17,6 +16,7 @@ import pytest
 
 PLUGINS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "plugins")
 MODULE_UTILS = os.path.join(PLUGINS, "module_utils")
+PLUGIN_UTILS = os.path.join(PLUGINS, "plugin_utils")
 
 # step -> file -> the siblings it may import, besides the vocabulary.
 HOUSE = {
@@ -95,8 +95,17 @@ REACH = {
     "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
     "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
 }
-# What plugin_utils may import of module_utils, beside its own siblings.
-FOR_THE_CONTROLLER = sorted(list(HOUSE["vocabulary"]) + list(HOUSE["names"]))
+# What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
+CONTROLLER = {
+    "_cache": ([], ["_directories", "_files", "_lock"]),
+    "_delivery": (["_progress"], ["_fetch", "_obtain"]),
+    "_hcl": (["_hcl_tokens"], []),
+    "_hcl_tokens": ([], []),
+    "_progress": ([], []),
+    "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
+    "_settings": ([], []),
+    "_version_file": (["_required_version"], ["_constraints", "_versions"]),
+}
 VOCABULARY = sorted(HOUSE["vocabulary"])
 SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())
 
@@ -181,10 +190,32 @@ def import_violations(name, tree):
             yield "%s imports %s, which is not in the standard library" % (name, module)
 
 
+def controller_import_violations(name, tree):
+    """What a file of plugin_utils imports and must not: sentences."""
+    siblings, below = CONTROLLER[name]
+    for level, module in imports_of(tree):
+        top, _dot, rest = module.partition(".")
+        if level == 1 and module not in siblings or level == 2 and (
+                top != "module_utils" or rest not in VOCABULARY + below) or level > 2:
+            yield "%s imports its sibling %s%s" % (name, "." * level, module)
+        elif not level and top in ("ansible", "ansible_collections"):
+            yield "%s imports %s: only the plugins know Ansible" % (name, module)
+        elif not level and top in THIRD_PARTY:
+            yield "%s imports %s: only %s may" % (name, module, THIRD_PARTY[top])
+
+
 def violations(name, source):
     """Which rules of the house a file of module_utils breaks: a list of sentences."""
-    tree = ast.parse(source)
-    found = list(import_violations(name, tree))
+    return broken_by(name, ast.parse(source), import_violations)
+
+
+def controller_violations(name, source):
+    """The same for a file of plugin_utils."""
+    return broken_by(name, ast.parse(source), controller_import_violations)
+
+
+def broken_by(name, tree, imports):
+    found = list(imports(name, tree))
     used, taken = names_in(tree)
     for name_used in sorted(used & WAYS_OUT | taken & HANDED_IN):
         found.append("%s uses %s: it must raise, and let the plugin exit" % (name, name_used))
@@ -197,35 +228,22 @@ def test_every_file_of_module_utils_has_its_place():
     assert files == set(SIBLINGS), "decide in HOUSE which step it belongs to and what it may import"
 
 
+def test_every_file_of_plugin_utils_has_its_place():
+    files = set(name[:-len(".py")] for name in os.listdir(PLUGIN_UTILS) if name.endswith(".py"))
+    assert files == set(CONTROLLER), "decide in CONTROLLER what it may import"
+
+
+@pytest.mark.parametrize("name", sorted(CONTROLLER))
+def test_plugin_utils_keep_the_rules(name):
+    assert controller_violations(name, read(os.path.join(PLUGIN_UTILS, name + ".py"))) == []
+
+
 @pytest.mark.parametrize("path", python_files("module_utils"))
 def test_module_utils_keep_the_rules(path):
     name = os.path.splitext(os.path.basename(path))[0]
     if name not in SIBLINGS:
         pytest.fail("%s is not in HOUSE" % path)
     assert violations(name, read(os.path.join(PLUGINS, path))) == []
-
-
-def controller_violations(tree):
-    """What a file of plugin_utils imports and must not: sentences."""
-    for level, module in imports_of(tree):
-        folder, _dot, name = module.partition(".")
-        if level > 2 or level == 2 and (folder != "module_utils" or name not in FOR_THE_CONTROLLER):
-            yield "plugin_utils imports %s%s" % ("." * level, module)
-
-
-@pytest.mark.parametrize("path", python_files("plugin_utils"))
-def test_plugin_utils_keep_the_rules(path):
-    tree = ast.parse(read(os.path.join(PLUGINS, path)))
-    used, taken = names_in(tree)
-    assert list(controller_violations(tree)) == [] and not used & WAYS_OUT and not taken & HANDED_IN
-
-
-@pytest.mark.parametrize("source", [
-    "from ..module_utils._store import look", "from ..module_utils import _fetch", "from ..action import terraform_binary",
-    "from ...tests import x", "from ..module_utils._obtain import Source",
-])
-def test_the_reader_of_plugin_utils_catches(source):
-    assert list(controller_violations(ast.parse(source)))
 
 
 @pytest.mark.parametrize("step", sorted(HOUSE))
@@ -287,6 +305,20 @@ def test_target_code_is_python_3_6(path):
 ])
 def test_the_reader_catches(name, source, complaint):
     assert any(complaint in sentence for sentence in violations(name, source))
+
+
+@pytest.mark.parametrize("name, source, complaint", [
+    ("_cache", "from ansible.constants import config", "only the plugins know Ansible"),
+    ("_cache", "from ansible_collections.a.b.plugins.module_utils import _errors", "only the plugins know Ansible"),
+    ("_cache", "import requests", "only _fetch may"),
+    ("_cache", "from ..module_utils._fetch import Fetcher", "imports its sibling ..module_utils._fetch"),
+    ("_cache", "from ._delivery import Parcel", "imports its sibling ._delivery"),
+    ("_delivery", "from ..module_utils._install import apply", "imports its sibling ..module_utils._install"),
+    ("_delivery", "from ..action import terraform_binary", "imports its sibling ..action"),
+    ("_progress", "def f(display):\n    return 1", "uses display"),
+])
+def test_the_reader_catches_in_plugin_utils(name, source, complaint):
+    assert any(complaint in sentence for sentence in controller_violations(name, source))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="sys.stdlib_module_names is there from Python 3.10 on")

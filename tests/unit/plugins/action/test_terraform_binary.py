@@ -47,7 +47,7 @@ def arguments(playbook_dir):
         action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader,
             templar=None,
                                                shared_loader_obj=None)
-        made = action._arguments()
+        made = action._arguments({}, {})
         assert task.args == given, "the task's own arguments were changed: a loop would see that"
         return made
 

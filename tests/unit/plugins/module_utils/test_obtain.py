@@ -490,3 +490,53 @@ def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
     with Site(versions=("1.13.3",), key=site.key) as first:
         online.fetch(sites=[first.url, site.url])
         assert first.counts(INDEX).requests == site.counts(INDEX).requests == 0
+# the controller's half
+
+def test_what_was_judged_can_be_handed_on(online, site):
+    release = site.release("1.13.4")
+    source = online.source()
+    source.vouch()
+    assert source.papers == {SUMS: release.sums, SUMS + ".sig": release.signatures[SUMS + ".sig"]}
+    source = online.source(checksum_policy="sha256sums")
+    source.vouch()
+    assert source.papers == {SUMS: release.sums}
+    source = online.source(checksum_policy="pinned", checksum=release.digest(online.host.platform))
+    source.vouch()
+    assert source.papers == {}
+
+
+def test_what_was_not_found_good_is_not_handed_on(online, site, wrong):
+    site.misbehave("*.sig", wrong.flip())
+    source = online.source()
+    with pytest.raises(_errors.VerificationError):
+        source.vouch()
+    assert source.papers == {}
+
+
+def test_a_shelf_is_asked_before_the_archive_is(online, site):
+    offered = []
+
+    def shelf(vouching, fetch):
+        offered.append(vouching)
+        return "from the shelf"
+    assert online.source().shelved(shelf) == "from the shelf"
+    assert [vouching.archive_sha256 for vouching in offered] == [site.release("1.13.4").digest(online.host.platform)]
+    assert site.counts(".zip").requests == 0
+
+
+def test_a_shelf_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
+    def shelf(vouching, fetch):
+        with _files.PendingFile(online.directory, "archive") as sink:
+            archive = fetch(sink)
+            archive.file.close()
+            return vouching.site, archive.size
+    found = online.source(sites=["http://127.0.0.1:9", site.url]).shelved(shelf)
+    assert found == (site.url, len(site.release("1.13.4").archives[online.host.platform]))
+
+
+def test_where_the_controller_brought_nothing_the_message_says_so(host):
+    awaited = _obtain.Awaited(host.wish())
+    for needed in (awaited.vouch, lambda: awaited.archive(None)):
+        with pytest.raises(_errors.RequestError) as caught:
+            needed()
+        assert host.binary() in str(caught.value) and "run again" in caught.value.hint

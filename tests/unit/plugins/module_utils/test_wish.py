@@ -277,3 +277,35 @@ def test_numbers_at_the_edge():
     assert (wish.timeout, wish.retries, wish.lock_timeout) == (1, 1, 0)
     wish = parse(timeout=86400, retries=1000, lock_timeout=86400)
     assert (wish.timeout, wish.retries, wish.lock_timeout) == (86400, 1000, 86400)
+
+
+def test_an_order_is_what_a_wish_has_of_it():
+    given = dict(checksum=DIGEST, trusted_keys=[" KEY "], sites=["https://one.example/"], timeout=7, retries=2,
+                 archive="/a//b.zip")
+    wish, order = parse(**given), _wish.parse_order(params(**given), "linux_amd64")
+    for field in _model.Order._fields:
+        assert getattr(order, field) == getattr(wish, field), field
+    assert (order.sites, order.archive, order.timeout) == (("https://one.example",), "/a/b.zip", 7)
+
+
+def test_an_order_knows_no_users_of_the_controller():
+    assert _wish.parse_order(params(owner="nobody-has-this-name", group="nor-this"), "darwin_arm64").platform == "darwin_arm64"
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"version": "latest"}, "latest"), ({"sites": ["ftp://x"]}, "sites"), ({"timeout": 0}, "timeout"),
+    ({"checksum_policy": "pinned"}, "checksum"), ({"checksum_policy": "sha256sums", "sites": ["http://far.example"]}, "http"),
+])
+def test_an_order_is_checked(options, words):
+    with pytest.raises(_errors.RequestError) as caught:
+        _wish.parse_order(params(**options), "linux_amd64")
+    assert words in str(caught.value)
+
+
+def test_where_archives_are_kept():
+    assert _wish.parse_cache(params()) == (None, 3)
+    assert _wish.parse_cache(params(cache_dir=" ", cache_keep=1)) == (None, 1)
+    assert _wish.parse_cache(params(cache_dir="/var//cache/x/", cache_keep=1000)) == ("/var/cache/x", 1000)
+    for options in ({"cache_dir": "x"}, {"cache_dir": "/a/../b"}, {"cache_keep": 0}, {"cache_keep": 1001}):
+        with pytest.raises(_errors.RequestError):
+            _wish.parse_cache(params(**options))

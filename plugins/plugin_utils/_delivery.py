@@ -1,0 +1,164 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of the controller's half: obtain a release, once for all hosts, and lay it out for one of them.
+
+Only bytes are shared. Every host's own policy, keys and credentials decide what it asks for and whether what came will
+do, so that a host with a lax policy cannot feed one with a strict policy; the target then repeats the judgement.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from typing import Dict, NamedTuple, Optional
+
+from ..module_utils._errors import VerificationError, os_errors
+from ..module_utils._fetch import Fetcher
+from ..module_utils._model import Vouching
+from ..module_utils._obtain import Source, read_signers
+from ._progress import Watched
+
+# What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
+_WHAT = frozenset({"version", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin"})
+_TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+class Parcel(NamedTuple):
+    """A release as it lies on the controller."""
+
+    archive: Optional[str]      # path in the cache; its digest was right just now. None: it was not needed
+    papers: Dict[str, bytes]    # by file name: what has to lie beside it
+    vouching: Vouching
+    downloaded_bytes: int       # for this host; 0 when all of it was there already
+
+
+class Delivery:
+    """What one task has done on the controller.
+
+    :param order: Order.
+    :param cache: Cache.
+    :param environ: mapping: proxies and trust.
+    :param say: callable(line, warning=False).
+    :param show: callable(line), for lines about a long download; None: none.
+    """
+
+    def __init__(self, order, cache, environ, say, show=None):
+        self._order = order
+        self._cache = cache
+        self._say = say
+        self._show = show
+        self._how = repr([
+            [value for field, value in zip(order._fields, order) if field not in _WHAT],
+            sorted((name, value) for name, value in environ.items()
+                   if name in _TRUST or name.lower().endswith("_proxy"))])
+        self._asked = _AskedOnce(Fetcher(order.timeout, order.retries, say, environ=environ), cache, self._key)
+        self._source = Source(order, read_signers(order), say, self._asked)
+
+    def vouch(self):
+        """Who says what the digest of the archive is: Vouching. It fetches SHA256SUMS and its signature at most.
+
+        Raises FetchError, VerificationError, RequestError, InstallError.
+        """
+        vouching = self._judged(self._source.vouch)
+        return vouching._replace(downloaded_bytes=self._asked.downloaded)
+
+    def obtain(self, unless=None):
+        """The whole release: Parcel. Raises what ``vouch()`` does.
+
+        :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
+        """
+        def shelve(vouching, fetch):
+            needed = vouching.archive_sha256 != unless
+            return self._shelve(vouching, fetch) if needed else None, vouching
+
+        path, vouching = self._judged(lambda: self._source.shelved(shelve))
+        return Parcel(path, self._source.papers, vouching, self._asked.downloaded)
+
+    def _judged(self, attempt):
+        """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
+        try:
+            result = attempt()
+        except VerificationError as exc:
+            if not self._asked.kept:
+                raise
+            self._say("what was kept from an earlier run does not do, and is asked for anew: %s" % exc)
+            for key in self._asked.kept:
+                self._cache.drop_kept(key)
+            self._asked.kept.clear()
+            result = attempt()
+        if self._order.policy == "signature":
+            for key, data in self._asked.documents.items():
+                self._cache.keep_document(key, data)
+        return result
+
+    def _shelve(self, vouching, fetch):
+        name, digest = vouching.archive_name, vouching.archive_sha256
+
+        def fetch_watched(sink):
+            fetch(Watched(sink, name, self._show) if self._show else sink).file.close()
+
+        return self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
+
+    def _key(self, *parts):
+        return hashlib.sha256(repr([self._how, parts]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class _AskedOnce:
+    """A Fetcher whose documents are shared by all hosts of a run that ask for them in the same way.
+
+    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
+    """
+
+    def __init__(self, fetcher, cache, key):
+        self.documents = {}
+        self.kept = set()
+        self._fetcher = fetcher
+        self._cache = cache
+        self._key = key
+
+    def __enter__(self):
+        self._fetcher.__enter__()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._fetcher.__exit__(*exc_info)
+
+    @property
+    def downloaded(self):
+        return self._fetcher.downloaded
+
+    def read(self, url, cap, what):
+        key = self._key(url)
+        self.documents[key], kept = self._cache.document(
+            key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        if kept:
+            self.kept.add(key)
+        return self.documents[key]
+
+    def download(self, url, sink, cap, what):
+        return self._fetcher.download(url, sink, cap, what)
+
+
+@contextlib.contextmanager
+def laid_out(parcel, parent):
+    """A folder with the files as a target is to have them, for as long as the body runs.
+
+    :param parent: str, where to make the folder.
+    :yields: str, its path. In it are the archive under its name (a link into the cache) and the papers.
+    Raises InstallError.
+    """
+    with os_errors("create a directory in", parent):
+        folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
+    try:
+        for name, data in parcel.papers.items():
+            path = os.path.join(folder, name)
+            with os_errors("write", path), open(path, "wb") as file:
+                file.write(data)
+        if parcel.archive:
+            with os_errors("create a link in", folder):
+                os.symlink(parcel.archive, os.path.join(folder, parcel.vouching.archive_name))
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)   # an error may be in flight, and it goes with the run's cache anyway

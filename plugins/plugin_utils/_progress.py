@@ -1,0 +1,83 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines about a download under way, for somebody who watches: few, and none about a short one.
+
+The first comes after two seconds at the earliest. From one to the next at least a quarter of the download has come or
+ten seconds have gone by; the last one says that all of it is there.
+"""
+
+import time
+
+SILENT = 2.0        # seconds
+QUARTER = 25        # per cent
+PAUSE = 10.0        # seconds
+
+
+class Watched:
+    """A sink that tells how it fills; what it is given goes on to another one.
+
+    :param sink: as a Fetcher takes it: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, ``reader()``.
+    :param what: str, what is downloaded.
+    :param show: callable(line).
+    :param now: callable() -> float, seconds.
+    """
+
+    def __init__(self, sink, what, show, now=time.monotonic):
+        self._sink = sink
+        self._what = what
+        self._show = show
+        self._now = now
+        self._begun = self._told_at = now()
+        self._restarted()
+
+    def _restarted(self):
+        self._total = None      # bytes, where they were announced
+        self._came = 0
+        self._told = 0          # per cent
+        self._since = self._now()
+
+    @property
+    def sha256(self):
+        return self._sink.sha256
+
+    @property
+    def size(self):
+        return self._sink.size
+
+    def reader(self):
+        return self._sink.reader()
+
+    def reserve(self, size):
+        self._sink.reserve(size)
+        self._total = size
+
+    def restart(self):
+        self._sink.restart()
+        self._restarted()
+
+    def write(self, data):
+        self._sink.write(data)
+        self._came += len(data)
+        now = self._now()
+        if now - self._begun < SILENT:
+            return
+        percent = self._came * 100 // self._total if self._total else 0
+        if percent >= 100 or percent - self._told >= QUARTER or now - self._told_at >= PAUSE:
+            self._told, self._told_at = percent, now
+            self._show(self._line(percent, now - self._since))
+
+    def _line(self, percent, seconds):
+        rate = "%s/s" % in_units(self._came / max(seconds, 0.001))
+        if not self._total:
+            return "%s: %s, %s" % (self._what, in_units(self._came), rate)
+        return "%s: %d %% of %s, %s" % (self._what, percent, in_units(self._total), rate)
+
+
+def in_units(count):
+    """Bytes for people: ``27.8 MB``, of powers of ten, as sites show sizes."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return ("%d %s" if unit == "bytes" else "%.1f %s") % (count, unit)
+        count /= 1000
+    return "%.1f GB" % count

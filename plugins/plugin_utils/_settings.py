@@ -1,0 +1,46 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a task's options goes to the target, and what of the environment stands in for an option.
+
+An option beats the environment, and the environment beats the default. Credentials never go to a target that is not to
+download: it gets what is listed here, and nothing else.
+"""
+
+from ..module_utils._errors import RequestError
+from ..module_utils._model import SPEC
+
+SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
+
+# Every option is in one of the two: a test holds them against SPEC.
+TO_TARGET = frozenset({
+    "allow_unsafe_base_dir", "archive", "base_dir", "checksum", "checksum_policy", "download", "group", "link", "link_force",
+    "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype", "seuser",
+    "sites", "state", "timeout", "trusted_keys", "verify", "version",
+})
+CONTROLLER_ONLY = frozenset({"cache_dir", "cache_keep", "progress"})
+
+
+def for_target(arguments):
+    """Those of the task's arguments that a target may see while the controller downloads."""
+    return {key: value for key, value in arguments.items() if key in TO_TARGET}
+
+
+def with_environment(arguments, environ, of_task):
+    """The task's arguments, with what the controller's environment says in the place of options that are not given.
+
+    :param environ: mapping, the environment of this process with that of the task on top.
+    :param of_task: mapping, the environment of the task alone.
+    :returns: dict. Raises RequestError for a token in the task's environment, since core sends that to the target.
+    """
+    if of_task.get(TOKEN):
+        raise RequestError("%s is in the task's environment, which travels to the target" % TOKEN,
+                           hint="set it for the controller's process (an AWX credential does), or use an option")
+    found = dict(arguments)
+    sites = (environ.get(SITES) or "").split()
+    if sites:
+        found.setdefault("sites", sites)
+    token = (environ.get(TOKEN) or "").strip()
+    if token and "url_token" in SPEC and "url_username" not in arguments:
+        found.setdefault("url_token", token)
+    return found

@@ -1,0 +1,263 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts behind sshd, with no way to the site: what is pushed to them, as whom, and what goes wrong on the way."""
+
+import glob
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+import pytest
+from playbook_run import MODULE, VERSION, task
+from ssh_hosts import SshHosts
+from trees import hash_of
+
+FOUR = ("h1", "h2", "h3", "h4")
+
+
+@pytest.fixture(scope="module")
+def fleet(folder):
+    """h1 to h4; h3 has no setfacl(1), and h4 has a dd(1) that damages archives."""
+    os.mkdir(os.path.join(folder, "hosts"))
+    with SshHosts(os.path.join(folder, "hosts")) as hosts:
+        for name in FOUR:
+            hosts.add(name)
+        hosts.await_all()
+        hosts.run("h3", "rm", "-f", "/usr/bin/setfacl")
+        with open(hosts.at("h4", "/usr/local/bin/dd"), "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\n/usr/bin/dd "$@" || exit\ncase "$1" in of=*.zip*) printf XXXX | '
+                       '/usr/bin/dd "$1" conv=notrunc 2>/dev/null;; esac\n')
+            os.fchmod(file.fileno(), 0o755)
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def big_site(signing_key, host_platform):
+    """A site whose archives have 1 MB."""
+    from release_site import Site, releases
+    with Site(platforms=(host_platform,), key=signing_key) as site:
+        for version in (VERSION, "1.13.3"):
+            site.publish(version, archives={host_platform: releases.make_archive(version, host_platform, padding=1 << 20)})
+        yield site
+
+
+@pytest.fixture(scope="module")
+def cases(play, fleet, big_site):
+    """All ways to come to be who installs, in one play: a task for each."""
+    def case(name, store="/opt/store", become=True, user=None, **variables):
+        keywords = {"vars": variables, "ignore_errors": True, "become": become}
+        if user:
+            keywords["become_user"] = user
+        return task(name, big_site, "%s/%s" % (store, name), keywords)
+
+    big_site.requests.clear()
+    run = play([
+        case("root"),
+        case("root-without-pipelining", ansible_pipelining=False),
+        case("app", store="/home/app", user="app"),
+        case("app-without-pipelining", store="/home/app", user="app", ansible_pipelining=False),
+        case("nobody-else", store="/home/ops", become=False),
+        case("tmp-elsewhere", ansible_remote_tmp="/tmp/elsewhere"),
+        case("piped", ansible_ssh_transfer_method="piped"),
+        dict(case("delegated"), delegate_to="h2", run_once=True),
+        dict(case("poll"), **{"async": 120, "poll": 1}),
+    ], hosts=fleet.inventory(), forks=4)
+    return run, [request.path for request in big_site.requests]
+
+
+def test_all_of_it_took_one_download(cases, host_platform):
+    run, paths = cases
+    assert [path for path in paths if path.endswith(".zip")] == [
+        "/terraform/%s/terraform_%s_%s.zip" % (VERSION, VERSION, host_platform)], paths
+    assert len(paths) == 3
+
+
+@pytest.mark.parametrize("name, store, owner", [
+    ("root", "/opt/store", "root"), ("root-without-pipelining", "/opt/store", "root"), ("app", "/home/app", "app"),
+    ("nobody-else", "/home/ops", "ops"), ("tmp-elsewhere", "/opt/store", "root")])
+def test_every_host_ends_right(name, store, owner, cases, fleet):
+    results = cases[0].on_hosts(name)
+    assert set(results) == set(FOUR)
+    for host, result in results.items():
+        assert result["changed"] and not result["failed"], result
+        path = "%s/%s/%s/terraform" % (store, name, VERSION)
+        assert (result["path"], result["owner"]) == (path, owner)
+        assert result["binary_sha256"] == hash_of(fleet.at(host, path))
+        assert any(step.startswith("controller: sent to %s: " % host) for step in result["steps"])
+
+
+def test_without_pipelining_another_plain_user_needs_what_core_needs(cases, fleet):
+    results = cases[0].on_hosts("app-without-pipelining")
+    if os.path.exists(fleet.at("h1", "/usr/bin/setfacl")):
+        for host in ("h1", "h2", "h4"):
+            assert results[host]["changed"] and results[host]["owner"] == "app", results[host]
+    assert results["h3"]["failed"] and "setfacl" not in str(fleet.run("h3", "ls", "/usr/bin").split())
+
+
+def test_a_delegated_task_installs_where_it_was_delegated_to(cases, fleet):
+    result = cases[0]["delegated"]
+    assert result["changed"], result
+    assert os.path.exists(fleet.at("h2", result["path"])) and not os.path.exists(fleet.at("h1", result["path"]))
+
+
+def test_in_the_background_the_archive_is_there_before_the_job_starts(cases, fleet):
+    for host, result in cases[0].on_hosts("poll").items():
+        assert result["changed"] and not result["failed"], result
+        assert result["binary_sha256"] == hash_of(fleet.at(host, result["path"]))
+        assert all(step.startswith("target: ") for step in result["steps"]) and result["downloaded_bytes"] == 0
+
+
+def test_nothing_is_left_in_remote_tmp(cases, fleet):
+    assert cases[0].lines
+    for host in FOUR:
+        for place in ("/home/ops/.ansible/tmp", "/tmp/elsewhere", "/var/tmp", "/tmp"):
+            if os.path.isdir(fleet.at(host, place)):
+                left = fleet.run(host, "find", place, "-name", "terraform_*")
+                assert left == "", (host, left)
+
+
+def test_a_damaged_transfer_is_named(cases):
+    results = cases[0].on_hosts("piped")
+    for host in ("h1", "h2", "h3"):
+        assert results[host]["changed"] and not results[host]["failed"], results[host]
+    result = results["h4"]
+    assert result["failed"] and not result["changed"] and result["error"]["step"] == "verify", result
+    assert result["msg"].startswith("the transfer spoilt the archive: ") and "h4" in result["msg"], result["msg"]
+    assert result["error"]["side"] == "target"
+
+
+def test_hosts_cannot_reach_the_site(play, fleet, big_site, tmp_path):
+    run = play([task("direct", big_site, "/opt/direct", {"become": True, "ignore_errors": True}, download="target")],
+               hosts=fleet.inventory("h1"))
+    assert run["direct"]["failed"] and run["direct"]["error"]["step"] in ("fetch", "setup"), run["direct"]
+
+
+def test_a_full_remote_tmp_is_a_clear_error_and_that_of_one_host(play, fleet, big_site):
+    fleet.run("h2", "mkdir", "/small")
+    fleet.run("h2", "mount", "-t", "tmpfs", "-o", "size=600k,mode=1777", "tmpfs", "/small")
+    own = fleet.inventory("h1", "h2")
+    own["h2"]["ansible_remote_tmp"] = "/small/tmp"
+    big_site.requests.clear()
+    run = play([task("install", big_site, "/opt/full", {"become": True, "ignore_errors": True}),
+                task("again", big_site, "/opt/full", {"become": True, "ignore_errors": True,
+                                                      "vars": {"ansible_remote_tmp": "/tmp/other"}})],
+               hosts=own, forks=2)
+    good, bad = run.on_hosts("install")["h1"], run.on_hosts("install")["h2"]
+    assert good["changed"] and not good["failed"]
+    assert bad["failed"] and not bad["changed"], bad
+    assert (bad["error"]["side"], bad["error"]["host"], bad["error"]["errno_name"]) == ("target", "h2", "ENOSPC")
+    assert bad["error"]["path"].startswith("/small/tmp/") and "bytes free" in bad["msg"] and "\n" not in bad["msg"]
+    assert run.on_hosts("again")["h2"]["changed"] and big_site.counts(".zip").requests == 1
+    assert fleet.run("h2", "find", "/small", "-name", "*.zip") == ""
+
+
+@pytest.mark.parametrize("keywords", [{"strategy": "free"}, {"serial": 2}])
+def test_strategies_and_batches_share_the_download(keywords, play, fleet, big_site):
+    name = "%s-%s" % next(iter(keywords.items()))
+    big_site.requests.clear()
+    run = play([task("install", big_site, "/opt/" + name, {"become": True})], hosts=fleet.inventory(), forks=4, keywords=keywords)
+    assert all(result["changed"] for result in run.on_hosts("install").values()), run.output
+    assert big_site.counts(".zip").requests == 1
+
+
+def test_no_option_of_the_controller_travels(play, fleet, big_site, tmp_path):
+    run = play([task("install", big_site, "/opt/traces", {"become": True}, cache_dir=str(tmp_path / "s3cr3t"))],
+               hosts=fleet.inventory("h1", ansible_pipelining=False),
+               env={"ANSIBLE_KEEP_REMOTE_FILES": "1", "TERRAFORM_BINARY_TOKEN": "t0ken-of-the-controller"})
+    assert run["install"]["changed"], run.output
+    sent = glob.glob(fleet.at("h1", "/home/ops/.ansible/tmp/*/AnsiballZ_terraform_binary.py"))
+    assert sent
+    for path in sent:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        assert "/opt/traces" in text and "s3cr3t" not in text and "t0ken-of-the-controller" not in text
+
+
+def test_the_genuine_release_reaches_four_hosts_by_one_download(play, fleet, genuine_site, host_platform, tmp_path):
+    if host_platform != "linux_amd64":
+        pytest.skip("the genuine archive is one for linux_amd64")
+    from release_site import Site
+    with Site() as site:
+        site.put_folder(genuine_site)
+        options = {"version": "1.11.4", "base_dir": "/opt/genuine", "sites": [site.url], "link": "/usr/local/bin/tf"}
+        run = play([{"name": "install", MODULE: options, "become": True}], hosts=fleet.inventory(), forks=4)
+        assert run.returncode == 0, run.output
+        assert site.counts(".zip").requests == 1
+    for host, result in run.on_hosts("install").items():
+        assert result["changed"] and result["size"] == 90579096, result
+        assert "Terraform v1.11.4\n" in fleet.run(host, "/usr/local/bin/tf", "version")
+
+
+def _python36():
+    """The prefix of a Python 3.6 on this machine, or None."""
+    names = [shutil.which("python3.6")] + glob.glob(os.path.expanduser("~/.pyenv/versions/3.6*/bin/python3.6"))
+    for name in filter(None, names):
+        told = subprocess.run([name, "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, text=True, check=False)
+        if told.returncode == 0:
+            return told.stdout.strip()
+    return None
+
+
+def _core(play):
+    told = subprocess.run([sys.executable, "-c", "import ansible.release as r; print(r.__version__)"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return tuple(int(part) for part in told.split(".")[:2])
+
+
+def test_a_host_whose_only_python_is_3_6(play, big_site, tmp_path):
+    if _core(play) > (2, 16):
+        pytest.skip("ansible-core %d.%d does not work on Python 3.6" % _core(play))
+    prefix = _python36()
+    if prefix is None:
+        pytest.skip("there is no Python 3.6 on this machine")
+    with SshHosts(str(tmp_path)) as hosts:
+        hosts.add("old", python=prefix)
+        hosts.await_all()
+        run = play([task("install", big_site, "/opt/store", {"become": True})], hosts=hosts.inventory())
+        assert run["install"]["changed"], run.output
+        assert hosts.run("old", "find", "/usr/bin", "-name", "python3*") == ""
+        assert run["install"]["binary_sha256"] == hash_of(hosts.at("old", run["install"]["path"]))
+
+
+@pytest.fixture(scope="module")
+def other_debian(tmp_path_factory):
+    """A tar file of another Debian: TERRAFORM_BINARY_DEBIAN, made there if it is missing, else made for this run."""
+    path = os.environ.get("TERRAFORM_BINARY_DEBIAN") or str(tmp_path_factory.mktemp("debian") / "trixie.tar")
+    if not os.path.exists(path):
+        if os.geteuid() or not shutil.which("mmdebstrap"):
+            pytest.skip("another Debian takes root and mmdebstrap")
+        made = subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,sudo,openssh-server", "trixie", path],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if made.returncode:
+            pytest.skip("mmdebstrap: %s" % made.stdout.decode("utf-8", "replace").strip()[-300:])
+    return path
+
+
+def test_a_host_with_another_debian_and_nothing_but_python(play, big_site, other_debian, tmp_path):
+    with SshHosts(str(tmp_path)) as hosts:
+        hosts.add("trixie", tree=other_debian)
+        hosts.await_all()
+        step = task("install", big_site, "/opt/store", {"become": True}, link="/usr/local/bin/terraform")
+        run = play([step, dict(step, name="again")], hosts=hosts.inventory())
+        assert run["install"]["changed"] and not run["again"]["changed"], run.output
+        with open(hosts.at("trixie", "/etc/os-release"), encoding="utf-8") as file:
+            assert "VERSION_CODENAME=trixie" in file.read()
+        assert hosts.run("trixie", "/usr/local/bin/terraform", "version").startswith("Terraform v" + VERSION)
+        for absent in ("unzip", "gpg", "gpgv", "curl"):
+            assert not os.path.exists(hosts.at("trixie", "/usr/bin/" + absent))
+        with pytest.raises(subprocess.CalledProcessError):
+            hosts.run("trixie", "python3", "-c", "import requests")
+
+
+def test_the_receipts_of_all_hosts_name_the_site(cases, fleet, big_site):
+    assert cases[0].on_hosts("root")
+    for host in FOUR:
+        with open(fleet.at(host, "/opt/store/root/%s/terraform.json" % VERSION), encoding="utf-8") as file:
+            receipt = json.load(file)
+        assert receipt["origin"] == big_site.url and receipt["signer"] == big_site.key.fingerprint
+        assert receipt["platform"].endswith({"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()])

@@ -1,0 +1,398 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's cache: real folders, real processes that want the same thing at once."""
+
+import hashlib
+import os
+import signal
+import stat
+import sys
+import time
+
+import pytest
+
+if sys.version_info < (3, 9):
+    pytest.skip("controller code needs Python 3.9", allow_module_level=True)
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _lock
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache
+from this_host import STRANGER, another_process, in_child, needs_root, open_folder, small_disk
+
+DATA = b"an archive" * 1000
+DIGEST = hashlib.sha256(DATA).hexdigest()
+KEY = "0f" * 32
+
+
+class Run:
+    """A run with a cache: ``lines`` and ``warnings`` it said, ``waited`` for what; ``fetches`` counts over all processes."""
+
+    def __init__(self, folder, kept=None, keep=3, turn="r1"):
+        self.folder = str(folder)
+        self.kept = str(kept) if kept else None
+        self.keep = keep
+        self.turn = turn
+        self.lines, self.warnings, self.waited = [], [], []
+
+    def say(self, line, warning=False):
+        (self.warnings if warning else self.lines).append(line)
+
+    def cache(self):
+        kept = _cache.open_kept(self.kept) if self.kept else None
+        return _cache.Cache(_cache.open_run(self.folder, "ours"), kept, self.keep, self.say, self.waited.append, self.turn)
+
+    def archive(self, data=DATA, before=None, key=KEY):
+        """The path; ``before`` is called by the one process that fetches."""
+        def fetch(sink):
+            with open(os.path.join(self.folder, "fetches"), "ab") as file:
+                file.write(b"!")
+            if before:
+                before()
+            sink.write(data)
+        return self.cache().archive(hashlib.sha256(data).hexdigest(), key, "a.zip", fetch)
+
+    def document(self, data=b"sums", key=KEY, error=None):
+        def fetch():
+            with open(os.path.join(self.folder, "fetches"), "ab") as file:
+                file.write(b"!")
+            if error:
+                raise error
+            return data
+        return self.cache().document(key, "SUMS", fetch)
+
+    @property
+    def fetches(self):
+        path = os.path.join(self.folder, "fetches")
+        return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(tmp_path)
+
+
+def new_run(folder, name, **options):
+    os.mkdir(str(folder / name))
+    return Run(folder / name, **options)
+
+
+def at_once(count, function):
+    """What the function gives (or raises) in so many processes that run at the same time."""
+    outcomes = []
+    readers = []
+    for _number in range(count):
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            try:
+                answer = "ok %s" % (function(),)
+            except _errors.TerraformBinaryError as exc:
+                answer = "%s %s" % (type(exc).__name__, exc)
+            os.write(writing, answer.encode())
+            os._exit(0)
+        os.close(writing)
+        readers.append((pid, reading))
+    for pid, reading in readers:
+        with os.fdopen(reading, "rb") as stream:
+            outcomes.append(stream.read().decode())
+        os.waitpid(pid, 0)
+    return outcomes
+
+
+def everything(folder):
+    return sorted(os.path.join(parent, name) for parent, folders, names in os.walk(str(folder)) for name in folders + names)
+
+
+def test_many_processes_cause_one_fetch(run):
+    outcomes = at_once(8, lambda: run.archive(before=lambda: time.sleep(0.3)))
+    path = os.path.join(os.path.realpath(run.folder), "ours", DIGEST, "archive.zip")
+    assert outcomes == ["ok %s" % path] * 8
+    assert run.fetches == 1
+    with open(path, "rb") as file:
+        assert file.read() == DATA
+
+
+def test_many_processes_cause_one_fetch_of_a_document(run):
+    assert at_once(8, lambda: run.document(b"sums")) == ["ok (b'sums', False)"] * 8
+    assert run.fetches == 1
+
+
+def test_documents_of_different_keys_are_not_shared(run):
+    assert run.document(b"one", "a1")[0] == b"one"
+    assert run.document(b"two", "a2")[0] == b"two"
+    assert run.document(b"other", "a1")[0] == b"one" and run.fetches == 2
+
+
+@pytest.mark.parametrize("error", [
+    _errors.FetchError("dead", next_site=False, status=404, url="http://h/x", hint="look"),
+    _errors.VerificationError("wrong", path="/p", hint="no"),
+])
+def test_what_failed_is_not_tried_again_and_fails_alike(run, error):
+    def fails():
+        time.sleep(0.2)
+        raise error
+    outcomes = at_once(6, lambda: run.archive(before=fails))
+    assert outcomes == ["%s %s" % (type(error).__name__, error)] * 6
+    assert run.fetches == 1
+    with pytest.raises(type(error)) as caught:
+        run.archive()
+    for name in ("path", "url", "hint", "errno"):
+        assert getattr(caught.value, name) == getattr(error, name)
+    if isinstance(error, _errors.FetchError):
+        assert (caught.value.next_site, caught.value.status, caught.value.retry) == (False, 404, False)
+    assert "not asked again: it failed for another host" in run.lines
+
+
+def test_in_the_next_round_it_is_tried_again(run):
+    with pytest.raises(_errors.FetchError):
+        run.document(error=_errors.FetchError("dead"))
+    assert Run(run.folder, turn="r2").document() == (b"sums", False)
+    with pytest.raises(_errors.FetchError):     # the first round stays as it was
+        run.document()
+
+
+def test_a_document_lasts_for_its_round_and_a_good_one_for_the_run(run):
+    later = Run(run.folder, turn="r2")
+    assert run.document(b"one")[0] == b"one" and later.document(b"two")[0] == b"two"
+    later.cache().keep_document(KEY, b"two")
+    assert Run(run.folder, turn="r3").document(b"three")[0] == b"two"
+
+
+def test_what_failed_under_one_key_is_tried_under_another(run):
+    with pytest.raises(_errors.FetchError):
+        run.document(error=_errors.FetchError("dead"))
+    assert run.document(key="b0")[0] == b"sums"
+
+
+def test_what_is_not_the_sites_fault_is_tried_again(run):
+    with pytest.raises(_errors.InstallError):
+        run.document(error=_errors.InstallError("full", errno=28))
+    assert run.document()[0] == b"sums"
+
+
+def test_a_full_disk_is_an_error_that_names_it_and_spoils_nothing(tmp_path):
+    os.mkdir(str(tmp_path / "small"))
+    with small_disk(tmp_path / "small"):
+        run = Run(tmp_path / "small")
+        with pytest.raises(_errors.InstallError) as caught:
+            run.archive(os.urandom(200000))
+        assert caught.value.errno == 28 and str(tmp_path / "small") in str(caught.value)
+        assert not [path for path in everything(run.folder) if ".tmp." in path]
+        assert run.archive()
+
+
+def test_a_killed_fetch_is_taken_over_and_leaves_nothing(run):
+    def dies(ready):
+        run.archive(before=lambda: (ready(), time.sleep(60)))
+    with another_process(dies) as pid:
+        assert [path for path in everything(run.folder) if ".tmp.archive." in path]
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        path = run.archive()
+    assert run.fetches == 2
+    assert os.listdir(os.path.dirname(path)) == ["archive.zip"]
+
+
+def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
+    def stop():
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        run.archive(before=stop)
+    assert not [path for path in everything(run.folder) if ".tmp." in path]
+    assert run.archive()
+
+
+def test_who_waits_long_is_told_so_once(run, monkeypatch):
+    monkeypatch.setattr(_cache, "PATIENCE", 0.3)
+
+    def holds(ready):
+        run.archive(before=lambda: (ready(), time.sleep(1.2)))
+    with another_process(holds):
+        run.archive()
+    assert run.waited == ["a.zip"] and run.fetches == 1
+
+
+def test_who_waits_a_moment_is_not(run):
+    def holds(ready):
+        run.archive(before=lambda: (ready(), time.sleep(0.3)))
+    with another_process(holds):
+        run.archive()
+    assert run.waited == [] and run.fetches == 1
+
+
+@pytest.mark.parametrize("damage", [b"", DATA[:-1], DATA + b"x", b"X" + DATA[1:]])
+def test_a_damaged_archive_is_fetched_again_with_a_line(run, damage):
+    path = run.archive()
+    with open(path, "wb") as file:
+        file.write(damage)
+    assert run.archive() == path and run.fetches == 2
+    assert len(run.warnings) == 1 and path in run.warnings[0] and "damaged" in run.warnings[0]
+    with open(path, "rb") as file:
+        assert file.read() == DATA
+
+
+@pytest.mark.parametrize("make", [lambda path: os.symlink("/etc/passwd", path), os.mkdir, os.mkfifo])
+def test_something_else_in_the_place_of_an_archive_is_refused(run, make):
+    path = run.archive()
+    os.unlink(path)
+    make(path)
+    with pytest.raises(_errors.InstallError) as caught:
+        run.archive()
+    assert path in str(caught.value)
+
+
+def test_only_we_can_read_what_is_there(run, tmp_path):
+    run.kept = str(tmp_path / "new" / "kept")
+    umask = os.umask(0)
+    try:
+        run.archive()
+        run.document()
+    finally:
+        os.umask(umask)
+    ours = [path for root in (os.path.join(run.folder, "ours"), run.kept) for path in [root] + everything(root)]
+    assert len(ours) > 8
+    for path in ours:
+        found = os.lstat(path)
+        assert stat.S_IMODE(found.st_mode) == (0o700 if stat.S_ISDIR(found.st_mode) else 0o600), path
+    assert stat.S_IMODE(os.stat(str(tmp_path / "new")).st_mode) == 0o755
+
+
+def test_a_later_run_takes_what_was_kept(tmp_path):
+    first, second = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2"))
+    first.archive()
+    path = second.archive()
+    assert (first.fetches, second.fetches) == (1, 0)
+    assert path.startswith(os.path.realpath(second.folder))     # what others do to the kept ones does not matter to it
+    assert any("taken from the cache: %s" % tmp_path in line for line in second.lines)
+
+
+def test_a_damaged_kept_archive_is_replaced_with_a_line(tmp_path):
+    first, second, third = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2", "r3"))
+    first.archive()
+    kept = os.path.join(str(tmp_path), "kept", DIGEST, "archive.zip")
+    with open(kept, "r+b") as file:
+        file.write(b"X")
+    second.archive()
+    assert second.fetches == 1 and len(second.warnings) == 1 and kept in second.warnings[0]
+    third.archive()
+    assert third.fetches == 0 and not third.warnings
+
+
+def test_two_runs_that_share_it_fetch_once(tmp_path):
+    runs = [new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2", "r3", "r4")]
+    picked = iter(runs)
+    processes = []
+    for each in picked:
+        pid = os.fork()
+        if pid == 0:
+            each.archive(before=lambda: time.sleep(0.4))
+            os._exit(0)
+        processes.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in processes] == [0] * 4
+    assert sum(each.fetches for each in runs) == 1
+
+
+def kept_digests(folder):
+    return set(name for name in os.listdir(str(folder)) if len(name) == 64)
+
+
+def digests(*contents):
+    return set(hashlib.sha256(data).hexdigest() for data in contents)
+
+
+def test_the_ones_used_last_stay(tmp_path):
+    contents = [b"a" * 10, b"b" * 10, b"c" * 10]
+    for number, data in enumerate(contents[:2]):
+        new_run(tmp_path, "r%d" % number, kept=tmp_path / "kept", keep=2).archive(data)
+    new_run(tmp_path, "again", kept=tmp_path / "kept", keep=2).archive(contents[0])     # used, and so the newer one
+    last = new_run(tmp_path, "last", kept=tmp_path / "kept", keep=2)
+    last.archive(contents[2])
+    assert kept_digests(tmp_path / "kept") == digests(contents[0], contents[2])
+    assert not [name for name in os.listdir(str(tmp_path / "kept")) if name.startswith(hashlib.sha256(contents[1]).hexdigest())]
+    assert any("removed, 2 newer ones are kept" in line for line in last.lines)
+
+
+def test_a_run_has_more_than_it_may_keep(tmp_path):
+    run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
+    for data in (b"a", b"b", b"a", b"b"):
+        run.archive(data)
+    assert run.fetches == 2 and kept_digests(tmp_path / "kept") == digests(b"b")
+
+
+def test_one_in_use_stays(tmp_path):
+    new_run(tmp_path, "r1", kept=tmp_path / "kept", keep=1).archive(b"a")
+    name = hashlib.sha256(b"a").hexdigest()
+
+    def holds(ready):
+        with _cache.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
+            ready()
+            time.sleep(60)
+    with another_process(holds):
+        new_run(tmp_path, "r2", kept=tmp_path / "kept", keep=1).archive(b"b")
+        assert kept_digests(tmp_path / "kept") == digests(b"a", b"b")
+    new_run(tmp_path, "r3", kept=tmp_path / "kept", keep=1).archive(b"c")
+    assert kept_digests(tmp_path / "kept") == digests(b"c")
+
+
+def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path):
+    first = new_run(tmp_path, "r1", kept=tmp_path / "kept")
+
+    def dies(ready):
+        first.archive(before=lambda: (ready(), time.sleep(60)))
+    with another_process(dies) as pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    new_run(tmp_path, "r2", kept=tmp_path / "kept").archive()
+    assert not [path for path in everything(tmp_path / "kept") if ".tmp." in path]
+
+
+def test_a_document_is_kept_only_by_who_found_it_good(tmp_path):
+    first, second, third = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2", "r3"))
+    first.document(b"sums")
+    assert second.document(b"sums") == (b"sums", False)
+    second.cache().keep_document(KEY, b"sums")
+    assert third.document(b"new") == (b"sums", True) and third.fetches == 0
+    third.cache().drop_kept(KEY)
+    assert third.document(b"new") == (b"new", False)
+
+
+def test_kept_documents_are_bounded(tmp_path):
+    run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
+    for number in range(20):
+        run.cache().keep_document("%02d" % number, b"sums")
+    run.archive()
+    assert len([name for name in os.listdir(str(tmp_path / "kept")) if name.endswith(".document")]) == 8
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_cache_dir_that_others_can_write_is_refused(tmp_path, mode):
+    os.mkdir(str(tmp_path / "kept"))
+    os.chmod(str(tmp_path / "kept"), mode)
+    with pytest.raises(_errors.InstallError) as caught:
+        _cache.open_kept(str(tmp_path / "kept"))
+    assert "cache_dir" in str(caught.value) and "written by others" in str(caught.value)
+
+
+def test_a_cache_dir_below_one_that_others_can_write_is_refused_and_not_made():
+    with open_folder() as folder:
+        os.chmod(folder, 0o777)
+        with pytest.raises(_errors.InstallError) as caught:
+            _cache.open_kept(folder + "/kept")
+        assert "not safe" in str(caught.value) and os.listdir(folder) == []
+
+
+@needs_root
+def test_a_cache_dir_of_somebody_else_is_refused(tmp_path):
+    os.mkdir(str(tmp_path / "kept"))
+    os.chown(str(tmp_path / "kept"), STRANGER, STRANGER)
+    with pytest.raises(_errors.InstallError) as caught:
+        _cache.open_kept(str(tmp_path / "kept"))
+    assert "belongs to" in str(caught.value)
+
+
+def test_a_folder_that_others_can_write_in_the_cache_is_refused(run):
+    path = os.path.dirname(run.archive())
+    os.chmod(path, 0o777)
+    with pytest.raises(_errors.InstallError):
+        in_child(run.archive)

@@ -1,0 +1,51 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a target may see, and what the controller's environment stands in for."""
+
+import sys
+
+import pytest
+
+if sys.version_info < (3, 9):
+    pytest.skip("controller code needs Python 3.9", allow_module_level=True)
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _settings
+
+
+def test_of_every_option_it_is_decided_whether_a_target_sees_it():
+    assert _settings.TO_TARGET | _settings.CONTROLLER_ONLY == set(SPEC)
+    assert not _settings.TO_TARGET & _settings.CONTROLLER_ONLY
+
+
+def test_no_secret_is_for_the_target():
+    secrets = set(option for option, spec in SPEC.items() if spec.get("no_log"))
+    assert not secrets & _settings.TO_TARGET
+
+
+def test_what_is_not_listed_stays_here():
+    given = {"version": "1.13.4", "cache_dir": "/x", "progress": False, "unheard_of": "SECRET"}
+    assert _settings.for_target(given) == {"version": "1.13.4"}
+
+
+def test_sites_from_the_environment_stand_in_for_the_option():
+    environ = {"TERRAFORM_BINARY_SITES": " https://one.example\thttps://two.example/x \n"}
+    assert _settings.with_environment({}, environ, {})["sites"] == ["https://one.example", "https://two.example/x"]
+    assert _settings.with_environment({"sites": ["https://own.example"]}, environ, {})["sites"] == ["https://own.example"]
+    assert _settings.with_environment({"version": "1.13.4"}, {"TERRAFORM_BINARY_SITES": " "}, {}) == {"version": "1.13.4"}
+
+
+def test_a_token_in_the_environment_stands_in_for_the_option(monkeypatch):
+    monkeypatch.setitem(SPEC, "url_token", dict(type="str", no_log=True))
+    environ = {"TERRAFORM_BINARY_TOKEN": " t0ken \n"}
+    assert _settings.with_environment({}, environ, {}) == {"url_token": "t0ken"}
+    for own in ({"url_token": "own"}, {"url_username": "alice", "url_password": "own"}):
+        assert _settings.with_environment(own, environ, {}) == own
+
+
+def test_a_token_in_the_tasks_environment_is_refused():
+    with pytest.raises(_errors.RequestError) as caught:
+        _settings.with_environment({}, {"TERRAFORM_BINARY_TOKEN": "SECRET"}, {"TERRAFORM_BINARY_TOKEN": "SECRET"})
+    assert "travels to the target" in str(caught.value) and "SECRET" not in str(caught.value)
