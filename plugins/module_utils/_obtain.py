@@ -95,7 +95,8 @@ class Source:
         """What the site's index has to say; None when it cannot be had: the first error is what counts."""
         with contextlib.suppress(TerraformBinaryError):
             if site not in self._listings:
-                with _fetch.Fetcher(self._wish.timeout, 1) as fetcher:
+                with self._fetcher() as fetcher:
+                    fetcher.retries = 1
                     self._listings[site] = _read_index(fetcher, site)
             return _index.advise(self._wish.version, self._wish.platform, self._listings[site])
         return None
