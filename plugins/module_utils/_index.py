@@ -141,5 +141,5 @@ def _nearest(version, published):
     for word, candidates, choose in (("next lower", lower, max), ("next higher", higher, min),
                                      ("newest %d.%d" % split(version)[0][:2], patches, max)):
         if candidates:
-            near.append("%s %s" % (word, choose(candidates, key=order)))
-    return "the site has: %s" % ", ".join(near) if near else None
+            near.append("%s (%s)" % (choose(candidates, key=order), word))
+    return "versions there: %s" % ", ".join(near) if near else None

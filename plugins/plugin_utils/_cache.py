@@ -128,9 +128,9 @@ class Cache:
     def _of_round(self, key, suffix):
         return "%s.%s%s" % (key, self._round, suffix)
 
-    def keep_document(self, key, data):
-        """Keep a document that was found good, for this run and for later ones. Raises InstallError."""
-        for directory in (self._run, self._kept):
+    def keep_document(self, key, data, for_later=True):
+        """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
+        for directory in (self._run, self._kept if for_later else None):
             if directory is not None and _read(directory, key + _DOCUMENT) != data:
                 _write(directory, key + _DOCUMENT, data)
 

@@ -21,7 +21,8 @@ from ..module_utils._obtain import Source, read_signers
 from ._progress import Watched
 
 # What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
-_WHAT = frozenset({"version", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin"})
+_WHAT = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
+                   "offline_ok"})
 _TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -53,8 +54,21 @@ class Delivery:
             [value for field, value in zip(order._fields, order) if field not in _WHAT],
             sorted((name, value) for name, value in environ.items()
                    if name in _TRUST or name.lower().endswith("_proxy"))])
-        self._asked = _AskedOnce(Fetcher(order.timeout, order.retries, say, environ=environ), cache, self._key)
+        fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ)
+        self._asked = _AskedOnce(fetcher, cache, self._key)
         self._source = Source(order, read_signers(order), say, self._asked)
+
+    @property
+    def downloaded_bytes(self):
+        """What was read from the network so far, for this host."""
+        return self._asked.downloaded
+
+    def listing(self, site):
+        """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
+        found = self._source.listing(site)
+        for key, data in self._asked.indexes.items():
+            self._cache.keep_document(key, data, for_later=False)   # what is newest changes
+        return found
 
     def vouch(self):
         """Who says what the digest of the archive is: Vouching. It fetches SHA256SUMS and its signature at most.
@@ -62,7 +76,7 @@ class Delivery:
         Raises FetchError, VerificationError, RequestError, InstallError.
         """
         vouching = self._judged(self._source.vouch)
-        return vouching._replace(downloaded_bytes=self._asked.downloaded)
+        return vouching._replace(downloaded_bytes=self.downloaded_bytes)
 
     def obtain(self, unless=None):
         """The whole release: Parcel. Raises what ``vouch()`` does.
@@ -74,7 +88,7 @@ class Delivery:
             return self._shelve(vouching, fetch) if needed else None, vouching
 
         path, vouching = self._judged(lambda: self._source.shelved(shelve))
-        return Parcel(path, self._source.papers, vouching, self._asked.downloaded)
+        return Parcel(path, self._source.papers, vouching, self.downloaded_bytes)
 
     def _judged(self, attempt):
         """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
@@ -108,11 +122,13 @@ class Delivery:
 class _AskedOnce:
     """A Fetcher whose documents are shared by all hosts of a run that ask for them in the same way.
 
-    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
+    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run. An
+    ``index`` is apart in ``indexes``: nobody signs it.
     """
 
     def __init__(self, fetcher, cache, key):
         self.documents = {}
+        self.indexes = {}
         self.kept = set()
         self._fetcher = fetcher
         self._cache = cache
@@ -131,11 +147,11 @@ class _AskedOnce:
 
     def read(self, url, cap, what):
         key = self._key(url)
-        self.documents[key], kept = self._cache.document(
-            key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        data, kept = self._cache.document(key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        (self.indexes if what == "index" else self.documents)[key] = data
         if kept:
             self.kept.add(key)
-        return self.documents[key]
+        return data
 
     def download(self, url, sink, cap, what):
         return self._fetcher.download(url, sink, cap, what)

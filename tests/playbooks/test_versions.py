@@ -39,7 +39,7 @@ REFUSED = {
     "only pre-releases": (">= 1.14", "request", ("no version matches",)),
     "not for us": ("= 1.13.5", "request", ("no build for", "darwin_arm64", "first version with a build for", "is 0.1.0")),
     "only others": ("> 1.13.4, < 1.13.6", "request", ("has no build for", "of 1.13.5", "first version")),
-    "next to others": ("1.13.1", "fetch", ("HTTP 404", "next lower 1.10.0", "next higher 1.13.3", "newest 1.13 1.13.4")),
+    "next to others": ("1.13.1", "fetch", ("HTTP 404", "1.10.0 (next lower)", "1.13.3 (next higher)", "1.13.4 (newest 1.13)")),
     "being published": ("1.8.7", "fetch", ("HTTP 404", "being published")),
     "malformed": (">= 1.x", "request", ("'>= 1.x' is not a constraint", "'>= 1.9, < 2.0'")),
     "without commas": (">= 1.9 < 2.0", "request", ("is not a constraint",)),
@@ -193,7 +193,7 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
         requests, result = count(check, version="~> 1.9.0")
         assert requests == 1 and result["changed"] and not result["failed"], result
         requests, result = count(check, version="9.9.9")    # the failing path: once, for the hint
-        assert requests == 1 and result["failed"] and "next lower 1.14.0-rc1" in result["error"]["hint"], result
+        assert requests == 1 and result["failed"] and "1.14.0-rc1 (next lower)" in result["error"]["hint"], result
 
 
 def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):

@@ -66,6 +66,7 @@ EXAMPLES_OF_OPERATORS = [
     ("~> 1.10.0-rc1", ["1.10.0-rc1"]),
     ("~> 1.11.0-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]), ("~> 1.11-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]),
     ("~> 1.9.8.1", []),
+    ("~> 1.9.8.0", []),
     # commas
     (">= 1.9, < 1.10", ["1.9.8", "1.9.9"]), (">=1.9,<1.10,!=1.9.8", ["1.9.9"]),
     (">= 1.10.0-rc1, < 2.0", from_("1.10.0")[:-1]),
@@ -124,6 +125,12 @@ def test_what_is_refused(text):
     message = str(caught.value)
     assert message.startswith("version ") and caught.value.hint and len(message) < 250
     assert all(" " <= character <= "~" for character in message)
+
+
+@pytest.mark.parametrize("text", ["= 1.0.0.1", "= 1.0.0-01", "= 1.0.0-a~"])
+def test_what_is_never_published_is_told_as_that(text):
+    with pytest.raises(_errors.RequestError, match="none is published in that form"):
+        _constraints.read(text)
 
 
 def test_the_part_that_is_wrong_is_named():

@@ -443,7 +443,7 @@ def test_an_exact_version_never_asks_for_the_index(online, site):
 
 def test_a_version_that_is_not_there_is_told_what_is(online, site):
     failure = online.refusal(_errors.FetchError, version="1.13.9")
-    assert failure.status == 404 and failure.hint == "the site has: next lower 1.13.4, newest 1.13 1.13.4"
+    assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower), 1.13.4 (newest 1.13)"
     assert site.counts(INDEX).requests == 1
 
 
