@@ -10,6 +10,7 @@ mode: where it finds nothing to do, that is the answer. The target repeats the w
 import collections
 import contextlib
 import errno
+import hashlib
 import os
 import platform
 
@@ -20,19 +21,23 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    InstallError, RequestError, TerraformBinaryError, as_result, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, newest, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import facts, vouched
-from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import check_site, parse_cache, parse_order
+from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache, open_kept, open_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import for_target, with_environment
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
+    for_target, is_blank, listed, with_environment)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
 RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
+ANY_VERSION = "0.0.0"               # a plan of any version tells what the target has
 KEY_FILE_CAP = 256 * 1024   # bytes
 ARMOR = "-----BEGIN PGP"
 PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
@@ -49,10 +54,12 @@ class ActionModule(ActionBase):
         self._supports_check_mode = True
         self._supports_async = True     # in run() for ansible-core 2.15
         result = super().run(tmp, task_vars)
-        self._version_file = None
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
+        self._requested = None      # the version as it was written
+        self._origin = ()           # where it was written, if not in the task: a line
         self._steps = []
+        self._warnings = []
         self._previous_version = None
         try:
             result.update(self._answer())
@@ -60,6 +67,10 @@ class ActionModule(ActionBase):
             side, host = ("target", self._host) if isinstance(exc, TransferError) else ("controller", platform.node())
             result.update(failed=True, steps=self._steps, previous_version=self._previous_version,
                           **as_result(exc, side, host))
+        if "requested" in result:
+            result["requested"] = self._requested
+        if self._warnings:
+            result["warnings"] = self._warnings + list(result.get("warnings") or [])
         return result
 
     def cleanup(self, force=False):
@@ -75,18 +86,101 @@ class ActionModule(ActionBase):
         params = _validated(arguments)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
+        if params["state"] == "absent":
+            return self._with_steps(self._module(for_target(arguments)))
         if params["download"] == "target":
-            return self._module(arguments)
+            return self._from_target(arguments)
         sent = for_target(arguments)
-        if arguments.get("archive") or params["state"] == "absent":
-            return self._module(sent)
-        plan = self._plan(sent)
+        if arguments.get("archive"):
+            return self._with_steps(self._module(sent))
+        with contextlib.ExitStack() as stack:
+            return self._from_controller(sent, params, environ, stack)
+
+    def _from_controller(self, sent, params, environ, stack):
+        """The answer where the controller downloads."""
+        order = parse_order(params, params["platform"])
+        told = ()
+        if order.version:
+            plan = self._plan(sent)
+        else:
+            delivery = self._delivery(order, params, environ, stack)
+            plan, told = self._chosen(order, delivery, sent)
+            if not plan.get("failed"):
+                plan["downloaded_bytes"] = delivery.downloaded_bytes
+                sent = dict(sent, version=plan["version"])
         if plan.get("failed") or not plan.get("changed"):
-            return self._unchanged(plan, sent)
+            return self._unchanged(plan, sent, told)
         self._previous_version = plan["previous_version"]
         if not plan["needs_archive"]:
-            return plan if self._task.check_mode and not self._task.async_val else self._module(sent)
-        return self._delivered(plan, sent, params, environ)
+            return self._with_steps(
+                plan if self._task.check_mode and not self._task.async_val else self._module(sent))
+        order = parse_order(dict(params, archive=None, origin=None), plan["platform"], plan["version"])
+        return self._delivered(plan, sent, self._delivery(order, params, environ, stack), stack)
+
+    def _delivery(self, order, params, environ, stack):
+        """What the controller obtains; the stack closes its cache."""
+        folder, keep = parse_cache(params)
+        check = self._task.check_mode
+        tells = params["progress"] and not check
+        run = stack.enter_context(self._open_run())
+        kept = stack.enter_context(open_kept(folder)) if folder and not check else None
+        cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence,
+                      "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
+        return Delivery(order, cache, environ, self._say, self._show if tells else None)
+
+    def _open_run(self):
+        return open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
+
+    def _chosen(self, order, delivery, sent):
+        """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
+
+        A first choice, without what the target has and for the platform that it probably is, saves a run of the module
+        there where it turns out to be right.
+
+        :returns: (the plan of the version, tuple of the line that says how it was chosen).
+        """
+        try:
+            guessed = order._replace(platform=order.platform or detect_platform(platform.system(), platform.machine()))
+            version, _told = resolve(guessed, (), delivery.listing, _silence)
+        except (FetchError, RequestError):
+            version = ANY_VERSION       # what is installed may still do
+        plan = self._plan(dict(sent, version=version))
+        if plan.get("failed"):
+            return plan, ()
+        order = order._replace(platform=plan["platform"])
+        version, told = resolve(order, plan["intact_versions"], delivery.listing, self._say)
+        if version != plan["version"]:
+            plan = self._plan(dict(sent, version=version))
+        return plan, (told,)
+
+    def _from_target(self, arguments):
+        """The answer where the target downloads. The version that it chose is remembered for the tasks to come."""
+        wanted = read_version(arguments["version"])
+        if wanted.version:
+            return self._with_steps(self._module(arguments))
+        key = self._key(arguments)
+        with self._open_run() as run:
+            notes = Cache(run, None, 0, self._say, _silence, "")
+            version = notes.note(key)
+            if version:
+                result = self._module(dict(arguments, version=version))
+                if newest([version] + matching(wanted, result.get("intact_versions") or ())) == version:
+                    return self._with_steps(result)
+            result = self._module(arguments)
+            if result.get("version") and not result.get("failed"):
+                notes.take_note(key, result["version"])
+        return self._with_steps(result)
+
+    def _key(self, arguments):
+        """What decides on the choice of a version on a target, as a name for a file."""
+        parts = [arguments.get(name) for name in ("version", "sites", "platform", "base_dir")]
+        return hashlib.sha256(repr([self._host, self.get_become_option("become_user"), parts]).encode()).hexdigest()
+
+    def _with_steps(self, result):
+        """A result with the steps of the controller before those of the target. (A job that was started has none.)"""
+        if "steps" in result:
+            result["steps"] = self._steps + list(result["steps"] or [])
+        return result
 
     def _plan(self, arguments):
         """What the module would do: its result in check mode."""
@@ -102,39 +196,31 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
                                     wrap_async=self._task.async_val)
 
-    def _unchanged(self, plan, sent):
+    def _unchanged(self, plan, sent, told):
         """The plan as the answer; it has no facts yet, for it was made in check mode."""
         if plan.get("failed"):
-            return plan
+            return self._with_steps(plan)
         if self._task.async_val:
             return self._module(sent)
         if not self._task.check_mode and "base_dir" in plan:
             plan["ansible_facts"] = dict(plan.get("ansible_facts") or {}, **facts("present", plan))
+        told = self._origin + told      # nothing was done, so there is not much to tell
+        plan["steps"] = ["controller: %s" % "; ".join(told)] * bool(told) + list(plan.get("steps") or [])
         return plan
 
-    def _delivered(self, plan, sent, params, environ):
+    def _delivered(self, plan, sent, delivery, stack):
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
-        folder, keep = parse_cache(params)
-        check = self._task.check_mode
-        with contextlib.ExitStack() as stack:
-            run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
-            kept = stack.enter_context(open_kept(folder)) if folder and not check else None
-            tells = params["progress"] and not check
-            cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence,
-                          "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
-            order = parse_order(dict(params, archive=None, origin=None), plan["platform"])
-            delivery = Delivery(order, cache, environ, self._say, self._show if tells else None)
-            if check:
-                vouching = delivery.vouch()
-                if self._task.async_val:
-                    return self._module(sent)
-                return dict(plan, downloaded_bytes=vouching.downloaded_bytes, steps=self._steps + plan["steps"],
-                            **vouched(vouching))
-            parcel = delivery.obtain(unless=plan["archive_sha256"])     # known where only the vouching is short
-            laid = stack.enter_context(laid_out(parcel, run.path))
-            archive = self._bring(laid, parcel)
-            result = self._module(dict(sent, archive=archive, origin=parcel.vouching.site))
-            return result if self._task.async_val else self._completed(result, parcel, archive)
+        if self._task.check_mode:
+            vouching = delivery.vouch()
+            if self._task.async_val:
+                return self._module(sent)
+            came = plan["downloaded_bytes"] + vouching.downloaded_bytes
+            return self._with_steps(dict(plan, downloaded_bytes=came, **vouched(vouching)))
+        parcel = delivery.obtain(unless=plan["archive_sha256"])     # known where only the vouching is short
+        laid = stack.enter_context(laid_out(parcel, C.DEFAULT_LOCAL_TMP))
+        archive = self._bring(laid, parcel)
+        result = self._module(dict(sent, archive=archive, origin=parcel.vouching.site))
+        return result if self._task.async_val else self._completed(result, plan, parcel, archive)
 
     def _bring(self, laid, parcel):
         """Have the files on the target: str, the path of the archive there. Raises TransferError."""
@@ -188,12 +274,12 @@ class ActionModule(ActionBase):
             if done["rc"]:
                 raise
 
-    def _completed(self, result, parcel, archive):
+    def _completed(self, result, plan, parcel, archive):
         """The module's result, with what the controller did before it."""
         if result.get("failed") or result.get("changed"):   # or another run did it just now: there is not much to tell
-            result["steps"] = self._steps + list(result.get("steps") or [])
+            self._with_steps(result)
         if not result.get("failed"):
-            result["downloaded_bytes"] = parcel.downloaded_bytes
+            result["downloaded_bytes"] = plan["downloaded_bytes"] + parcel.downloaded_bytes
             return result
         error = result.get("error") or {}
         if error.get("step") == "verify" and error.get("path") == archive:
@@ -210,7 +296,7 @@ class ActionModule(ActionBase):
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
-            display.warning("%s: %s" % (self._host, line))
+            self._warnings.append(line)
 
     def _show(self, line):
         display.display("terraform_binary: [%s] %s" % (self._host, line))
@@ -220,14 +306,12 @@ class ActionModule(ActionBase):
 
     def _arguments(self, environ, of_task):
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
-        arguments = {key: value for key, value in self._task.args.items() if not _blank(value)}
+        arguments = {key: value for key, value in self._task.args.items() if not is_blank(value)}
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = with_environment(arguments, environ, of_task)
-        keys = _listed(arguments.get("trusted_keys"))
+        keys = listed(arguments.get("trusted_keys"))
         if keys:
             arguments["trusted_keys"] = [self._read_key(key) for key in keys]
-        for site in _listed(arguments.get("sites")):
-            check_site(site)    # before the module logs its arguments
         return arguments
 
     def _find_version(self, version, version_file):
@@ -236,7 +320,7 @@ class ActionModule(ActionBase):
         What is no version is refused here, where it still has the type that YAML gave it.
         """
         if version_file is None:
-            read_version(version)
+            self._requested = read_version(version).text
             return {"version": version}
         if version is not None:
             raise RequestError("both version and version_file are given", hint="leave one of them out")
@@ -246,8 +330,11 @@ class ActionModule(ActionBase):
         except AnsibleError as exc:
             raise RequestError("version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
                                hint="paths are searched as copy does its src") from exc
-        self._version_file = read_version_file(found)
-        return {"version": self._version_file.version}
+        wanted = read_version_file(found)
+        self._requested = wanted.text
+        self._origin = ("version %s from %s" % (wanted.version, wanted.places),)
+        self._say(self._origin[0])
+        return {"version": wanted.version}
 
     def _read_key(self, key):
         """An armored key: the text given, or that of a file on the controller, found the way copy finds its src.
@@ -285,7 +372,7 @@ def _validated(arguments):
     return checked.validated_parameters
 
 
-def _silence(what):
+def _silence(line, warning=False):
     """For those who do not want to hear."""
 
 
@@ -296,14 +383,3 @@ def _check_armor(text, where, path=None):
                            hint="export it with gpg --armor --export")
     return text
 
-
-def _blank(value):
-    return value is None or value == [] or isinstance(value, str) and not value.strip()
-
-
-def _listed(value):
-    """A list option as a list of str, however the playbook wrote it."""
-    if isinstance(value, str) and ARMOR not in value:
-        value = value.split(",")
-    values = value if isinstance(value, list) else [value]
-    return [str(item).strip() for item in values if not _blank(item)]

@@ -44,21 +44,29 @@ class Source:
         self._say = say
         self._own_fetcher = fetcher
         self._listings = {}     # site: what its index lists
+        self._unlisted = {}     # site: why that cannot be had
         self._lacking = []      # sites that do not have what was asked for
 
     def listing(self, site):
         """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
+        if site in self._unlisted:
+            raise self._unlisted[site]
         if site not in self._listings:
             with self._fetcher() as fetcher:
                 before = fetcher.downloaded
-                self._listings[site] = _read_index(fetcher, site)
-                self.index_bytes += fetcher.downloaded - before
+                try:
+                    self._listings[site] = _read_index(fetcher, site)
+                except FetchError as exc:
+                    self._unlisted[site] = exc
+                    raise
+                finally:
+                    self.index_bytes += fetcher.downloaded - before
         return self._listings[site]
 
     def settle(self, wish):
         """The same source for the wish with its version chosen; what was learned of the sites is kept."""
         settled = Source(wish, self._keys, self._say, self._own_fetcher)
-        settled._listings, settled.index_bytes = self._listings, self.index_bytes
+        settled._listings, settled._unlisted, settled.index_bytes = self._listings, self._unlisted, self.index_bytes
         return settled
 
     def vouch(self):
@@ -297,6 +305,11 @@ class Awaited:
     def archive(self, sink):
         """Raises RequestError."""
         self.vouch()
+
+    def listing(self, site):
+        """Raises RequestError."""
+        raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
+                           hint="use download: target for calls of the module past its action plugin")
 
 
 def _open_file(path):

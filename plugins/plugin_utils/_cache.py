@@ -36,7 +36,7 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 _DOCUMENTS_AN_ARCHIVE = 8   # sums and signatures, of several sites
-_DOCUMENT, _FAILURE, _LOCK = ".document", ".failure", ".lock"
+_DOCUMENT, _FAILURE, _LOCK, _NOTE = ".document", ".failure", ".lock", ".note"
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _KINDS = {"FetchError": FetchError, "VerificationError": VerificationError}
 
@@ -137,6 +137,15 @@ class Cache:
     def drop_kept(self, key):
         """Forget a document of earlier runs, which was found bad. Raises InstallError."""
         _remove(self._kept, key + _DOCUMENT)
+
+    def note(self, key):
+        """The text that was noted in this run, or None. Raises InstallError."""
+        data = _read(self._run, key + _NOTE)
+        return None if data is None else data.decode()
+
+    def take_note(self, key, text):
+        """Note a text for this run. Raises InstallError."""
+        _write(self._run, key + _NOTE, text.encode())
 
     def archive(self, sha256, key, what, fetch):
         """The archive of that digest: its path, after all of it was hashed.

@@ -7,8 +7,10 @@ An option beats the environment, and the environment beats the default. Credenti
 download: it gets what is listed here, and nothing else.
 """
 
+from ..module_utils._credentials import may_be_shown
 from ..module_utils._errors import RequestError
-from ..module_utils._model import SPEC
+from ..module_utils._model import PUBLIC_SITE
+from ..module_utils._wish import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
@@ -18,7 +20,10 @@ TO_TARGET = frozenset({
     "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype", "seuser",
     "sites", "state", "timeout", "trusted_keys", "verify", "version",
 })
-CONTROLLER_ONLY = frozenset({"cache_dir", "cache_keep", "progress"})
+CONTROLLER_ONLY = frozenset({
+    "ca_path", "cache_dir", "cache_keep", "client_cert", "client_key", "http_agent", "offline_ok", "progress", "url_headers",
+    "url_password", "url_token", "url_username", "use_proxy", "validate_certs", "version_file",
+})
 
 
 def for_target(arguments):
@@ -31,7 +36,8 @@ def with_environment(arguments, environ, of_task):
 
     :param environ: mapping, the environment of this process with that of the task on top.
     :param of_task: mapping, the environment of the task alone.
-    :returns: dict. Raises RequestError for a token in the task's environment, since core sends that to the target.
+    :returns: dict. Raises RequestError for a site that is none, and for a token in the task's environment, since core
+        sends that to the target.
     """
     if of_task.get(TOKEN):
         raise RequestError("%s is in the task's environment, which travels to the target" % TOKEN,
@@ -40,7 +46,21 @@ def with_environment(arguments, environ, of_task):
     sites = (environ.get(SITES) or "").split()
     if sites:
         found.setdefault("sites", sites)
+    asked = [check_site(site) for site in listed(found.get("sites"))] or [PUBLIC_SITE]
     token = (environ.get(TOKEN) or "").strip()
-    if token and "url_token" in SPEC and "url_username" not in arguments:
-        found.setdefault("url_token", token)
+    if token and "url_username" not in found and any(may_be_shown(site, asked) for site in asked):
+        found.setdefault("url_token", token)    # not where nobody may see it: it was not meant for this task then
     return found
+
+
+def listed(value):
+    """A list option as a list of str, however the playbook wrote it; blank entries are left out."""
+    if isinstance(value, str) and "-----BEGIN" not in value:
+        value = value.split(",")
+    values = value if isinstance(value, list) else [value]
+    return [str(item).strip() for item in values if not is_blank(item)]
+
+
+def is_blank(value):
+    """Null, empty or nothing but blanks: what counts as not given."""
+    return value is None or value == [] or isinstance(value, str) and not value.strip()

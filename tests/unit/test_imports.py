@@ -103,7 +103,7 @@ CONTROLLER = {
     "_hcl_tokens": ([], []),
     "_progress": ([], []),
     "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
-    "_settings": ([], []),
+    "_settings": ([], ["_credentials", "_wish"]),
     "_version_file": (["_required_version"], ["_constraints", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])
