@@ -50,17 +50,25 @@ _TRIES = collections.Counter()
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._task_vars = {}
+        self._begin()
+
+    def _begin(self):
+        self._requested = None      # the version as it was written
+        self._origin = ()           # where it was written, if not in the task: a line
+        self._steps = []
+        self._warnings = []
+        self._previous_version = None
+
     def run(self, tmp=None, task_vars=None):
         self._supports_check_mode = True
         self._supports_async = True     # in run() for ansible-core 2.15
         result = super().run(tmp, task_vars)
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
-        self._requested = None      # the version as it was written
-        self._origin = ()           # where it was written, if not in the task: a line
-        self._steps = []
-        self._warnings = []
-        self._previous_version = None
+        self._begin()               # again, for another try by until
         try:
             result.update(self._answer())
         except TerraformBinaryError as exc:

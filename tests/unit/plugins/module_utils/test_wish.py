@@ -293,13 +293,21 @@ def test_an_order_knows_no_users_of_the_controller():
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"version": "latest"}, "latest"), ({"sites": ["ftp://x"]}, "sites"), ({"timeout": 0}, "timeout"),
+    ({"version": "1.10"}, "1.10"), ({"sites": ["ftp://x"]}, "sites"), ({"timeout": 0}, "timeout"),
     ({"checksum_policy": "pinned"}, "checksum"), ({"checksum_policy": "sha256sums", "sites": ["http://far.example"]}, "http"),
 ])
 def test_an_order_is_checked(options, words):
     with pytest.raises(_errors.RequestError) as caught:
         _wish.parse_order(params(**options), "linux_amd64")
     assert words in str(caught.value)
+
+
+def test_an_order_may_come_before_its_version_and_its_platform():
+    lines = "%s  terraform_1.13.4_linux_amd64.zip" % DIGEST
+    early = _wish.parse_order(params(version="~> 1.13.0", checksum=lines), None)
+    assert (early.version, early.platform, early.checksum) == (None, None, None)
+    late = _wish.parse_order(params(version="~> 1.13.0", checksum=lines), "linux_amd64", "1.13.4")
+    assert (late.version, late.platform, late.checksum) == ("1.13.4", "linux_amd64", DIGEST)
 
 
 def test_where_archives_are_kept():

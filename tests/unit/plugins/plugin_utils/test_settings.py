@@ -37,12 +37,22 @@ def test_sites_from_the_environment_stand_in_for_the_option():
     assert _settings.with_environment({"version": "1.13.4"}, {"TERRAFORM_BINARY_SITES": " "}, {}) == {"version": "1.13.4"}
 
 
-def test_a_token_in_the_environment_stands_in_for_the_option(monkeypatch):
-    monkeypatch.setitem(SPEC, "url_token", dict(type="str", no_log=True))
-    environ = {"TERRAFORM_BINARY_TOKEN": " t0ken \n"}
-    assert _settings.with_environment({}, environ, {}) == {"url_token": "t0ken"}
-    for own in ({"url_token": "own"}, {"url_username": "alice", "url_password": "own"}):
+def test_a_token_in_the_environment_stands_in_for_the_option():
+    environ, sites = {"TERRAFORM_BINARY_TOKEN": " t0ken \n"}, {"sites": ["https://one.example"]}
+    assert _settings.with_environment(sites, environ, {}) == dict(sites, url_token="t0ken")
+    for own in (dict(sites, url_token="own"), dict(sites, url_username="alice", url_password="own")):
         assert _settings.with_environment(own, environ, {}) == own
+
+
+@pytest.mark.parametrize("arguments", [{}, {"sites": "https://releases.hashicorp.com"}, {"sites": ["http://one.example"]}])
+def test_a_token_in_the_environment_that_no_site_may_be_shown_is_left_out(arguments):
+    assert _settings.with_environment(arguments, {"TERRAFORM_BINARY_TOKEN": "t0ken"}, {}) == arguments
+
+
+def test_a_site_that_is_none_is_refused_before_anything_is_logged():
+    with pytest.raises(_errors.RequestError) as caught:
+        _settings.with_environment({}, {"TERRAFORM_BINARY_SITES": "https://alice:SECRET@one.example"}, {})
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_token_in_the_tasks_environment_is_refused():
