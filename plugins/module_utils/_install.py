@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     changed: bool
     receipt: Optional[Receipt]          # of the binary now; None when it is absent
     previous: Optional[str]             # what the link pointed to before
-    intact: Tuple[str, ...]             # versions under base_dir whose binary is the file its receipt knows
+    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
     removed: Tuple[str, ...]            # full paths
     downloaded_bytes: int
     tolerated: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
@@ -98,7 +98,7 @@ def _apply(run):
             else:
                 with locked(base, LINK_LOCK, wish.lock_timeout, run.say):
                     _remove.remove(run, base)
-            return _store.intact_versions(base, wish.version if present else None)
+            return _store.intact_versions(base, wish.platform, wish.version if present else None)
 
 
 def _put_right(run, base):

@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     litter: Tuple[str, ...]             # left-over temporary files, full paths
     occupant: Optional[_links.Occupant]  # what lies at ``link``; None when no link was asked for
     tolerated: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
-    intact: Tuple[str, ...]             # versions under base_dir whose binary is the file its receipt knows
+    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
 
     @property
     def is_ahead(self):
@@ -127,7 +127,7 @@ def _look(wish, signers, label):
             if found is not None and wish.state == "present":
                 verdict = _store.judge(wish, found, signers, trust)
             right = wish.state == "present" and not verdict.install
-            intact = _store.intact_versions(base, wish.version if right else None)
+            intact = _store.intact_versions(base, wish.platform, wish.version if right else None)
     if found is not None and wish.state == "absent":
         _check_removable(wish, found)
     occupant = _look_at_link(wish, trust, tolerated)

@@ -194,17 +194,19 @@ def _short_vouching(wish, receipt, signers):
     return ()
 
 
-def intact_versions(base, proven=None):
+def intact_versions(base, platform, proven=None):
     """The versions under a base dir whose binary still is the file its receipt knows (size, mtime, inode).
 
     :param base: the base dir, open.
+    :param platform: str, that the binaries are for.
     :param proven: str, a version whose binary was just found right, which is intact whatever its times say.
     :returns: tuple of str, sorted by name.
     """
     intact = []
     for name in base.names():
         with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
-            if name == proven or _find_intact(base, name):
+            receipt = None if name == proven else _find_intact(base, name)
+            if name == proven or receipt is not None and receipt.platform == platform:
                 intact.append(name)
     return tuple(intact)
 

@@ -421,7 +421,9 @@ needs_archive:
   type: bool
   sample: false
 intact_versions:
-  description: Versions below O(base_dir) whose binary still is the file that its receipt knows (size, modification time, inode).
+  description:
+    - Versions below O(base_dir), for O(platform), whose binary still is the file that its receipt knows (size, modification
+      time, inode).
   returned: success
   type: list
   elements: str

@@ -6,8 +6,8 @@
 import os
 import socket
 
+import playbook_run
 import pytest
-from playbook_run import task, wish
 from trees import names
 
 INDEX = "/terraform/index.json"
@@ -63,8 +63,31 @@ OPTIONS = {
 }
 
 
+SIDE = {}       # who downloads
+
+
+@pytest.fixture(scope="module", autouse=True, params=["controller", "target"])
+def side(request):
+    """All of it with each of both."""
+    SIDE["download"] = request.param
+    return request.param
+
+
+def wish(site, store, **options):
+    return playbook_run.wish(site, store, **dict(SIDE, **options))
+
+
+def task(name, site, store, **options):
+    return playbook_run.task(name, site, store, **dict(SIDE, **options))
+
+
 @pytest.fixture(scope="module")
-def shelf(signing_key, host_platform):
+def folder(side, tmp_path_factory):
+    return str(tmp_path_factory.mktemp("versions-" + side))
+
+
+@pytest.fixture(scope="module")
+def shelf(side, signing_key, host_platform):
     """A site with final versions and pre-releases, odd entries, and one version for another platform only."""
     from release_site import Site
     with Site(versions=LISTED, key=signing_key) as running:
@@ -129,10 +152,12 @@ def test_check_mode_says_which(version, checked):
     assert (result["version"], result["requested"]) == (CHOSEN[version], version)
 
 
-def test_the_steps_tell_how_it_was_chosen(done, shelf, host_platform):
+def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
     steps = done["~> 1.13.0"]["steps"]
-    assert any(step.startswith("target: index received: ") for step in steps)
-    line = "target: ~> 1.13.0 is 1.13.4, the newest that matches on %s; passed over, having no build for %s: 1.13.5"
+    fetched = [result for result in done.values()
+               if any(step.startswith("%s: index received: " % side) for step in result["steps"])]
+    assert len(fetched) == 1 if side == "controller" else len(fetched) > 1
+    line = side + ": ~> 1.13.0 is 1.13.4, the newest that matches on %s; passed over, having no build for %s: 1.13.5"
     assert line % (shelf.url, host_platform) in steps, steps
 
 
@@ -154,13 +179,16 @@ def test_a_refusal_says_what_there_is(name, refused):
         assert word in said, said
 
 
-def test_a_refusal_leaves_no_file(refused, folder):
+def test_a_refusal_leaves_no_file(side, refused, folder):
+    if side == "controller":        # which knows before the target is asked to do anything
+        assert refused and not os.path.exists(os.path.join(folder, "refused"))
+        return
     locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/",
         "1.8.7/"}
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
-def test_an_unchanged_run_says_so_on_one_line(play, shelf, stores, done, host_platform):
+def test_an_unchanged_run_says_so_on_a_line_or_two(side, play, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
     linked = {version: wish(shelf, stores[version], version=version,
         link=stores[version] + "/current") for version in versions}
@@ -168,12 +196,15 @@ def test_an_unchanged_run_says_so_on_one_line(play, shelf, stores, done, host_pl
     again = play.each(linked).each
     for version in versions:
         result = again[version]
-        assert not result["changed"] and not result["failed"] and len(result["steps"]) == 1, result
-        assert "verified %s" % result["path"] in result["steps"][0] and linked[version]["link"] in result["steps"][0]
-        assert ("is 1.13.4, the newest that matches on %s" % shelf.url in result["steps"][0]) is (version != "= 1.10")
+        chosen = version != "= 1.10"
+        assert not result["changed"] and not result["failed"], result
+        assert len(result["steps"]) == (2 if chosen and side == "controller" else 1), result
+        assert "verified %s" % result["path"] in result["steps"][-1] and linked[version]["link"] in result["steps"][-1]
+        assert ("is 1.13.4, the newest that matches on %s" % shelf.url in result["steps"][0]) is chosen
         assert result["previous_version"] == result["version"] == CHOSEN[version]
-    assert again["latest"]["downloaded_bytes"] == len(shelf.files[INDEX.lstrip("/")].body)
-    assert again["= 1.10"]["downloaded_bytes"] == 0
+    size = len(shelf.files[INDEX.lstrip("/")].body)
+    came = sorted(again[version]["downloaded_bytes"] for version in versions)
+    assert came == ([0, 0, size] if side == "controller" else [0, size, size])
 
 
 @pytest.fixture
@@ -228,7 +259,7 @@ def test_a_site_that_is_behind_rolls_nothing_back(play, shelf, ahead):
                 for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")])
     for version in ("latest", ">= 1.13", ">= 1.15"):
         result = run[version]
-        assert not result["changed"] and result["version"] == "1.15.0" and len(result["steps"]) == 1, result
+        assert not result["changed"] and result["version"] == "1.15.0" and len(result["steps"]) <= 2, result
         (warning,) = result["warnings"]
         assert "%s is 1.15.0, which is installed" % version in warning and shelf.url in warning
         assert warning in result["steps"][0]
@@ -265,7 +296,7 @@ def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahe
     allowed = found["allowed"]
     assert not allowed["failed"] and not allowed["changed"] and allowed["version"] == "1.15.0", allowed
     (warning,) = allowed["warnings"]
-    assert "(offline_ok)" in warning and closed in warning and warning in allowed["steps"][0] and len(allowed["steps"]) == 1
+    assert "(offline_ok)" in warning and closed in warning and warning in allowed["steps"][0] and len(allowed["steps"]) <= 2
     assert found["default"]["failed"] and "offline_ok: true would use it" in found["default"]["error"]["hint"]
     assert found["latest"]["failed"] and "1.15.0 is installed: ask for it" in found["latest"]["error"]["hint"]
     assert found["no match"]["failed"] and "ECONNREFUSED" in found["no match"]["msg"]
