@@ -273,9 +273,11 @@ def test_what_cache_dir_keeps_unsigned_is_asked_for_again(kept):
     assert kept("two", checksum_policy="sha256sums")[1] == 1
 
 
-def test_a_kept_signature_that_does_not_do_any_more_is_asked_for_again(kept, module_site, strange_key, tmp_path):
+def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site, strange_key):
+    from release_site import releases
     kept("one")
-    module_site.publish(VERSION, key=strange_key)
+    again = releases.make_archive(VERSION, _here(), padding=7)
+    module_site.publish(VERSION, key=strange_key, archives={_here(): again})
     try:
         result, _requests = kept("two", trusted_keys=[strange_key.armored])
     finally:
