@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
         if params["download"] == "target":
             return self._module(arguments)
-        sent = for_target(arguments)
+        sent, keeping = for_target(arguments), parse_cache(params)
         if arguments.get("archive") or params["state"] == "absent":
             return self._module(sent)
         plan = self._plan(sent)
@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
         self._previous_version = plan["previous_version"]
         if not plan["needs_archive"]:
             return plan if self._task.check_mode and not self._task.async_val else self._module(sent)
-        return self._delivered(plan, sent, params, environ)
+        return self._delivered(plan, sent, params, environ, *keeping)
 
     def _plan(self, arguments):
         """What the module would do: its result in check mode."""
@@ -110,9 +110,8 @@ class ActionModule(ActionBase):
             plan["ansible_facts"] = dict(plan.get("ansible_facts") or {}, **facts("present", plan))
         return plan
 
-    def _delivered(self, plan, sent, params, environ):
+    def _delivered(self, plan, sent, params, environ, folder, keep):
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
-        folder, keep = parse_cache(params)
         check = self._task.check_mode
         with contextlib.ExitStack() as stack:
             run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
