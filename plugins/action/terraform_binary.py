@@ -26,8 +26,10 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._model impo
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import exact
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import check_site, parse_cache, parse_order
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache, open_kept, open_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import for_target, with_environment
 
 MODULE = "iac_platform.terraform.terraform_binary"
@@ -115,9 +117,9 @@ class ActionModule(ActionBase):
         check = self._task.check_mode
         with contextlib.ExitStack() as stack:
             run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
-            kept = stack.enter_context(open_kept(folder)) if folder and not check else None
+            kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
             tells = params["progress"] and not check
-            cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence,
+            cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
                           "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
             order = parse_order(dict(params, archive=None, origin=None), plan["platform"])
             delivery = Delivery(order, cache, environ, self._say, self._show if tells else None)

@@ -86,7 +86,9 @@ REACH = {
 }
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
-    "_cache": ([], ["_directories", "_files", "_lock"]),
+    "_folders": ([], ["_directories", "_files", "_lock"]),
+    "_kept": (["_folders"], ["_files", "_lock"]),
+    "_cache": (["_folders", "_kept"], ["_files"]),
     "_progress": ([], []),
     "_settings": ([], []),
     "_delivery": (["_progress"], ["_fetch", "_obtain"]),

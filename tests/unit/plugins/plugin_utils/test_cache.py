@@ -16,7 +16,7 @@ if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _lock
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _folders, _kept
 from this_host import STRANGER, another_process, in_child, needs_root, open_folder, small_disk
 
 DATA = b"an archive" * 1000
@@ -38,8 +38,8 @@ class Run:
         (self.warnings if warning else self.lines).append(line)
 
     def cache(self):
-        kept = _cache.open_kept(self.kept) if self.kept else None
-        return _cache.Cache(_cache.open_run(self.folder, "ours"), kept, self.keep, self.say, self.waited.append, self.turn)
+        kept = _kept.Kept(_folders.open_kept(self.kept), self.keep, self.say) if self.kept else None
+        return _cache.Cache(_folders.open_run(self.folder, "ours"), kept, self.say, self.waited.append, self.turn)
 
     def archive(self, data=DATA, before=None, key=KEY):
         """The path; ``before`` is called by the one process that fetches."""
@@ -204,7 +204,7 @@ def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
 
 
 def test_who_waits_long_is_told_so_once(run, monkeypatch):
-    monkeypatch.setattr(_cache, "PATIENCE", 0.3)
+    monkeypatch.setattr(_folders, "PATIENCE", 0.3)
 
     def holds(ready):
         run.archive(before=lambda: (ready(), time.sleep(1.2)))
@@ -334,7 +334,7 @@ def test_one_in_use_stays(tmp_path):
     name = hashlib.sha256(b"a").hexdigest()
 
     def holds(ready):
-        with _cache.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
+        with _folders.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
             ready()
             time.sleep(60)
     with another_process(holds):
@@ -375,7 +375,7 @@ def test_a_cache_dir_that_others_can_write_is_refused(tmp_path, mode):
     os.mkdir(str(tmp_path / "kept"))
     os.chmod(str(tmp_path / "kept"), mode)
     with pytest.raises(_errors.InstallError) as caught:
-        _cache.open_kept(str(tmp_path / "kept"))
+        _folders.open_kept(str(tmp_path / "kept"))
     assert "cache_dir" in str(caught.value) and "written by others" in str(caught.value)
 
 
@@ -383,7 +383,7 @@ def test_a_cache_dir_below_one_that_others_can_write_is_refused_and_not_made():
     with open_folder() as folder:
         os.chmod(folder, 0o777)
         with pytest.raises(_errors.InstallError) as caught:
-            _cache.open_kept(folder + "/kept")
+            _folders.open_kept(folder + "/kept")
         assert "not safe" in str(caught.value) and os.listdir(folder) == []
 
 
@@ -392,7 +392,7 @@ def test_a_cache_dir_of_somebody_else_is_refused(tmp_path):
     os.mkdir(str(tmp_path / "kept"))
     os.chown(str(tmp_path / "kept"), STRANGER, STRANGER)
     with pytest.raises(_errors.InstallError) as caught:
-        _cache.open_kept(str(tmp_path / "kept"))
+        _folders.open_kept(str(tmp_path / "kept"))
     assert "belongs to" in str(caught.value)
 
 
