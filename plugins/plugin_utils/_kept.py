@@ -9,6 +9,7 @@ is never missed: whoever wants an archive gets a copy. Several runs may share it
     <cache_dir>/<digest>/archive.zip    files of mode 0600 in directories of 0700
     <cache_dir>/<digest>.lock           held by who fills it or removes it
     <cache_dir>/<key>.document
+    <cache_dir>/documents.lock          held by who writes one
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from ._folders import ANOTHER, FILE_MODE, LOCK, enter, open_file, read, remove, 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
 DOCUMENTS_AN_ARCHIVE = 8    # sums and signatures, of several sites
+_DOCUMENTS = "documents"
 
 
 class Kept:
@@ -44,7 +46,8 @@ class Kept:
     def keep_document(self, key, data):
         """Keep a document that was found good. Raises InstallError."""
         if self.document(key) != data:
-            write(self._directory, key + DOCUMENT, data)
+            with turn(self._directory, _DOCUMENTS, self._say, _no_word):
+                write(self._directory, key + DOCUMENT, data)
 
     def drop_document(self, key):
         """Forget a document, which was found bad. Raises InstallError."""
@@ -114,3 +117,7 @@ class Kept:
             # Under the lock: who waits for it looks whether its file still has that name.
             remove(self._directory, name + LOCK)
         self._say("cache: %s removed, %d newer ones are kept" % (self._directory.at(name), self._keep))
+
+
+def _no_word():
+    """Writing a document takes no time that is worth one."""

@@ -362,6 +362,18 @@ def test_a_document_is_kept_only_by_who_found_it_good(tmp_path):
     assert third.document(b"new") == (b"new", False)
 
 
+def test_many_processes_may_find_a_document_good_at_once(tmp_path):
+    run = new_run(tmp_path, "r", kept=tmp_path / "kept")
+
+    def keeps_many():
+        cache = run.cache()
+        for number in range(40):
+            cache.keep_document("%02d" % number, b"sums of " + str(number).encode())
+    assert at_once(8, keeps_many) == ["ok None"] * 8
+    assert run.document(key="07") == (b"sums of 7", False)
+    assert not [path for path in everything(tmp_path) if ".tmp." in path]
+
+
 def test_kept_documents_are_bounded(tmp_path):
     run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
     for number in range(20):
