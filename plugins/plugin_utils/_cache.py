@@ -82,7 +82,8 @@ class Cache:
         """Keep a document that was found good, for this run and for later ones. Raises InstallError."""
         if read(self._run, key + DOCUMENT) != data:
             with self._turn(key, "what vouches for it"):    # all hosts find it good at once
-                write(self._run, key + DOCUMENT, data)
+                if read(self._run, key + DOCUMENT) != data:
+                    write(self._run, key + DOCUMENT, data)
         if self._kept:
             self._kept.keep_document(key, data)
 
