@@ -29,8 +29,10 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._model impo
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache, open_kept, open_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
     for_target, is_blank, listed, with_environment)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
@@ -107,6 +109,7 @@ class ActionModule(ActionBase):
     def _from_controller(self, sent, params, environ, stack):
         """The answer where the controller downloads."""
         order = parse_order(params, params["platform"])
+        parse_cache(params)
         told = ()
         if order.version:
             plan = self._plan(sent)
@@ -130,14 +133,11 @@ class ActionModule(ActionBase):
         folder, keep = parse_cache(params)
         check = self._task.check_mode
         tells = params["progress"] and not check
-        run = stack.enter_context(self._open_run())
-        kept = stack.enter_context(open_kept(folder)) if folder and not check else None
-        cache = Cache(run, kept, keep, self._say, self._show_waiting if tells else _silence,
+        run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
+        kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
+        cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
                       "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
         return Delivery(order, cache, environ, self._say, self._show if tells else None)
-
-    def _open_run(self):
-        return open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
 
     def _chosen(self, order, delivery, sent):
         """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
@@ -167,8 +167,8 @@ class ActionModule(ActionBase):
         if wanted.version:
             return self._with_steps(self._module(arguments))
         key = self._key(arguments)
-        with self._open_run() as run:
-            notes = Cache(run, None, 0, self._say, _silence, "")
+        with open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE) as run:
+            notes = Cache(run, None, self._say, _silence, "")
             version = notes.note(key)
             if version:
                 result = self._module(dict(arguments, version=version))

@@ -14,8 +14,8 @@ who may nothing. A host reaches this machine by the first address of its network
 """
 
 import contextlib
+import itertools
 import os
-import random
 import shutil
 import signal
 import socket
@@ -27,6 +27,7 @@ import pytest
 SSHD = "/usr/sbin/sshd"
 START_LIMIT = 120   # seconds
 
+_NUMBERS = itertools.count(1)   # of the hosts of this process
 _NEEDED = ("ip", "nsenter", "unshare", "chroot", "ssh", "ssh-keygen", "sudo", SSHD)
 
 # $1 the folder for mounts, $2 the tree to unpack or nothing, $3 the prefix of the only Python or nothing, $4 our files
@@ -79,7 +80,6 @@ class SshHosts:
     def __init__(self, folder):
         self.folder = folder
         self._hosts = {}        # name: (process, address, variables, tag)
-        self._network = random.randrange(1, 250)
 
     def __enter__(self):
         missing = [name for name in _NEEDED if not shutil.which(name)]
@@ -102,9 +102,9 @@ class SshHosts:
         :param python: str, the prefix (on this machine) of the only Python that it has; None: /usr/bin/python3.
         :param variables: of the inventory.
         """
-        number = len(self._hosts) + 1
-        tag = "tfb%d-%d" % (os.getpid(), number)
-        here, there = ("10.%d.%d.%d" % (200 + self._network // 10, number + 20 * (self._network % 10), last) for last in (1, 2))
+        number = next(_NUMBERS)
+        tag = "tfb%d-%d" % (os.getpid(), number)    # at most 15 characters: also the name of an interface
+        here, there = ("10.%d.%d.%d" % (200 + os.getpid() % 50, number, last) for last in (1, 2))
         mounts = os.path.join(self.folder, name)
         os.mkdir(mounts)
         for command in (

@@ -6,9 +6,11 @@
 import json
 import os
 import platform
+import shutil
 
 import pytest
 from playbook_run import MODULE, VERSION, task, wish
+from this_host import NOBODY, needs_root, open_folder
 from trees import hash_of, names
 
 OTHER = "1.13.3"
@@ -273,9 +275,11 @@ def test_what_cache_dir_keeps_unsigned_is_asked_for_again(kept):
     assert kept("two", checksum_policy="sha256sums")[1] == 1
 
 
-def test_a_kept_signature_that_does_not_do_any_more_is_asked_for_again(kept, module_site, strange_key, tmp_path):
+def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site, strange_key):
+    from release_site import releases
     kept("one")
-    module_site.publish(VERSION, key=strange_key)
+    again = releases.make_archive(VERSION, _here(), padding=7)
+    module_site.publish(VERSION, key=strange_key, archives={_here(): again})
     try:
         result, _requests = kept("two", trusted_keys=[strange_key.armored])
     finally:
@@ -320,6 +324,30 @@ def test_the_proxy_of_the_task_is_asked_and_not_that_of_the_process(play, module
                env={"http_proxy": "http://127.0.0.1:9"})
     assert run["by proxy"]["changed"] and run["by proxy"]["verification"]["site"] == "http://far.example", run.output
     assert [request.target for request in module_site.requests if request.target.startswith("http://far.example/terraform/")]
+
+
+def test_a_host_whose_proxy_is_dead_fails_alone(play, module_site, tmp_path):
+    run = play([task("install", module_site, each_store(tmp_path), {"environment": {"http_proxy": "{{ proxy }}"}})],
+               hosts={"h1": {"proxy": "http://127.0.0.1:9"}, "h2": {"proxy": ""}}, forks=1)
+    first, second = (run.on_hosts("install")[name] for name in ("h1", "h2"))
+    assert first["failed"] and "proxy" in first["msg"], first
+    assert second["changed"] and not second["failed"], second
+
+
+@needs_root
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_on_this_machine_as_another_user(user, play, module_site):
+    python = "/usr/bin/python3"     # one that everybody may run
+    if not shutil.which("sudo") or not os.path.exists(python):
+        pytest.skip("this takes sudo and %s" % python)
+    with open_folder() as folder:
+        if user == "nobody":
+            os.chown(folder, NOBODY, NOBODY)
+        result = play([task("install", module_site, folder + "/store", {"become": True, "become_user": user})],
+                      hosts={"h1": {"ansible_python_interpreter": python}})["install"]
+        assert result["changed"] and result["owner"] == user, result
+        assert bool([step for step in result["steps"] if "controller: sent to" in step]) is (user == "nobody")
+        assert names(folder + "/store")[-1] == VERSION + "/terraform.json"
 
 
 def test_a_windows_host_is_refused_early(play, module_site, tmp_path):

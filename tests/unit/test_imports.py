@@ -97,10 +97,12 @@ REACH = {
 }
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
-    "_cache": ([], ["_directories", "_files", "_lock"]),
+    "_cache": (["_folders", "_kept"], ["_files"]),
     "_delivery": (["_progress"], ["_fetch", "_obtain"]),
+    "_folders": ([], ["_directories", "_files", "_lock"]),
     "_hcl": (["_hcl_tokens"], []),
     "_hcl_tokens": ([], []),
+    "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
     "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
     "_settings": ([], ["_credentials", "_wish"]),

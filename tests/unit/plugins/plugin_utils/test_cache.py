@@ -16,7 +16,7 @@ if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _lock
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _folders, _kept
 from this_host import STRANGER, another_process, in_child, needs_root, open_folder, small_disk
 
 DATA = b"an archive" * 1000
@@ -38,8 +38,8 @@ class Run:
         (self.warnings if warning else self.lines).append(line)
 
     def cache(self):
-        kept = _cache.open_kept(self.kept) if self.kept else None
-        return _cache.Cache(_cache.open_run(self.folder, "ours"), kept, self.keep, self.say, self.waited.append, self.turn)
+        kept = _kept.Kept(_folders.open_kept(self.kept), self.keep, self.say) if self.kept else None
+        return _cache.Cache(_folders.open_run(self.folder, "ours"), kept, self.say, self.waited.append, self.turn)
 
     def archive(self, data=DATA, before=None, key=KEY):
         """The path; ``before`` is called by the one process that fetches."""
@@ -204,7 +204,7 @@ def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
 
 
 def test_who_waits_long_is_told_so_once(run, monkeypatch):
-    monkeypatch.setattr(_cache, "PATIENCE", 0.3)
+    monkeypatch.setattr(_folders, "PATIENCE", 0.3)
 
     def holds(ready):
         run.archive(before=lambda: (ready(), time.sleep(1.2)))
@@ -240,6 +240,15 @@ def test_something_else_in_the_place_of_an_archive_is_refused(run, make):
     with pytest.raises(_errors.InstallError) as caught:
         run.archive()
     assert path in str(caught.value)
+
+
+@needs_root
+def test_an_archive_of_somebody_else_is_refused(run):
+    path = run.archive()
+    os.chown(path, STRANGER, STRANGER)      # who could change it after we have looked
+    with pytest.raises(_errors.InstallError) as caught:
+        run.archive()
+    assert path in str(caught.value) and "not a regular file of ours" in str(caught.value)
 
 
 def test_only_we_can_read_what_is_there(run, tmp_path):
@@ -325,7 +334,7 @@ def test_one_in_use_stays(tmp_path):
     name = hashlib.sha256(b"a").hexdigest()
 
     def holds(ready):
-        with _cache.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
+        with _folders.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
             ready()
             time.sleep(60)
     with another_process(holds):
@@ -336,15 +345,11 @@ def test_one_in_use_stays(tmp_path):
 
 
 def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path):
-    first = new_run(tmp_path, "r1", kept=tmp_path / "kept")
-
-    def dies(ready):
-        first.archive(before=lambda: (ready(), time.sleep(60)))
-    with another_process(dies) as pid:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    new_run(tmp_path, "r1", kept=tmp_path / "kept").archive()
+    left = tmp_path / "kept" / DIGEST / ".tmp.archive.abcd1234"     # as when it is killed while it copies
+    left.write_bytes(b"half")
     new_run(tmp_path, "r2", kept=tmp_path / "kept").archive()
-    assert not [path for path in everything(tmp_path / "kept") if ".tmp." in path]
+    assert sorted(os.listdir(str(tmp_path / "kept" / DIGEST))) == ["archive.zip"]
 
 
 def test_a_document_is_kept_only_by_who_found_it_good(tmp_path):
@@ -355,6 +360,18 @@ def test_a_document_is_kept_only_by_who_found_it_good(tmp_path):
     assert third.document(b"new") == (b"sums", True) and third.fetches == 0
     third.cache().drop_kept(KEY)
     assert third.document(b"new") == (b"new", False)
+
+
+def test_many_processes_may_find_a_document_good_at_once(tmp_path):
+    run = new_run(tmp_path, "r", kept=tmp_path / "kept")
+
+    def keeps_many():
+        cache = run.cache()
+        for number in range(40):
+            cache.keep_document("%02d" % number, b"sums of " + str(number).encode())
+    assert at_once(8, keeps_many) == ["ok None"] * 8
+    assert run.document(key="07") == (b"sums of 7", False)
+    assert not [path for path in everything(tmp_path) if ".tmp." in path]
 
 
 def test_kept_documents_are_bounded(tmp_path):
@@ -370,7 +387,7 @@ def test_a_cache_dir_that_others_can_write_is_refused(tmp_path, mode):
     os.mkdir(str(tmp_path / "kept"))
     os.chmod(str(tmp_path / "kept"), mode)
     with pytest.raises(_errors.InstallError) as caught:
-        _cache.open_kept(str(tmp_path / "kept"))
+        _folders.open_kept(str(tmp_path / "kept"))
     assert "cache_dir" in str(caught.value) and "written by others" in str(caught.value)
 
 
@@ -378,7 +395,7 @@ def test_a_cache_dir_below_one_that_others_can_write_is_refused_and_not_made():
     with open_folder() as folder:
         os.chmod(folder, 0o777)
         with pytest.raises(_errors.InstallError) as caught:
-            _cache.open_kept(folder + "/kept")
+            _folders.open_kept(folder + "/kept")
         assert "not safe" in str(caught.value) and os.listdir(folder) == []
 
 
@@ -387,7 +404,7 @@ def test_a_cache_dir_of_somebody_else_is_refused(tmp_path):
     os.mkdir(str(tmp_path / "kept"))
     os.chown(str(tmp_path / "kept"), STRANGER, STRANGER)
     with pytest.raises(_errors.InstallError) as caught:
-        _cache.open_kept(str(tmp_path / "kept"))
+        _folders.open_kept(str(tmp_path / "kept"))
     assert "belongs to" in str(caught.value)
 
 

@@ -1,0 +1,147 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's folders: nobody but us can write there, and one process at a time works on a name.
+
+What is made here has mode 0700 or 0600. A file is read only if it is a regular one of ours, and appears whole or not at
+all.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+
+from ..module_utils._directories import Directory, judge, owner_text, trust_of, unsafe, walk
+from ..module_utils._errors import InstallError, LockError, os_errors
+from ..module_utils._files import PendingFile
+from ..module_utils._lock import locked
+
+PATIENCE = 2            # seconds of waiting that are not worth a word
+LONGEST_WAIT = 86400    # seconds: a download ends by itself, and with it the lock
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+LOCK = ".lock"          # suffix of a lock's name
+ANOTHER = "another download"
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def open_run(parent, name):
+    """The folder of one run; made if it is not there.
+
+    :param parent: str, an existing directory that goes with the run.
+    :returns: Directory, to be closed. Raises InstallError.
+    """
+    real = os.path.realpath(parent)
+    with os_errors("open directory", real):
+        fd = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with Directory(fd, real, trust_of()) as above:
+        return enter(above, name)
+
+
+def open_kept(path):
+    """The folder that ``cache_dir`` names; what is missing of the way to it is made. Refused where others could write.
+
+    :param path: str, absolute.
+    :returns: Directory, to be closed. Raises InstallError.
+    """
+    trust = trust_of()
+    parent, _slash, name = path.rpartition("/")
+    with walk(parent or "/", "cache_dir", trust, silence, create=True) as above:
+        if above.stat(name) is None:
+            judge(above, None, path, "cache_dir")
+            above.make(name, silence, FOLDER_MODE)
+    kept = walk(path, "cache_dir", trust, silence)
+    if kept is None:
+        raise InstallError("cache_dir %s vanished" % path, path=path, errno=errno.ENOENT, hint="run it again")
+    return _checked(kept, path, "cache_dir")
+
+
+def enter(parent, name):
+    """A folder in a folder of ours, made if it is not there; to be closed. Raises InstallError."""
+    if parent.stat(name) is None:
+        parent.make(name, silence, FOLDER_MODE)
+    return _checked(parent.enter(name), parent.at(name), "cache")
+
+
+def _checked(directory, path, what):
+    """The directory, unless others than the trusted could put files there. Raises InstallError."""
+    try:
+        judge(directory, None, path, what)
+        with os_errors("look at", path):
+            found = os.fstat(directory.fd)
+        if found.st_mode & stat.S_IWOTH:    # a sticky one would do on the way, not here
+            raise unsafe("%s can be written by others (%s)" % (directory.path, owner_text(found)), path, what)
+    except InstallError:
+        directory.close()
+        raise
+    return directory
+
+
+def open_file(directory, name):
+    """A regular file of ours, open for reading: int, or None when there is none. Raises InstallError."""
+    with os_errors("open", directory.at(name)):
+        try:
+            fd = os.open(name, _OPEN, dir_fd=directory.fd)
+        except FileNotFoundError:
+            return None
+        found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in directory.trust.uids:
+        os.close(fd)
+        raise InstallError("%s is not a regular file of ours (%s)" % (directory.at(name), owner_text(found)),
+                           path=directory.at(name), errno=errno.EPERM, hint="remove it")
+    return fd
+
+
+def read(directory, name):
+    """The bytes of a file of ours, or None when there is none. Raises InstallError."""
+    fd = open_file(directory, name)
+    if fd is None:
+        return None
+    with os_errors("read", directory.at(name)), os.fdopen(fd, "rb") as stream:
+        return stream.read()
+
+
+def write(directory, name, data):
+    """Have these bytes under a name. Raises InstallError."""
+    with PendingFile(directory, "document") as pending:
+        pending.write(data)
+        pending.settle(FILE_MODE)
+        pending.publish(name)
+
+
+def remove(directory, name):
+    """Have no file of that name. Raises InstallError."""
+    with os_errors("remove", directory.at(name)), contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory.fd)
+
+
+@contextlib.contextmanager
+def turn(directory, name, say, waiting):
+    """The body runs in one process at a time.
+
+    :param name: str, what it works on.
+    :param say: callable(line, warning=False), told what is wrong with locks here, if anything is.
+    :param waiting: callable(), called when another one takes its time.
+    """
+    with contextlib.ExitStack() as stack:
+        warn = warnings_of(say)
+        try:
+            stack.enter_context(locked(directory, name + LOCK, PATIENCE, warn, ANOTHER))
+        except LockError:
+            waiting()
+            stack.enter_context(locked(directory, name + LOCK, LONGEST_WAIT, warn, ANOTHER))
+        yield
+
+
+def warnings_of(say):
+    """A ``say`` that passes warnings on and nothing else: who waits is told so in our own words."""
+    def only_warnings(line, warning=False):
+        if warning:
+            say(line, warning=True)
+    return only_warnings
+
+
+def silence(line, warning=False):
+    """The ``say`` of what is not worth a word."""

@@ -1,0 +1,123 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept on the controller between runs: the archives that were used last, and documents found good.
+
+It promises that the bytes it hands out were just hashed, or are those that were put in, and that what another run removes
+is never missed: whoever wants an archive gets a copy. Several runs may share it.
+
+    <cache_dir>/<digest>/archive.zip    files of mode 0600 in directories of 0700
+    <cache_dir>/<digest>.lock           held by who fills it or removes it
+    <cache_dir>/<key>.document
+    <cache_dir>/documents.lock          held by who writes one
+"""
+
+import contextlib
+import os
+
+from ..module_utils._errors import LockError, os_errors
+from ..module_utils._files import PendingFile, copy, sweep
+from ..module_utils._lock import locked
+from ._folders import ANOTHER, FILE_MODE, LOCK, enter, open_file, read, remove, turn, warnings_of, write
+
+ARCHIVE = "archive.zip"
+DOCUMENT = ".document"
+DOCUMENTS_AN_ARCHIVE = 8    # sums and signatures, of several sites
+_DOCUMENTS = "documents"
+
+
+class Kept:
+    """The folder that ``cache_dir`` names.
+
+    :param directory: Directory, from open_kept().
+    :param keep: int, how many archives it may hold.
+    :param say: callable(line, warning=False).
+    """
+
+    def __init__(self, directory, keep, say):
+        self._directory = directory
+        self._keep = keep
+        self._say = say
+
+    def document(self, key):
+        """The bytes, or None. Raises InstallError."""
+        return read(self._directory, key + DOCUMENT)
+
+    def keep_document(self, key, data):
+        """Keep a document that was found good. Raises InstallError."""
+        if self.document(key) != data:
+            with turn(self._directory, _DOCUMENTS, self._say, _no_word):
+                write(self._directory, key + DOCUMENT, data)
+
+    def drop_document(self, key):
+        """Forget a document, which was found bad. Raises InstallError."""
+        remove(self._directory, key + DOCUMENT)
+
+    def fill(self, sha256, pending, fetch, waiting):
+        """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
+
+        :param pending: PendingFile that gets it.
+        :param fetch: callable(sink).
+        :param waiting: callable(), called when another run takes its time.
+        Raises what ``fetch`` raises, InstallError.
+        """
+        with turn(self._directory, sha256, self._say, waiting), enter(self._directory, sha256) as folder:
+            sweep(folder)
+            if not self._copy_from(folder, sha256, pending):
+                fetch(pending)
+                with PendingFile(folder, "archive") as copied:
+                    copy(pending.fd, pending.path, copied)
+                    copied.settle(FILE_MODE)
+                    copied.publish(ARCHIVE)
+        self._evict(sha256)
+
+    def _copy_from(self, folder, sha256, pending):
+        """:returns: bool, the bytes are in ``pending``, and are right."""
+        fd = open_file(folder, ARCHIVE)
+        if fd is None:
+            return False
+        path = folder.at(ARCHIVE)
+        try:
+            with os_errors("touch", path):
+                os.utime(fd)        # used just now: eviction goes by that
+            copy(fd, path, pending)
+        finally:
+            os.close(fd)
+        if pending.sha256 == sha256:
+            self._say("archive taken from the cache: %s, %d bytes, sha256 %s" % (path, pending.size, sha256))
+            return True
+        self._say("the cached %s is damaged (sha256 %s): fetched again" % (path, pending.sha256), warning=True)
+        pending.restart()
+        return False
+
+    def _evict(self, newest):
+        """Remove the archives that were not used for longest, beyond the number wanted; never one in use."""
+        names = self._directory.names()
+        others = [name for name in names if len(name) == len(newest) and name != newest]    # digests
+        for name in self._oldest(others, "/" + ARCHIVE, self._keep - 1):
+            with contextlib.suppress(LockError):    # another run is at it just now
+                self._drop(name)
+        documents = [name for name in names if name.endswith(DOCUMENT)]
+        for name in self._oldest(documents, "", self._keep * DOCUMENTS_AN_ARCHIVE):
+            remove(self._directory, name)
+
+    def _oldest(self, names, below, keep):
+        """The names but for the newest ones, by the time of what lies ``below`` each."""
+        found = {name: self._directory.stat(name + below) for name in names}
+        ages = {name: entry.st_mtime if entry else 0 for name, entry in found.items()}
+        return sorted(ages, key=ages.get, reverse=True)[keep:]
+
+    def _drop(self, name):
+        with locked(self._directory, name + LOCK, 0, warnings_of(self._say), ANOTHER):
+            with enter(self._directory, name) as folder:
+                sweep(folder)
+                remove(folder, ARCHIVE)
+            with os_errors("remove directory", self._directory.at(name)):
+                os.rmdir(name, dir_fd=self._directory.fd)
+            # Under the lock: who waits for it looks whether its file still has that name.
+            remove(self._directory, name + LOCK)
+        self._say("cache: %s removed, %d newer ones are kept" % (self._directory.at(name), self._keep))
+
+
+def _no_word():
+    """Writing a document takes no time that is worth one."""
