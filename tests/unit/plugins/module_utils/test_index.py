@@ -135,7 +135,9 @@ def test_an_entry_without_builds_is_there_for_no_platform(changed):
     {"filename": "terraform_1.13.3_linux_amd64.zip"}, {"filename": 5},
 ])
 def test_a_build_that_is_not_ours_is_passed_over(changed):
-    assert listed(index(entry(builds=[build("darwin_arm64"), build(**changed)]))) == {"1.13.4": {"darwin_arm64"}}
+    for names in ({}, {"filename": ...}) if set(changed) & {"os", "arch"} else ({},):
+        builds = [build("darwin_arm64"), build(**dict(changed, **names))]
+        assert listed(index(entry(builds=builds))) == {"1.13.4": {"darwin_arm64"}}
 
 
 def test_places_are_not_read():

@@ -43,6 +43,7 @@ def test_the_argument_is_found(text):
     '# %s', '// %s', '/* %s */', '/* a\n%s\n*/', 'x = <<EOT\n%s\nEOT\n', 'x = <<-EOT\n  %s\n  EOT\n', 'x = "%s"',
     "x = [<<A\n%s\nA\n, 1]\n",
     'x = <<EOT\n${ "%s" }\nEOT\n', 'x = <<EOT\nEOT here\n %s\n\t EOT \n', 'x = <<EOT\n${<<IN\nEOT\n%s\nIN\n}\nEOT\n',
+    'x = <<EOT\n${1}EOT\n%s\nEOT\n',
     'x = <<EOT\n$${ %s\nEOT\n', 'x = <<EOT\n%%%%{ "unbalanced\n%s\nEOT\n',
     'x = <<EOT\n%%{ if a }\n%s\n%%{ endif }\nEOT\n',
     'x = "%%{ if "a" == "}" }%s%%{ endif }"', 'x = "${a ? "${b}%s" : "}"}"', 'x = "$${%s"', 'x = "\\\\"\ny = "%s"',
