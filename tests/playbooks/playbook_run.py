@@ -21,6 +21,7 @@ import tempfile
 
 MODULE = "iac_platform.terraform.terraform_binary"
 VERSION = "1.13.4"
+SIDES = ("target",)     # where downloads happen; the controller joins as soon as it does
 TIME_LIMIT = 300    # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

@@ -7,7 +7,7 @@ import base64
 import os
 
 import pytest
-from playbook_run import VERSION, wish
+from playbook_run import SIDES, VERSION, wish
 from system_log import LOG, catch_log
 
 PASSWORD = "s3cr3t-w0rd"
@@ -93,8 +93,8 @@ def test_the_role_gives_none_away_either(play, module_site, tmp_path):
 
 # Credentials as options: each kind of them, with each thing that can happen.
 
-SIDES = ["target"]      # where the download happens; the controller joins as soon as it does
-URL_PASSWORD, URL_TOKEN, HEADER, PROXY_PASSWORD = "pass-w0rd-of-alice", "t0ken-of-alice", "h34der-of-alice", "pr0xy-of-bob"
+URL_PASSWORD, URL_TOKEN, HEADER = "pass-w0rd-of-alice", "t0ken-of-alice", "h34der-of-alice"
+PROXY_PASSWORD = "pr0xy-of-bob"
 SHORT = "opt"           # a header's value that stands in every path of this test
 KINDS = {
     "password": {"url_username": "alice", "url_password": URL_PASSWORD},
@@ -210,9 +210,11 @@ def _wish(spent, site, mode, name, words):
     kind, outcome = CASES[name]
     options = dict({"version": VERSIONS[name], "download": spent.side, "timeout": 5}, **kind)
     options.update(OUTCOMES[outcome][2])
-    filled = {option: value.format(**words) if option == "client_cert" else
-              [text.format(**words) for text in value] if option == "sites" else value for option, value in options.items()}
-    return wish(site, os.path.join(spent.folder, mode, SHORT, name), **filled)
+    if "client_cert" in options:
+        options["client_cert"] = options["client_cert"].format(**words)
+    if "sites" in options:
+        options["sites"] = [text.format(**words) for text in options["sites"]]
+    return wish(site, os.path.join(spent.folder, mode, SHORT, name), **options)
 
 
 def _behaviour(wanted, misbehaviours, elsewhere):
@@ -261,8 +263,9 @@ def test_it_comes_out_as_it_should(name, spent):
 
 @pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
 def test_no_result_tells_of_them(mode, spent):
-    told = [(line["host"], secret) for line in spent.runs[mode].lines for secret in spent.secrets if secret in str(line)]
-    assert told == [] and spent.runs[mode].lines
+    lines = spent.runs[mode].lines
+    assert [(line["host"], secret) for line in lines for secret in spent.secrets if secret in str(line)] == []
+    assert lines
 
 
 @pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
@@ -285,7 +288,7 @@ def test_the_system_log_does_not_tell_of_them(spent):
 def test_no_file_tells_of_them(spent):
     """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
     places = [spent.async_folder] + [os.path.join(spent.folder, mode) for mode in ("real", "async", "malformed")]
-    files = [os.path.join(parent, name) for place in places for parent, _folders, names in os.walk(place) for name in names]
+    files = [os.path.join(parent, name) for place in places for parent, _folders, found in os.walk(place) for name in found]
     assert any(path.endswith("terraform.json") for path in files)
     for path in files:
         with open(path, "rb") as file:

@@ -16,10 +16,9 @@ from typing import NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 import pytest
-from playbook_run import wish
-from trees import names
+from outcomes import assert_installed, assert_nothing_left, assert_refused
+from playbook_run import SIDES, wish
 
-SIDES = ["target"]      # where the download happens; the controller joins as soon as it does
 USER, PASSWORD, WRONG = "alice", "wonder-land-42", "looking-glass"
 PROXY_USER, PROXY_PASSWORD = "bob", "p@ss:w/rd %1"      # what a URL can only carry in percent-encoding
 TOKEN = "t0ken-of-the-mirror"
@@ -38,6 +37,7 @@ class Way(NamedTuple):
     words: Tuple[str, ...] = ()         # in msg; of an install: in its steps
     hint: Tuple[str, ...] = ()          # words in the hint
     seen_by: Optional[str] = None       # which squid has seen the path of the archive; None: none
+    foreseen: bool = False              # it is refused before anything is touched
 
 
 # Behind a squid that opens TLS: its authority has to be trusted, and the mirror's own does not help.
@@ -115,12 +115,14 @@ IDENTITY = {
     "password-wrong": Way("{guarded}", dict(ALICE, url_password=WRONG), {}, "fetch", ("HTTP 401",),
                           ("does not accept", "url_password")),
     "password-missing": Way("{guarded}", {}, {}, "fetch", ("HTTP 401",), ("url_username", "url_token")),
-    "password-alone": Way("{guarded}", {"url_password": PASSWORD}, {}, "request", ("url_password", "url_username")),
+    "password-alone": Way("{guarded}", {"url_password": PASSWORD}, {}, "request", ("url_password", "url_username"),
+                          foreseen=True),
     "password-through-a-proxy-that-reads-it": Way("{guarded}", ALICE, {"http_proxy": "{open}"}, "fetch", ("HTTP 401",),
                                                   ("kept back",)),
-    "password-over-plain-http": Way("{far_http}", ALICE, {"http_proxy": "{open}"}, "request", ("credentials",), ("https",)),
+    "password-over-plain-http": Way("{far_http}", ALICE, {"http_proxy": "{open}"}, "request", ("credentials",),
+                                    ("https",), foreseen=True),
     "password-for-the-public-site": Way("https://releases.hashicorp.com", ALICE, {}, "request", ("credentials",),
-                                        ("public site",)),
+                                        ("public site",), foreseen=True),
     "password-through-a-tunnel": Way("{far}", dict(ALICE, **TLS), {"https_proxy": "{open}"}),
     "token": Way("{token_site}", {"url_token": TOKEN}),
     "token-wrong": Way("{token_site}", {"url_token": WRONG}, {}, "fetch", ("HTTP 401",), ("does not accept", "url_token")),
@@ -145,7 +147,7 @@ IDENTITY = {
     "certificate-not-there": Way("{locked}", dict(CLIENT, client_cert="{folder}/none.pem"), {}, "request",
                                  ("client_cert", "{folder}/none.pem", "ENOENT")),
     "key-without-a-certificate": Way("{locked}", dict(TLS, client_key="{client_key}"), {}, "request",
-                                     ("client_key", "client_cert")),
+                                     ("client_key", "client_cert"), foreseen=True),
 }
 
 # Blind trust, and where it ends.
@@ -153,9 +155,9 @@ BLIND = {
     "private-site": Way("{https}", {"validate_certs": False}),
     "private-site-not": Way("{https}", {}, {}, "fetch", ("TLS: ",), ("ca_path",)),
     "public-site": Way("https://releases.hashicorp.com", {"validate_certs": False}, {}, "request",
-                       ("validate_certs", "https://releases.hashicorp.com"), ("ca_path",)),
+                       ("validate_certs", "https://releases.hashicorp.com"), ("ca_path",), foreseen=True),
     "unsigned": Way("{https}", {"validate_certs": False, "checksum_policy": "sha256sums"}, {}, "request",
-                    ("validate_certs", "sha256sums"), ("checksum",)),
+                    ("validate_certs", "sha256sums"), ("checksum",), foreseen=True),
     "unsigned-but-trusted": Way("{https}", dict(TLS, checksum_policy="sha256sums")),
 }
 RESUMED = {"after-a-cut": Way("{relay}", {"retries": 3}, words=("resumed at byte ",))}
@@ -314,30 +316,19 @@ def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
 
 @pytest.mark.parametrize("name", INSTALLING)
 def test_it_leads_to_an_install(name, world):
-    result, version = world.run.each[name], VERSIONS[name]
-    assert result["changed"] and not result["failed"], result
-    assert names(os.path.join(world.folder, name)) == [
-        ".terraform-%s.lock" % version, "%s/" % version, "%s/terraform" % version, "%s/terraform.json" % version]
-    for word in WAYS[name].words:
-        assert any(word in step for step in result["steps"]), result["steps"]
+    assert_installed(world.run.each[name], os.path.join(world.folder, name), VERSIONS[name], WAYS[name].words)
 
 
 @pytest.mark.parametrize("name", FAILING)
 def test_it_ends_in_one_clear_line(name, world):
-    result, way = world.run.each[name], WAYS[name]
-    assert result["failed"] and not result["changed"], result
-    assert result["error"]["step"] == way.step
-    assert "\n" not in result["msg"] and 0 < len(result["msg"]) <= 400
-    for word in way.words:
-        assert world.fill(word) in result["msg"]
-    for word in way.hint:
-        assert word in result["error"]["hint"] and word in result["msg"]
+    way = WAYS[name]
+    assert_refused(world.run.each[name], way.step, map(world.fill, way.words), way.hint)
 
 
 @pytest.mark.parametrize("name", FAILING)
 def test_nothing_of_it_is_left(name, world):
-    left = names(os.path.join(world.folder, name))
-    assert left in ([], [".terraform-%s.lock" % VERSIONS[name], "%s/" % VERSIONS[name]])
+    way = WAYS[name]
+    assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun=not way.foreseen)
 
 
 @pytest.mark.parametrize("name", INSTALLING)
