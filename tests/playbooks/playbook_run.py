@@ -21,7 +21,7 @@ import tempfile
 
 MODULE = "iac_platform.terraform.terraform_binary"
 VERSION = "1.13.4"
-TIME_LIMIT = 300    # seconds for one run: only so that a hang is seen as one
+TIME_LIMIT = 900    # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH")
