@@ -21,8 +21,8 @@ import tempfile
 
 MODULE = "iac_platform.terraform.terraform_binary"
 VERSION = "1.13.4"
-SIDES = ("target",)     # where downloads happen; the controller joins as soon as it does
-TIME_LIMIT = 300    # seconds for one run: only so that a hang is seen as one
+SIDES = ("controller", "target")     # where downloads happen
+TIME_LIMIT = 900    # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")

@@ -66,7 +66,7 @@ OPTIONS = {
 SIDE = {}       # who downloads
 
 
-@pytest.fixture(scope="module", autouse=True, params=["controller", "target"])
+@pytest.fixture(scope="module", autouse=True, params=playbook_run.SIDES)
 def side(request):
     """All of it with each of both."""
     SIDE["download"] = request.param
