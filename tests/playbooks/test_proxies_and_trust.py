@@ -224,6 +224,7 @@ class Relay:
 class World(NamedTuple):
     """What a side's run met, and what came of it."""
 
+    side: str
     words: dict         # name: what it means in the table
     mirror: object      # Nginx
     squids: dict        # name: Squid
@@ -311,7 +312,7 @@ def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
             **_fill(way.options, words))) for name, way in WAYS.items()}
         environments = {name: _fill(way.environment, words) for name, way in WAYS.items()}
         run = play.each(wishes, environments=environments)
-        yield World(words, mirror, squids, folder, run)
+        yield World(request.param, words, mirror, squids, folder, run)
 
 
 @pytest.mark.parametrize("name", INSTALLING)
@@ -328,7 +329,9 @@ def test_it_ends_in_one_clear_line(name, world):
 @pytest.mark.parametrize("name", FAILING)
 def test_nothing_of_it_is_left(name, world):
     way = WAYS[name]
-    assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun=not way.foreseen)
+    # The controller knows it before the host is asked to do anything.
+    begun = world.side == "target" and not way.foreseen
+    assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun)
 
 
 @pytest.mark.parametrize("name", INSTALLING)
