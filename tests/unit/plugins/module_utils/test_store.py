@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Verdicts: each damage is seen, by its own words, and mended; receipts of other collections; what spares the hashing."""
 
+import errno
 import os
 import shutil
 import stat
 
 import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -167,6 +170,21 @@ def test_our_own_binary_that_we_cannot_read_is_replaced(installed):
     os.chmod(installed.binary(), 0)
     assert installed.check()["needs_archive"] and any("cannot be read" in line for line in installed.lines)
     installed.mend()
+
+
+def test_a_readable_binary_that_must_not_be_opened_is_an_error(installed, monkeypatch):
+    """As under SELinux or on a broken disk: it was called unreadable by its mode, and a new one was fetched."""
+    real = os.open
+
+    def forbidden(path, *arguments, **settings):
+        if path == "terraform":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *arguments, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", forbidden)
+        failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.path) == (errno.EACCES, installed.binary())
 
 
 def test_a_binary_without_a_receipt_is_replaced(installed):
