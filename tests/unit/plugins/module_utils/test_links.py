@@ -230,6 +230,16 @@ def test_what_lies_beside_it_and_cannot_go(directory, place):
     assert (error.errno, error.path) == (errno.EISDIR, aside)
 
 
+def test_a_switched_link_that_cannot_be_looked_at_is_a_change(directory, monkeypatch):
+    """The rename was done, the look after it failed, and the run said that nothing had changed."""
+    def looked(name):
+        raise InstallError("look at it", path=directory.at(name), errno=errno.EIO)
+
+    monkeypatch.setattr(directory, "stat", looked)
+    error = refusal(switch, directory, "terraform", "/opt/new")
+    assert (error.errno, error.changed) == (errno.EIO, True)
+
+
 def test_a_switch_that_cannot_be_synced_says_that_it_happened(directory, path, monkeypatch):
     fail(monkeypatch, "fsync", errno.EIO)
     error = refusal(switch, directory, "terraform", "/opt/new")
