@@ -17,7 +17,6 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _archive, _errors, _releases
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))     # of a property test
 PATH = "/srv/terraform_1.13.4_linux_amd64.zip"
 GENUINE_SIZE = 90579096
 GENUINE_SHA256 = "268000fca5c61021c6396893d9483007ba589ad9d0aaccbd7dfa8c78bf7dbe23"
@@ -477,7 +476,6 @@ def test_property_damage_is_seen_or_harmless():
         odd_archives.of(usual(flags=0)), odd_archives.REFUSED["symlink"](BINARY),
     ]
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(
         strategies.sampled_from(seeds),
         strategies.lists(strategies.tuples(

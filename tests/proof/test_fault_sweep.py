@@ -1,0 +1,63 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""T2: every call of an install, a mend, a switch and a removal fails once, or is struck by a signal, or lies.
+
+After each fault the invariants hold, a clean run puts all right, and a third one has nothing to do.
+"""
+
+import collections
+
+import pytest
+import sweeps
+import tiers
+import worlds
+from this_host import NOBODY, ROOT
+
+# Of all faults every so many-th is tried. The short sweep takes others each time that the list of calls changes.
+EVERY = 1 if tiers.FULL else 67
+EVERY_THROUGH_ANSIBLE = 23 if tiers.FULL else 211
+EVERY_NAIVE = 1 if tiers.FULL else 7
+USERS = (None, NOBODY) if ROOT else (None,)
+
+
+def sweep(strace, scenarios, installer, every, users=(None,)):
+    tasks = [sweeps.Task(scenario, installer, uid) for scenario in scenarios for uid in users]
+    findings = sweeps.sweep(strace, tasks, every)
+    missed = [finding for finding in findings if not finding.fired]
+    assert not missed, "%d of %d faults did not strike: %s" % (len(missed), len(findings), missed[0])
+    return findings
+
+
+def told(findings):
+    return "\n".join(str(finding) for finding in findings if finding.wrong)
+
+
+def test_no_fault_leaves_it_half_done(strace, proof):
+    findings = sweep(strace, worlds.SCENARIOS, "ours", EVERY, USERS)
+    kinds = collections.Counter(finding.fault.kind for finding in findings)
+    wrong = [finding for finding in findings if finding.wrong]
+    proof("%s faults fired (%s), %d violations" % (
+        "{:,}".format(len(findings)), ", ".join("%s %s" % (kind if len(kind) > 1 else "returns %s" % kind, count)
+                                                for kind, count in sorted(kinds.items())), len(wrong)))
+    assert not wrong, told(findings)
+    assert {"EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "SIGKILL", "SIGTERM", "0"} <= set(kinds)
+    assert any(finding.acted for finding in findings), "no fault came late enough to find something done"
+    tiers.check_floor("T2", len(findings))
+
+
+def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof):
+    pytest.importorskip("ansible.module_utils.basic")
+    findings = sweep(strace, ["nothing, link", "damaged, link", "mode", "removal, link"], "module", EVERY_THROUGH_ANSIBLE)
+    wrong = [finding for finding in findings if finding.wrong]
+    proof("%s faults through Ansible, %d violations" % ("{:,}".format(len(findings)), len(wrong)))
+    assert not wrong, told(findings)
+    assert len(findings) > 20
+
+
+def test_the_same_faults_leave_a_naive_installer_half_done(strace, proof):
+    findings = sweep(strace, ["nothing", "nothing, link", "link switch"], "naive", EVERY_NAIVE)
+    wrong = [finding for finding in findings if finding.wrong]
+    proof("naive: %s faults, %s violations" % ("{:,}".format(len(findings)), "{:,}".format(len(wrong))))
+    for invariant in ("I1", "I3", "I5"):
+        assert any(sentence.startswith(invariant) for finding in wrong for sentence in finding.wrong), invariant
