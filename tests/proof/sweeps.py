@@ -126,7 +126,7 @@ def _be_nice():
 
 def _sweep_part(part):
     strace, task, every, offset, share = part
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="terraform-binary-proof-", dir=_fast_folder()))
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="terraform-binary-proof-", dir=fast_folder()))
     os.chmod(folder, 0o755)
     try:
         bench = Bench(strace, task, folder)
@@ -136,6 +136,6 @@ def _sweep_part(part):
         shutil.rmtree(folder)
 
 
-def _fast_folder():
+def fast_folder():
     """A folder in memory where there is one: thousands of fsync(2) are not what is tried here."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
