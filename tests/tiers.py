@@ -108,3 +108,8 @@ def check_floor(tier, count):
     """Assert that a full run did as much as the protocol asks for."""
     assert not FULL or count >= TIERS[tier].floor, "%s: %d %s, %d expected" % (
         tier, count, TIERS[tier].what, TIERS[tier].floor)
+
+
+def day():
+    """The number of this day, for what is tried in turn."""
+    return int(time.time()) // 86400

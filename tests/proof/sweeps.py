@@ -33,6 +33,7 @@ class Task(NamedTuple):
     scenario: str
     installer: str
     uid: Optional[int]
+    kinds: Optional[tuple] = None   # of faults, at the calls that change something; None: all of them at all calls
 
 
 class Finding(NamedTuple):
@@ -75,7 +76,8 @@ class Bench:
         thorough = worlds.SCENARIOS[self.task.scenario].swept == "all"
         rotating = itertools.cycle(faults.ERRORS + faults.SIGNALS)
         for call in self.calls:
-            if call.name in CHANGING or "O_CREAT" in call.text:
+            changing = call.name in CHANGING or "O_CREAT" in call.text
+            if changing:
                 kinds = faults.ERRORS + faults.SIGNALS + faults.LIES.get(call.name, ())
             elif thorough and call.name in NAMING:
                 kinds = faults.ERRORS + ("SIGTERM",)
@@ -84,7 +86,8 @@ class Bench:
             else:
                 kinds = (next(rotating),)
             for kind in sorted(set(kinds)):
-                yield faults.Fault(call, kind)
+                if self.task.kinds is None or changing and kind in self.task.kinds:
+                    yield faults.Fault(call, kind)
 
     def strike(self, fault):
         """One fault, a clean run, a third one: Finding."""
