@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _store
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -185,6 +185,23 @@ def test_a_readable_binary_that_must_not_be_opened_is_an_error(installed, monkey
         patched.setattr(os, "open", forbidden)
         failure = installed.fail(_errors.InstallError)
     assert (failure.errno, failure.path) == (errno.EACCES, installed.binary())
+
+
+def test_a_binary_that_becomes_a_link_just_now_is_not_read_through_it(installed, monkeypatch):
+    path, aside = installed.binary(), installed.at("elsewhere")
+    with _directories.walk(os.path.dirname(path), "base_dir", _directories.trust_of(), None) as directory:
+        real = directory.stat
+
+        def stat_then_swap(name):
+            found = real(name)
+            os.rename(path, aside)
+            os.symlink(aside, path)
+            return found
+
+        monkeypatch.setattr(directory, "stat", stat_then_swap)
+        with pytest.raises(_errors.InstallError) as caught:
+            _store.open_binary(directory)
+    assert (caught.value.errno, caught.value.path) == (errno.ELOOP, path)
 
 
 def test_a_binary_without_a_receipt_is_replaced(installed):
