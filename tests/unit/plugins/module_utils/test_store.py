@@ -158,6 +158,14 @@ def test_owner_and_group_are_set_and_mended(reachable, installed):
 
 
 @as_root
+@pytest.mark.parametrize("option", [{"owner": "12345"}, {"group": "54321"}, {"mode": "0750"}], ids=str)
+def test_owner_group_or_mode_alone_is_a_difference(installed, option):
+    assert installed.check(run_check=False, **option)["changed"]
+    assert installed.run(run_check=False, **option)["changed"]
+    assert not installed.run(run_check=False, **option)["changed"]
+
+
+@as_root
 def test_a_fresh_install_for_an_owner(reachable, host):
     host.run(owner="12345", group="54321", mode="0555", **host.offer())
     found = os.stat(host.binary())
