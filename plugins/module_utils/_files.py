@@ -22,7 +22,8 @@ from ._errors import InstallError, after_change, os_errors
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Close-on-exec comes from Python itself, here and wherever something is opened (PEP 446).
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class PendingFile:

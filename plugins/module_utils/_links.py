@@ -95,7 +95,7 @@ def _aside(name):
 
 def _digest(directory, name, path):
     with os_errors("read", path):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory.fd)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
         try:
             return hash_of(fd)
         finally:

@@ -17,7 +17,7 @@ from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
 from ._model import POLICIES, PRODUCT, Receipt
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Found(NamedTuple):

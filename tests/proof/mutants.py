@@ -166,11 +166,16 @@ MUTANTS = {
     "a temporary file may be there already": _change("_files.py", " | os.O_EXCL", "", FILES),
     "a temporary file is opened through a link": _change(
         "_files.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES),
+    "a new directory is opened through a link": _change(
+        "_directories.py", "_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW", "_READ = os.O_RDONLY | os.O_DIRECTORY",
+        DIRECTORIES),
+    "the receipt is opened through a link": _change(
+        "_receipt.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", RECEIPT),
+    "a file in the link's place is opened through a link": _change(
+        "_links.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY", LINKS),
+    "another's lock is looked at through a link": _change(
+        "_lock.py", "fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW", "fd = os.open(name, os.O_RDONLY", LOCK),
     "a temporary file is everybody's to read": _change("_files.py", "_CREATE, 0o600,", "_CREATE, 0o666,", FILES),
-    "children inherit the temporary file": _change("_files.py", "os.O_NOFOLLOW | os.O_CLOEXEC\n", "os.O_NOFOLLOW\n",
-        FILES)._replace(
-        old="_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC", new=(
-            "_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW")),
     "a short write is taken for a whole one": _change("_files.py", "view = view[count:]", "view = view[len(view):]", FILES),
     "a write that does nothing is tried for ever": _change(
         "_files.py", 'raise OSError(errno.EIO, "nothing was written")', "break", FILES, ERRORS),
