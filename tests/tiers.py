@@ -65,7 +65,7 @@ class Ledger:
         """One line for each tier that took part."""
         for tier in sorted(self.ended):
             ended = self.ended[tier]
-            sentences = self.told[tier] or ["%s %s" % ("{:,}".format(ended.get("passed", 0)), TIERS[tier].what)]
+            sentences = list(self.told[tier]) or ["%s %s" % ("{:,}".format(ended.get("passed", 0)), TIERS[tier].what)]
             if tier == "T1":
                 sentences.insert(0, "%s examples of each property" % "{:,}".format(EXAMPLES))
             if ended.get("failed"):
