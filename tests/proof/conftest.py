@@ -17,8 +17,8 @@ if _HERE not in sys.path:
 @pytest.fixture(scope="session")
 def strace():
     """The path of a strace that works here."""
-    import faults
-    path, reason = faults.find_strace()
+    from this_host import find_strace
+    path, reason = find_strace()
     if path is None:
         pytest.skip(reason)
     return path

@@ -7,6 +7,7 @@ The work is shared by processes that each have their own copy of the host; a swe
 short one (every so many-th fault) is the same every time.
 """
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -129,16 +130,26 @@ def _be_nice():
 
 def _sweep_part(part):
     strace, task, every, offset, share = part
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="terraform-binary-proof-", dir=fast_folder()))
-    os.chmod(folder, 0o755)
-    try:
+    with fast_folder() as folder:
         bench = Bench(strace, task, folder)
         chosen = itertools.islice(bench.faults(), offset % every, None, every)
         return [bench.strike(fault) for fault in itertools.islice(chosen, share, None, PROCESSES)]
+
+
+@contextlib.contextmanager
+def fast_folder():
+    """A folder in memory where there is one: thousands of fsync(2) are not what is tried here."""
+    folder = os.path.realpath(tempfile.mkdtemp(
+        prefix="terraform-binary-proof-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    os.chmod(folder, 0o755)
+    try:
+        yield folder
     finally:
         shutil.rmtree(folder)
 
 
-def fast_folder():
-    """A folder in memory where there is one: thousands of fsync(2) are not what is tried here."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+@contextlib.contextmanager
+def fast_world(scenario):
+    """The host of a scenario, for us."""
+    with fast_folder() as folder:
+        yield worlds.World(folder, worlds.SCENARIOS[scenario], worlds.ours)

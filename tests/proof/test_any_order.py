@@ -8,9 +8,7 @@ A model knows what was done to each of two versions and to the link; after a kil
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 
 import faults
 import pytest
@@ -28,7 +26,6 @@ from_ = hypothesis.strategies
 SEQUENCES = tiers.TIERS["T7"].floor if tiers.FULL else 25
 STEPS = 12
 VERSIONS = (worlds.VERSION, worlds.OLD_VERSION)
-CALLS = ("open", "write", "fsync", "fchmod", "rename", "unlink", "mkdir", "symlink")     # of module os
 COUNTS = {"sequences": 0, "installs": 0, "kills": 0, "damages": 0, "removals": 0}
 
 
@@ -44,35 +41,20 @@ class Known:
         self.sure = True        # nothing was killed since the last install
 
 
-def die_before(number):
-    """Let the kernel kill this process before its so many-th call that changes something."""
-    left = [number]
-
-    def deadly(real):
-        def call(*arguments, **settings):
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **settings)
-        return call
-
-    for name in CALLS:
-        setattr(os, name, deadly(getattr(os, name)))
-
-
 class Store(stateful.RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
         COUNTS["sequences"] += 1
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="terraform-binary-proof-", dir=sweeps.fast_folder()))
+        self.stack = contextlib.ExitStack()
+        self.folder = self.stack.enter_context(sweeps.fast_folder())
         self.host = worlds.install_host.Host(self.folder)
         self.offers = {version: self.host.offer(version, padding=1000) for version in VERSIONS}
         self.known = {version: Known() for version in VERSIONS}
         self.link = None    # the version that it means
 
     def teardown(self):
-        shutil.rmtree(self.folder)
+        self.stack.close()
 
     @property
     def link_path(self):
@@ -123,7 +105,7 @@ class Store(stateful.RuleBasedStateMachine):
         before = known.binary
 
         def run():
-            die_before(number)
+            faults.before_change(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
             with contextlib.suppress(RequestError):
                 self.host.run(**self.wish(version, linked, state=state))
 

@@ -8,9 +8,6 @@ What comes back is legal, and a clean run puts it right. A success that was told
 
 import itertools
 import multiprocessing
-import os
-import shutil
-import tempfile
 
 import crash_disks
 import pytest
@@ -38,15 +35,11 @@ def make_images(strace, installer, scenarios, every):
 
 def _make_part(part):
     strace, file_system, scenario, installer, every = part
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="terraform-binary-proof-", dir=sweeps.fast_folder()))
-    os.chmod(folder, 0o755)
-    try:
+    with sweeps.fast_folder() as folder:
         disk = crash_disks.Disk(folder, file_system, scenario, installer)
         # From the end on: that a success survives is looked at in the shortest run, too.
         crashes = itertools.product(reversed(disk.steps(strace)), (False, True))
         return [disk.lose_power(strace, step, busy) for step, busy in itertools.islice(crashes, 0, None, every)]
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_every_crash_image_is_legal_and_mended(strace, proof):

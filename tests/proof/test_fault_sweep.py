@@ -8,7 +8,10 @@ After each fault the invariants hold, a clean run puts all right, and a third on
 
 import collections
 import os
+import shutil
 
+import faults
+import invariants
 import pytest
 import sweeps
 import tiers
@@ -54,6 +57,43 @@ def test_no_call_that_changes_something_leaves_it_half_done(kinds, strace, proof
     findings = sweep(strace, ["nothing, link", "damaged", "litter", "removal, link"], "ours", 1, kinds=kinds)
     proof("%d times %s at calls that change something" % (len(findings), " or ".join(kinds)))
     assert len(findings) > 20 and not told(findings), told(findings)
+
+
+@pytest.mark.parametrize("scenario", ["nothing, link", "damaged, link"])
+def test_a_store_that_vanishes_under_a_run_comes_back_with_the_next(scenario, proof):
+    """``rm -rf`` by somebody else, before each call that changes something."""
+    tried = 0
+    with sweeps.fast_world(scenario) as world:
+        before, right = world.hit(), None
+        for number in range(0, 200, 1 if tiers.FULL else 7):
+            world.reset()
+            left = world.host.at("tmp", "left")
+
+            def act(number=number, left=left):
+                def vanish():
+                    shutil.rmtree(world.host.base_dir, ignore_errors=True)
+                    worlds.install_host.write(left, b"gone")
+                faults.before_change(number, vanish)
+                return world.act()
+
+            ending = faults.run(act)
+            if right is None:       # the first time nothing vanished
+                right = world.hit()
+                course = invariants.Course(before, right)
+                continue
+            if not os.path.exists(left):
+                break
+            tried += 1
+            assert ending.answer and not ending.traceback, ending
+            if ending.answer.get("failed"):
+                error = ending.answer["error"]
+                assert error["step"] and error["path"] and error["errno"], ending.answer
+            hit = world.hit()
+            rerun, again, third = faults.run(world.act), world.hit(), faults.run(world.act)
+            wrong = course.after_rerun(hit, rerun, again, third, world.hit())
+            assert not wrong, "%s, before call %d: %s" % (scenario, number, wrong)
+    proof("%d times the store vanished (%s)" % (tried, scenario))
+    assert tried > 2
 
 
 def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof):
