@@ -150,6 +150,10 @@ def fast_folder():
 
 @contextlib.contextmanager
 def fast_world(scenario):
-    """The host of a scenario, for us."""
+    """The host of a scenario, for us, in this process."""
+    before = tempfile.tempdir
     with fast_folder() as folder:
-        yield worlds.World(folder, worlds.SCENARIOS[scenario], worlds.ours)
+        try:
+            yield worlds.World(folder, worlds.SCENARIOS[scenario], worlds.ours)
+        finally:
+            tempfile.tempdir = before
