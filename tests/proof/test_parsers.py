@@ -37,10 +37,10 @@ class Complaint(Exception):
 
 
 def _files(genuine, folder, *endings):
-    found = []
-    for name in sorted(os.listdir(os.path.join(genuine, folder))):
+    found, folder = [], os.path.join(genuine(), folder)
+    for name in sorted(os.listdir(folder)):
         if name.endswith(endings):
-            with open(os.path.join(genuine, folder, name), "rb") as file:
+            with open(os.path.join(folder, name), "rb") as file:
                 found.append(file.read())
     return found
 
@@ -87,7 +87,7 @@ class Parser(NamedTuple):
     """One parser, what it starts from, and how it refuses."""
 
     read: Callable      # callable(bytes)
-    corpus: Callable    # callable(folder of genuine data) -> list of bytes
+    corpus: Callable    # callable(callable() -> folder of genuine data) -> list of bytes
     refusal: type       # of exception
 
 
@@ -160,9 +160,10 @@ def within_limits(parser, corpus):
 
 
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_answers_or_refuses(name, genuine, proof):
+def test_a_parser_answers_or_refuses(name, request, proof):
     parser = PARSERS[name]
-    ending = faults.run(lambda: within_limits(parser, parser.corpus(genuine)))
+    corpus = parser.corpus(lambda: request.getfixturevalue("genuine"))
+    ending = faults.run(lambda: within_limits(parser, corpus))
     assert not ending.traceback and not ending.signal, ending.traceback
     answered, refused = ending.answer
     proof("%s: %s answered, %s refused" % (name, "{:,}".format(answered), "{:,}".format(refused)))
