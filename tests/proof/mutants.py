@@ -222,7 +222,7 @@ MUTANTS = {
         "                pass\n\n\ndef set_owner",
         FILES),
     "a mended mode is not synced": _change(
-        "_binary.py", '        with os_errors("sync", wish.path):\n            os.fsync(fd)\n', '        if True:\n', BINARY),
+        "_binary.py", '        with os_errors("sync", wish.path):\n            os.fsync(fd)\n', '        if True:\n', CRASH),
     "another file than the judged one is mended": _never(
         "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
             new="if fd is not None:"),

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""T5: the power goes before each step of an install, and after the last one, on four file systems.
+"""T5: the power goes before each step of an install, a mend and a removal, and after the last one, on four file systems.
 
 What comes back is legal, and a clean run puts it right. A success that was told survives.
 """
@@ -15,7 +15,7 @@ import sweeps
 import tiers
 
 EVERY = 1 if tiers.FULL else 13     # of all images every so many-th is made
-SCENARIOS = ("nothing", "damaged, link")
+SCENARIOS = ("nothing", "damaged, link", "mode", "removal, link")
 
 
 @pytest.fixture(scope="module", autouse=True)
