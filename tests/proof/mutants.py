@@ -258,7 +258,7 @@ MUTANTS = {
         "_install.py", "wish.link and wish.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS),
     "links are switched without their lock": _change(
         "_install.py", "        with locked(base, LINK_LOCK, wish.lock_timeout, run.say):\n            occupant",
-        "        if True:\n            occupant", INSTALL_LINKS, INSTALL, REMOVE),
+        "        if True:\n            occupant", INSTALL_LINKS),
     "a link into the store passes": _never("_plan.py", 'first == wish.version or first.startswith((".terraform-", ".tmp.")) or '
                                            "directory.stat(RECEIPT) is not None", INSTALL_LINKS, PLAN),
     # removal
