@@ -130,7 +130,6 @@ class Disk:
 def mount_alone():
     """Let this process mount where no other sees it: a copy in another's namespace would keep a device busy, and two
     devices with one btrfs on them must not be there at once."""
-    os.nice(10)
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare(2) of the mounts")
     _do("mount", "--make-rprivate", "/")

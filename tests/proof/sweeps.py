@@ -120,12 +120,13 @@ def sweep(strace, tasks, every=1, offset=0):
     :returns: list of Finding.
     """
     parts = [(strace, task, every, offset + number, part) for number, task in enumerate(tasks) for part in range(PROCESSES)]
-    with multiprocessing.get_context("fork").Pool(PROCESSES, _be_nice, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(PROCESSES, be_nice, maxtasksperchild=1) as pool:
         return [finding for findings in pool.imap(_sweep_part, parts, chunksize=1) for finding in findings]
 
 
-def _be_nice():
-    os.nice(10)
+def be_nice():
+    """Leave the machine to others, as with ``nice -n 10``."""
+    os.nice(max(0, 10 - os.nice(0)))
 
 
 def _sweep_part(part):

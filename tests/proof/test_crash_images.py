@@ -28,9 +28,14 @@ def possible():
 def make_images(strace, installer, scenarios, every):
     parts = [(strace, file_system, scenario, installer, every)
              for file_system, scenario in itertools.product(crash_disks.FILE_SYSTEMS, scenarios)]
-    with multiprocessing.get_context("fork").Pool(sweeps.PROCESSES, crash_disks.mount_alone, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(sweeps.PROCESSES, start_worker, maxtasksperchild=1) as pool:
         # map() waits for all of them, also when one fails: who is ended in the middle leaves a mount behind.
         return [image for images in pool.map(_make_part, parts, chunksize=1) for image in images]
+
+
+def start_worker():
+    sweeps.be_nice()
+    crash_disks.mount_alone()
 
 
 def _make_part(part):

@@ -56,7 +56,7 @@ def run_tests(folder, tree, targets):
 
 def try_some(names):
     """Each of some mutants: list of Verdict."""
-    os.nice(10)
+    sweeps.be_nice()
     folder = tempfile.mkdtemp(prefix="terraform-binary-mutants-")
     try:
         tree = copy_checkout(folder)
