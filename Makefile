@@ -5,6 +5,9 @@
 # make test      everything that a change has to pass
 # make install VERSION=1.13.4 [BASE_DIR=...] [LINK=...] [SITES="https://... https://..."]
 #                put Terraform on this machine with the shipped playbook
+# make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,
+#                up to 45 minutes; make proof TESTS=tests/proof/test_crowd.py for a part of it
+# make proof-page  put the counts of the last full runs into docs/proof.md
 # make cores     the playbook tests with every ansible-core that this machine has a Python for
 #
 # Needs Python 3.11 or later and make; everything else is installed into build/, from where pip is configured to look.
@@ -15,7 +18,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint cores clean
+.PHONY: help demo test proof proof-page install lint cores clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '4,/^$$/p'
@@ -31,6 +34,12 @@ demo: $(NOX)
 
 test: $(NOX)
 	@$(NOX)
+
+proof: $(NOX)
+	@$(NOX) --session proof -- $(TESTS)
+
+proof-page:
+	@$(PYTHON) tests/proof/page.py build/proof.json docs/proof.md
 
 lint: $(NOX)
 	@$(NOX) --session lint

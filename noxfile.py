@@ -159,6 +159,17 @@ def tests(session):
     run_pytest(session, *(session.posargs or ["tests"]))
 
 
+@nox.session
+def proof(session):
+    """All tiers of the proof at their full size; what was counted goes to build/proof.json."""
+    session.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
+    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, check=True, text=True,
+                            stdout=subprocess.PIPE).stdout.strip()
+    session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
+                       TERRAFORM_BINARY_COMMIT=commit)
+    run_pytest(session, *(session.posargs or ["tests/proof", "tests/unit", "tests/playbooks/test_retries.py"]))
+
+
 @nox.session(python=find_python("3.6") or False, venv_backend="venv" if find_python("3.6") else "none")
 def target36(session):
     """What runs on targets, with Python 3.6."""

@@ -1,12 +1,13 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all tests share: the release site, and genuine release data where this machine has it.
+"""What all tests share: the release site, genuine release data where this machine has it, and the counts of the proof.
 
 Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing of the site is imported before a test
 asks for it, and then the test is skipped where the site cannot run.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -18,6 +19,37 @@ _CHECKOUT = os.path.dirname(_TESTS)
 
 if _TESTS not in sys.path:
     sys.path.insert(0, _TESTS)
+
+tiers = importlib.import_module("tiers")    # beside this file, which the line above makes known
+_LEDGER = tiers.Ledger(_CHECKOUT)
+
+
+def pytest_configure():
+    """How many examples each property gets: one place for all of them."""
+    try:
+        import hypothesis
+    except ImportError:
+        return      # then those tests are skipped
+    hypothesis.settings.register_profile(
+        "tiers", max_examples=tiers.EXAMPLES, deadline=None, database=None, derandomize=not tiers.FULL, print_blob=True)
+    hypothesis.settings.load_profile("tiers")
+
+
+def pytest_runtest_logreport(report):
+    _LEDGER.note(report)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for tier, line in _LEDGER.lines():
+        terminalreporter.write_line("%s: %s" % (tier, line))
+    if tiers.FULL and tiers.COUNTS:
+        _LEDGER.save(tiers.COUNTS)
+
+
+@pytest.fixture
+def proof(record_property):
+    """Tell what a tier counted: callable(str)."""
+    return lambda sentence: record_property("proof", sentence)
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,8 @@ def mount(arguments):
 
 
 @functools.lru_cache(maxsize=None)
-def _strace():
+def find_strace():
+    """(path of strace, None), or (None, why it cannot be used)."""
     path = shutil.which("strace")
     if path is None:
         return None, "strace is not installed"
@@ -169,7 +170,7 @@ def traced(folder, source, calls, *faults):
     :param faults: str, each for ``-e inject=``: ``fsync:error=EIO:when=1``. That each fired is asserted.
     :returns: (result, list of str: one line for each call from the line ``# go`` of the source on).
     """
-    strace, reason = _strace()
+    strace, reason = find_strace()
     if strace is None:
         pytest.skip(reason)
     trace, answer = os.path.join(str(folder), "trace"), os.path.join(str(folder), "answer")

@@ -73,6 +73,34 @@ class Binary(NamedTuple):
     archive: zipfile.ZipFile    # over the file that find_binary was given, which must stay open
     member: zipfile.ZipInfo
     path: str                   # of the archive, for messages
+    file: "_Watched"
+
+
+class _Watched:
+    """The file below a ZipFile, which takes some errors of reading for a damaged archive and says no more."""
+
+    def __init__(self, file):
+        self._file = file
+        self.error = None   # OSError
+
+    def read(self, size=-1):
+        return self._watch(self._file.read, size)
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        return self._watch(self._file.seek, offset, whence)
+
+    def tell(self):
+        return self._watch(self._file.tell)
+
+    def seekable(self):
+        return True
+
+    def _watch(self, method, *arguments):
+        try:
+            return method(*arguments)
+        except OSError as exc:
+            self.error = exc
+            raise
 
 
 def find_binary(file, platform, path):
@@ -86,7 +114,8 @@ def find_binary(file, platform, path):
     :raises InstallError: the file cannot be read.
     """
     wanted = PRODUCT + (".exe" if platform.startswith("windows_") else "")
-    with _reading(path):
+    file = _Watched(file)
+    with _reading(file, path):
         directory_at, expected = _check_end(file, path)
         archive = zipfile.ZipFile(file)
     members = archive.infolist()
@@ -99,7 +128,7 @@ def find_binary(file, platform, path):
         raise ArchiveError(
             "%s has no member %s: it has %s" % (path, wanted, ", ".join(map(escaped, others[:5])) or "none"), path=path)
     _check_binary(ours[0], path)
-    return Binary(ours[0].file_size, others, archive, ours[0], path)
+    return Binary(ours[0].file_size, others, archive, ours[0], path, file)
 
 
 def inflate(binary, write):
@@ -113,13 +142,13 @@ def inflate(binary, write):
     """
     digest = hashlib.sha256()
     size = 0
-    with _reading(binary.path):
+    with _reading(binary.file, binary.path):
         stream = binary.archive.open(binary.member)
     with stream:
         while True:
             # zipfile never delivers more than the declared size, which _check_binary has bounded, and compares
             # the CRC when that size or the end of the packed data is reached.
-            with _reading(binary.path):
+            with _reading(binary.file, binary.path):
                 block = stream.read(_CHUNK)
             if not block:
                 break
@@ -236,11 +265,16 @@ def _check_binary(member, path):
 
 
 @contextlib.contextmanager
-def _reading(path):
+def _reading(file, path):
     """Turn what zipfile and zlib raise into ArchiveError, and what the file system says into InstallError."""
     try:
         with os_errors("read archive", path):
-            yield
+            try:
+                yield
+            except _DAMAGE as exc:
+                if file.error is not None:
+                    raise file.error from exc
+                raise
     except _DAMAGE as exc:
         raise ArchiveError(
             "%s is a damaged archive: %s" % (path, escaped(str(exc) or type(exc).__name__, 100)), path=path) from exc

@@ -19,8 +19,8 @@ from ._errors import InstallError, os_errors
 DIRECTORY_MODE = 0o755
 MAX_LINKS = 40  # symbolic links on one path, as path_resolution(7)
 
-_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # file systems that cannot sync a directory say one of these
 _ACL = "system.posix_acl_access"
 _NO_ACL = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)  # none set, no such thing on this file system, no /proc

@@ -132,6 +132,16 @@ def os_errors(doing, path, error=InstallError, hint=None):
         ) from exc
 
 
+@contextlib.contextmanager
+def after_change():
+    """The body comes after a change of the host: its errors have ``changed`` set."""
+    try:
+        yield
+    except TerraformBinaryError as exc:
+        exc.changed = True
+        raise
+
+
 def errno_text(number, fallback=""):
     """``Permission denied (EACCES)`` for an errno; the fallback's text when there is none."""
     if number is None:

@@ -18,11 +18,12 @@ import string
 import time
 
 from ._digest import CHUNK, hash_of
-from ._errors import InstallError, os_errors
+from ._errors import InstallError, after_change, os_errors
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# Close-on-exec comes from Python itself, here and wherever something is opened (PEP 446).
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class PendingFile:
@@ -92,10 +93,13 @@ class PendingFile:
         self.name = None
 
     def reader(self):
-        """A binary file object over the same bytes, at their start; the caller's to close. No write() after that."""
+        """A binary file object over the same bytes, at their start; the caller's to close. No write() after that.
+
+        Without a buffer, whose seek() drops the errno when lseek(2) fails.
+        """
         with os_errors("read back", self.path):
             os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
-            return os.fdopen(os.dup(self.fd), "rb")
+            return os.fdopen(os.dup(self.fd), "rb", 0)
 
     def settle(self, mode, uid=None, gid=None, label=None, path=None):
         """Give it its owner, mode and label, sync it, and read all of that back.
@@ -135,14 +139,13 @@ class PendingFile:
         with os_errors("rename %s to" % self.path, self.directory.at(name)):
             os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         self.name = None
-        self.directory.sync(done="%s is in place" % self.directory.at(name))
-        there = self.directory.stat(name)
-        if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
-            lost = InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
-                                path=self.directory.at(name), errno=errno.EIO,
-                                hint="something else on this host changes it, or its storage loses data")
-            lost.changed = True
-            raise lost
+        with after_change():
+            self.directory.sync(done="%s is in place" % self.directory.at(name))
+            there = self.directory.stat(name)
+            if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
+                raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
+                                   path=self.directory.at(name), errno=errno.EIO,
+                                   hint="something else on this host changes it, or its storage loses data")
         return found
 
     def discard(self):
@@ -200,9 +203,8 @@ def sweep(directory, older_than=0):
     """Remove temporary files that a killed run left behind; call it under the version's lock only.
 
     :param older_than: number of seconds; younger ones are left alone (they may be in use where locks do not work).
-    :returns: tuple of the full paths removed.
+    Yields the full path of each right after it is gone.
     """
-    gone = []
     for name in temps(directory):
         path = directory.at(name)
         with os_errors("remove the left-over", path), contextlib.suppress(FileNotFoundError):
@@ -210,8 +212,7 @@ def sweep(directory, older_than=0):
             if older_than and age < older_than:     # 0 takes all: after the clock went back, ages are negative
                 continue
             os.unlink(name, dir_fd=directory.fd)
-            gone.append(path)
-    return tuple(gone)
+            yield path
 
 
 def remove(directory, name):
@@ -225,10 +226,6 @@ def remove(directory, name):
         os.unlink(aside, dir_fd=directory.fd)   # rename(2) between two names of one file does nothing and says 0
     with os_errors("remove", path):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
-    try:
-        with os_errors("unlink", directory.at(aside)):
-            os.unlink(aside, dir_fd=directory.fd)
-    except InstallError as exc:
-        exc.changed = True
-        raise
+    with after_change(), os_errors("unlink", directory.at(aside)):
+        os.unlink(aside, dir_fd=directory.fd)
     directory.sync(done="%s is removed" % path)

@@ -114,9 +114,10 @@ def _put_right(run, base):
                            hint="something else on this host removes it")
     with directory:
         run.say("directory verified: %s" % directory.described())
-        for path in sweep(directory, 0 if run.held else wish.lock_timeout):
-            run.changed = True
-            run.say("left-over removed: %s" % path)
+        with undisturbed():
+            for path in sweep(directory, 0 if run.held else wish.lock_timeout):
+                run.changed = True
+                run.say("left-over removed: %s" % path)
         touched = _put_binary(run, directory)
         if run.changed:
             _look_once_more(run)

@@ -8,7 +8,7 @@ import errno
 import signal
 import threading
 
-from ._errors import InstallError
+from ._errors import InstallError, TerraformBinaryError
 
 _ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
@@ -18,7 +18,8 @@ def stoppable(path=None):
     """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once.
 
     :param path: str, what the body works on, for the message.
-    Raised again at the end of a body that swallowed it: who was asked to stop must not report success.
+    Raised again at the end of a body that swallowed it: who was asked to stop must not report success. Raised in place of
+    an error that came of it, as when the stop struck between close(2) and the note that it was done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield       # signals belong to the main thread (Python's signal module)
@@ -41,9 +42,19 @@ def stoppable(path=None):
         yield
         if stopped:
             raise stopped[0]
+    except TerraformBinaryError as exc:
+        if stopped and exc is not stopped[0] and _comes_of(exc, stopped[0]):
+            raise stopped[0] from exc
+        raise
     finally:
         for asking, handler in before:
             signal.signal(asking, handler)
+
+
+def _comes_of(exc, first):
+    while exc is not None and exc is not first:
+        exc = exc.__cause__ or exc.__context__
+    return exc is first
 
 
 @contextlib.contextmanager

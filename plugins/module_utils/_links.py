@@ -11,7 +11,7 @@ import stat
 from typing import NamedTuple, Optional
 
 from ._digest import hash_of
-from ._errors import InstallError, os_errors
+from ._errors import InstallError, after_change, os_errors
 
 
 class Occupant(NamedTuple):
@@ -73,13 +73,12 @@ def switch(directory, name, target):
         with contextlib.suppress(OSError):
             os.unlink(aside, dir_fd=directory.fd)
         raise
-    directory.sync(done="link %s points to %s" % (path, target))
-    found = look(directory, name).target
-    if found != target:
-        moved = InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
-                             errno=errno.EIO, hint="something else on this host changes that link")
-        moved.changed = True
-        raise moved
+    with after_change():
+        directory.sync(done="link %s points to %s" % (path, target))
+        found = look(directory, name).target
+        if found != target:
+            raise InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
+                               errno=errno.EIO, hint="something else on this host changes that link")
 
 
 def remove(directory, name):
@@ -96,7 +95,7 @@ def _aside(name):
 
 def _digest(directory, name, path):
     with os_errors("read", path):
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory.fd)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
         try:
             return hash_of(fd)
         finally:

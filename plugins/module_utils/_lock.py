@@ -23,7 +23,7 @@ LOCK_MODE = 0o600
 _HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _TRY_SECONDS = 5.0                      # LOCK_NB itself can block on NFS
-_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _OWN = set()                            # (device, inode) of the locks that this process holds
 
 
@@ -65,7 +65,7 @@ def is_held(directory, name):
     Raises InstallError for a lock that can be opened, but not looked at.
     """
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory.fd)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
     except FileNotFoundError:
         return False
     except OSError:

@@ -18,7 +18,7 @@ from ._model import PRODUCT, RECEIPT, Receipt
 FORMAT = 1          # what we write; a newer one is judged by its frozen keys and left as it is
 CAP = 64 * 1024     # bytes
 MODE = 0o644
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def _is_text(value):

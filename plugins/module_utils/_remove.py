@@ -38,8 +38,9 @@ def remove(run, base):
                 with undisturbed():
                     remove_file(directory, name)
                     _removed(run, "%s/%s" % (wish.version_dir, name))
-        for path in sweep(directory, 0 if run.held else wish.lock_timeout):
-            _removed(run, "%s/%s" % (wish.version_dir, os.path.basename(path)))
+        with undisturbed():
+            for path in sweep(directory, 0 if run.held else wish.lock_timeout):
+                _removed(run, "%s/%s" % (wish.version_dir, os.path.basename(path)))
         rest = directory.names()
     if rest:
         run.say("left in %s, not ours: %s" % (wish.version_dir, ", ".join(rest)), warning=True)

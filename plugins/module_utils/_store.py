@@ -17,7 +17,7 @@ from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
 from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Found(NamedTuple):
@@ -59,8 +59,8 @@ def open_binary(directory):
         except FileNotFoundError:
             return None, None
         except PermissionError:
-            if found.st_uid != os.geteuid():
-                raise
+            if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
+                raise   # not its mode, which an install would mend, but something else
             return None, found
     with os_errors("look at", path):
         return fd, os.fstat(fd)

@@ -567,7 +567,7 @@ def test_no_descriptor_is_left_open(directory, place):
         pending.reader().close()
         raise ValueError()
     remove(directory, "terraform")
-    sweep(directory)
+    tuple(sweep(directory))
     assert open_descriptors() == before
 
 
@@ -619,35 +619,35 @@ def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
     swept = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
     assert sorted(sweep(directory)) == swept
     assert sorted(os.listdir(place)) == [".tmp.folder", "terraform", "x.tmp."]
-    assert sweep(directory) == ()
+    assert tuple(sweep(directory)) == ()
 
 
 def test_young_left_overs_stay_where_asked(directory, place):
     old = put(place, ".tmp.binary.old", age=100)
     put(place, ".tmp.binary.young", age=10)
-    assert sweep(directory, older_than=50) == (old,)
+    assert tuple(sweep(directory, older_than=50)) == (old,)
     assert os.listdir(place) == [".tmp.binary.young"]
-    assert sweep(directory) == (os.path.join(place, ".tmp.binary.young"),)
+    assert tuple(sweep(directory)) == (os.path.join(place, ".tmp.binary.young"),)
 
 
 def test_a_left_over_is_old_from_that_second_on(directory, place, monkeypatch):
     path = put(place, ".tmp.binary.old")
     os.utime(path, (1000, 1000))
     monkeypatch.setattr(time, "time", lambda: 1049.0)
-    assert sweep(directory, older_than=50) == ()
+    assert tuple(sweep(directory, older_than=50)) == ()
     monkeypatch.setattr(time, "time", lambda: 1050.0)
-    assert sweep(directory, older_than=50) == (path,)
+    assert tuple(sweep(directory, older_than=50)) == (path,)
 
 
 def test_a_left_over_that_went_since_it_was_listed_is_none(directory, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda fd: [".tmp.binary.gone"])
-    assert temps(directory) == sweep(directory) == ()
+    assert temps(directory) == tuple(sweep(directory)) == ()
 
 
 def test_left_overs_from_the_future_go_too(directory, place):
     """A host whose clock went back since."""
     put(place, ".tmp.binary.future", age=-100000)
-    assert len(sweep(directory)) == 1
+    assert len(tuple(sweep(directory))) == 1
     assert os.listdir(place) == []
 
 
@@ -655,14 +655,51 @@ def test_a_left_over_that_goes_by_itself_is_no_error(directory, place, monkeypat
     path = put(place, ".tmp.binary.gone")
     real = os.unlink
     monkeypatch.setattr(os, "unlink", lambda name, **settings: (real(path), real(name, **settings)))
-    assert sweep(directory) == ()
+    assert tuple(sweep(directory)) == ()
+
+
+def test_a_published_file_that_cannot_be_looked_at_is_a_change(directory, monkeypatch):
+    """The rename was done, the look after it failed, and the run said that nothing had changed."""
+    def looked(name):
+        raise InstallError("look at it", path=directory.at(name), errno=errno.EIO)
+
+    with PendingFile(directory, "binary") as pending:
+        pending.settle(0o755)
+        monkeypatch.setattr(directory, "stat", looked)
+        error = refusal(pending.publish, "terraform")
+    assert (error.errno, error.changed) == (errno.EIO, True)
+
+
+def test_a_reader_keeps_the_errno_of_a_failed_seek(directory):
+    """A buffered one said "File or stream is not seekable", and not why."""
+    with PendingFile(directory, "archive") as pending:
+        pending.write(b"x")
+        with pending.reader() as stream:
+            reading, writing = os.pipe()
+            os.dup2(reading, stream.fileno())
+            with pytest.raises(OSError) as caught:
+                stream.seek(0, os.SEEK_END)
+        os.close(reading)
+        os.close(writing)
+    assert caught.value.errno == errno.ESPIPE
 
 
 def test_a_left_over_that_cannot_be_removed_is_named(directory, place, monkeypatch):
     path = put(place, ".tmp.binary.stuck")
     fail(monkeypatch, "unlink", errno.EPERM)
-    error = refusal(sweep, directory)
+    error = refusal(lambda: tuple(sweep(directory)))
     assert (error.errno, error.path) == (errno.EPERM, path)
+
+
+def test_what_was_swept_before_a_failure_is_known(directory, place, monkeypatch):
+    """A run that had swept one of two left-overs called itself unchanged."""
+    first, second = put(place, ".tmp.binary.a"), put(place, ".tmp.binary.b")
+    gone = []
+    with pytest.raises(InstallError):
+        for path in sweep(directory):
+            gone.append(path)
+            fail(monkeypatch, "unlink", errno.EIO)
+    assert gone == [first] and os.path.exists(second)
 
 
 # ------------------------------------------------------------------ removing

@@ -6,6 +6,7 @@
 import errno
 import os
 import shutil
+import signal
 import stat
 import threading
 
@@ -107,6 +108,22 @@ def test_legal_crash_states(installed, state, temps):
         assert not installed.run()["changed"]
     else:
         assert_next_run_is_fine(installed)
+
+
+def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkeypatch):
+    """A run that had removed a left-over, and was stopped then, said that nothing had changed."""
+    folder = os.path.dirname(installed.binary())
+    for name in (".tmp.binary.abcdefgh", ".tmp.receipt.abcdefgh"):
+        open(os.path.join(folder, name), "w").close()
+    real = os.unlink
+
+    def unlink(path, **settings):
+        real(path, **settings)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
 # the run check

@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The link: it moves last, and the receipt knows it before it does."""
 
+import fcntl
 import os
+import signal
 
 import pytest
+from this_host import another_process
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _install
 
 
 def test_the_link_is_made_moved_and_then_left_alone(installed):
@@ -24,6 +27,27 @@ def test_the_link_is_made_moved_and_then_left_alone(installed):
     assert result["diff"]["before"]["link"] == {link: installed.binary()}
     back = installed.run(link=link)
     assert back["changed"] and not back["needs_archive"] and back["previous_version"] == "1.14.0"
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_the_link_is_touched_under_its_lock_only(installed, state):
+    """Two installers of two versions hold two locks, and have one link: its lock lets one of them look and rename."""
+    link = installed.at("bin", "terraform")
+    if state == "absent":
+        installed.run(link=link)
+
+    def hold(ready):
+        with open(os.path.join(installed.base_dir, _install.LINK_LOCK), "w") as file:
+            os.chmod(file.name, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            ready()
+            signal.pause()
+
+    with another_process(hold):
+        failure = installed.fail(_errors.LockError, link=link, state=state, lock_timeout=0)
+        assert os.path.lexists(link) == (state == "absent")
+    assert failure.path == os.path.join(installed.base_dir, _install.LINK_LOCK)
+    assert installed.run(link=link, state=state)["changed"]
 
 
 def test_the_link_is_in_the_receipt_before_it_is_there(installed):

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, os_errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._files import PendingFile
 from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable, undisturbed
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
@@ -91,6 +91,16 @@ def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
         with contextlib.suppress(InstallError):
             ask(signal.SIGHUP)
         raise ValueError()
+
+
+def test_an_error_that_came_of_the_stop_does_not_hide_it():
+    """A stop in the middle of removing a directory was told as "Bad file descriptor"."""
+    with pytest.raises(InstallError) as caught, stoppable(), os_errors("work on", "/srv"):
+        try:
+            ask(signal.SIGTERM)
+        finally:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+    assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGTERM")
 
 
 def test_what_was_ignored_stays_ignored(handlers):

@@ -211,6 +211,21 @@ def test_a_fault_before_the_switch_leaves_the_old_link_alone(directory, place, p
     assert (os.listdir(place), os.readlink(path)) == (["terraform"], "/opt/old")
 
 
+def test_a_file_that_becomes_a_link_just_now_is_not_read_through_it(directory, place, monkeypatch):
+    real = directory.stat
+
+    def stat_then_swap(name):
+        found = real(name)
+        os.rename(os.path.join(place, name), os.path.join(place, "elsewhere"))
+        os.symlink("elsewhere", os.path.join(place, name))
+        return found
+
+    with open(os.path.join(place, "terraform"), "wb") as file:
+        file.write(b"x")
+    monkeypatch.setattr(directory, "stat", stat_then_swap)
+    assert refusal(look, directory, "terraform", hashed=True).errno == errno.ELOOP
+
+
 def test_a_stop_between_the_two_steps_leaves_nothing_behind(directory, place, monkeypatch):
     """A signal becomes an InstallError, wherever it strikes: here right after symlink(2)."""
     real = os.symlink
@@ -228,6 +243,16 @@ def test_what_lies_beside_it_and_cannot_go(directory, place):
     os.mkdir(aside)
     error = refusal(switch, directory, "terraform", "/opt/new")
     assert (error.errno, error.path) == (errno.EISDIR, aside)
+
+
+def test_a_switched_link_that_cannot_be_looked_at_is_a_change(directory, monkeypatch):
+    """The rename was done, the look after it failed, and the run said that nothing had changed."""
+    def looked(name):
+        raise InstallError("look at it", path=directory.at(name), errno=errno.EIO)
+
+    monkeypatch.setattr(directory, "stat", looked)
+    error = refusal(switch, directory, "terraform", "/opt/new")
+    assert (error.errno, error.changed) == (errno.EIO, True)
 
 
 def test_a_switch_that_cannot_be_synced_says_that_it_happened(directory, path, monkeypatch):

@@ -429,6 +429,12 @@ def test_closing_it_never_hides_an_error_in_flight(directory, monkeypatch):
 
 # ------------------------------------------------------------------ only looking
 
+def test_a_link_in_its_place_is_not_looked_through(directory, place, path):
+    with open(os.path.join(place, "elsewhere"), "w"):
+        os.symlink("elsewhere", path)
+    assert is_held(directory, NAME) is None
+
+
 def test_a_look_creates_nothing(directory, path):
     assert is_held(directory, NAME) is False
     assert not os.path.exists(path)

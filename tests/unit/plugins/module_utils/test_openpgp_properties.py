@@ -1,10 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever the bytes, the answer is a Key, a good Signature over this document, or a refusal: no other error, no hang.
-
-TERRAFORM_BINARY_EXAMPLES sets how many examples each property gets.
-"""
+"""Whatever the bytes, the answer is a Key, a good Signature over this document, or a refusal: no other error, no hang."""
 
 import base64
 import os
@@ -18,14 +15,12 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._hashicorp_
 hypothesis = pytest.importorskip("hypothesis")
 from_ = hypothesis.strategies
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))
 NOW = 1795444000
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 BUILT_IN = _openpgp.read_keys(())
 (_LABEL, KEY), = _armor.read_armor(HASHICORP_KEY)
 
 settings = hypothesis.settings(
-    max_examples=EXAMPLES, deadline=None, database=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow])
 
 

@@ -165,6 +165,23 @@ def test_nobody_else_can_have_written_it(folder, mode, counts):
     assert counts or "could be written by others" in found
 
 
+def test_it_becomes_a_link_just_now(folder, monkeypatch):
+    """Between the look and the open: what lies elsewhere is not read."""
+    put(folder, as_bytes())
+    real = folder.stat
+
+    def stat_then_swap(name):
+        found = real(name)
+        os.rename(folder.at(name), folder.at("elsewhere"))
+        os.symlink("elsewhere", folder.at(name))
+        return found
+
+    monkeypatch.setattr(folder, "stat", stat_then_swap)
+    with pytest.raises(_errors.InstallError) as caught:
+        _receipt.read(folder, "1.13.4")
+    assert (caught.value.errno, caught.value.path) == (errno.ELOOP, folder.at("terraform.json"))
+
+
 @as_root
 def test_it_belongs_to_someone_else(folder):
     os.chown(put(folder, as_bytes()), 12345, 0)

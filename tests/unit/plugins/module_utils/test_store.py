@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Verdicts: each damage is seen, by its own words, and mended; receipts of other collections; what spares the hashing."""
 
+import errno
 import os
 import shutil
 import stat
 
 import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _store
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -155,6 +158,14 @@ def test_owner_and_group_are_set_and_mended(reachable, installed):
 
 
 @as_root
+@pytest.mark.parametrize("option", [{"owner": "12345"}, {"group": "54321"}, {"mode": "0750"}], ids=str)
+def test_owner_group_or_mode_alone_is_a_difference(installed, option):
+    assert installed.check(run_check=False, **option)["changed"]
+    assert installed.run(run_check=False, **option)["changed"]
+    assert not installed.run(run_check=False, **option)["changed"]
+
+
+@as_root
 def test_a_fresh_install_for_an_owner(reachable, host):
     host.run(owner="12345", group="54321", mode="0555", **host.offer())
     found = os.stat(host.binary())
@@ -167,6 +178,38 @@ def test_our_own_binary_that_we_cannot_read_is_replaced(installed):
     os.chmod(installed.binary(), 0)
     assert installed.check()["needs_archive"] and any("cannot be read" in line for line in installed.lines)
     installed.mend()
+
+
+def test_a_readable_binary_that_must_not_be_opened_is_an_error(installed, monkeypatch):
+    """As under SELinux or on a broken disk: it was called unreadable by its mode, and a new one was fetched."""
+    real = os.open
+
+    def forbidden(path, *arguments, **settings):
+        if path == "terraform":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(path, *arguments, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", forbidden)
+        failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.path) == (errno.EACCES, installed.binary())
+
+
+def test_a_binary_that_becomes_a_link_just_now_is_not_read_through_it(installed, monkeypatch):
+    path, aside = installed.binary(), installed.at("elsewhere")
+    with _directories.walk(os.path.dirname(path), "base_dir", _directories.trust_of(), None) as directory:
+        real = directory.stat
+
+        def stat_then_swap(name):
+            found = real(name)
+            os.rename(path, aside)
+            os.symlink(aside, path)
+            return found
+
+        monkeypatch.setattr(directory, "stat", stat_then_swap)
+        with pytest.raises(_errors.InstallError) as caught:
+            _store.open_binary(directory)
+    assert (caught.value.errno, caught.value.path) == (errno.ELOOP, path)
 
 
 def test_a_binary_without_a_receipt_is_replaced(installed):

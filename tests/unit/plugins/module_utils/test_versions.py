@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _versions
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))     # of a property test
 
 
 def published(genuine):
@@ -210,7 +209,6 @@ def test_property_accepted_versions_are_safe_names():
     hypothesis = pytest.importorskip("hypothesis")
     alphabet = hypothesis.strategies.text(u"0123456789.-v+ /\\\0\nrcAZ~>=\u0661", max_size=20)
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(hypothesis.strategies.one_of(
         alphabet, hypothesis.strategies.text(),
         hypothesis.strategies.from_regex(r"\Av?[0-9]{1,2}\.[0-9]\.[0-9](-[0-9a-z.-]*)?\n?\Z"),

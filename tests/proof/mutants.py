@@ -1,0 +1,370 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The protocol with one line taken out or turned round: a table of what is changed, and which tests must notice.
+
+A line that no test misses is not a promise. The text of a change has to be found exactly once in its file, so that the table
+follows the code: a mutant that does not fit any more fails.
+"""
+
+from typing import NamedTuple
+
+CRASH = "tests/proof/test_crash_images.py::test_every_crash_image_is_legal_and_mended"
+_CHANGES = "tests/proof/test_fault_sweep.py::test_no_call_that_changes_something_leaves_it_half_done[%s]"
+ERRORS, KILLS, STOPS, LIES = (_CHANGES % kinds for kinds in ("EIO", "SIGKILL", "SIGTERM", "0/1"))
+CROWD = "tests/proof/test_crowd.py"
+_UNIT = "tests/unit/plugins/module_utils/"
+
+
+class Mutant(NamedTuple):
+    """One change, and who must notice it."""
+
+    file: str       # below plugins/module_utils
+    old: str        # as it is there, once
+    new: str
+    targets: tuple  # tests, as pytest takes them
+
+
+def _tests(names):
+    return tuple(name if name.startswith("tests/") else _UNIT + name for name in names)
+
+
+def _change(file, old, new, *targets):
+    return Mutant(file, old, new, _tests(targets))
+
+
+def _without(file, line, *targets):
+    """A statement is not executed: ``pass`` in its place."""
+    return Mutant(file, line, "pass", _tests(targets))
+
+
+def _never(file, condition, *targets):
+    """A check never finds anything: ``if condition:`` becomes ``if False:``."""
+    return Mutant(file, "if %s:" % condition, "if False:", _tests(targets))
+
+
+FILES, DIRECTORIES, LOCK, LINKS = "test_files.py", "test_directories.py", "test_lock.py", "test_links.py"
+STORE, RECEIPT, INSTALL, POLICIES = "test_store.py", "test_receipt.py", "test_install.py", "test_install_policies.py"
+INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "test_install_links.py", "test_remove.py", "test_plan.py", "test_run_check.py"
+ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "test_archive.py", "test_interrupts.py", "test_binary.py", "test_obtain.py"
+RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_packets.py"
+KEYS, FETCH = "test_keys.py", "test_fetch.py"
+
+MUTANTS = {
+    # P1: the way to the store
+    "a directory of a stranger passes": _never("_directories.py", "own.st_uid not in self.trust.uids", DIRECTORIES),
+    "a directory that all may write to passes": _change(
+        "_directories.py", "if not group and not own.st_mode & stat.S_IWOTH:", "if not group:", DIRECTORIES),
+    "a directory that a group may write to passes": _change(
+        "_directories.py", "group = own.st_mode & stat.S_IWGRP and", "group = False and", DIRECTORIES),
+    "an access control list is not looked at": _change("_directories.py", "or self._has_acl())", "or False)", DIRECTORIES),
+    "a sticky directory need not be sticky": _never("_directories.py", "not own.st_mode & stat.S_ISVTX", DIRECTORIES),
+    "an entry of a stranger in a sticky directory passes": _never(
+        "_directories.py", "entry is not None and entry.st_uid not in self.trust.uids", DIRECTORIES),
+    "what lies on the way is not judged": _change(
+        "_directories.py", "            judge(here, entry, path, what, tolerated)\n            if stat.S_ISLNK",
+        "            if stat.S_ISLNK", DIRECTORIES),
+    "where something is to be created is not judged": _change(
+        "_directories.py", "judge(here, None, path, what, tolerated)    #", "pass    #", DIRECTORIES, PLAN),
+    "a link of a stranger on the way passes": _never("_directories.py", "entry.st_uid not in here.trust.uids", DIRECTORIES),
+    "links on the way may form a loop": _never("_directories.py", "links > MAX_LINKS", DIRECTORIES),
+    "a file on the way passes": _never("_directories.py", "not stat.S_ISDIR(entry.st_mode)", DIRECTORIES),
+    "directories are opened through links": _change(
+        "_directories.py", '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW',
+        '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY', DIRECTORIES),
+    "a new directory's mode is left to the umask": _change(
+        "_directories.py", "                os.fchmod(fd, DIRECTORY_MODE)\n", "", DIRECTORIES),
+    "a kill leaves a directory that locks users out": _change(
+        "_directories.py", "umask = os.umask(0o777 & ~DIRECTORY_MODE)", "umask = os.umask(0o077)", DIRECTORIES),
+    "a new directory's mode is not checked": _never(
+        "_directories.py", "made.st_mode & 0o777 != DIRECTORY_MODE", DIRECTORIES, LIES),
+    "a new directory is not synced": _change(
+        "_directories.py", '        self.sync()\n        say("directory created', '        say("directory created', DIRECTORIES),
+    "a directory that a twin made is an error": _never("_directories.py", "exc.errno != errno.EEXIST", DIRECTORIES)._replace(
+        new="if True:"),
+    "no directory is ever synced": _change("_directories.py", "            os.fsync(fd)\n", "            pass\n", CRASH),
+    "a file system that cannot sync directories is an error": _change(
+        "_directories.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if True:", DIRECTORIES, FILES),
+    "a failed sync of a directory is passed over": _change(
+        "_directories.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if False:", DIRECTORIES, FILES),
+    # P2: the lock
+    "nothing is locked": _change("_lock.py", "        fcntl.flock(fd, how | fcntl.LOCK_NB)", "        pass", LOCK),
+    "every failure to lock means that it is held": _change(
+        "_lock.py", "    if number in _HELD:\n        return None, _holder(fd)",
+        "    if number:\n        return None, _holder(fd)",
+        LOCK),
+    "a lock whose file was removed counts": _never(
+        "_lock.py", "there is None or (there.st_dev, there.st_ino) != _identity(fd, path)", LOCK),
+    "the lock is opened through a link": _change(
+        "_lock.py", "_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW", "_OPEN = os.O_RDWR | os.O_CREAT", LOCK),
+    "the lock may be a pipe": _never("_lock.py", "not stat.S_ISREG(found.st_mode)", LOCK),
+    "the lock may have another name": _never("_lock.py", "found.st_nlink > 1", LOCK),
+    "the lock may be a stranger's": _never(
+        "_lock.py", "found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", LOCK),
+    "the lock is unlinked": _change(
+        "_lock.py", "        _OWN.discard(mine)\n        _close(fd)",
+        "        _OWN.discard(mine)\n        os.unlink(name, dir_fd=directory.fd)\n        _close(fd)", LOCK, KILLS),
+    "who waits for the lock waits for ever": _never("_lock.py", "told and time.monotonic() >= deadline", LOCK),
+    "a file system without locks is an error": _never("_lock.py", "number in _NO_LOCKS", LOCK),
+    "a lock that blocks is not given up": _change(
+        "_lock.py", "signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)", "signal.setitimer(signal.ITIMER_REAL, 0)", LOCK),
+    # P3, P4 and the look under the lock
+    "nobody looks again under the lock": _without("_install.py", "run.plan = run.look()", INSTALL),
+    "left-overs are not swept": _change(
+        "_install.py", "for path in sweep(directory, 0 if run.held else wish.lock_timeout):", "for path in ():", KILLS),
+    "a sweep that is stopped forgets what it did": _change(
+        "_install.py", "        with undisturbed():\n            for path in sweep",
+        "        if True:\n            for path in sweep",
+        INSTALL),
+    "young left-overs are swept where nothing is locked": _never("_files.py", "older_than and age < older_than", FILES),
+    "left-overs of a running twin are called litter": _change(
+        "_plan.py", "if left and is_held(base, lock_name(wish.version)) is False else ()", "if left else ()", PLAN),
+    "a twin between its renames is called damage": _never(
+        "_plan.py", "plan is None or patient and plan.is_ahead", PLAN)._replace(new="if plan is None:"),
+    "a directory under the binary's name passes": _never(
+        "_plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE),
+    "a version directory may be a file": _never("_plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES),
+    "a binary that others may replace passes": _change(
+        "_plan.py", '    entry = directory.stat(name)\n    judge(directory, entry, wish.version_dir, "base_dir")\n',
+        "    entry = directory.stat(name)\n", PLAN, INSTALL, STORE),
+    # P5: what is there
+    "the binary is looked at through a link": _change(
+        "_store.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", STORE),
+    "a binary that is a link counts": _never("_store.py", "found is None or not stat.S_ISREG(found.st_mode)", STORE),
+    "a readable binary that cannot be opened is reinstalled": _change(
+        "_store.py", " or found.st_mode & stat.S_IRUSR:", ":", STORE),
+    "the size is not compared": _never("_store.py", "found.stat.st_size != receipt.size", STORE),
+    "the hash is not compared": _never("_store.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE),
+    "the checksum asked for is not compared": _never(
+        "_store.py", "wish.checksum and receipt.archive_sha256 != wish.checksum and not unknown", POLICIES, STORE, INSTALL),
+    "the owner is not compared": _never("_store.py", "wish.uid is not None and found.st_uid != wish.uid", STORE),
+    "the group is not compared": _never("_store.py", "wish.gid is not None and found.st_gid != wish.gid", STORE),
+    "the mode is not compared": _never("_store.py", "stat.S_IMODE(found.st_mode) != wish.mode", STORE),
+    "another platform's binary is overwritten": _never(
+        "_store.py", "receipt.platform != wish.platform and found.stat is not None", STORE, INSTALL, PLAN),
+    "a weaker policy of the receipt is enough": _never(
+        "_store.py", "policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(wish.policy)", POLICIES, STORE),
+    "a signer that is not trusted any more is enough": _never(
+        "_store.py", 'wish.policy == "signature" and receipt.signer not in signers', POLICIES, STORE),
+    "a binary of a stranger counts": _never("_store.py", "found.st_uid not in trust.uids", STORE),
+    "a binary that others may write counts": _never("_store.py", "found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", STORE),
+    "a binary with two names is mended in place": _never("_store.py", "differs and found.st_nlink > 1", STORE),
+    "a run check that was asked for is not missed": _change(
+        "_store.py", "if wish.run_check and wish.native and not receipt.run_check else ()", "if False else ()", INSTALL),
+    # the receipt
+    "the receipt is read through a link": _never("_receipt.py", "not stat.S_ISREG(found.st_mode)", RECEIPT),
+    "a receipt that others may write counts": _never(
+        "_receipt.py", "found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", RECEIPT),
+    "a receipt of any size is read": _never("_receipt.py", "len(data) > CAP", RECEIPT),
+    "a receipt of another version counts": _never(
+        "_receipt.py", "(receipt.product, receipt.version) != (PRODUCT, version)", RECEIPT),
+    "a receipt without its frozen keys counts": _never("_receipt.py", "not is_right(fields.get(key))", RECEIPT),
+    "a receipt with odd values counts": _never(
+        "_receipt.py", 'not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1', RECEIPT),
+    # P7, P9, P11, P12: the temporary file
+    "free space is not asked for": _never("_files.py", "room.f_blocks and size > free", FILES),
+    "a temporary file may be there already": _change("_files.py", " | os.O_EXCL", "", FILES),
+    "a temporary file is opened through a link": _change(
+        "_files.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES),
+    "a new directory is opened through a link": _change(
+        "_directories.py", "_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW", "_READ = os.O_RDONLY | os.O_DIRECTORY",
+        DIRECTORIES),
+    "the receipt is opened through a link": _change(
+        "_receipt.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", RECEIPT),
+    "a file in the link's place is opened through a link": _change(
+        "_links.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY", LINKS),
+    "another's lock is looked at through a link": _change(
+        "_lock.py", "fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW", "fd = os.open(name, os.O_RDONLY", LOCK),
+    "a temporary file is everybody's to read": _change("_files.py", "_CREATE, 0o600,", "_CREATE, 0o666,", FILES),
+    "a short write is taken for a whole one": _change("_files.py", "view = view[count:]", "view = view[len(view):]", FILES),
+    "a write that does nothing is tried for ever": _change(
+        "_files.py", 'raise OSError(errno.EIO, "nothing was written")', "break", FILES, ERRORS),
+    "the archive keeps its name": _change("_binary.py", "        spool.unlink()\n", "", BINARY, KILLS),
+    "the file is not synced": _change(
+        "_files.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
+        "            found = os.fstat(self.fd)", CRASH),
+    "the mode is set after the sync": _change(
+        "_files.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
+        "            os.fchmod(self.fd, 0o600)\n            os.fsync(self.fd)\n            os.fchmod(self.fd, mode)\n"
+        "            found = os.fstat(self.fd)", FILES),
+    "a failed sync is tried again": _change(
+        "_files.py", '        with os_errors("sync", self.path):\n            os.fsync(self.fd)\n',
+        '        with os_errors("sync", self.path):\n            try:\n                os.fsync(self.fd)\n'
+        "            except OSError:\n                os.fsync(self.fd)\n", FILES, ERRORS),
+    "the owner is set after the mode": _change(
+        "_files.py", '    with os_errors("set the mode %04o of" % mode, path):\n        os.fchmod(fd, mode)', "    pass", FILES),
+    "what was written is not read back": _never("_files.py", "(found.st_size, sha256) != (self.size, self.sha256)", FILES),
+    "the mode is not read back": _change("_files.py", "        check_mode(found, mode, self.path)\n", "", FILES, ERRORS),
+    "the binary may be of another machine": _never("_archive.py", "not right", ARCHIVE, BINARY),
+    # P13, P14, P15
+    "the binary comes before its receipt": _change(
+        "_binary.py",
+        '    write_receipt(run, directory, "receipt in place: %s")\n    with undisturbed():\n        pending.publish(PRODUCT)\n'
+        "        run.changed = True\n",
+        "    with undisturbed():\n        pending.publish(PRODUCT)\n        run.changed = True\n"
+        '    write_receipt(run, directory, "receipt in place: %s")\n', KILLS),
+    "a rename is not synced": _change(
+        "_files.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
+    "what was renamed is not looked at": _change(
+        "_files.py", "if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):\n                raise",
+        "if False:\n                raise", FILES),
+    "a failure after the rename says that nothing changed": _change(
+        "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
+        '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
+    "a stop between the rename and the note of it": _change(
+        "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)",
+        "    if True:\n        pending.publish(PRODUCT)",
+        STOPS),
+    "nobody looks once more": _change("_install.py", "        if run.changed:\n            _look_once_more(run)\n", "",
+        INSTALL, LIES),
+    "a temporary file stays after a failure": _change(
+        "_files.py", "                os.unlink(name, dir_fd=self.directory.fd)\n\n\ndef set_owner",
+        "                pass\n\n\ndef set_owner",
+        FILES),
+    "a mended mode is not synced": _change(
+        "_binary.py", '        with os_errors("sync", wish.path):\n            os.fsync(fd)\n', '        if True:\n', CRASH),
+    "another file than the judged one is mended": _never(
+        "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
+            new="if fd is not None:"),
+    "a copy of changed bytes is put in place": _never("_binary.py", "pending.sha256 != run.receipt.sha256", BINARY),
+    "a receipt of a newer collection is rewritten": _change(
+        "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
+    # P16
+    "the link moves to a binary that does not run": _change(
+        "_install.py", "if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):",
+        "if False:", INSTALL),
+    "any exit status will do": _never("_run_check.py", "process.returncode != 0", RUN_CHECK),
+    "the run check has our environment": _change("_run_check.py", "cwd=nowhere, env=environment,", "cwd=nowhere,", RUN_CHECK),
+    "the run check runs where we are": _change("_run_check.py", "cwd=nowhere, env", "env", RUN_CHECK),
+    "root runs a stranger's binary": _change("_run_check.py", "preexec_fn=become if owner else None", "preexec_fn=None",
+        RUN_CHECK),
+    "a busy binary is given up at once": _change("_run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
+    "who hangs is left behind": _change("_run_check.py", "os.killpg(process.pid, signal.SIGKILL)",
+        "os.kill(process.pid, 9)", RUN_CHECK),
+    # P17
+    "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
+    "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
+    "the link is removed before it is made": _change(
+        "_links.py", "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
+        "            with contextlib.suppress(FileNotFoundError):\n                os.unlink(name, dir_fd=directory.fd)\n"
+        "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)", LINKS, KILLS),
+    "a switched link is not synced": _change(
+        "_links.py", '        directory.sync(done="link %s points to %s" % (path, target))\n', "", LINKS),
+    "a switched link is not looked at": _never("_links.py", "found != target", LINKS),
+    "a left-over of a link is in the way": _change(
+        "_links.py", "                os.unlink(aside, dir_fd=directory.fd)\n            os.symlink",
+        "                pass\n            os.symlink", LINKS),
+    "the link is not recorded": _never(
+        "_install.py", "wish.link and wish.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS),
+    "links are switched without their lock": _change(
+        "_install.py", "        with locked(base, LINK_LOCK, wish.lock_timeout, run.say):\n            occupant",
+        "        if True:\n            occupant", INSTALL_LINKS),
+    "a link into the store passes": _never("_plan.py", 'first == wish.version or first.startswith((".terraform-", ".tmp.")) or '
+                                           "directory.stat(RECEIPT) is not None", INSTALL_LINKS, PLAN),
+    # removal
+    "what is not ours is removed": _never(
+        "_plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE),
+    "what a link points to is removed": _never("_plan.py", "link != wish.link", REMOVE),
+    "the receipt goes before the binary": _change("_remove.py", "for name in (PRODUCT, RECEIPT):",
+        "for name in (RECEIPT, PRODUCT):",
+                                                  REMOVE, KILLS),
+    "a removal is not synced": _change(
+        "_files.py", '    directory.sync(done="%s is removed" % path)', "    pass", FILES),
+    "a removed name is unlinked in place": _change(
+        "_files.py", "        os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
+        "        os.unlink(name, dir_fd="
+        "directory.fd)\n        os.close(os.open(aside, os.O_CREAT, dir_fd=directory.fd))", FILES),
+    # stops
+    "a stop is ignored": _without("_interrupts.py", "raise stopped[0]\n\n    handlers",
+        INTERRUPTS)._replace(new="pass\n\n    handlers"),
+    "a swallowed stop is a success": _change("_interrupts.py", "        if stopped:\n            raise stopped[0]\n",
+        "", INTERRUPTS),
+    "a second signal strikes the clean-up": _without(
+        "_interrupts.py", "signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end", INTERRUPTS),
+    "a consequence of the stop hides it": _never(
+        "_interrupts.py", "stopped and exc is not stopped[0] and _comes_of(exc, stopped[0])", INTERRUPTS),
+    # the archive
+    "bytes after the archive's end pass": _never("_archive.py", "end_at + _END.size + comment_size != size", ARCHIVE),
+    "an archive on several disks passes": _never("_archive.py", "disk or directory_disk or members_here != members", ARCHIVE),
+    "a ZIP64 archive passes": _never(
+        "_archive.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE):at].startswith(b"PK\\6\\7")', ARCHIVE),
+    "any number of members passes": _never("_archive.py", "members > MEMBERS_CAP", ARCHIVE),
+    "a directory of any size passes": _never("_archive.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
+    "a directory elsewhere passes": _never("_archive.py", "directory_at + directory_size != end_at", ARCHIVE),
+    "fewer members than announced pass": _never("_archive.py", "len(members) != expected", ARCHIVE),
+    "names with separators pass": _change("_archive.py", r'or re.search(r"[/\\\x00-\x1f\x7f]", name):', "or False:", ARCHIVE),
+    "names with two dots pass": _change("_archive.py", ' or ".." in name', "", ARCHIVE),
+    "two members of a name pass": _never("_archive.py", "name in seen", ARCHIVE),
+    "a member that is a link passes": _never(
+        "_archive.py", "kind not in (0, stat.S_IFREG) or member.external_attr & _DOS_DIRECTORY", ARCHIVE),
+    "overlapping members pass": _never(
+        "_archive.py", "member.header_offset + _LOCAL_HEADER_SIZE + member.compress_size > end", ARCHIVE),
+    "an encrypted member passes": _never("_archive.py", "member.flag_bits & _ENCRYPTED", ARCHIVE),
+    "any compression passes": _never(
+        "_archive.py", "member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)", ARCHIVE),
+    "any size passes": _never("_archive.py", "not 0 < member.file_size <= BINARY_CAP", ARCHIVE),
+    "a bomb passes": _never("_archive.py", "member.file_size > RATIO_CAP * member.compress_size", ARCHIVE),
+    "fewer bytes than declared pass": _never("_archive.py", "size != binary.size", ARCHIVE),
+    "a broken disk is called a damaged archive": _never("_archive.py", "file.error is not None", ARCHIVE),
+    # P8 and P9: sums and digests
+    "an archive with another digest is installed": _never(
+        "_obtain.py", "sink.sha256 != vouching.archive_sha256", OBTAIN, POLICIES, INSTALL),
+    "a download with another digest is installed": _change(
+        "_obtain.py", "            if received.sha256 == vouching.archive_sha256:", "            if True:", OBTAIN),
+    "the signature is not verified": _never("_obtain.py", "signature is not None", OBTAIN),
+    "the checksum of the wish is not compared": _never("_obtain.py", "wish.checksum and sha256 != wish.checksum", OBTAIN),
+    "sums may name a file twice": _never("_releases.py", "name in digests", RELEASES),
+    "sums may have odd lines": _change("_releases.py", "        if not found:\n            raise error(",
+                                       "        if not found:\n            continue\n            raise error(", RELEASES),
+    "a web page is read as sums": _never(
+        "_releases.py", 'sums.lstrip(b"\\xef\\xbb\\xbf \\t\\r\\n").startswith(b"<")', RELEASES),
+    # the signature
+    "the key of 2021 is trusted": _never("_keys.py", "public.fingerprint == _COMPROMISED", KEYS),
+    "a private key is taken": _never("_keys.py", "packet.tag in (SECRET_KEY, SECRET_SUBKEY)", KEYS),
+    "a revoked key signs": _never("_keys.py", "_is_revoked(primary, KEY_REVOCATION, primary.hashed, placed)", MADE),
+    "a revoked subkey signs": _never("_keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE),
+    "a subkey without a binding signs": _change(
+        "_keys.py", "if item.under == (PUBLIC_SUBKEY, subkey.body) and item.signature.kind == BINDING:",
+        "if item.signature.kind == BINDING:", MADE),
+    "a subkey need not agree": _never("_keys.py", "not crossed", MADE)._replace(
+        old="    if not crossed:\n        return _Standing(\"has no valid cross-certification in its binding\")\n"
+            "    cross = _find_newest(crossed)\n",
+        new="    cross = _find_newest(crossed) if crossed else claims\n"),
+    "a subkey that may not sign does": _never("_keys.py", "not claims.may_sign", MADE),
+    "a self-signature by somebody else counts": _change("_keys.py", "or not is_made_by(maker, signature, content):",
+        "or False:", MADE),
+    "the older self-signature wins": _change("_keys.py", "return max(found, key=", "return min(found, key=", MADE),
+    "short RSA keys are trusted": _never("_signatures.py", "not 2048 <= bits <= 8192", MADE),
+    "odd RSA numbers are trusted": _never("_signatures.py",
+        "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() "
+                                          "> 64 or key.modulus % 2 == 0", MADE),
+    "weak hashes count": _never("_signatures.py", "signature.digest not in _DIGESTS", MADE)._replace(
+        old="known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if even_weak else None)",
+        new="known = _DIGESTS.get(signature.digest) or _WEAK_DIGESTS.get(signature.digest)"),
+    "hashes are not looked at": _never("_signatures.py", "signature.digest not in _DIGESTS", MADE),
+    "unknown critical subpackets are passed over": _never(
+        "_signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE),
+    "a thing may be said twice": _never("_signatures.py", "len(seen.get(kind, ())) > 1", MADE),
+    "the padding is not compared": _change(
+        "_signatures.py", "return hmac.compare_digest(found, expected)", "return found.endswith(digest)", MADE),
+    "a value beyond the modulus counts": _change("_signatures.py", " or signature.value >= key.modulus", "", MADE),
+    "another class of signature counts": _never("_openpgp.py", "packet.kind != DOCUMENT", MADE),
+    "the document may be another": _never("_openpgp.py", "not is_made_by(member.public, packet, document)", MADE),
+    "a signature from the future counts": _never("_openpgp.py", "claims.created > now + _AHEAD", MADE),
+    "a signature older than its key counts": _never("_openpgp.py", "claims.created < member.starts", MADE),
+    "a signature after its key's end counts": _never(
+        "_openpgp.py", "member.expires is not None and claims.created >= member.expires", MADE),
+    "an expired signature counts": _never("_openpgp.py", "claims.expires is not None and claims.expires <= now", MADE),
+    "no trusted signature is needed": _never("_openpgp.py", "not good", MADE),
+    "a signature that names two makers counts": _never("_openpgp.py", "not names_only(packet, member.public)", MADE),
+    "a signature file of any length is read": _never("_openpgp.py", "len(signature) > SIGNATURE_LIMIT", MADE),
+    "any number of packets is read": _never("_packets.py", "len(packets) == most", PACKETS, MADE),
+    # the fetch
+    "a cut body is whole": _never("_fetch.py", "body.size is not None and count < body.size", FETCH),
+    "any announced size is taken": _never("_fetch.py", "body.size is not None and body.size > cap", FETCH),
+    "a body without end is taken": _never("_fetch.py", "count > cap", FETCH),
+    "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", FETCH),
+    "a web page is taken for a file": _change(
+        "_fetch.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", FETCH),
+    "https may be left": _change("_urls.py", 'allowed = ("https",) if', 'allowed = ("http", "https") if', FETCH),
+}

@@ -1,0 +1,160 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sweep: every call of a run below its folder, one fault at a time, and the invariants after each.
+
+The work is shared by processes that each have their own copy of the host; a sweep goes in a fixed order, so that the
+short one (every so many-th fault) is the same every time.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import shutil
+import tempfile
+from typing import NamedTuple, Optional
+
+import faults
+import invariants
+import worlds
+
+PROCESSES = min(2, os.cpu_count() or 1)
+# Calls that change something below the folder: these get every fault in every scenario. The others look: a kill before one
+# of them leaves what a kill before the next of these leaves.
+CHANGING = ("write", "pwrite64", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "fchmod",
+            "fchmodat", "chmod", "fchown", "fsync", "fdatasync", "ftruncate", "symlink", "symlinkat", "link", "flock", "execve")
+
+NAMING = ("openat", "newfstatat", "readlinkat", "statx", "open", "lstat", "stat", "readlink")   # looks by name
+
+
+class Task(NamedTuple):
+    """A part of a sweep: one scenario, by one user."""
+
+    scenario: str
+    installer: str
+    uid: Optional[int]
+    kinds: Optional[tuple] = None   # of faults, at the calls that change something; None: all of them at all calls
+
+
+class Finding(NamedTuple):
+    """What one fault did."""
+
+    task: Task
+    fault: faults.Fault
+    fired: bool
+    wrong: tuple        # sentences
+    acted: bool         # the fault's run changed something on disk
+
+    def __str__(self):
+        return "%s as %s: %s at %s number %d, %s: %s" % (
+            self.task.scenario, self.task.uid, self.fault.kind, self.fault.call.name, self.fault.call.number,
+            self.fault.call.text[:200], "; ".join(self.wrong))
+
+
+class Bench:
+    """A host to strike, again and again, with all that a judgement needs."""
+
+    def __init__(self, strace, task, folder):
+        self.strace = strace
+        self.task = task
+        self.log = os.path.join(folder, "trace")
+        self.world = worlds.World(folder, worlds.SCENARIOS[task.scenario], worlds.INSTALLERS[task.installer], task.uid)
+        before = self.world.hit()
+        first = self._run()
+        assert first.answer and not first.answer.get("failed"), first
+        self.course = invariants.Course(before, self.world.hit())
+        self.world.reset()
+        ending, calls = faults.trace(strace, self.world.act, self.world.folder, self.log, task.uid)
+        assert ending.answer == first.answer, "two runs, two answers: %s, %s" % (first, ending)
+        self.calls = calls
+
+    def _run(self):
+        return faults.run(self.world.act, self.task.uid)
+
+    def faults(self):
+        """All faults of the sweep, in a fixed order."""
+        thorough = worlds.SCENARIOS[self.task.scenario].swept == "all"
+        rotating = itertools.cycle(faults.ERRORS + faults.SIGNALS)
+        for call in self.calls:
+            changing = call.name in CHANGING or "O_CREAT" in call.text
+            if changing:
+                kinds = faults.ERRORS + faults.SIGNALS + faults.LIES.get(call.name, ())
+            elif thorough and call.name in NAMING:
+                kinds = faults.ERRORS + ("SIGTERM",)
+            elif thorough:
+                kinds = ("EIO", next(rotating))
+            else:
+                kinds = (next(rotating),)
+            for kind in sorted(set(kinds)):
+                if self.task.kinds is None or changing and kind in self.task.kinds:
+                    yield faults.Fault(call, kind)
+
+    def strike(self, fault):
+        """One fault, a clean run, a third one: Finding."""
+        self.world.reset()
+        ending, fired = faults.strike(self.strace, self.world.act, fault, self.log, self.task.uid)
+        hit = self.world.hit()
+        injected = fault.kind if fault.kind in faults.ERRORS else "EINTR" if fault.kind == "SIGTERM" else None
+        wrong = self.course.after_fault(hit, ending, injected, fault.kind in ("0", "1"))
+        if ending.signal and not fault.kind.startswith("SIG"):
+            wrong.append("I5: ended by signal %d" % ending.signal)
+        if ending.signal and fault.kind == "SIGTERM" and self.course.has_changed(hit) and not self._is_right(hit):
+            wrong.append("I5: ended by SIGTERM without a word in the middle of its work")
+        rerun = self._run()
+        again = self.world.hit()
+        third = self._run()
+        wrong += self.course.after_rerun(hit, rerun, again, third, self.world.hit())
+        return Finding(self.task, fault, fired, tuple(wrong), self.course.has_changed(hit))
+
+    def _is_right(self, hit):
+        return hit.picture == self.course.right.picture
+
+
+def sweep(strace, tasks, every=1, offset=0):
+    """Strike.
+
+    :param tasks: list of Task.
+    :param every: int, only each so many-th fault of all.
+    :param offset: int, from which.
+    :returns: list of Finding.
+    """
+    parts = [(strace, task, every, offset + number, part) for number, task in enumerate(tasks) for part in range(PROCESSES)]
+    with multiprocessing.get_context("fork").Pool(PROCESSES, be_nice, maxtasksperchild=1) as pool:
+        return [finding for findings in pool.imap(_sweep_part, parts, chunksize=1) for finding in findings]
+
+
+def be_nice():
+    """Leave the machine to others, as with ``nice -n 10``."""
+    os.nice(max(0, 10 - os.nice(0)))
+
+
+def _sweep_part(part):
+    strace, task, every, offset, share = part
+    with fast_folder() as folder:
+        bench = Bench(strace, task, folder)
+        chosen = itertools.islice(bench.faults(), offset % every, None, every)
+        return [bench.strike(fault) for fault in itertools.islice(chosen, share, None, PROCESSES)]
+
+
+@contextlib.contextmanager
+def fast_folder():
+    """A folder in memory where there is one: thousands of fsync(2) are not what is tried here."""
+    folder = os.path.realpath(tempfile.mkdtemp(
+        prefix="terraform-binary-proof-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    os.chmod(folder, 0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def fast_world(scenario):
+    """The host of a scenario, for us, in this process."""
+    before = tempfile.tempdir
+    with fast_folder() as folder:
+        try:
+            yield worlds.World(folder, worlds.SCENARIOS[scenario], worlds.ours)
+        finally:
+            tempfile.tempdir = before

@@ -1,0 +1,177 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""T1: whatever a site, a disk or a thief puts there, a parser answers or refuses: no other exception, no hang, little memory.
+
+Each parser starts from genuine files and changes them. It runs in a process of its own with a limit on its memory.
+A new parser is a new line in PARSERS.
+"""
+
+import io
+import os
+import resource
+import signal
+from typing import Callable, NamedTuple
+
+import faults
+import pytest
+import tiers
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import (
+    _archive, _armor, _openpgp, _packets, _receipt, _releases, _versions)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Receipt
+
+hypothesis = pytest.importorskip("hypothesis")
+from_ = hypothesis.strategies
+
+MEMORY = 256 << 20      # bytes that a parser, and what makes its examples, may take beside what is there
+SECONDS = 10            # for one example
+NOW = 1795444000        # seconds since the epoch
+WORDS = (b"\n", b"\r\n", b"\0", b"\xff" * 4, b"\0" * 4, b"PK\5\6", b"PK\1\2", b"PK\3\4", b"PK\6\7", b"-----END PGP", b"=",
+         b"{" * 40, b"[" * 40, b'"', b"1e999", b"NaN", b"null", b"  ", b"*", b"..", b"9" * 400)
+
+
+class Complaint(Exception):
+    """How a parser refuses that returns its reason."""
+
+
+def _files(genuine, folder, *endings):
+    found, folder = [], os.path.join(genuine(), folder)
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(endings):
+            with open(os.path.join(folder, name), "rb") as file:
+                found.append(file.read())
+    return found
+
+
+def _archives(_genuine):
+    """Laid out like the genuine one, which is too big to be changed ten thousand times, and all the odd ones."""
+    from release_site import executables, odd_archives
+    binary = executables.terraform("1.13.4", "linux_amd64")
+    return [make(binary) for odd in (odd_archives.HARMLESS, odd_archives.REFUSED) for make in odd.values()]
+
+
+def _inflate(data):
+    binary = _archive.find_binary(io.BytesIO(data), "linux_amd64", "/tmp/a.zip")
+    _archive.inflate(binary, lambda block: None)
+
+
+def _receipts(_genuine):
+    receipt = Receipt(1, "terraform", "1.13.4", "linux_amd64", "a" * 64, 90579096, "signature", "C" * 40, 1744205739, "b" * 64,
+                      "https://releases.hashicorp.com", "1.13.4", ("/usr/local/bin/terraform",), "2026-01-01T00:00:00Z", "0.1.0",
+                      1, 2, ("/tmp belongs to 1000:1000",))
+    return [_receipt.to_bytes(receipt), _receipt.to_bytes(receipt._replace(format=2, policy=None, links=()))]
+
+
+def _parse_receipt(data):
+    receipt, complaint = _receipt.parse(data)
+    if complaint is not None:
+        raise Complaint(complaint)
+    assert _receipt.parse(_receipt.to_bytes(receipt)) == (receipt, None)
+
+
+def _blocks(genuine):
+    texts = _files(genuine, "keys", ".asc")
+    return [data for text in texts for _label, data in _armor.read_armor(text.decode())] + _files(genuine, "terraform", ".sig")
+
+
+def _read_packets(data):
+    for tag, body in _packets.read_packets(data, 64):
+        reader = {2: _packets.read_signature, 6: _packets.read_public_key, 14: _packets.read_public_key}.get(tag)
+        if reader is not None:
+            reader(body)
+
+
+class Parser(NamedTuple):
+    """One parser, what it starts from, and how it refuses."""
+
+    read: Callable      # callable(bytes)
+    corpus: Callable    # callable(callable() -> folder of genuine data) -> list of bytes
+    refusal: type       # of exception
+
+
+PARSERS = {
+    "zip": Parser(_inflate, _archives, TerraformBinaryError),
+    "packets": Parser(_read_packets, _blocks, _armor.Malformed),
+    "armor": Parser(lambda data: _armor.read_armor(data.decode("latin-1")),
+                    lambda genuine: _files(genuine, "keys", ".asc"), _armor.Malformed),
+    "signature": Parser(lambda data: _openpgp.verify(b"document", data, _openpgp.read_keys(()), NOW, "/tmp/sums.sig"),
+                        lambda genuine: _files(genuine, "terraform", ".sig") + _files(genuine, "opentofu", ".gpgsig"),
+                        TerraformBinaryError),
+    "keys": Parser(lambda data: _openpgp.read_keys((data.decode("latin-1"),)),
+                   lambda genuine: _files(genuine, "keys", ".asc"), TerraformBinaryError),
+    "sums": Parser(lambda data: _releases.find_archive(data, "1.11.4", "linux_amd64", "https://releases.hashicorp.com/sums"),
+                   lambda genuine: _files(genuine, "terraform", "SUMS") + _files(genuine, "opentofu", "SUMS"),
+                   TerraformBinaryError),
+    "checksum": Parser(lambda data: _releases.checksum_of(data.decode("latin-1"), "1.11.4", "linux_amd64"),
+                       lambda genuine: _files(genuine, "terraform", "SUMS"), TerraformBinaryError),
+    "version": Parser(lambda data: _versions.exact(data.decode("latin-1")),
+                      lambda genuine: _files(genuine, "versions", ".txt")[0].split(b"\n"), TerraformBinaryError),
+    "receipt": Parser(_parse_receipt, _receipts, Complaint),
+}
+
+
+def changed(corpus):
+    """A strategy: one of the corpus, with some of its bytes taken out and others put in."""
+    piece = from_.one_of(from_.binary(max_size=8), from_.sampled_from(WORDS), from_.builds(
+        lambda source, start, size: source[start % (len(source) or 1):][:size],
+        from_.sampled_from(corpus), from_.integers(0, 1 << 20), from_.integers(0, 200)))
+    edit = from_.tuples(from_.integers(0, 1 << 20), from_.one_of(from_.just(1), from_.integers(0, 300)), piece)
+
+    def apply(data, edits):
+        for place, taken, put in edits:
+            at = place % (len(data) + 1)
+            data = data[:at] + put + data[at + taken:]
+        return data
+    return from_.builds(apply, from_.sampled_from(corpus), from_.lists(edit, max_size=4))
+
+
+def fuzz(parser, corpus):
+    """Every example within the limits: how many were answered, how many refused. Raises what no parser may raise."""
+    counts = [0, 0]
+
+    @hypothesis.settings(suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.given(changed(corpus))
+    def check(data):
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            parser.read(data)
+            counts[0] += 1
+        except parser.refusal as error:
+            assert str(error).isprintable()
+            counts[1] += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    check()
+    return counts
+
+
+def within_limits(parser, corpus):
+    def hang(signum, frame):
+        raise AssertionError("no answer within %d s" % SECONDS)
+
+    signal.signal(signal.SIGALRM, hang)
+    with open("/proc/self/statm", encoding="ascii") as file:
+        there = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (there + MEMORY, there + MEMORY))
+    return fuzz(parser, corpus)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser_answers_or_refuses(name, request, proof):
+    parser = PARSERS[name]
+    corpus = parser.corpus(lambda: request.getfixturevalue("genuine"))
+    ending = faults.run(lambda: within_limits(parser, corpus))
+    assert not ending.traceback and not ending.signal, ending.traceback
+    answered, refused = ending.answer
+    proof("%s: %s answered, %s refused" % (name, "{:,}".format(answered), "{:,}".format(refused)))
+    assert refused and (answered or name == "signature")    # that one is asked about another document
+    tiers.check_floor("T1", answered + refused)
+
+
+@pytest.mark.parametrize("read", [lambda data: 1 // (len(data) % 7), lambda data: bytearray(MEMORY + len(data))])
+def test_a_parser_that_does_not_keep_its_word_is_found(read):
+    ending = faults.run(lambda: within_limits(Parser(read, None, TerraformBinaryError), [b"something"]))
+    assert "ZeroDivisionError" in ending.traceback or "MemoryError" in ending.traceback
