@@ -167,7 +167,9 @@ def proof(session):
                             stdout=subprocess.PIPE).stdout.strip()
     session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
                        TERRAFORM_BINARY_COMMIT=commit)
-    run_pytest(session, *(session.posargs or ["tests/proof", "tests/unit", "tests/playbooks/test_retries.py"]))
+    run_pytest(session, *(session.posargs or [
+        "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
+        "tests/playbooks/test_proxies_and_trust.py"]))
 
 
 @nox.session(python=find_python("3.6") or False, venv_backend="venv" if find_python("3.6") else "none")

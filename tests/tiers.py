@@ -35,7 +35,8 @@ TIERS = {
     "T2": Tier("faults", 1000, ("tests/proof/test_fault_sweep.py",)),
     "T3": Tier("executions", 20000, ("tests/proof/test_crowd.py",)),
     "T4": Tier("tests of the network", 40, (
-        _UNIT + "test_fetch", "tests/unit/release_site/", "tests/playbooks/test_retries.py"), True),
+        _UNIT + "test_fetch", _UNIT + "test_resume.py", "tests/unit/release_site/", "tests/playbooks/test_retries.py",
+        "tests/playbooks/test_hostile_networks.py", "tests/playbooks/test_proxies_and_trust.py"), True),
     "T5": Tier("crash images", 100, ("tests/proof/test_crash_images.py",)),
     "T6": Tier("signatures", 40, (_UNIT + "test_openpgp_made.py", _UNIT + "test_openpgp.py"), True),
     "T7": Tier("sequences", 300, ("tests/proof/test_any_order.py",)),

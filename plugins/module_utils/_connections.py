@@ -29,6 +29,7 @@ class Connections:
         self._requests = requests
         self._urllib3 = urllib3
         self._bundle = find_bundle(access, environ) if verified else None
+        self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)    # OpenSSL reads that of the process alone
         self._verified = verified
         self._session = requests.Session()
         self._session.trust_env = False     # or an entry in netrc would replace our Authorization header
@@ -77,6 +78,8 @@ class Connections:
         if self._verified:
             if not self._bundle:
                 context.load_default_certs()
+                for store in filter(os.path.isdir, self._stores):
+                    context.load_verify_locations(capath=store)
             store = self._session.verify
             context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context

@@ -252,8 +252,8 @@ def _behaviour(wanted, misbehaviours, elsewhere):
 def test_it_comes_out_as_it_should(name, spent):
     result, outcome = spent.runs["real"].each[name], CASES[name][1]
     step = OUTCOMES[outcome][1]
-    if outcome in REFUSED_BY_CORE:
-        assert result["failed"] and "error" not in result, result
+    if outcome in REFUSED_BY_CORE:      # by its words, and as all our refusals are told
+        assert result["failed"] and result["error"]["step"] == "request", result
     elif step is None:
         assert result["changed"] and not result["failed"], result
     else:
@@ -271,7 +271,8 @@ def test_no_result_tells_of_them(mode, spent):
 @pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
 def test_the_screen_does_not_tell_of_them(mode, spent):
     run = spent.runs[mode]
-    assert " EXEC " in run.output, "this is not what -vvv shows"
+    if spent.side == "target" or mode != "malformed":   # which no host hears of where the controller downloads
+        assert " EXEC " in run.output, "this is not what -vvv shows"
     # What core runs on a host, with the task's environment before it, is core's own to show.
     lines = [line for line in run.output.splitlines() if " EXEC " not in line or "/bin/sh -c" not in line]
     assert [line for line in lines for secret in spent.secrets if secret in line] == []
@@ -310,7 +311,9 @@ def test_a_site_that_was_not_named_gets_none(spent):
 def test_a_short_value_of_a_header_mangles_nothing(name, spent):
     result = spent.runs["real"].each[name]
     store = os.path.join(spent.folder, "real", SHORT, name)
-    assert any(store in step for step in result["steps"]) and "***" not in str(result["steps"]) + result["msg"]
+    assert "***" not in str(result["steps"]) + result["msg"]
+    if spent.side == "target" or name == "headers-installed":
+        assert any(store in step for step in result["steps"])
     if name == "headers-installed":
         assert result["path"] == os.path.join(store, VERSIONS[name], "terraform")
 

@@ -18,9 +18,10 @@ import pytest
 import tiers
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _archive, _armor, _openpgp, _packets, _receipt, _releases, _versions)
+    _archive, _armor, _constraints, _index, _openpgp, _packets, _receipt, _releases, _versions)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Receipt
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
 hypothesis = pytest.importorskip("hypothesis")
 from_ = hypothesis.strategies
@@ -83,6 +84,16 @@ def _read_packets(data):
             reader(body)
 
 
+CONSTRAINTS = [b"~> 1.13.0", b">= 1.9, < 2.0", b"= 1.10", b"!= 1.13.4-rc1", b"latest", b"v1.13.4", b"~>1", b"> 0.12.0-alpha3,<=1"]
+HCL = [
+    b'terraform {\n  required_version = "~> 1.9"\n  backend "s3" {\n    key = "${var.a}/b"\n  }\n}\n',
+    b'# one\n// two\n/* three */\nlocals {\n  a = <<-EOT\n    terraform { required_version = "1" }\n'
+    b'    ${join(",", ["x"])}\n  EOT\n}\n',
+    b'terraform { required_version = "= 1.10" }\nterraform {\n  required_version = ">= 1.2, < 2" # why\n}\n',
+    b'x = "a\\"b%{ if true }c%{ endif }"\ny = { "z" = [1, 2.5, null] }\nterraform {\n}\n',
+]
+
+
 class Parser(NamedTuple):
     """One parser, what it starts from, and how it refuses."""
 
@@ -108,6 +119,12 @@ PARSERS = {
                        lambda genuine: _files(genuine, "terraform", "SUMS"), TerraformBinaryError),
     "version": Parser(lambda data: _versions.exact(data.decode("latin-1")),
                       lambda genuine: _files(genuine, "versions", ".txt")[0].split(b"\n"), TerraformBinaryError),
+    "constraint": Parser(lambda data: _constraints.read(data.decode("latin-1")), lambda _genuine: CONSTRAINTS,
+                         TerraformBinaryError),
+    "index": Parser(lambda data: _index.read(data, "https://releases.hashicorp.com/terraform/index.json"),
+                    lambda genuine: _files(genuine, "index", ".json"), TerraformBinaryError),
+    "hcl": Parser(lambda data: _hcl.find_arguments(data.decode("latin-1"), "terraform", "required_version"),
+                  lambda _genuine: HCL, _hcl_tokens.Unreadable),
     "receipt": Parser(_parse_receipt, _receipts, Complaint),
 }
 
@@ -171,7 +188,7 @@ def test_a_parser_answers_or_refuses(name, request, proof):
     tiers.check_floor("T1", answered + refused)
 
 
-@pytest.mark.parametrize("read", [lambda data: 1 // (len(data) % 7), lambda data: bytearray(MEMORY + len(data))])
+@pytest.mark.parametrize("read", [lambda data: 1 // (len(data) % 7), lambda data: bytearray(2 * MEMORY)])
 def test_a_parser_that_does_not_keep_its_word_is_found(read):
     ending = faults.run(lambda: within_limits(Parser(read, None, TerraformBinaryError), [b"something"]))
     assert "ZeroDivisionError" in ending.traceback or "MemoryError" in ending.traceback

@@ -1,10 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a version may ask for, and what each constraint allows: by examples, and against a model of another shape.
-
-TERRAFORM_BINARY_EXAMPLES sets how many examples the property test gets.
-"""
+"""What a version may ask for, and what each constraint allows: by examples, and against a model of another shape."""
 
 import os
 
@@ -12,7 +9,6 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))
 VERSIONS = ("0.9.11", "1.0.0", "1.9.8", "1.9.9", "1.10.0-rc1", "1.10.0", "1.10.1", "1.11.0-alpha1", "1.11.0-rc1",
     "1.11.0", "2.0.0")
 FINAL = [version for version in VERSIONS if "-" not in version]
@@ -201,7 +197,6 @@ def test_property_constraints_are_ranges():
     version = some.tuples(some.tuples(number, number, number), word)
     blank = some.sampled_from(["", " ", "  "])
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(some.lists(term, min_size=1, max_size=3), some.lists(version, min_size=1, max_size=3), blank)
     def check(terms, versions, between):
         text = ",".join("%s%s%s%s%s" % (between, operator, between, ".".join(map(str, numbers)), word and "-" + word)
@@ -225,7 +220,6 @@ def test_property_no_text_is_anything_else():
     some = hypothesis.strategies
     alphabet = some.text(u"0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(some.one_of(alphabet, some.text(max_size=30)), some.booleans())
     def check(text, partial):
         try:

@@ -86,6 +86,14 @@ def test_a_directory_of_authorities(secure, monkeypatch, tmp_path):
     Transfer(running, access=Access(ca_path=str(tmp_path / "store")), environ={}).succeeded()
 
 
+def test_the_systems_store_may_be_named_in_the_environment_that_is_given(secure, monkeypatch, tmp_path):
+    running, bundle = secure
+    trust(monkeypatch, tmp_path, bundle, "system")
+    monkeypatch.delenv("SSL_CERT_DIR")
+    Transfer(running, environ={}).failed("TLS: ")
+    Transfer(running, environ={"SSL_CERT_DIR": "/missing:%s" % (tmp_path / "store")}).succeeded()
+
+
 def test_the_environment_that_is_given_decides_and_not_that_of_the_process(secure, monkeypatch):
     running, bundle = secure
     Transfer(running, environ={"REQUESTS_CA_BUNDLE": bundle}).succeeded()

@@ -11,7 +11,6 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _index
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))
 WHERE = "https://mirror.example/terraform/index.json"
 
 
@@ -194,7 +193,6 @@ def test_property_no_value_is_more_than_an_index():
 
     value = some.recursive(plain, nest, max_leaves=15)
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(some.one_of(value.map(lambda made: json.dumps(made).encode("ascii")), some.binary(max_size=40)))
     def check(data):
         try:

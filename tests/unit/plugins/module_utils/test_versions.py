@@ -196,7 +196,6 @@ def test_property_order_is_that_of_the_book():
         lambda numbers, identifiers: ".".join(map(str, numbers)) + ("-" + ".".join(identifiers) if identifiers else ""),
         from_.tuples(*[from_.integers(0, 2)] * 3), from_.lists(identifier, max_size=3))
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(version, version)
     def check(left, right):
         key, other = _versions.order(left), _versions.order(right)

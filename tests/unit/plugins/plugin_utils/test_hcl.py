@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What looks like an argument and is none, and what is one all the same: HCL as people write it, and as they should not."""
 
-import os
 
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
-EXAMPLES = int(os.environ.get("TERRAFORM_BINARY_EXAMPLES", "1000"))
 BLOCK = 'terraform {\n  required_version = "~> 1.9.0"\n}\n'
 
 
@@ -142,7 +140,6 @@ def test_property_decoys_around_a_block_change_nothing():
 
     decoy = some.builds(lambda make, content: make(content), some.sampled_from([quoted, heredoc, comment, line_comment]), text)
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(some.lists(decoy, max_size=3), some.lists(decoy, max_size=3))
     def check(before, inside):
         source = "\n".join(before) + '\nterraform {\n%s\nrequired_version = "~> 1.9.0"\n}\n' % "\n".join(
@@ -160,7 +157,6 @@ def test_property_any_text_ends_in_arguments_or_in_a_line():
         "EOT", "\n", "\\", "#",
         "/*", "*/", "1.9", ",", "~> 1", "\r\n", "'"]), max_size=25).map("".join)
 
-    @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None)
     @hypothesis.given(some.one_of(pieces, some.text(max_size=40)))
     def check(text):
         try:
