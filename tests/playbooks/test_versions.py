@@ -227,6 +227,31 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
         assert requests == 1 and result["failed"] and "1.14.0-rc1 (next lower)" in result["error"]["hint"], result
 
 
+def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path):
+    """Once a host where hosts download; once for all of them where the controller does."""
+    hosts = ("one", "two")
+    tasks = [task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
+             for version in ("latest", "~> 1.13.0")
+             for name, options in (("first", {}), ("linked", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}))]
+    shelf.requests.clear()
+    run = play(tasks, hosts=hosts)
+    for each in tasks:
+        for result in run.on_hosts(each["name"]).values():
+            assert not result["failed"] and result["version"] == "1.13.4", result
+            assert result["requested"] == each["name"].partition(" ")[2]
+    # A constraint is another choice: of the same listing on the controller, of another one on a host.
+    assert shelf.counts(INDEX).requests == (1 if side == "controller" else 2 * len(hosts))
+
+
+def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(play, shelf, tmp_path, signing_key):
+    from release_site import Site
+    with Site(versions=("1.20.0",), key=signing_key) as other:
+        run = play([task("before", shelf, tmp_path, version="latest"), task("newer", other, tmp_path, version="1.20.0"),
+                    task("after", shelf, tmp_path, version="latest")])
+    assert run["before"]["version"] == "1.13.4" and run["newer"]["changed"]
+    assert run["after"]["version"] == "1.20.0" and not run["after"]["changed"], run["after"]
+
+
 def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
     from release_site import misbehaviours
     shelf.misbehave("*index.json", misbehaviours.status(404))
