@@ -225,7 +225,7 @@ class ActionModule(ActionBase):
             came = plan["downloaded_bytes"] + vouching.downloaded_bytes
             return self._with_steps(dict(plan, downloaded_bytes=came, **vouched(vouching)))
         parcel = delivery.obtain(unless=plan["archive_sha256"])     # known where only the vouching is short
-        laid = stack.enter_context(laid_out(parcel, C.DEFAULT_LOCAL_TMP))
+        laid = stack.enter_context(laid_out(parcel, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
         archive = self._bring(laid, parcel)
         result = self._module(dict(sent, archive=archive, origin=parcel.vouching.site))
         return result if self._task.async_val else self._completed(result, plan, parcel, archive)
