@@ -390,4 +390,3 @@ def _check_armor(text, where, path=None):
         raise RequestError("trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where, path=path,
                            hint="export it with gpg --armor --export")
     return text
-

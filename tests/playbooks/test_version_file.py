@@ -36,7 +36,7 @@ def places(folder):
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
     return {name: os.path.join(folder, name) for name in (".terraform-version", "pinned", "root", "bad", "tfenv",
-        "gone")}
+                                                          "gone")}
 
 
 @pytest.fixture(scope="module")

@@ -184,14 +184,14 @@ def test_a_refusal_leaves_no_file(side, refused, folder):
         assert refused and not os.path.exists(os.path.join(folder, "refused"))
         return
     locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/",
-        "1.8.7/"}
+             "1.8.7/"}
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
 def test_an_unchanged_run_says_so_on_a_line_or_two(side, play, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
     linked = {version: wish(shelf, stores[version], version=version,
-        link=stores[version] + "/current") for version in versions}
+                            link=stores[version] + "/current") for version in versions}
     assert all(result["changed"] for result in play.each(linked).each.values())
     again = play.each(linked).each
     for version in versions:
@@ -257,7 +257,7 @@ def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
     shelf.misbehave("*index.json", misbehaviours.status(404))
     try:
         run = play([task("exact", shelf, tmp_path, version="1.13.3"),
-            task("unknown", shelf, tmp_path, version="1.13.99"),
+                    task("unknown", shelf, tmp_path, version="1.13.99"),
                     task("latest", shelf, tmp_path, version="latest")])
     finally:
         shelf.behave()
@@ -305,7 +305,7 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
         "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
         "neither": None, "all down": None, "down or not": None}
     for name, words in {"neither": (shelf.url, other.url, "no version matches"),
-        "all down": ("ECONNREFUSED", closed + "/x"),
+                        "all down": ("ECONNREFUSED", closed + "/x"),
                         "down or not": ("ECONNREFUSED", shelf.url, "no site has ~> 1.16")}.items():
         assert all(word in found[name]["msg"] for word in words), found[name]["msg"]
     assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
@@ -314,7 +314,7 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
 def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahead, closed):
     store, _other = ahead
     cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
-        "latest": ("latest", {"offline_ok": True}),
+             "latest": ("latest", {"offline_ok": True}),
              "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
     found = play.each({name: wish(shelf, store, version=version, sites=[closed], **options)
                        for name, (version, options) in cases.items()}).each

@@ -216,7 +216,7 @@ MUTANTS = {
         "    if True:\n        pending.publish(PRODUCT)",
         STOPS),
     "nobody looks once more": _change("_install.py", "        if run.changed:\n            _look_once_more(run)\n", "",
-        INSTALL, LIES),
+                                      INSTALL, LIES),
     "a temporary file stays after a failure": _change(
         "_files.py", "                os.unlink(name, dir_fd=self.directory.fd)\n\n\ndef set_owner",
         "                pass\n\n\ndef set_owner",
@@ -237,10 +237,10 @@ MUTANTS = {
     "the run check has our environment": _change("_run_check.py", "cwd=nowhere, env=environment,", "cwd=nowhere,", RUN_CHECK),
     "the run check runs where we are": _change("_run_check.py", "cwd=nowhere, env", "env", RUN_CHECK),
     "root runs a stranger's binary": _change("_run_check.py", "preexec_fn=become if owner else None", "preexec_fn=None",
-        RUN_CHECK),
+                                             RUN_CHECK),
     "a busy binary is given up at once": _change("_run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
     "who hangs is left behind": _change("_run_check.py", "os.killpg(process.pid, signal.SIGKILL)",
-        "os.kill(process.pid, 9)", RUN_CHECK),
+                                        "os.kill(process.pid, 9)", RUN_CHECK),
     # P17
     "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
@@ -266,7 +266,7 @@ MUTANTS = {
         "_plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE),
     "what a link points to is removed": _never("_plan.py", "link != wish.link", REMOVE),
     "the receipt goes before the binary": _change("_remove.py", "for name in (PRODUCT, RECEIPT):",
-        "for name in (RECEIPT, PRODUCT):",
+                                                  "for name in (RECEIPT, PRODUCT):",
                                                   REMOVE, KILLS),
     "a removal is not synced": _change(
         "_files.py", '    directory.sync(done="%s is removed" % path)', "    pass", FILES),
@@ -276,9 +276,9 @@ MUTANTS = {
         "directory.fd)\n        os.close(os.open(aside, os.O_CREAT, dir_fd=directory.fd))", FILES),
     # stops
     "a stop is ignored": _without("_interrupts.py", "raise stopped[0]\n\n    handlers",
-        INTERRUPTS)._replace(new="pass\n\n    handlers"),
+                                  INTERRUPTS)._replace(new="pass\n\n    handlers"),
     "a swallowed stop is a success": _change("_interrupts.py", "        if stopped:\n            raise stopped[0]\n",
-        "", INTERRUPTS),
+                                             "", INTERRUPTS),
     "a second signal strikes the clean-up": _without(
         "_interrupts.py", "signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end", INTERRUPTS),
     "a consequence of the stop hides it": _never(
@@ -332,11 +332,11 @@ MUTANTS = {
         new="    cross = _find_newest(crossed) if crossed else claims\n"),
     "a subkey that may not sign does": _never("_keys.py", "not claims.may_sign", MADE),
     "a self-signature by somebody else counts": _change("_keys.py", "or not is_made_by(maker, signature, content):",
-        "or False:", MADE),
+                                                        "or False:", MADE),
     "the older self-signature wins": _change("_keys.py", "return max(found, key=", "return min(found, key=", MADE),
     "short RSA keys are trusted": _never("_signatures.py", "not 2048 <= bits <= 8192", MADE),
     "odd RSA numbers are trusted": _never("_signatures.py",
-        "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() "
+                                          "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() "
                                           "> 64 or key.modulus % 2 == 0", MADE),
     "weak hashes count": _never("_signatures.py", "signature.digest not in _DIGESTS", MADE)._replace(
         old="known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if even_weak else None)",

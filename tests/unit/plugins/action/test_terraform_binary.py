@@ -45,7 +45,7 @@ def arguments(playbook_dir):
         given = dict({"version": "1.13.4"}, **given)
         task.args = given
         action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader,
-            templar=None,
+                                               templar=None,
                                                shared_loader_obj=None)
         made = action._arguments({}, {})
         assert task.args == given, "the task's own arguments were changed: a loop would see that"
@@ -118,7 +118,7 @@ def test_a_version_file_travels_as_what_it_says(arguments, playbook_dir, monkeyp
 
 def test_a_version_file_that_is_not_there(arguments):
     assert "version_file: 'nowhere' is neither a file nor a folder" in refusal(arguments, version=None,
-        version_file="nowhere")
+                                                                               version_file="nowhere")
 
 
 def test_a_version_file_that_says_nothing(arguments):

@@ -153,7 +153,7 @@ def test_offline(make):
     error = refusal(_errors.FetchError, "latest", make(), installed=installed, offline_ok=True)
     assert "2.0.0 is installed: ask for it" in error.hint
     assert refusal(_errors.FetchError, "~> 3.0", make(), installed=installed,
-        offline_ok=True).hint == "look at the network"
+                   offline_ok=True).hint == "look at the network"
 
 
 def test_the_only_failure_is_the_error_itself():

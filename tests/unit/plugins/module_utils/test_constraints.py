@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors
 
 VERSIONS = ("0.9.11", "1.0.0", "1.9.8", "1.9.9", "1.10.0-rc1", "1.10.0", "1.10.1", "1.11.0-alpha1", "1.11.0-rc1",
-    "1.11.0", "2.0.0")
+            "1.11.0", "2.0.0")
 FINAL = [version for version in VERSIONS if "-" not in version]
 
 

@@ -18,7 +18,7 @@ def build(platform="linux_amd64", version="1.13.4", **changes):
     system, _score, arch = platform.partition("_")
     name = "terraform_%s_%s.zip" % (version, platform)
     made = dict(name="terraform", version=version, os=system, arch=arch, filename=name,
-        url="https://elsewhere.example/" + name)
+                url="https://elsewhere.example/" + name)
     made.update(changes)
     return dict((key, value) for key, value in made.items() if value is not ...)
 
@@ -91,7 +91,7 @@ def test_an_empty_index_lists_nothing():
 
 def test_a_byte_order_mark_is_no_harm():
     assert _index.read(b"\xef\xbb\xbf" + json.dumps(index(entry())).encode("ascii"),
-        WHERE) == {"1.13.4": {"linux_amd64"}}
+                       WHERE) == {"1.13.4": {"linux_amd64"}}
 
 
 # what is odd in it
@@ -184,7 +184,7 @@ def test_property_no_value_is_more_than_an_index():
     some = hypothesis.strategies
     plain = some.one_of(some.none(), some.booleans(), some.integers(), some.text(max_size=5),
                         some.sampled_from(["terraform", "1.13.4", "linux", "amd64",
-                            "terraform_1.13.4_linux_amd64.zip"]))
+                                           "terraform_1.13.4_linux_amd64.zip"]))
     known = some.sampled_from(["name", "versions", "version", "builds", "os", "arch", "filename", "1.13.4", "1.9.8"])
     keys = some.one_of(known, some.text(max_size=3))
 

@@ -492,6 +492,7 @@ def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
         assert first.counts(INDEX).requests == site.counts(INDEX).requests == 0
 # the controller's half
 
+
 def test_what_was_judged_can_be_handed_on(online, site):
     release = site.release("1.13.4")
     source = online.source()

@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _versions
 
 
-
 def published(genuine):
     with open(os.path.join(genuine, "versions", "terraform_git_tags.txt")) as file:
         return file.read().split()
@@ -191,7 +190,7 @@ def test_property_order_is_that_of_the_book():
     hypothesis = pytest.importorskip("hypothesis")
     from_ = hypothesis.strategies
     identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y",
-        "alpha-20220328", "z"])
+                                     "alpha-20220328", "z"])
     version = from_.builds(
         lambda numbers, identifiers: ".".join(map(str, numbers)) + ("-" + ".".join(identifiers) if identifiers else ""),
         from_.tuples(*[from_.integers(0, 2)] * 3), from_.lists(identifier, max_size=3))

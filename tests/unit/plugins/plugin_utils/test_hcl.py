@@ -125,8 +125,8 @@ def test_property_decoys_around_a_block_change_nothing():
     def quoted(content):
         for plain, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("${", "$${"), ("%{", "%%{")):
             content = content.replace(plain, escape)
-        return 'x = "%s"' % content if not content.endswith(("$",
-            "%")) and "$$${" not in content and "%%%{" not in content else "x = 1"
+        usable = not content.endswith(("$", "%")) and "$$${" not in content and "%%%{" not in content
+        return 'x = "%s"' % content if usable else "x = 1"
 
     def heredoc(content):
         lines = content.replace("${", "$ {").replace("%{", "% {").split("\n")

@@ -131,7 +131,7 @@ def test_an_override_file_replaces_all_others(name, folder):
 
 def test_the_last_override_file_with_a_constraint_decides(folder):
     assert folder.module(main__tf=require("~> 1.9"), a_override__tf=require("~> 1.10", "> 1"),
-        b_override__tf=require("~> 1.11"),
+                         b_override__tf=require("~> 1.11"),
                          c_override__tf="terraform {}", myoverride__tf=require("> 9")).version == "~> 1.11"
 
 
@@ -170,7 +170,7 @@ def test_json_that_cannot_be_read(content, words, folder):
     ({"main__tf": ""}, "no required_version in the 1 .tf and .tf.json files of "),
     ({}, "no required_version in the 0 "),
     ({"main__tf": "\n\nterraform {\n required_version = var.x\n}"},
-    "/main.tf:4 cannot be read: required_version is not one plain string"),
+     "/main.tf:4 cannot be read: required_version is not one plain string"),
     ({"main__tf": "terraform {"}, "/main.tf:1 cannot be read"), ({"main__tf": b"\xff"}, "/main.tf is not UTF-8"),
     ({"main__tf": require("~> 1.x")}, "/main.tf:2, required_version cannot be read: version '~> 1.x' is not a constraint"),
     ({"main__tf": require("")}, "/main.tf:2, required_version cannot be read"),
@@ -178,7 +178,7 @@ def test_json_that_cannot_be_read(content, words, folder):
     ({"main__tf": require(">= 1.9.0-rc1")}, "/main.tf:2, required_version '>= 1.9.0-rc1' names a pre-release"),
     ({"main__tf": require("1.9.0-rc1")}, "names a pre-release"),
     ({"main__tf": require("1.9.0"), "other__tf": require("~> 1.10")},
-    "cannot be had together: /main.tf:2 (1.9.0), /other.tf:2 (~> 1.10)"),
+     "cannot be had together: /main.tf:2 (1.9.0), /other.tf:2 (~> 1.10)"),
     ({"main__tf": b" " * ((1 << 20) + 1)}, "larger than 1048576 bytes"),
 ])
 def test_a_module_that_cannot_be_read(files, words, folder):
