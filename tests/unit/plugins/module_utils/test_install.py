@@ -126,6 +126,21 @@ def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkey
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
+def test_a_binary_that_changes_right_after_its_rename_is_no_success(host):
+    """By storage that loses data, or by somebody else: what is there is looked at once more, by its path."""
+    options, say = host.offer(), host.say
+
+    def say_and_spoil(line, warning=False):
+        say(line, warning)
+        if line.startswith("binary in place"):
+            host.flip(host.binary())
+
+    host.say = say_and_spoil
+    failure = host.fail(_errors.InstallError, run_check=False, **options)
+    assert (failure.errno, failure.path, failure.changed) == (errno.EIO, host.binary(), True)
+    assert "is not right after the install" in str(failure)
+
+
 # the run check
 
 def test_the_run_check_is_recorded_and_asked_for(host):
