@@ -126,6 +126,19 @@ def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkey
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
+def test_the_archive_has_no_name_while_it_is_read(host):
+    """So that a kill leaves none of it behind."""
+    options, say, seen = host.offer(), host.say, []
+
+    def say_and_look(line, warning=False):
+        say(line, warning)
+        if line.startswith("archive read"):
+            seen.append(host.names())
+
+    host.say = say_and_look
+    assert host.run(**options)["changed"] and seen == [[]]
+
+
 def test_a_binary_that_changes_right_after_its_rename_is_no_success(host):
     """By storage that loses data, or by somebody else: what is there is looked at once more, by its path."""
     options, say = host.offer(), host.say
