@@ -211,10 +211,12 @@ MUTANTS = {
     "a failure after the rename says that nothing changed": _change(
         "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
         '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
-    "a stop between the rename and the note of it": _change(
-        "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)",
-        "    if True:\n        pending.publish(PRODUCT)",
-        STOPS),
+    "a stop between the rename of the binary and the note of it": _change(
+        "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)", "    if True:\n        pending.publish(PRODUCT)",
+        INSTALL),
+    "a stop between the rename of the receipt and the note of it": _change(
+        "_binary.py", "        with undisturbed():\n            pending.publish(RECEIPT)",
+        "        if True:\n            pending.publish(RECEIPT)", STOPS),
     "nobody looks once more": _change("_install.py", "        if run.changed:\n            _look_once_more(run)\n", "",
         INSTALL, LIES),
     "a temporary file stays after a failure": _change(

@@ -126,6 +126,21 @@ def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkey
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
+def test_a_stop_in_the_rename_of_the_binary_counts_it(installed, monkeypatch):
+    """Where its receipt is a newer collection's and stays, the binary's rename is the only change."""
+    installed.write_receipt(format=2)
+    os.chmod(installed.binary(), 0o775)
+    real = os.rename
+
+    def rename(*arguments, **settings):
+        real(*arguments, **settings)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(os, "rename", rename)
+    failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.changed) == (errno.EINTR, True)
+
+
 def test_the_archive_has_no_name_while_it_is_read(host):
     """So that a kill leaves none of it behind."""
     options, say, seen = host.offer(), host.say, []
