@@ -212,7 +212,8 @@ MUTANTS = {
         "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
         '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
     "a stop between the rename of the binary and the note of it": _change(
-        "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)", "    if True:\n        pending.publish(PRODUCT)",
+        "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)",
+        "    if True:\n        pending.publish(PRODUCT)",
         INSTALL),
     "a stop between the rename of the receipt and the note of it": _change(
         "_binary.py", "        with undisturbed():\n            pending.publish(RECEIPT)",
