@@ -179,7 +179,7 @@ MUTANTS = {
     "a short write is taken for a whole one": _change("_files.py", "view = view[count:]", "view = view[len(view):]", FILES),
     "a write that does nothing is tried for ever": _change(
         "_files.py", 'raise OSError(errno.EIO, "nothing was written")', "break", FILES, ERRORS),
-    "the archive keeps its name": _change("_binary.py", "        spool.unlink()\n", "", BINARY, KILLS),
+    "the archive keeps its name": _change("_binary.py", "        spool.unlink()\n", "", INSTALL),
     "the file is not synced": _change(
         "_files.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
         "            found = os.fstat(self.fd)", CRASH),
@@ -211,10 +211,13 @@ MUTANTS = {
     "a failure after the rename says that nothing changed": _change(
         "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
         '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
-    "a stop between the rename and the note of it": _change(
+    "a stop between the rename of the binary and the note of it": _change(
         "_binary.py", "    with undisturbed():\n        pending.publish(PRODUCT)",
         "    if True:\n        pending.publish(PRODUCT)",
-        STOPS),
+        INSTALL),
+    "a stop between the rename of the receipt and the note of it": _change(
+        "_binary.py", "        with undisturbed():\n            pending.publish(RECEIPT)",
+        "        if True:\n            pending.publish(RECEIPT)", STOPS),
     "nobody looks once more": _change("_install.py", "        if run.changed:\n            _look_once_more(run)\n", "",
                                       INSTALL, LIES),
     "a temporary file stays after a failure": _change(

@@ -44,7 +44,7 @@ def test_no_fault_leaves_it_half_done(strace, proof):
     wrong = [finding for finding in findings if finding.wrong]
     shares = ", ".join("%s %d" % (kind if len(kind) > 1 else "returns %s" % kind, count) for kind, count in sorted(kinds.items()))
     proof("%s faults fired%s (%s), %d violations" % (
-        "{:,}".format(len(findings)), "" if EVERY == 1 else ", every %dth" % EVERY, shares, len(wrong)))
+        "{:,}".format(len(findings)), "" if EVERY == 1 else ", one in %d" % EVERY, shares, len(wrong)))
     assert not wrong, told(findings)
     assert {"EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "SIGKILL", "SIGTERM", "0"} <= set(kinds)
     assert any(finding.acted for finding in findings), "no fault came late enough to find something done"

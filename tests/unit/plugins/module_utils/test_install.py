@@ -126,6 +126,49 @@ def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkey
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
+def test_a_stop_in_the_rename_of_the_binary_counts_it(installed, monkeypatch):
+    """Where its receipt is a newer collection's and stays, the binary's rename is the only change."""
+    installed.write_receipt(format=2)
+    os.chmod(installed.binary(), 0o775)
+    real = os.rename
+
+    def rename(*arguments, **settings):
+        real(*arguments, **settings)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(os, "rename", rename)
+    failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.changed) == (errno.EINTR, True)
+
+
+def test_the_archive_has_no_name_while_it_is_read(host):
+    """So that a kill leaves none of it behind."""
+    options, say, seen = host.offer(), host.say, []
+
+    def say_and_look(line, warning=False):
+        say(line, warning)
+        if line.startswith("archive read"):
+            seen.append(host.names())
+
+    host.say = say_and_look
+    assert host.run(**options)["changed"] and seen == [[]]
+
+
+def test_a_binary_that_changes_right_after_its_rename_is_no_success(host):
+    """By storage that loses data, or by somebody else: what is there is looked at once more, by its path."""
+    options, say = host.offer(), host.say
+
+    def say_and_spoil(line, warning=False):
+        say(line, warning)
+        if line.startswith("binary in place"):
+            host.flip(host.binary())
+
+    host.say = say_and_spoil
+    failure = host.fail(_errors.InstallError, run_check=False, **options)
+    assert (failure.errno, failure.path, failure.changed) == (errno.EIO, host.binary(), True)
+    assert "is not right after the install" in str(failure)
+
+
 # the run check
 
 def test_the_run_check_is_recorded_and_asked_for(host):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Tuple
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _openpgp
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _openpgp, _packets, _signatures
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import VerificationError
 
 pytest.importorskip("cryptography")
@@ -626,6 +626,13 @@ def test_gpgv_accepts_what_we_accept(name, files):
 @pytest.mark.parametrize("name", GOOD)
 def test_sqv_accepts_what_we_accept(name, files):
     assert is_good_to_sqv(*files(GOOD[name]()))
+
+
+def test_a_weak_hash_counts_for_revocations_only():
+    public = _packets.read_public_key(demo().subkey.body)
+    signature = _packets.read_signature(demo().sign(DOCUMENT, digest="sha1", bare=True))
+    assert _signatures.is_made_by(public, signature, DOCUMENT, even_weak=True)
+    assert not _signatures.is_made_by(public, signature, DOCUMENT)
 
 
 def test_gpgv_refuses_a_changed_document(files):
