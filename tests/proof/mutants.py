@@ -48,7 +48,9 @@ STORE, RECEIPT, INSTALL, POLICIES = "test_store.py", "test_receipt.py", "test_in
 INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "test_install_links.py", "test_remove.py", "test_plan.py", "test_run_check.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "test_archive.py", "test_interrupts.py", "test_binary.py", "test_obtain.py"
 RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_packets.py"
-KEYS, FETCH = "test_keys.py", "test_fetch.py"
+KEYS, FETCH, TRIES, LIMITS = "test_keys.py", "test_fetch.py", "test_fetch_tries.py", "test_fetch_limits.py"
+REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "test_resume.py"
+ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 
 MUTANTS = {
     # P1: the way to the store
@@ -73,11 +75,11 @@ MUTANTS = {
         "_directories.py", '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW',
         '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY', DIRECTORIES),
     "a new directory's mode is left to the umask": _change(
-        "_directories.py", "                os.fchmod(fd, DIRECTORY_MODE)\n", "", DIRECTORIES),
+        "_directories.py", "                os.fchmod(fd, mode)\n", "", DIRECTORIES),
     "a kill leaves a directory that locks users out": _change(
-        "_directories.py", "umask = os.umask(0o777 & ~DIRECTORY_MODE)", "umask = os.umask(0o077)", DIRECTORIES),
+        "_directories.py", "umask = os.umask(0o777 & ~mode)", "umask = os.umask(0o077)", DIRECTORIES),
     "a new directory's mode is not checked": _never(
-        "_directories.py", "made.st_mode & 0o777 != DIRECTORY_MODE", DIRECTORIES, LIES),
+        "_directories.py", "made.st_mode & 0o777 != mode", DIRECTORIES, LIES),
     "a new directory is not synced": _change(
         "_directories.py", '        self.sync()\n        say("directory created', '        say("directory created', DIRECTORIES),
     "a directory that a twin made is an error": _never("_directories.py", "exc.errno != errno.EEXIST", DIRECTORIES)._replace(
@@ -363,11 +365,43 @@ MUTANTS = {
     "a signature file of any length is read": _never("_openpgp.py", "len(signature) > SIGNATURE_LIMIT", MADE),
     "any number of packets is read": _never("_packets.py", "len(packets) == most", PACKETS, MADE),
     # the fetch
-    "a cut body is whole": _never("_fetch.py", "body.size is not None and count < body.size", FETCH),
-    "any announced size is taken": _never("_fetch.py", "body.size is not None and body.size > cap", FETCH),
-    "a body without end is taken": _never("_fetch.py", "count > cap", FETCH),
-    "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", FETCH),
+    "a cut body is whole": _never("_fetch.py", "size is not None and count < size", FETCH, TRIES),
+    "any announced size is taken": _never("_fetch.py", "so_far.size is not None and so_far.size > cap", LIMITS),
+    "a body without end is taken": _never("_fetch.py", "count > cap", LIMITS),
+    "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", LIMITS),
     "a web page is taken for a file": _change(
-        "_fetch.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", FETCH),
-    "https may be left": _change("_urls.py", 'allowed = ("https",) if', 'allowed = ("http", "https") if', FETCH),
+        "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
+    "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
+    "https may be left": _change(
+        "_urls.py", 'allowed = ("https",) if', 'allowed = ("http", "https") if', REDIRECTS, TRUST),
+    "a part that begins elsewhere is taken": _never("_resume.py", "start != self.count", RESUME),
+    "a part of another whole is taken": _change("_resume.py", "if total != self.size or", "if False or", RESUME),
+    "a part that ends early is taken": _change("_resume.py", "or last != total - 1:", "or False:", RESUME),
+    "a part of another file is taken": _change(
+        "_resume.py", "return None if body.etag == self._etag else", "return None if True else", RESUME),
+    "a weak validator will do": _change("_bodies.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME),
+    "the rest is asked for without If-Range": _change("_resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME),
+    "a part that nobody asked for is taken": _change("_bodies.py", "partial = resuming and", "partial =", RESUME),
+    # credentials and trust
+    "the public site is shown credentials": _change("_credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
+    "credentials go along to another port": _change(
+        "_credentials.py", "asked == origin(site) for", "asked[:2] == origin(site)[:2] for", CREDENTIALS),
+    "credentials go along to another scheme": _change(
+        "_credentials.py", "asked == origin(site) for", "asked[1:] == origin(site)[1:] for", CREDENTIALS),
+    "credentials go along to another host": _change(
+        "_credentials.py", "asked == origin(site) for", "asked[::2] == origin(site)[::2] for", CREDENTIALS),
+    "credentials go over plain http": _change("_credentials.py", " and is_loopback(host) and", " and", CREDENTIALS),
+    "a proxy reads credentials": _change("_credentials.py", " and not proxied", "", CREDENTIALS),
+    "credentials for nobody are taken": _never(
+        "_access.py", "not any(_credentials.may_be_shown(site, sites) for site in asked)", ACCESS),
+    "the public site is trusted blindly": _never(
+        "_access.py", "not access.validate_certs and _credentials.is_public(site)", ACCESS),
+    "the public site behind a redirect is trusted blindly": _change(
+        "_fetch.py", "self._access.validate_certs or _credentials.is_public(url)", "self._access.validate_certs", TRUST),
+    "netrc is read": _without("_connections.py", "self._session.trust_env = False", FETCH, TRUST, CREDENTIALS),
+    "the process's proxies decide": _change(
+        "_fetch.py", "os.environ if environ is None else environ", "os.environ", TRUST),
+    "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
+    "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
+                                                     PROXIES)._replace(new="if not proxy:"),
 }
