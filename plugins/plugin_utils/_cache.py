@@ -145,7 +145,7 @@ class Cache:
                 fetch(sink)
 
         with enter(self._run, sha256) as folder:
-            sweep(folder)
+            list(sweep(folder))     # which does it while it is gone through
             with PendingFile(folder, "archive") as pending:
                 if self._kept:
                     self._kept.fill(sha256, pending, fetch_once, lambda: self._waiting(what))

@@ -62,7 +62,7 @@ class Kept:
         Raises what ``fetch`` raises, InstallError.
         """
         with turn(self._directory, sha256, self._say, waiting), enter(self._directory, sha256) as folder:
-            sweep(folder)
+            list(sweep(folder))     # which does it while it is gone through
             if not self._copy_from(folder, sha256, pending):
                 fetch(pending)
                 with PendingFile(folder, "archive") as copied:
@@ -110,7 +110,7 @@ class Kept:
     def _drop(self, name):
         with locked(self._directory, name + LOCK, 0, warnings_of(self._say), ANOTHER):
             with enter(self._directory, name) as folder:
-                sweep(folder)
+                list(sweep(folder))     # which does it while it is gone through
                 remove(folder, ARCHIVE)
             with os_errors("remove directory", self._directory.at(name)):
                 os.rmdir(name, dir_fd=self._directory.fd)
