@@ -74,8 +74,10 @@ def test_the_second_run_over_them_makes_no_request(fifty):
     assert not any(result["changed"] for result in fifty["again"].on_hosts("install").values())
 
 
-def test_a_short_download_shows_no_progress(fifty):
-    assert "terraform_binary: [" not in fifty["first"].output
+def test_a_short_download_shows_no_progress(play, module_site, tmp_path):
+    """Of one host alone: with many at once, two seconds go by on a busy machine."""
+    run = play([task("install", module_site, tmp_path)])
+    assert run["install"]["changed"] and "terraform_binary: [" not in run.output
 
 
 @pytest.fixture(scope="module")
