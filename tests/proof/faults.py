@@ -9,6 +9,7 @@ and its number among those of that name.
 """
 
 import ctypes
+import gc
 import json
 import os
 import re
@@ -123,6 +124,7 @@ def run(function, uid=None, attach=None):
 
 def _be_the_child(function, uid, starting, answering):
     answer, trouble = None, ""
+    gc.disable()    # what earlier tests left would be closed, and written, at a moment of its own: calls would be miscounted
     try:
         if uid is not None:
             os.setgroups([])
@@ -138,8 +140,14 @@ def _be_the_child(function, uid, starting, answering):
         answer = function()
     except BaseException:
         trouble = traceback.format_exc()
-    os.write(answering, json.dumps([answer, trouble]).encode("ascii"))
-    os._exit(0)     # past pytest, whose copy this process is
+    try:
+        data = json.dumps([answer, trouble]).encode("ascii")
+        try:
+            os.write(answering, data)
+        except OSError:
+            os.write(answering, data)   # the fault was for a call that never came
+    finally:
+        os._exit(0)     # past pytest, whose copy this process is: nothing may unwind it, least of all an error
 
 
 def _let_trace():
