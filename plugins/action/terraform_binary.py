@@ -35,14 +35,12 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders im
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
     for_target, is_blank, listed, with_environment)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
 RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
 ANY_VERSION = "0.0.0"               # a plan of any version tells what the target has
-KEY_FILE_CAP = 256 * 1024   # bytes
-ARMOR = "-----BEGIN PGP"
-PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 display = Display()
 # How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
@@ -319,7 +317,7 @@ class ActionModule(ActionBase):
         arguments = with_environment(arguments, environ, of_task)
         keys = listed(arguments.get("trusted_keys"))
         if keys:
-            arguments["trusted_keys"] = [self._read_key(key) for key in keys]
+            arguments["trusted_keys"] = [read_trusted_key(key, self._find) for key in keys]
         return arguments
 
     def _find_version(self, version, version_file):
@@ -332,37 +330,23 @@ class ActionModule(ActionBase):
             return {"version": version}
         if version is not None:
             raise RequestError("both version and version_file are given", hint="leave one of them out")
-        path = os.path.expanduser(str(version_file).strip())
-        try:
-            found = self._find_needle("files", path)
-        except AnsibleError as exc:
+        path = str(version_file).strip()
+        found = self._find(path)
+        if found is None:
             raise RequestError("version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
-                               hint="paths are searched as copy does its src") from exc
+                               hint="paths are searched as copy does its src")
         wanted = read_version_file(found)
         self._requested = wanted.text
         self._origin = ("version %s from %s" % (wanted.version, wanted.places),)
         self._say(self._origin[0])
         return {"version": wanted.version}
 
-    def _read_key(self, key):
-        """An armored key: the text given, or that of a file on the controller, found the way copy finds its src.
-
-        Raises RequestError.
-        """
-        if ARMOR in key or "\n" in key:
-            return _check_armor(key, "an entry")
+    def _find(self, path):
+        """A file or folder of the controller, found the way copy finds its src: its path; None: there is none."""
         try:
-            found = self._find_needle("files", os.path.expanduser(key))
-        except AnsibleError as exc:
-            raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(key[:100]),
-                               hint="paths are searched as copy does its src") from exc
-        with os_errors("trusted_keys: read", found, RequestError):
-            with open(found, encoding="utf-8", errors="replace") as stream:
-                text = stream.read(KEY_FILE_CAP + 1)
-        if len(text) > KEY_FILE_CAP:
-            raise RequestError("trusted_keys: %s is larger than %d bytes" % (found, KEY_FILE_CAP), path=found,
-                               hint="is it the right file?")
-        return _check_armor(text, found, found)
+            return self._find_needle("files", os.path.expanduser(path))
+        except AnsibleError:
+            return None
 
 
 class TransferError(InstallError):
@@ -382,11 +366,3 @@ def _validated(arguments):
 
 def _silence(line, warning=False):
     """For those who do not want to hear."""
-
-
-def _check_armor(text, where, path=None):
-    """A key as it may travel to the target. Raises RequestError, which shows nothing of it."""
-    if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:   # a private one must stay on the controller
-        raise RequestError("trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where, path=path,
-                           hint="export it with gpg --armor --export")
-    return text

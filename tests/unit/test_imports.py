@@ -106,6 +106,7 @@ CONTROLLER = {
     "_progress": ([], []),
     "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
     "_settings": ([], ["_credentials", "_wish"]),
+    "_trusted_keys": ([], []),
     "_version_file": (["_required_version"], ["_constraints", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _trusted_keys
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
@@ -31,7 +32,7 @@ def playbook_dir(tmp_path):
     with open(str(tmp_path / "binary.gpg"), "wb") as file:
         file.write(b"\x99\x01\x0d\x04" + bytes(range(256)))
     with open(str(tmp_path / "huge.asc"), "w") as file:
-        file.write(PUBLIC + "x" * terraform_binary.KEY_FILE_CAP)
+        file.write(PUBLIC + "x" * _trusted_keys.FILE_CAP)
     return str(tmp_path)
 
 

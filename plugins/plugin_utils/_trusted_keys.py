@@ -1,0 +1,40 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The option ``trusted_keys``: from an entry, which may be a path on the controller, to a key as it may travel."""
+
+from ..module_utils._errors import RequestError, os_errors
+
+FILE_CAP = 256 * 1024   # bytes
+ARMOR = "-----BEGIN PGP"
+PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
+
+
+def read_trusted_key(entry, find):
+    """The armored key of one entry.
+
+    :param entry: str, an armored key, or the path of a file that has one.
+    :param find: callable(path) -> the path of that file on the controller, or None.
+    :returns: str.
+    :raises RequestError: there is no such file, or no public key in it. The message shows nothing of a key.
+    """
+    if ARMOR in entry or "\n" in entry:
+        return _check_armor(entry, "an entry")
+    path = find(entry)
+    if path is None:
+        raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(entry[:100]),
+                           hint="paths are searched as copy does its src")
+    with os_errors("trusted_keys: read", path, RequestError):
+        with open(path, "rb") as stream:
+            data = stream.read(FILE_CAP + 1)
+    if len(data) > FILE_CAP:
+        raise RequestError("trusted_keys: %s is larger than %d bytes" % (path, FILE_CAP), path=path,
+                           hint="is it the right file?")
+    return _check_armor(data.decode("utf-8", "replace"), path, path)
+
+
+def _check_armor(text, where, path=None):
+    if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:   # a private one must stay on the controller
+        raise RequestError("trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where, path=path,
+                           hint="export it with gpg --armor --export")
+    return text
