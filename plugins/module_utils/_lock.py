@@ -74,6 +74,8 @@ def is_held(directory, name):
         if _identity(fd, directory.at(name)) in _OWN:
             return False
         number = _flock(fd, fcntl.LOCK_SH)
+        if not number:
+            _flock(fd, fcntl.LOCK_UN)   # a close that fails may keep the descriptor (POSIX), and so the lock, in our own way
     finally:
         _close(fd)
     return {0: False}.get(number, True if number in _HELD else None)

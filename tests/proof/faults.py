@@ -14,6 +14,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import time
 import traceback
@@ -30,7 +31,7 @@ LIES = {    # calls that say they did it and did not, and what they say; only th
     "mkdir": ("0",),
     "mkdirat": ("0",),
 }
-PATIENCE = 30   # seconds for one run; only so that a hang is seen as one
+PATIENCE = 60   # seconds for one run; only so that a hang is seen as one
 
 _LINE = re.compile(r"(?:[0-9]+ +)?([a-z0-9_]+)\((.*)")
 _PR_SET_PTRACER = 0x59616D61    # prctl(2): where Yama lets only parents trace, this lets strace
@@ -65,7 +66,7 @@ class Ending(NamedTuple):
     """How a run in a process of its own ended."""
 
     answer: Optional[object]    # what the function returned; None when it did not come to that
-    traceback: str              # of an exception that got out of it
+    traceback: str              # of an exception that got out of it; or that it never came to an end
     signal: int                 # that killed it; 0: none
 
 
@@ -89,12 +90,13 @@ def before_change(number, action):
     return left
 
 
-def run(function, uid=None, attach=None):
+def run(function, uid=None, attach=None, patience=PATIENCE):
     """Call a function in a forked process.
 
     :param function: callable() -> something that fits into JSON.
     :param uid: int, the user to become; None: stay who we are.
     :param attach: callable(pid) -> the process that traces it, called before the function begins.
+    :param patience: seconds; a function that takes longer is ended, and has a hang in the place of a traceback.
     :returns: Ending.
     """
     starting, start = os.pipe()
@@ -113,13 +115,28 @@ def run(function, uid=None, attach=None):
         os.write(start, b"!")
     finally:
         os.close(start)
-        with os.fdopen(answers, "rb") as stream:
-            data = stream.read()
+        data = _read_all(answers, patience)
+        if data is None:
+            os.kill(pid, signal.SIGKILL)
         _pid, status = os.waitpid(pid, 0)
         if tracer is not None:
             tracer.communicate(timeout=PATIENCE)    # its output is whole once it has ended
+    if data is None:
+        return Ending(None, "no end within %s s" % patience, 0)
     answer, trouble = json.loads(data.decode("ascii")) if data else (None, "")
     return Ending(answer, trouble, os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
+
+
+def _read_all(fd, seconds):
+    """All that comes out of a pipe, which is closed then; None: its other end was not closed in time."""
+    ends, data = time.monotonic() + seconds, b""
+    with os.fdopen(fd, "rb", buffering=0) as stream:
+        while select.select([stream], [], [], max(0, ends - time.monotonic()))[0]:
+            block = stream.read(65536)
+            if not block:
+                return data
+            data += block
+    return None
 
 
 def _be_the_child(function, uid, starting, answering):

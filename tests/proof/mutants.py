@@ -106,6 +106,7 @@ MUTANTS = {
     "the lock is unlinked": _change(
         "_lock.py", "        _OWN.discard(mine)\n        _close(fd)",
         "        _OWN.discard(mine)\n        os.unlink(name, dir_fd=directory.fd)\n        _close(fd)", LOCK, KILLS),
+    "who looked at the lock may keep it": _without("_lock.py", "_flock(fd, fcntl.LOCK_UN)", LOCK),
     "who waits for the lock waits for ever": _never("_lock.py", "told and time.monotonic() >= deadline", LOCK),
     "a file system without locks is an error": _never("_lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(

@@ -9,6 +9,7 @@ After each fault the invariants hold, a clean run puts all right, and a third on
 import collections
 import os
 import shutil
+import time
 
 import faults
 import invariants
@@ -94,6 +95,11 @@ def test_a_store_that_vanishes_under_a_run_comes_back_with_the_next(scenario, pr
             assert not wrong, "%s, before call %d: %s" % (scenario, number, wrong)
     proof("%d times the store vanished (%s)" % (tried, scenario))
     assert tried > 2
+
+
+def test_a_run_that_never_ends_is_found():
+    ending = faults.run(lambda: time.sleep(3600), patience=0.5)
+    assert ending.answer is None and ending.traceback == "no end within 0.5 s"
 
 
 def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof):

@@ -28,6 +28,7 @@ from_ = hypothesis.strategies
 
 MEMORY = 256 << 20      # bytes that a parser, and what makes its examples, may take beside what is there
 SECONDS = 10            # for one example
+HOURS = 2 * 3600        # seconds, for all of them
 NOW = 1795444000        # seconds since the epoch
 WORDS = (b"\n", b"\r\n", b"\0", b"\xff" * 4, b"\0" * 4, b"PK\5\6", b"PK\1\2", b"PK\3\4", b"PK\6\7", b"-----END PGP", b"=",
          b"{" * 40, b"[" * 40, b'"', b"1e999", b"NaN", b"null", b"  ", b"*", b"..", b"9" * 400)
@@ -180,7 +181,7 @@ def within_limits(parser, corpus):
 def test_a_parser_answers_or_refuses(name, request, proof):
     parser = PARSERS[name]
     corpus = parser.corpus(lambda: request.getfixturevalue("genuine"))
-    ending = faults.run(lambda: within_limits(parser, corpus))
+    ending = faults.run(lambda: within_limits(parser, corpus), patience=HOURS)
     assert not ending.traceback and not ending.signal, ending.traceback
     answered, refused = ending.answer
     proof("%s: %s answered, %s refused" % (name, "{:,}".format(answered), "{:,}".format(refused)))

@@ -262,6 +262,25 @@ def test_a_mere_look_keeps_nobody_from_it(directory, path):
     assert take(directory, 0, lambda line: os.close(fd)) is True
 
 
+def test_who_looked_at_the_lock_is_not_in_its_own_way_when_the_close_fails(directory, monkeypatch):
+    """After a failed close(2) the state of the descriptor is unspecified (POSIX): it may be there still."""
+    take(directory)
+    left = []
+
+    def fail(fd):
+        left.append(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as faked:
+        faked.setattr(os, "close", fail)
+        assert is_held(directory, NAME) is False
+    try:
+        assert left and take(directory) is True
+    finally:
+        for fd in left:
+            os.close(fd)
+
+
 def test_interrupted_or_held_means_wait(directory, monkeypatch):
     left = fake_flock(monkeypatch, errno.EINTR, errno.EAGAIN, 0)
     assert take(directory, 60) is True
