@@ -26,6 +26,11 @@ CHANGING = ("write", "pwrite64", "rename", "renameat", "renameat2", "unlink", "u
             "fchmodat", "chmod", "fchown", "fsync", "fdatasync", "ftruncate", "symlink", "symlinkat", "link", "flock", "execve")
 
 
+def is_changing(call):
+    """A call changes something, as far as its name tells."""
+    return call.name in CHANGING or "O_CREAT" in call.text
+
+
 class Task(NamedTuple):
     """A part of a sweep: one scenario, by one user."""
 
@@ -43,6 +48,7 @@ class Finding(NamedTuple):
     fired: bool
     wrong: tuple        # sentences
     acted: bool         # the fault's run changed something on disk
+    mended: bool        # clean runs followed
 
     def __str__(self):
         return "%s as %s: %s at %s number %d, %s: %s" % (
@@ -66,6 +72,7 @@ class Bench:
         ending, calls = faults.trace(strace, self.world.act, self.world.folder, self.log, task.uid)
         assert ending.answer == first.answer, "two runs, two answers: %s, %s" % (first, ending)
         self.calls = calls
+        self._put_right = []    # pictures of what faults left, and clean runs put right
 
     def _run(self):
         return faults.run(self.world.act, self.task.uid)
@@ -75,7 +82,7 @@ class Bench:
         thorough = worlds.SCENARIOS[self.task.scenario].swept == "all"
         rotating = itertools.cycle(faults.ERRORS + faults.SIGNALS)
         for call in self.calls:
-            changing = call.name in CHANGING or "O_CREAT" in call.text
+            changing = is_changing(call)
             if changing or thorough:
                 kinds = faults.ERRORS + faults.SIGNALS + faults.LIES.get(call.name, ())
             else:
@@ -85,7 +92,7 @@ class Bench:
                     yield faults.Fault(call, kind)
 
     def strike(self, fault):
-        """One fault, a clean run, a third one: Finding."""
+        """One fault, and a clean run and a third one after it: Finding."""
         self.world.reset()
         ending, fired = faults.strike(self.strace, self.world.act, fault, self.log, self.task.uid)
         if not fired:       # a call more or less was counted, as happens once in thousands: it has to strike now
@@ -98,11 +105,21 @@ class Bench:
             wrong.append("I5: ended by signal %d" % ending.signal)
         if ending.signal and fault.kind == "SIGTERM" and self.course.has_changed(hit) and not self._is_right(hit):
             wrong.append("I5: ended by SIGTERM without a word in the middle of its work")
+        # At a call that only looks there is little that a fault can leave: what was put right once is not put right again.
+        mend = is_changing(fault.call) or hit.picture not in self._put_right
+        if mend:
+            found = self._mend(hit)
+            wrong += found
+            if not found:
+                self._put_right.append(hit.picture)
+        return Finding(self.task, fault, fired, tuple(wrong), self.course.has_changed(hit), mend)
+
+    def _mend(self, hit):
+        """A clean run, and a third one: what is wrong then."""
         rerun = self._run()
         again = self.world.hit()
         third = self._run()
-        wrong += self.course.after_rerun(hit, rerun, again, third, self.world.hit())
-        return Finding(self.task, fault, fired, tuple(wrong), self.course.has_changed(hit))
+        return self.course.after_rerun(hit, rerun, again, third, self.world.hit())
 
     def _is_right(self, hit):
         return hit.picture == self.course.right.picture

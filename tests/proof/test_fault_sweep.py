@@ -44,8 +44,9 @@ def test_no_fault_leaves_it_half_done(strace, proof):
     kinds = collections.Counter(finding.fault.kind for finding in findings)
     wrong = [finding for finding in findings if finding.wrong]
     shares = ", ".join("%s %d" % (kind if len(kind) > 1 else "returns %s" % kind, count) for kind, count in sorted(kinds.items()))
-    proof("%s faults fired%s (%s), %d violations" % (
-        "{:,}".format(len(findings)), "" if EVERY == 1 else ", one in %d" % EVERY, shares, len(wrong)))
+    proof("%s faults fired%s (%s), clean runs after %s of them, %d violations" % (
+        "{:,}".format(len(findings)), "" if EVERY == 1 else ", one in %d" % EVERY, shares,
+        "{:,}".format(sum(finding.mended for finding in findings)), len(wrong)))
     assert not wrong, told(findings)
     assert set(faults.ERRORS + faults.SIGNALS) <= set(kinds) and ("0" in kinds or not tiers.FULL)
     assert any(finding.acted for finding in findings), "no fault came late enough to find something done"
