@@ -96,11 +96,15 @@ def mend(run, directory):
     wish, plan = run.wish, run.plan
     fd = _open_judged(run, directory)
     try:
-        set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid)
-        run.changed = True
-        if plan.found.label_differs:
-            with os_errors("label", wish.path):
-                run.label(fd, wish.path, True)
+        with undisturbed():
+            try:
+                set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid)
+            finally:    # the owner may be another one already where the mode could not be set
+                run.changed = run.changed or _is_another(fd, plan.found.stat)
+            if plan.found.label_differs:
+                with os_errors("label", wish.path):
+                    run.label(fd, wish.path, True)
+                run.changed = True
         with os_errors("sync", wish.path):
             os.fsync(fd)
             mended = os.fstat(fd)
@@ -112,6 +116,15 @@ def mend(run, directory):
     if run.receipt.run_check is not None:
         run.receipt = run.receipt._replace(run_check=None)
         write_receipt(run, directory)
+
+
+def _is_another(fd, judged):
+    """Owner, group or mode are not what they were; also where that cannot be told any more."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return True
+    return (found.st_uid, found.st_gid, found.st_mode) != (judged.st_uid, judged.st_gid, judged.st_mode)
 
 
 def _open_judged(run, directory):

@@ -190,6 +190,11 @@ MUTANTS = {
         "_files.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
         "            os.fchmod(self.fd, 0o600)\n            os.fsync(self.fd)\n            os.fchmod(self.fd, mode)\n"
         "            found = os.fstat(self.fd)", FILES),
+    "a mend that failed half-way is no change": _change(
+        "_binary.py", "            finally:    # the owner may be another one already where the mode could not be set\n",
+        "            except ZeroDivisionError:\n                raise\n            else:\n", BINARY),
+    "a mend that cannot be looked at is no change": _change(
+        "_binary.py", "        return True\n    return (found.st_uid", "        return False\n    return (found.st_uid", BINARY),
     "a failed sync is tried again": _change(
         "_files.py", '        with os_errors("sync", self.path):\n            os.fsync(self.fd)\n',
         '        with os_errors("sync", self.path):\n            try:\n                os.fsync(self.fd)\n'

@@ -10,12 +10,14 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _install
+from this_host import NOBODY, needs_root
 
 RENAMES = "?rename,?renameat,?renameat2"    # which of them Python calls depends on the machine
 # In the child the files of module_utils are a package of their own: no collection loader is needed to find them.
@@ -164,6 +166,63 @@ def test_a_file_that_vanished_is_not_mended(installed, mode):
     when_told(installed, "directory verified: %s" % os.path.dirname(installed.binary()), lambda: os.unlink(installed.binary()))
     failure = installed.fail(_errors.InstallError)
     assert failure.errno == errno.ESTALE and not failure.changed
+
+
+def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
+    os.chmod(installed.binary(), 0o700)
+    real = os.fchmod
+
+    def fchmod(fd, mode):
+        real(fd, mode)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.changed) == (errno.EINTR, True)
+
+
+def test_a_mended_file_that_cannot_be_looked_at_is_a_change(installed, monkeypatch):
+    os.chmod(installed.binary(), 0o700)
+    fchmod, fstat, mended = os.fchmod, os.fstat, []
+
+    def mend(fd, mode):
+        fchmod(fd, mode)
+        mended.append(fd)
+
+    def look(fd):
+        if fd in mended and os.path.realpath("/proc/self/fd/%d" % fd) == installed.binary():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fchmod", mend)
+    monkeypatch.setattr(os, "fstat", look)
+    failure = installed.fail(_errors.InstallError)
+    assert (failure.errno, failure.path, failure.changed) == (errno.EIO, installed.binary(), True)
+
+
+@needs_root
+@pytest.mark.parametrize("owner", [NOBODY, 0])
+def test_an_owner_that_was_set_before_the_mode_could_not_be_is_a_change(installed, monkeypatch, owner):
+    os.chmod(installed.binary(), 0o700)
+
+    def fchmod(fd, mode):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    failure = installed.fail(_errors.InstallError, owner=str(owner))
+    assert (failure.errno, failure.path) == (errno.EIO, installed.binary())
+    assert failure.changed == (owner != 0) == (os.stat(installed.binary()).st_uid != 0)
+
+
+def test_a_label_that_cannot_be_mended_is_no_change(installed):
+    def label(fd, path, mend):
+        if mend:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return True
+
+    installed.label = label
+    failure = installed.fail(_errors.InstallError, run_check=False)
+    assert (failure.errno, failure.path, failure.changed) == (errno.EIO, installed.binary(), False)
 
 
 def test_what_changes_while_it_is_copied_is_not_taken(installed):
