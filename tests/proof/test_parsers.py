@@ -7,7 +7,9 @@ Each parser starts from genuine files and changes them. It runs in a process of 
 A new parser is a new line in PARSERS.
 """
 
+import contextlib
 import io
+import multiprocessing
 import os
 import resource
 import signal
@@ -15,6 +17,7 @@ from typing import Callable, NamedTuple
 
 import faults
 import pytest
+import sweeps
 import tiers
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
@@ -177,11 +180,26 @@ def within_limits(parser, corpus):
     return fuzz(parser, corpus)
 
 
+def try_parser(name, corpus):
+    return faults.run(lambda: within_limits(PARSERS[name], corpus), patience=HOURS)
+
+
+@pytest.fixture(scope="module")
+def begun(request):
+    """All parsers that have a corpus here, some of them at once: dict of name and the result to come."""
+    corpora = {}
+    for name, parser in PARSERS.items():
+        with contextlib.suppress(pytest.skip.Exception):    # its own test will say so
+            corpora[name] = parser.corpus(lambda: request.getfixturevalue("genuine"))
+    with multiprocessing.get_context("fork").Pool(sweeps.PROCESSES, sweeps.be_nice) as pool:
+        yield {name: pool.apply_async(try_parser, (name, corpus)) for name, corpus in corpora.items()}
+
+
 @pytest.mark.parametrize("name", PARSERS)
-def test_a_parser_answers_or_refuses(name, request, proof):
-    parser = PARSERS[name]
-    corpus = parser.corpus(lambda: request.getfixturevalue("genuine"))
-    ending = faults.run(lambda: within_limits(parser, corpus), patience=HOURS)
+def test_a_parser_answers_or_refuses(name, begun, request, proof):
+    if name not in begun:
+        request.getfixturevalue("genuine")      # which says why there is none
+    ending = begun[name].get(HOURS)
     assert not ending.traceback and not ending.signal, ending.traceback
     answered, refused = ending.answer
     proof("%s: %s answered, %s refused" % (name, "{:,}".format(answered), "{:,}".format(refused)))
