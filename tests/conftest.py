@@ -35,6 +35,14 @@ def pytest_configure():
     hypothesis.settings.load_profile("tiers")
 
 
+def pytest_collection_modifyitems(config, items):
+    """A full run has the tests of the tiers, and no others."""
+    if tiers.FULL:
+        others = [item for item in items if tiers.tier_of(item.nodeid) is None]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+
+
 def pytest_runtest_logreport(report):
     _LEDGER.note(report)
 

@@ -20,6 +20,7 @@ CHECKOUT = os.path.dirname(TESTS)
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
 SECONDS = 150       # for the tests of one mutant, which take some: only so that a hang is seen as one
 AT_ONCE = 2 * sweeps.PROCESSES  # tests of the network and of locks wait more than they work
+SHARES = 6 * AT_ONCE            # of the work: some take minutes
 A_FEW = 6           # in the short run: others each week
 
 
@@ -108,9 +109,9 @@ def test_the_tests_of_all_mutants_pass_without_them(tmp_path):
 
 def test_every_line_taken_out_is_missed(proof):
     names = chosen()
-    shares = [names[number::AT_ONCE] for number in range(AT_ONCE)]
+    shares = [names[number::SHARES] for number in range(min(SHARES, len(names)))]
     with multiprocessing.get_context("fork").Pool(AT_ONCE) as pool:
-        verdicts = [verdict for part in pool.map(try_some, shares) for verdict in part]
+        verdicts = [verdict for part in pool.map(try_some, shares, chunksize=1) for verdict in part]
     alive = [verdict for verdict in verdicts if not verdict.outcome.startswith("noticed")]
     hanging = [verdict for verdict in verdicts if verdict.outcome.endswith("hang")]
     proof("%d mutants, %d noticed%s" % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging)
