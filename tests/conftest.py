@@ -24,23 +24,18 @@ tiers = importlib.import_module("tiers")    # beside this file, which the line a
 _LEDGER = tiers.Ledger(_CHECKOUT)
 
 
-def pytest_configure():
-    """How many examples each property gets: one place for all of them."""
-    try:
-        import hypothesis
-    except ImportError:
-        return      # then those tests are skipped
-    hypothesis.settings.register_profile(
-        "tiers", max_examples=tiers.EXAMPLES, deadline=None, database=None, derandomize=not tiers.FULL, print_blob=True)
-    hypothesis.settings.load_profile("tiers")
-
-
+@pytest.hookimpl(tryfirst=True)     # xdist is to see the groups
 def pytest_collection_modifyitems(config, items):
-    """A full run has the tests of the tiers, and no others."""
-    if tiers.FULL:
-        others = [item for item in items if tiers.tier_of(item.nodeid) is None]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+    """A full run has the tests of the tiers, and no others; one worker has all files of the proof, which use two cores."""
+    if not tiers.FULL:
+        return
+    others = [item for item in items if tiers.tier_of(item.nodeid) is None]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            path = item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group("proof" if path.startswith("tests/proof/") else path))
 
 
 def pytest_runtest_logreport(report):

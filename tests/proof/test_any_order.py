@@ -15,11 +15,11 @@ import pytest
 import sweeps
 import tiers
 import worlds
+from properties import hypothesis
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _plan
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
 
-hypothesis = pytest.importorskip("hypothesis")
 stateful = pytest.importorskip("hypothesis.stateful")
 from_ = hypothesis.strategies
 

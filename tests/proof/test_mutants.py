@@ -12,16 +12,18 @@ import tempfile
 from typing import NamedTuple
 
 import mutants
+import pytest
 import sweeps
 import tiers
 
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
-SECONDS = 150       # for the tests of one mutant, which take some: only so that a hang is seen as one
+SECONDS = 100       # for the tests of one mutant, which take some: only so that a hang is seen as one
 AT_ONCE = 2 * sweeps.PROCESSES  # tests of the network and of locks wait more than they work
-SHARES = 6 * AT_ONCE            # of the work: some take minutes
 A_FEW = 6           # in the short run: others each week
+
+_folder = None      # of this process of the pool: the collections with a copy of this one, to be changed
 
 
 class Verdict(NamedTuple):
@@ -32,22 +34,32 @@ class Verdict(NamedTuple):
     output: str
 
 
-def copy_checkout(folder):
-    """The plugins and tests as they are here, as a collection of their own."""
-    tree = os.path.join(folder, PLACE)
+def copy_checkout(parent):
+    """For a new process of the pool: have a copy of its own of the plugins and tests as they are here."""
+    global _folder
+    sweeps.be_nice()
+    _folder = tempfile.mkdtemp(dir=parent)
     for part in ("plugins", "tests", "roles", "meta"):
-        shutil.copytree(os.path.join(CHECKOUT, part), os.path.join(tree, part), ignore=shutil.ignore_patterns(
+        shutil.copytree(os.path.join(CHECKOUT, part), os.path.join(_folder, PLACE, part), ignore=shutil.ignore_patterns(
             "__pycache__", "output"))
-    return tree
 
 
-def run_tests(folder, tree, targets):
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Processes that each have such a copy."""
+    parent = str(tmp_path_factory.mktemp("mutants"))
+    with multiprocessing.get_context("fork").Pool(AT_ONCE, copy_checkout, (parent,)) as made:
+        yield made
+    shutil.rmtree(parent)
+
+
+def run_tests(target):
     """pytest over the copy: (its exit status, its output); None for a hang."""
     environment = dict((key, value) for key, value in os.environ.items() if not key.startswith("TERRAFORM_BINARY_PROOF"))
-    environment.update(PYTHONPATH=folder, ANSIBLE_COLLECTIONS_PATH=folder, PYTHONDONTWRITEBYTECODE="1")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib"] + list(targets)
-    with subprocess.Popen(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True, start_new_session=True) as process:
+    environment.update(PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", target]
+    with subprocess.Popen(command, cwd=os.path.join(_folder, PLACE), env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True, start_new_session=True) as process:
         try:
             output, _none = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -56,20 +68,10 @@ def run_tests(folder, tree, targets):
     return process.returncode, output
 
 
-def try_some(names):
-    """Each of some mutants: list of Verdict."""
-    sweeps.be_nice()
-    folder = tempfile.mkdtemp(prefix="terraform-binary-mutants-")
-    try:
-        tree = copy_checkout(folder)
-        return [try_one(folder, tree, name) for name in names]
-    finally:
-        shutil.rmtree(folder)
-
-
-def try_one(folder, tree, name):
+def try_one(name):
+    """The Verdict on one mutant."""
     mutant = mutants.MUTANTS[name]
-    path = os.path.join(tree, "plugins", "module_utils", mutant.file)
+    path = os.path.join(_folder, PLACE, "plugins", "module_utils", mutant.file)
     with open(path, encoding="utf-8") as file:
         source = file.read()
     if source.count(mutant.old) != 1:
@@ -78,7 +80,7 @@ def try_one(folder, tree, name):
         file.write(source.replace(mutant.old, mutant.new))
     try:
         for target in mutant.targets:
-            status, output = run_tests(folder, tree, [target])
+            status, output = run_tests(target)
             if status is None:
                 return Verdict(name, "noticed: its tests hang", output)
             if status == 1:
@@ -101,17 +103,21 @@ def chosen():
     return cheap[tiers.day() % step::step]
 
 
-def test_the_tests_of_all_mutants_pass_without_them(tmp_path):
-    targets = sorted(set(target for name in chosen() for target in mutants.MUTANTS[name].targets))
-    status, output = run_tests(str(tmp_path), copy_checkout(str(tmp_path)), targets)
-    assert status == 0, output
+def slow_first(item, targets):
+    """A key to sort by, so that nobody is left with a long one in the end."""
+    return not any("/proof/" in target for target in targets), item
 
 
-def test_every_line_taken_out_is_missed(proof):
-    names = chosen()
-    shares = [names[number::SHARES] for number in range(min(SHARES, len(names)))]
-    with multiprocessing.get_context("fork").Pool(AT_ONCE) as pool:
-        verdicts = [verdict for part in pool.map(try_some, shares, chunksize=1) for verdict in part]
+def test_the_tests_of_all_mutants_pass_without_them(pool):
+    targets = sorted(set(target for name in chosen() for target in mutants.MUTANTS[name].targets),
+                     key=lambda target: slow_first(target, [target]))
+    for target, (status, output) in zip(targets, pool.map(run_tests, targets, chunksize=1)):
+        assert status == 0, "%s: %s\n%s" % (target, status, output)
+
+
+def test_every_line_taken_out_is_missed(pool, proof):
+    names = sorted(chosen(), key=lambda name: slow_first(name, mutants.MUTANTS[name].targets))
+    verdicts = pool.map(try_one, names, chunksize=1)
     alive = [verdict for verdict in verdicts if not verdict.outcome.startswith("noticed")]
     hanging = [verdict for verdict in verdicts if verdict.outcome.endswith("hang")]
     proof("%d mutants, %d noticed%s" % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging)

@@ -19,6 +19,7 @@ import faults
 import pytest
 import sweeps
 import tiers
+from properties import hypothesis
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
     _archive, _armor, _constraints, _index, _openpgp, _packets, _receipt, _releases, _versions)
@@ -26,7 +27,6 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Receipt
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
-hypothesis = pytest.importorskip("hypothesis")
 from_ = hypothesis.strategies
 
 MEMORY = 256 << 20      # bytes that a parser, and what makes its examples, may take beside what is there
@@ -88,6 +88,7 @@ def _read_packets(data):
             reader(body)
 
 
+OUR_KEYS = _openpgp.read_keys(())
 CONSTRAINTS = [b"~> 1.13.0", b">= 1.9, < 2.0", b"= 1.10", b"!= 1.13.4-rc1", b"latest", b"v1.13.4", b"~>1", b"> 0.12.0-alpha3,<=1"]
 HCL = [
     b'terraform {\n  required_version = "~> 1.9"\n  backend "s3" {\n    key = "${var.a}/b"\n  }\n}\n',
@@ -111,7 +112,7 @@ PARSERS = {
     "packets": Parser(_read_packets, _blocks, _armor.Malformed),
     "armor": Parser(lambda data: _armor.read_armor(data.decode("latin-1")),
                     lambda genuine: _files(genuine, "keys", ".asc"), _armor.Malformed),
-    "signature": Parser(lambda data: _openpgp.verify(b"document", data, _openpgp.read_keys(()), NOW, "/tmp/sums.sig"),
+    "signature": Parser(lambda data: _openpgp.verify(b"document", data, OUR_KEYS, NOW, "/tmp/sums.sig"),
                         lambda genuine: _files(genuine, "terraform", ".sig") + _files(genuine, "opentofu", ".gpgsig"),
                         TerraformBinaryError),
     "keys": Parser(lambda data: _openpgp.read_keys((data.decode("latin-1"),)),

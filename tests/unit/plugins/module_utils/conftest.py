@@ -252,6 +252,16 @@ def bare_environment(monkeypatch):
 
 
 @pytest.fixture
+def netrc(monkeypatch, tmp_path):
+    """The user's own ~/.netrc knows a password for every site, which requests would send by itself."""
+    path = tmp_path / ".netrc"
+    path.write_text("machine 127.0.0.1 login user password secret\ndefault login user password secret\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.fixture
 def file_site(bare_environment, site):
     """The site with one file more: see ``transfers``."""
     site.put(NAME, BODY)

@@ -468,7 +468,7 @@ def test_a_32_bit_mach_o_file():
 
 
 def test_property_damage_is_seen_or_harmless():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     strategies = hypothesis.strategies
     seeds = [
         zips.pack([usual()]), odd_archives.of(usual(), comment=b"a comment"),

@@ -188,7 +188,7 @@ class Model:
 
 
 def test_property_constraints_are_ranges():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     some = hypothesis.strategies
     number = some.integers(0, 3)
     word = some.sampled_from(["", "", "", "0", "1", "9", "10", "alpha", "beta1", "rc", "rc1", "rc10", "Z"])
@@ -216,7 +216,7 @@ def test_property_constraints_are_ranges():
 
 
 def test_property_no_text_is_anything_else():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     some = hypothesis.strategies
     alphabet = some.text(u"0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
 

@@ -117,12 +117,7 @@ def test_a_proxy_does_not_read_them(file_site, monkeypatch):
     assert file_site.requests[0].target.startswith(site) and seen(file_site.requests[0]) is None
 
 
-def test_netrc_does_not_take_the_place_of_a_token(file_site, monkeypatch, tmp_path):
-    netrc = tmp_path / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login user password secret\ndefault login user password secret\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(netrc))
+def test_netrc_does_not_take_the_place_of_a_token(file_site, netrc):
     Transfer(file_site, access=BEARER, sites=[file_site.url]).succeeded()
     assert seen(file_site.requests[0]) == "Bearer t0ken-t0ken"
 

@@ -355,11 +355,6 @@ def test_a_proxy_of_the_environment_that_is_given(file_site, monkeypatch):
     Transfer("http://releases.invalid", environ={"http_proxy": file_site.url}).succeeded()
 
 
-def test_netrc_is_not_read(file_site, monkeypatch, tmp_path):
-    netrc = tmp_path / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login user password secret\ndefault login user password secret\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(netrc))
+def test_netrc_is_not_read(file_site, netrc):
     Transfer(file_site).succeeded()
     assert "Authorization" not in file_site.requests[0].headers

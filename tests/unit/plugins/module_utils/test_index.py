@@ -180,7 +180,7 @@ def test_more_parts_than_fit_into_memory_are_not_read(data):
 
 
 def test_property_no_value_is_more_than_an_index():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     some = hypothesis.strategies
     plain = some.one_of(some.none(), some.booleans(), some.integers(), some.text(max_size=5),
                         some.sampled_from(["terraform", "1.13.4", "linux", "amd64",

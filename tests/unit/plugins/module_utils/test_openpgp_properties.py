@@ -7,12 +7,12 @@ import base64
 import os
 
 import pytest
+from properties import hypothesis
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _armor, _openpgp, _packets
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError, VerificationError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._hashicorp_key import HASHICORP_KEY
 
-hypothesis = pytest.importorskip("hypothesis")
 from_ = hypothesis.strategies
 
 NOW = 1795444000

@@ -305,7 +305,7 @@ def test_other_checksums_are_refused(text, message):
 
 
 def test_property_a_digest_found_stood_on_our_line():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     strategies = hypothesis.strategies
     pieces = strategies.sampled_from([
         b"\n", b"\r", b" ", b"  ", b" *", b"\t", b"\0", b"\xff", b"<", b"a", A.encode(), B.encode(), b"/", b"..",

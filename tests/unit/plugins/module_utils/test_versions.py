@@ -187,7 +187,7 @@ def test_the_published_versions_in_order(genuine):
 
 
 def test_property_order_is_that_of_the_book():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     from_ = hypothesis.strategies
     identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y",
                                      "alpha-20220328", "z"])
@@ -204,7 +204,7 @@ def test_property_order_is_that_of_the_book():
 
 
 def test_property_accepted_versions_are_safe_names():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     alphabet = hypothesis.strategies.text(u"0123456789.-v+ /\\\0\nrcAZ~>=\u0661", max_size=20)
 
     @hypothesis.given(hypothesis.strategies.one_of(

@@ -117,7 +117,7 @@ def test_no_nesting_is_too_deep_and_no_file_too_long():
 
 def test_property_decoys_around_a_block_change_nothing():
     """Any text is harmless inside of a comment, a string or a heredoc that holds it."""
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     some = hypothesis.strategies
     character = some.sampled_from('{}[]()"\\$%#/*<-EOT \n=.x\u00e9') | some.characters(blacklist_categories=("Cs", "Cc"))
     text = some.text(character, max_size=40)
@@ -150,7 +150,7 @@ def test_property_decoys_around_a_block_change_nothing():
 
 
 def test_property_any_text_ends_in_arguments_or_in_a_line():
-    hypothesis = pytest.importorskip("hypothesis")
+    from properties import hypothesis
     some = hypothesis.strategies
     pieces = some.lists(some.sampled_from([
         "terraform", "required_version", " ", "=", '"', "{", "}", "[", "]", "(", ")", "${", "%{", "$${", "<<EOT\n",
