@@ -167,8 +167,8 @@ def proof(session):
                             stdout=subprocess.PIPE).stdout.strip()
     session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
                        TERRAFORM_BINARY_COMMIT=commit)
-    # While the files of the proof come one after the other, there is room for the tests of the other tiers.
-    run_pytest(session, "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", *(session.posargs or [
+    # Two files at a time, in their order: the long ones come first, and most of them wait now and then.
+    run_pytest(session, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(session.posargs or [
         "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
         "tests/playbooks/test_proxies_and_trust.py"]))
 

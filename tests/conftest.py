@@ -24,18 +24,12 @@ tiers = importlib.import_module("tiers")    # beside this file, which the line a
 _LEDGER = tiers.Ledger(_CHECKOUT)
 
 
-@pytest.hookimpl(tryfirst=True)     # xdist is to see the groups
 def pytest_collection_modifyitems(config, items):
-    """A full run has the tests of the tiers, and no others; one worker has all files of the proof, which use two cores."""
-    if not tiers.FULL:
-        return
-    others = [item for item in items if tiers.tier_of(item.nodeid) is None]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            path = item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group("proof" if path.startswith("tests/proof/") else path))
+    """A full run has the tests of the tiers, and no others."""
+    if tiers.FULL:
+        others = [item for item in items if tiers.tier_of(item.nodeid) is None]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
 
 
 def pytest_runtest_logreport(report):
