@@ -8,6 +8,7 @@ A new parser is a new line in PARSERS.
 """
 
 import contextlib
+import gc
 import io
 import multiprocessing
 import os
@@ -178,6 +179,8 @@ def within_limits(parser, corpus):
     with open("/proc/self/statm", encoding="ascii") as file:
         there = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (there + MEMORY, there + MEMORY))
+    gc.freeze()     # there is no need to look through what pytest left, each time
+    gc.enable()     # each failed example leaves a circle of frames
     return fuzz(parser, corpus)
 
 
