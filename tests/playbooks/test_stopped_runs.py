@@ -46,7 +46,11 @@ def stopped(play, module_site, folder):
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
     wishes = {name: wish(module_site, store, download="target") for name, store in stores.items()}
     module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
-    run = play.start_each(wishes)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)   # what is started under nohup ignores it, as it should
+    try:
+        run = play.start_each(wishes)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     for name, number in SIGNALS.items():
         installer = wait_for(run, lambda store=stores[name]: find_installer(store))
         wait_for(run, lambda: module_site.counts(".zip").requests == len(SIGNALS))
