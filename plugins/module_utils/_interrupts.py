@@ -8,7 +8,7 @@ import errno
 import signal
 import threading
 
-from ._errors import InstallError, TerraformBinaryError
+from ._errors import InstallError
 
 _ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
@@ -19,7 +19,8 @@ def stoppable(path=None):
 
     :param path: str, what the body works on, for the message.
     Raised again at the end of a body that swallowed it: who was asked to stop must not report success. Raised in place of
-    an error that came of it, as when the stop struck between close(2) and the note that it was done.
+    any error that came of it, as when the stop struck between close(2) and the note that it was done, or in a wait of
+    Python's queue, which then releases a lock that it does not hold.
     """
     if threading.current_thread() is not threading.main_thread():
         yield       # signals belong to the main thread (Python's signal module)
@@ -42,7 +43,7 @@ def stoppable(path=None):
         yield
         if stopped:
             raise stopped[0]
-    except TerraformBinaryError as exc:
+    except Exception as exc:
         if stopped and exc is not stopped[0] and _comes_of(exc, stopped[0]):
             raise stopped[0] from exc
         raise

@@ -103,6 +103,17 @@ def test_an_error_that_came_of_the_stop_does_not_hide_it():
     assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGTERM")
 
 
+def test_an_error_of_a_lock_that_came_of_the_stop_does_not_hide_it():
+    """A stop in the middle of a wait for an answer was told as "release unlocked lock"."""
+    lock = threading.Lock()
+    with pytest.raises(InstallError) as caught, stoppable():
+        with lock:
+            lock.release()      # as threading.Condition does while it waits
+            ask(signal.SIGHUP)
+    assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGHUP")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
 def test_what_was_ignored_stays_ignored(handlers):
     """nohup(1)."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
