@@ -40,6 +40,15 @@ def play(tmp_path_factory, host_platform):
     return player
 
 
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory, host_platform):
+    """The TaskRunner: as ``play``, for what is not about Ansible, at a hundredth of the price."""
+    pytest.importorskip("ansible.plugins.action")
+    from task_run import TaskRunner
+    with TaskRunner(str(tmp_path_factory.mktemp("tasks"))) as runner:
+        yield runner
+
+
 def _find_collections(tmp_path_factory):
     """A folder that presents this checkout as the collection: the one it lies in, else one with a link to it."""
     if _CHECKOUT.endswith(os.sep + _PLACE):
@@ -57,6 +66,12 @@ def module_site(signing_key):
     from release_site import Site
     with Site(versions=("1.9.8", "1.13.3", "1.13.4"), key=signing_key) as running:
         yield running
+
+
+@pytest.fixture
+def world(request, worlds):
+    """What became of a table's cases with one runner on one side: see both_runners."""
+    return worlds(request.param)
 
 
 @pytest.fixture(scope="module")

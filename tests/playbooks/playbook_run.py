@@ -25,7 +25,7 @@ SIDES = ("controller", "target")     # where downloads happen
 TIME_LIMIT = 900    # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
+FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
 
 
 def wish(site, store, **options):
@@ -54,6 +54,13 @@ class Run:
         self._lines_file = lines_file
         self.stdout = self.stderr = self.returncode = None
         self.lines = []
+
+    @classmethod
+    def of(cls, lines, output):
+        """A run that is through: its lines and its output."""
+        run = cls(None, None)
+        run.lines, run.stdout, run.stderr, run.returncode = lines, output, "", 0
+        return run
 
     def finish(self):
         """Wait for its end: returns itself."""
@@ -161,7 +168,7 @@ class Player:
 
     def _environment(self, lines_file, more):
         kept = {name: value for name, value in os.environ.items()
-                if not name.startswith(_FOREIGN) and not name.lower().endswith("_proxy")}
+                if not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
         return dict(
             kept,
             ANSIBLE_ASYNC_DIR=os.path.join(self.folder, "home", "async"),

@@ -3,16 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hostile networks: what can happen between a site and a host ends in the right binary, or in one clear line.
 
-Each row of the table is a host of its own that asks for a version of its own, so all of them run at once.
+Each row of the table is a host of its own that asks for a version of its own, so all of them run at once. All rows are
+tried with the action plugin and the module alone; one of each table goes through ansible-playbook as well.
 """
 
+import contextlib
 import os
 import socket
 from typing import NamedTuple, Optional, Tuple
 
 import pytest
+from both_runners import Table, every_world
 from outcomes import assert_installed, assert_nothing_left, assert_refused
-from playbook_run import SIDES, wish
+from playbook_run import wish
 from trees import hash_of
 
 CUT = 150000            # bytes of an archive of about 300,000: some, and not all
@@ -228,8 +231,11 @@ TABLES = {"broken-off": BROKEN_OFF, "tried-again": TRIED_AGAIN, "lying": LYING, 
           "redirected": REDIRECTED, "tls": TLS, "proxy": PROXIES, "sites": SITES, "unverified": UNVERIFIED}
 HOSTILE = {"%s-%s" % (table, name): case for table, cases in TABLES.items() for name, case in cases.items()}
 VERSIONS = {name: "1.100.%d" % number for number, name in enumerate(sorted(HOSTILE))}
-FAILING = sorted(name for name in HOSTILE if HOSTILE[name].step)
-INSTALLING = sorted(name for name in HOSTILE if not HOSTILE[name].step)
+# Of each table, for ansible-playbook.
+SAMPLE = ("broken-off-cut-short", "tried-again-server-error", "lying-rest-damaged", "odd-chunked", "broken-portal",
+          "broken-not-there", "redirected-elsewhere-with-credentials", "tls-unknown-authority", "proxy-right",
+          "sites-first-dead", "sites-first-lies", "unverified-archive-damaged")
+TABLE = Table(HOSTILE, SAMPLE)
 
 
 class World:
@@ -258,9 +264,17 @@ class World:
         return [request for site in found for request in site.requests if VERSIONS[name] in request.path.split("/")]
 
 
-@pytest.fixture(scope="module", params=SIDES)
-def world(request, play, signing_key, host_platform, tmp_path_factory):
-    """All the cases, run at once on one side."""
+@pytest.fixture(scope="module")
+def worlds(request, signing_key, host_platform, tmp_path_factory):
+    def build(*what):
+        return run_all(*what, signing_key, host_platform, str(tmp_path_factory.mktemp("hostile")))
+    with TABLE.worlds(request, build) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def run_all(runner, side, cases, signing_key, host_platform, folder):
+    """The World in which a runner has run all its cases at once."""
     from release_site import Site, misbehaviours, releases
     from release_site.certificates import Authority
     authority = Authority("Origin")
@@ -268,36 +282,38 @@ def world(request, play, signing_key, host_platform, tmp_path_factory):
                 "expired": authority.server_context(days=(-10, -1)),
                 "misnamed": authority.server_context(names=("other.example.com",))}
     sites = {name: Site(("1.9.8",), (host_platform,), signing_key, tls=context) for name, context in contexts.items()}
-    folder = str(tmp_path_factory.mktemp("hostile"))
     for name, text in (("ca", authority.pem), ("other_ca", Authority("Other").pem)):
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
-    for name, case in HOSTILE.items():
-        archive = releases.make_archive(VERSIONS[name], host_platform, padding=case.padding)
-        for site in sites.values() if case.published else ():
-            site.publish(VERSIONS[name], platforms=(), archives={host_platform: archive})
+    for name, case in cases.items():
+        if case.published:
+            archive = releases.make_archive(VERSIONS[name], host_platform, padding=case.padding)
+            sites["main"].publish(VERSIONS[name], platforms=(), archives={host_platform: archive})
     for site in sites.values():
+        site.files = sites["main"].files
         site.start()
     words = dict({name: site.url for name, site in sites.items()}, password=PASSWORD, folder=folder, dead=_dead_url(),
                  ca=os.path.join(folder, "ca"), other_ca=os.path.join(folder, "other_ca"),
                  main_by_tls=sites["main"].url.replace("http:", "https:"))
-    world = World(request.param, sites, words, folder)
+    world = World(side, sites, words, folder)
     wishes = {}
-    for name, case in HOSTILE.items():
+    for name, case in cases.items():
         for pattern, behaviour, arguments, times in case.rules:
             home = sites["tls"] if case.sites[0] == "{tls}" else sites["main"]
             home.misbehave("terraform/%s/%s" % (VERSIONS[name], pattern),
                            getattr(misbehaviours, behaviour)(*map(world.fill, arguments)), times)
         options = {option: world.fill(value) for option, value in case.options.items()}
         wishes[name] = wish(sites["main"], os.path.join(folder, name), **dict(dict(
-            version=VERSIONS[name], sites=[world.fill(site) for site in case.sites], download=request.param, timeout=20,
+            version=VERSIONS[name], sites=[world.fill(site) for site in case.sites], download=side, timeout=20,
             retries=4), **options))
     environments = {name: {key: world.fill(value) for key, value in case.environment.items()}
-                    for name, case in HOSTILE.items()}
-    world.run = play.each(wishes, environments=environments, forks=6)
-    yield world
-    for site in sites.values():
-        site.stop()
+                    for name, case in cases.items()}
+    world.run = runner.each(wishes, environments=environments)
+    try:
+        yield world
+    finally:
+        for site in sites.values():
+            site.stop()
 
 
 def _dead_url():
@@ -306,40 +322,41 @@ def _dead_url():
         return "http://127.0.0.1:%d" % closed.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", INSTALLING)
-def test_it_is_installed_all_the_same(name, world):
+@TABLE.each(lambda case: not case.step)
+def test_it_is_installed_all_the_same(world, name):
     result, version, store = world.run.each[name], VERSIONS[name], os.path.join(world.folder, name)
     assert_installed(result, store, version, map(world.fill, HOSTILE[name].words))
     assert hash_of(result["path"]) == result["binary_sha256"]
 
 
-@pytest.mark.parametrize("name", FAILING)
-def test_it_ends_in_one_clear_line(name, world):
+@TABLE.each(lambda case: case.step)
+def test_it_ends_in_one_clear_line(world, name):
     case = HOSTILE[name]
     assert_refused(world.run.each[name], case.step, map(world.fill, case.words), case.hint)
 
 
-@pytest.mark.parametrize("name", FAILING)
-def test_nothing_of_it_is_left(name, world):
+@TABLE.each(lambda case: case.step)
+def test_nothing_of_it_is_left(world, name):
     # The controller knows it before the host is asked to do anything.
     assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun=world.side == "target")
 
 
-@pytest.mark.parametrize("name", sorted(name for name in HOSTILE if HOSTILE[name].asked is not None))
-def test_nothing_is_asked_for_more_often_than_makes_sense(name, world):
+@TABLE.each(lambda case: case.asked is not None)
+def test_nothing_is_asked_for_more_often_than_makes_sense(world, name):
     asked = world.asked(name)
     told = ["%s %s" % (request.path.rpartition("/")[2], request.headers.get("Range", "")) for request in asked]
     assert len(asked) == HOSTILE[name].asked, told
 
 
-@pytest.mark.parametrize("name", sorted(name for name in HOSTILE if HOSTILE[name].again is not None))
-def test_nothing_is_fetched_more_often_than_makes_sense(name, world):
+@TABLE.each(lambda case: case.again is not None)
+def test_nothing_is_fetched_more_often_than_makes_sense(world, name):
     sent = sum(request.sent for request in world.asked(name) if request.path.endswith(".zip"))
     size = len(next(document.body for path, document in world.sites["main"].files.items()
                     if VERSIONS[name] in path and path.endswith(".zip")))
     assert size <= sent <= size * (1 + HOSTILE[name].again)
 
 
+@every_world
 def test_credentials_do_not_go_along_to_another_host(world):
     version = VERSIONS["redirected-elsewhere-with-credentials"]
     first, second = ([request.headers.get("Authorization") for request in site.requests if version in request.path]
@@ -348,11 +365,15 @@ def test_credentials_do_not_go_along_to_another_host(world):
     assert second == [None]
 
 
+@every_world
 def test_a_verification_that_fails_asks_no_other_site(world):
-    for name in ("sites-first-lies", "sites-first-signs-wrongly"):
+    names = {"sites-first-lies", "sites-first-signs-wrongly"} & world.run.each.keys()
+    assert names
+    for name in names:
         assert not [request for request in world.sites["second"].requests if VERSIONS[name] in request.path]
 
 
+@every_world
 def test_there_is_no_traceback_and_no_secret(world):
     assert world.run.returncode == 0
     for word in ("Traceback", "MODULE FAILURE", PASSWORD):

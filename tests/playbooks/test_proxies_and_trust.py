@@ -16,8 +16,9 @@ from typing import NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 import pytest
+from both_runners import Table, every_world
 from outcomes import assert_installed, assert_nothing_left, assert_refused
-from playbook_run import SIDES, wish
+from playbook_run import wish
 
 USER, PASSWORD, WRONG = "alice", "wonder-land-42", "looking-glass"
 PROXY_USER, PROXY_PASSWORD = "bob", "p@ss:w/rd %1"      # what a URL can only carry in percent-encoding
@@ -165,8 +166,11 @@ RESUMED = {"after-a-cut": Way("{relay}", {"retries": 3}, words=("resumed at byte
 TABLES = {"trust": TRUST, "proxy": PROXIES, "identity": IDENTITY, "blind": BLIND, "resumed": RESUMED}
 WAYS = {"%s-%s" % (table, name): way for table, ways in TABLES.items() for name, way in ways.items()}
 VERSIONS = {name: "1.200.%d" % number for number, name in enumerate(sorted(WAYS))}
-FAILING = sorted(name for name in WAYS if WAYS[name].step)
-INSTALLING = sorted(name for name in WAYS if not WAYS[name].step)
+# Of each table, for ansible-playbook.
+SAMPLE = ("trust-requests-ca-bundle", "trust-the-system-store", "trust-not", "proxy-https-with-a-password", "proxy-dead",
+          "identity-password", "identity-certificate-through-a-tunnel", "identity-token",
+          "identity-password-through-a-proxy-that-reads-it", "blind-private-site", "resumed-after-a-cut")
+TABLE = Table(WAYS, SAMPLE)
 
 
 class Relay:
@@ -274,15 +278,23 @@ def papers(tmp_path_factory):
     return origin, inspector, paths
 
 
-@pytest.fixture(scope="module", params=SIDES)
-def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
-    """All ways, taken at once on one side."""
+@pytest.fixture(scope="module")
+def worlds(request, signing_key, host_platform, papers, tmp_path_factory):
+    def build(*what):
+        return take_all(*what, signing_key, host_platform, papers, tmp_path_factory)
+    with TABLE.worlds(request, build) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def take_all(runner, side, ways, signing_key, host_platform, papers, tmp_path_factory):
+    """The World in which a runner has taken all its ways at once."""
     from real_servers import PLACE, nginx, squid
     from release_site import Site, misbehaviours, releases
     from release_site.certificates import LOOPBACK
     origin, inspector, paths = papers
     site = Site(platforms=(), key=signing_key)
-    for version in VERSIONS.values():
+    for version in map(VERSIONS.get, ways):
         site.publish(version, archives={host_platform: releases.make_archive(version, host_platform, padding=PADDING)})
     token_site, key_site = (Site(platforms=(), key=signing_key) for dummy in range(2))
     for door in (token_site, key_site):
@@ -308,55 +320,58 @@ def world(request, play, signing_key, host_platform, papers, tmp_path_factory):
             open_by_tls=squids["open"].by_tls,
             **{name: proxy.url for name, proxy in squids.items()})
         wishes = {name: wish(site, os.path.join(folder, name), **dict(
-            dict(version=VERSIONS[name], sites=[_fill(way.site, words)], download=request.param, timeout=10),
-            **_fill(way.options, words))) for name, way in WAYS.items()}
-        environments = {name: _fill(way.environment, words) for name, way in WAYS.items()}
-        run = play.each(wishes, environments=environments)
-        yield World(request.param, words, mirror, squids, folder, run)
+            dict(version=VERSIONS[name], sites=[_fill(way.site, words)], download=side, timeout=30),
+            **_fill(way.options, words))) for name, way in ways.items()}
+        environments = {name: _fill(way.environment, words) for name, way in ways.items()}
+        run = runner.each(wishes, environments=environments)
+        yield World(side, words, mirror, squids, folder, run)
 
 
-@pytest.mark.parametrize("name", INSTALLING)
-def test_it_leads_to_an_install(name, world):
+@TABLE.each(lambda way: not way.step)
+def test_it_leads_to_an_install(world, name):
     assert_installed(world.run.each[name], os.path.join(world.folder, name), VERSIONS[name], WAYS[name].words)
 
 
-@pytest.mark.parametrize("name", FAILING)
-def test_it_ends_in_one_clear_line(name, world):
+@TABLE.each(lambda way: way.step)
+def test_it_ends_in_one_clear_line(world, name):
     way = WAYS[name]
     assert_refused(world.run.each[name], way.step, map(world.fill, way.words), way.hint)
 
 
-@pytest.mark.parametrize("name", FAILING)
-def test_nothing_of_it_is_left(name, world):
+@TABLE.each(lambda way: way.step)
+def test_nothing_of_it_is_left(world, name):
     way = WAYS[name]
     # The controller knows it before the host is asked to do anything.
     begun = world.side == "target" and not way.foreseen
     assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun)
 
 
-@pytest.mark.parametrize("name", INSTALLING)
-def test_who_was_to_see_it_saw_it(name, world):
+@TABLE.each(lambda way: not way.step)
+def test_who_was_to_see_it_saw_it(world, name):
     archive = "/terraform_%s_" % VERSIONS[name]
     seen = [proxy for proxy, squid in world.squids.items()
             if any(asked.url.endswith(".zip") and archive in asked.url and asked.status == 200 for asked in squid.asked())]
     assert seen == [way for way in (WAYS[name].seen_by,) if way]
 
 
-@pytest.mark.parametrize("name", sorted(name for name in FAILING if WAYS[name].step == "request"))
-def test_what_is_refused_by_itself_asks_nobody(name, world):
+@TABLE.each(lambda way: way.step == "request")
+def test_what_is_refused_by_itself_asks_nobody(world, name):
     assert world.asked(name) == []
 
 
+@every_world
 def test_the_mirror_knew_whom_it_let_in(world):
     assert [asked.user for asked in world.asked("identity-password", world.mirror.guarded)] == [USER] * 3
     assert {asked.user for asked in world.squids["closed"].asked() if asked.status == 200} == {PROXY_USER}
 
 
+@every_world
 def test_credentials_were_not_read_on_the_way(world):
     asked = world.asked("identity-password-through-a-proxy-that-reads-it", world.mirror.guarded)
     assert [(asked.user, asked.status) for asked in asked] == [("", 401)]
 
 
+@every_world
 def test_the_rest_came_from_nginx_itself(world):
     first, second = (asked for asked in world.asked("resumed-after-a-cut") if asked.path.endswith(".zip"))
     (whole,) = (asked.bytes for asked in world.asked("blind-private-site") if asked.path.endswith(".zip"))
@@ -366,6 +381,7 @@ def test_the_rest_came_from_nginx_itself(world):
     assert abs(start + second.bytes - whole) < 100      # the two archives tell of different versions
 
 
+@every_world
 def test_nothing_is_told_of_the_credentials(world):
     assert world.run.returncode == 0
     for secret in (PASSWORD, TOKEN, PROXY_PASSWORD, quote(PROXY_PASSWORD, safe=""), WRONG):
