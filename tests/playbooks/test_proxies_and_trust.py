@@ -7,6 +7,7 @@ The mirror's name is known to the squids alone: what is installed from there cam
 """
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -165,7 +166,7 @@ RESUMED = {"after-a-cut": Way("{relay}", {"retries": 3}, words=("resumed at byte
 
 TABLES = {"trust": TRUST, "proxy": PROXIES, "identity": IDENTITY, "blind": BLIND, "resumed": RESUMED}
 WAYS = {"%s-%s" % (table, name): way for table, ways in TABLES.items() for name, way in ways.items()}
-VERSIONS = {name: "1.200.%d" % number for number, name in enumerate(sorted(WAYS))}
+SERIES = itertools.count(200)     # of versions: one for each world, by which the servers' logs are told apart
 # Of each table, for ansible-playbook.
 SAMPLE = ("trust-requests-ca-bundle", "trust-the-system-store", "trust-not", "proxy-https-with-a-password", "proxy-dead",
           "identity-password", "identity-certificate-through-a-tunnel", "identity-token",
@@ -230,6 +231,7 @@ class World(NamedTuple):
 
     side: str
     words: dict         # name: what it means in the table
+    versions: dict      # name of a way: what it leads to
     mirror: object      # Nginx
     squids: dict        # name: Squid
     folder: str         # a store for each way is in it
@@ -240,7 +242,7 @@ class World(NamedTuple):
 
     def asked(self, name, url=None):
         """What the mirror was asked for of a way's version: a list of Asked."""
-        return [asked for asked in self.mirror.asked(url) if "/%s/" % VERSIONS[name] in asked.path]
+        return [asked for asked in self.mirror.asked(url) if "/%s/" % self.versions[name] in asked.path]
 
 
 def _fill(value, words):
@@ -278,58 +280,77 @@ def papers(tmp_path_factory):
     return origin, inspector, paths
 
 
+class Servers(NamedTuple):
+    """What all worlds share."""
+
+    site: object        # Site that is not running: what is published there and written to the root is in the mirror
+    root: str           # the mirror's folder
+    mirror: object      # Nginx
+    squids: dict        # name: Squid
+    words: dict
+
+
 @pytest.fixture(scope="module")
-def worlds(request, signing_key, host_platform, papers, tmp_path_factory):
-    def build(*what):
-        return take_all(*what, signing_key, host_platform, papers, tmp_path_factory)
-    with TABLE.worlds(request, build) as made:
-        yield made
-
-
-@contextlib.contextmanager
-def take_all(runner, side, ways, signing_key, host_platform, papers, tmp_path_factory):
-    """The World in which a runner has taken all its ways at once."""
+def servers(signing_key, papers, tmp_path_factory):
     from real_servers import PLACE, nginx, squid
-    from release_site import Site, misbehaviours, releases
+    from release_site import Site, misbehaviours
     from release_site.certificates import LOOPBACK
     origin, inspector, paths = papers
-    site = Site(platforms=(), key=signing_key)
-    for version in map(VERSIONS.get, ways):
-        site.publish(version, archives={host_platform: releases.make_archive(version, host_platform, padding=PADDING)})
-    token_site, key_site = (Site(platforms=(), key=signing_key) for dummy in range(2))
+    site, token_site, key_site = (Site(platforms=(), key=signing_key) for dummy in range(3))
     for door in (token_site, key_site):
         door.files = site.files
     token_site.misbehave("*", misbehaviours.demand("Authorization", "Bearer " + TOKEN))
     key_site.misbehave("*", misbehaviours.demand("X-Api-Key", TOKEN, 403))
-    root, folder = str(tmp_path_factory.mktemp("mirror")), str(tmp_path_factory.mktemp("ways"))
-    site.write(root)
+    root = str(tmp_path_factory.mktemp("mirror"))
     with contextlib.ExitStack() as stack:
         mirror = stack.enter_context(nginx(root, origin.issue(LOOPBACK + (PLACE,)), {USER: PASSWORD}, origin.pem))
         squids = {"open": stack.enter_context(squid(certificate=origin.issue())),
                   "closed": stack.enter_context(squid({PROXY_USER: PROXY_PASSWORD})),
                   "inspecting": stack.enter_context(squid(inspector=inspector, origins=origin.pem))}
-        relay = stack.enter_context(Relay(int(mirror.http.rpartition(":")[2]), CUT))
         for door in (token_site, key_site):
             stack.enter_context(door)
         words = dict(
-            paths, http=mirror.http, https=mirror.https, guarded=mirror.guarded, locked=mirror.locked, relay=relay.url,
+            paths, http=mirror.http, https=mirror.https, guarded=mirror.guarded, locked=mirror.locked,
             far=mirror.https.replace("127.0.0.1", PLACE), far_http=mirror.guarded.replace("127.0.0.1", PLACE),
             far_locked=mirror.locked.replace("127.0.0.1", PLACE), token_site=token_site.url, key_site=key_site.url,
             known=squids["closed"].known(PROXY_USER, quote(PROXY_PASSWORD, safe="")),
             unknown=squids["closed"].known(PROXY_USER, WRONG), open_address=squids["open"].url.partition("//")[2],
             open_by_tls=squids["open"].by_tls,
             **{name: proxy.url for name, proxy in squids.items()})
-        wishes = {name: wish(site, os.path.join(folder, name), **dict(
-            dict(version=VERSIONS[name], sites=[_fill(way.site, words)], download=side, timeout=30),
+        yield Servers(site, root, mirror, squids, words)
+
+
+@pytest.fixture(scope="module")
+def worlds(request, servers, host_platform, tmp_path_factory):
+    def build(*what):
+        return take_all(*what, servers, host_platform, str(tmp_path_factory.mktemp("ways")))
+    with TABLE.worlds(request, build) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def take_all(runner, side, ways, servers, host_platform, folder):
+    """The World in which a runner has taken all its ways at once."""
+    from release_site import releases
+    series = next(SERIES)
+    versions = {name: "1.%d.%d" % (series, number) for number, name in enumerate(sorted(ways))}
+    for version in versions.values():
+        servers.site.publish(
+            version, archives={host_platform: releases.make_archive(version, host_platform, padding=PADDING)})
+    servers.site.write(servers.root)
+    with Relay(int(servers.mirror.http.rpartition(":")[2]), CUT) as relay:
+        words = dict(servers.words, relay=relay.url)
+        wishes = {name: wish(servers.site, os.path.join(folder, name), **dict(
+            dict(version=versions[name], sites=[_fill(way.site, words)], download=side, timeout=30),
             **_fill(way.options, words))) for name, way in ways.items()}
         environments = {name: _fill(way.environment, words) for name, way in ways.items()}
         run = runner.each(wishes, environments=environments)
-        yield World(side, words, mirror, squids, folder, run)
+    yield World(side, words, versions, servers.mirror, servers.squids, folder, run)
 
 
 @TABLE.each(lambda way: not way.step)
 def test_it_leads_to_an_install(world, name):
-    assert_installed(world.run.each[name], os.path.join(world.folder, name), VERSIONS[name], WAYS[name].words)
+    assert_installed(world.run.each[name], os.path.join(world.folder, name), world.versions[name], WAYS[name].words)
 
 
 @TABLE.each(lambda way: way.step)
@@ -343,12 +364,12 @@ def test_nothing_of_it_is_left(world, name):
     way = WAYS[name]
     # The controller knows it before the host is asked to do anything.
     begun = world.side == "target" and not way.foreseen
-    assert_nothing_left(os.path.join(world.folder, name), VERSIONS[name], begun)
+    assert_nothing_left(os.path.join(world.folder, name), world.versions[name], begun)
 
 
 @TABLE.each(lambda way: not way.step)
 def test_who_was_to_see_it_saw_it(world, name):
-    archive = "/terraform_%s_" % VERSIONS[name]
+    archive = "/terraform_%s_" % world.versions[name]
     seen = [proxy for proxy, squid in world.squids.items()
             if any(asked.url.endswith(".zip") and archive in asked.url and asked.status == 200 for asked in squid.asked())]
     assert seen == [way for way in (WAYS[name].seen_by,) if way]
