@@ -141,13 +141,14 @@ class Player:
         return self.start(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
     def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,
-              extra_vars=None, arguments=()):
+              extra_vars=None, verbosity=0, arguments=()):
         """
         :param tasks: list of tasks for one play; or str, the name of a playbook in a collection.
         :param hosts: names, or dict of name and variables; all are this machine.
         :param keywords: dict of keywords for the play, such as ``vars``, ``roles``, ``module_defaults``.
         :param env: dict, beside what is set here.
         :param extra_vars: dict.
+        :param verbosity: int, the number of -v.
         :returns: Run.
         """
         folder = tempfile.mkdtemp(dir=self.folder)
@@ -157,7 +158,7 @@ class Player:
             playbook = _write_json(folder, "play.json", [play])
         inventory = _write_json(folder, "inventory.json", _inventory(hosts))
         command = [self.program, "-i", inventory, "--forks", str(forks)] + list(arguments)
-        command += ["--check"] * check + ["--diff"] * diff
+        command += ["--check"] * check + ["--diff"] * diff + ["-" + "v" * verbosity] * bool(verbosity)
         if extra_vars is not None:
             command += ["-e", "@" + _write_json(folder, "extra.json", extra_vars)]
         lines_file = os.path.join(folder, "results.jsonl")

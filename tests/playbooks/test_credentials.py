@@ -4,10 +4,14 @@
 """Credentials: what they are appears nowhere, however much Ansible is asked to tell and whatever happens."""
 
 import base64
+import contextlib
+import itertools
 import os
+import subprocess
 
 import pytest
-from playbook_run import SIDES, VERSION, wish
+from both_runners import RUNS, Table, every_world
+from playbook_run import VERSION, wish
 from system_log import LOG, catch_log
 
 PASSWORD = "s3cr3t-w0rd"
@@ -34,12 +38,12 @@ def told(play, module_site, tmp_path_factory):
     host = module_site.url.partition("//")[2]
     wishes = {name: wish(module_site, store, sites=_at(host, sites)) for name, (sites, _words) in REFUSED.items()}
     module_site.requests.clear()
-    refused = play.each(wishes, arguments=["-vvv"])
+    refused = play.each(wishes, verbosity=3)
     asked = module_site.counts().requests
     module_site.misbehave("*/1.13.3/*", misbehaviours.redirect("http://bob:%s@127.0.0.1:9{path}" % PASSWORD))
     module_site.misbehave("*/1.9.8/*", misbehaviours.redirect("http://127.0.0.1:9{path}?X-Signature=%s" % TOKEN))
     redirected = play.each({version: wish(module_site, store, version=version) for version in ("1.13.3", "1.9.8")},
-                           arguments=["-vvv"])
+                           verbosity=3)
     return refused, asked, redirected
 
 
@@ -86,7 +90,7 @@ def test_the_role_gives_none_away_either(play, module_site, tmp_path):
     site = "http://alice:%s@%s" % (PASSWORD, module_site.url.partition("//")[2])
     options = wish(module_site, tmp_path / "store", sites=[site])
     variables = {"terraform_binary_" + name: value for name, value in options.items()}
-    run = play("iac_platform.terraform.install", extra_vars=variables, arguments=["-vvv"])
+    run = play("iac_platform.terraform.install", extra_vars=variables, verbosity=3)
     assert run.returncode == 2 and "user name or password" in run.output
     assert PASSWORD not in run.output
 
@@ -151,15 +155,22 @@ FEW = ("installed", "unauthorized", "repeated-in-a-page", "redirected-elsewhere"
 # All outcomes for the kinds that differ; a few for what is the same in other clothes, and in the background.
 CASES = {"%s-%s" % (kind, outcome): (KINDS[kind], outcome) for kind in KINDS for outcome in OUTCOMES
          if kind in ("password", "token", "headers") or outcome in FEW}
+# With ansible-playbook: each kind and each of the few, and a proxy that is told in errors.
+SAMPLE = {"%s-%s" % (kind, outcome) for kind, outcome in zip(KINDS, FEW)} | {
+    "headers-installed", "token-dead-proxy", "password-redirected-elsewhere"}
+MALFORMED_SAMPLE = ("token-and-password", "headers-as-text")
+TABLE = Table(CASES, SAMPLE)
 VERSIONS = {name: "1.300.%d" % number for number, name in enumerate(sorted(CASES))}
 
 
 class Spent:
     """What came of the credentials on one side."""
 
-    def __init__(self, side, folder):
+    def __init__(self, side, folder, cases):
         self.side = side
         self.folder = folder
+        self.cases = cases
+        self.async_folder = None    # of ansible-playbook's
         self.runs = {}          # real, check, async, malformed: Run
         self.messages = []      # of the system's log, or None
         self.elsewhere = []     # the requests that came to another site
@@ -171,39 +182,51 @@ class Spent:
         return tuple(secret[:10] for secret in TOLD + (PROXY_PASSWORD,) + self.key_lines)
 
 
-@pytest.fixture(scope="module", params=SIDES)
-def spent(request, play, signing_key, host_platform, tmp_path_factory):
-    """All cases at -vvv: for real, in check mode, in the background; and those that are malformed."""
+@pytest.fixture(scope="module")
+def worlds(request, signing_key, host_platform, tmp_path_factory):
+    def build(runner, side, cases):
+        return spend(runner, side, cases, signing_key, host_platform, str(tmp_path_factory.mktemp("spent")))
+    with TABLE.worlds(request, build) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def spend(runner, side, cases, signing_key, host_platform, folder):
+    """All cases of a runner at -vvv: for real, in check mode, in the background; and those that are malformed."""
     from release_site import Site, misbehaviours
     from release_site.certificates import Authority
-    spent = Spent(request.param, str(tmp_path_factory.mktemp("spent")))
+    by_playbook = hasattr(runner, "start")
+    spent = Spent(side, folder, cases)
     paper = Authority().issue(("client",))
     spent.key_lines = tuple(paper.partition("BEGIN PRIVATE KEY")[2].splitlines()[1:-1])
     client = os.path.join(spent.folder, "client.pem")
     with open(client, "w", encoding="ascii") as file:
         file.write(paper)
     site, elsewhere = (Site(platforms=(host_platform,), key=signing_key) for dummy in range(2))
-    for version in list(VERSIONS.values()) + [VERSION]:
+    for version in [VERSIONS[name] for name in cases] + [VERSION]:
         site.publish(version)
     elsewhere.files = site.files
     with site, elsewhere:
         words = {"site": site.url, "elsewhere": elsewhere.url, "client": client}
-        for name, (_kind, outcome) in CASES.items():
+        for name, (_kind, outcome) in cases.items():
             behaviour = _behaviour(OUTCOMES[outcome][0], misbehaviours, elsewhere.url)
             site.misbehave("*/%s/*" % VERSIONS[name], behaviour or misbehaviours.delay(0))
+        few = [name for name in cases if cases[name][1] in FEW]
+        modes = [("real", cases, {"diff": True}), ("check", few if by_playbook else cases, {"check": True, "diff": True})]
+        if by_playbook:
+            modes.append(("async", few, {"keywords_of_task": {"async": 100, "poll": 1}}))
         with catch_log() as spent.messages:
-            for mode, how in (("real", {"diff": True}), ("check", {"check": True, "diff": True}),
-                              ("async", {"keywords_of_task": {"async": 100, "poll": 1}})):
-                chosen = [name for name in CASES if mode != "async" or CASES[name][1] in FEW]
+            for mode, chosen, how in modes:
                 wishes = {name: _wish(spent, site, mode, name, words) for name in chosen}
-                environments = {name: OUTCOMES[CASES[name][1]][3] for name in chosen}
-                spent.runs[mode] = play.each(wishes, environments=environments, arguments=["-vvv"], forks=6, **how)
-            spent.runs["malformed"] = play.each(
+                environments = {name: OUTCOMES[cases[name][1]][3] for name in chosen}
+                spent.runs[mode] = runner.each(wishes, environments=environments, verbosity=3, **how)
+            spent.runs["malformed"] = runner.each(
                 {name: wish(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
-                 for name, options in MALFORMED.items()}, arguments=["-vvv"])
+                 for name, options in MALFORMED.items() if not by_playbook or name in MALFORMED_SAMPLE}, verbosity=3)
         spent.elsewhere = list(elsewhere.requests)
-    spent.async_folder = os.path.join(play.folder, "home", "async")
-    return spent
+    if by_playbook:
+        spent.async_folder = os.path.join(runner.folder, "home", "async")
+    yield spent
 
 
 def _wish(spent, site, mode, name, words):
@@ -248,9 +271,14 @@ def _behaviour(wanted, misbehaviours, elsewhere):
     return repeat
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_it_comes_out_as_it_should(name, spent):
-    result, outcome = spent.runs["real"].each[name], CASES[name][1]
+every_mode = pytest.mark.parametrize("world, mode", [
+    (run, mode) for run in RUNS for mode in ("real", "check", "async", "malformed") if mode != "async" or run.startswith("play")],
+    indirect=["world"])
+
+
+@TABLE.each()
+def test_it_comes_out_as_it_should(world, name):
+    result, outcome = world.runs["real"].each[name], CASES[name][1]
     step = OUTCOMES[outcome][1]
     if outcome in REFUSED_BY_CORE:      # by its words, and as all our refusals are told
         assert result["failed"] and result["error"]["step"] == "request", result
@@ -261,65 +289,72 @@ def test_it_comes_out_as_it_should(name, spent):
         assert "\n" not in result["msg"] and len(result["msg"]) <= 400
 
 
-@pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
-def test_no_result_tells_of_them(mode, spent):
-    lines = spent.runs[mode].lines
-    assert [(line["host"], secret) for line in lines for secret in spent.secrets if secret in str(line)] == []
+@every_mode
+def test_no_result_tells_of_them(world, mode):
+    lines = world.runs[mode].lines
+    assert [(line["host"], secret) for line in lines for secret in world.secrets if secret in str(line)] == []
     assert lines
 
 
-@pytest.mark.parametrize("mode", ["real", "check", "async", "malformed"])
-def test_the_screen_does_not_tell_of_them(mode, spent):
-    run = spent.runs[mode]
-    if spent.side == "target" or mode != "malformed":   # which no host hears of where the controller downloads
+@every_mode
+def test_the_screen_does_not_tell_of_them(world, mode):
+    run = world.runs[mode]
+    if isinstance(run.process, subprocess.Popen) and (world.side == "target" or mode != "malformed"):
+        # Where the controller downloads, no host hears of what is malformed.
         assert " EXEC " in run.output, "this is not what -vvv shows"
     # What core runs on a host, with the task's environment before it, is core's own to show.
     lines = [line for line in run.output.splitlines() if " EXEC " not in line or "/bin/sh -c" not in line]
-    assert [line for line in lines for secret in spent.secrets if secret in line] == []
-    assert [line for line in run.output.splitlines() for secret in spent.secrets[:4] if secret in line] == []
+    assert [line for line in lines for secret in world.secrets if secret in line] == []
+    assert [line for line in run.output.splitlines() for secret in world.secrets[:4] if secret in line] == []
 
 
-def test_the_system_log_does_not_tell_of_them(spent):
-    if spent.messages is None:
+@every_world
+def test_the_system_log_does_not_tell_of_them(world):
+    if world.messages is None:
         pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
-    assert any("Invoked with" in message for message in spent.messages)
-    assert [message for message in spent.messages for secret in spent.secrets if secret in message] == []
+    assert any("Invoked with" in message for message in world.messages)
+    assert [message for message in world.messages for secret in world.secrets if secret in message] == []
 
 
-def test_no_file_tells_of_them(spent):
+@every_world
+def test_no_file_tells_of_them(world):
     """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
-    places = [spent.async_folder] + [os.path.join(spent.folder, mode) for mode in ("real", "async", "malformed")]
+    places = [os.path.join(world.folder, mode) for mode in ("real", "async", "malformed")]
+    places += [world.async_folder] if world.async_folder else []
     files = [os.path.join(parent, name) for place in places for parent, _folders, found in os.walk(place) for name in found]
     assert any(path.endswith("terraform.json") for path in files)
     for path in files:
         with open(path, "rb") as file:
             data = file.read()
-        assert [secret for secret in spent.secrets if secret.encode() in data] == [], path
+        assert [secret for secret in world.secrets if secret.encode() in data] == [], path
 
 
-def test_a_site_that_was_not_named_gets_none(spent):
+@every_world
+def test_a_site_that_was_not_named_gets_none(world):
     """The archive, and all else, came from elsewhere by a redirect."""
-    versions = [VERSIONS["%s-redirected-elsewhere" % kind] for kind in KINDS]
-    asked = [request for request in spent.elsewhere if request.path.split("/")[2] in versions]
+    versions = [VERSIONS[name] for name, (_kind, outcome) in world.cases.items() if outcome == "redirected-elsewhere"]
+    asked = [request for request in world.elsewhere if request.path.split("/")[2] in versions]
     assert {request.path.split("/")[2] for request in asked} == set(versions)
     for request in asked:
         assert not {"authorization", "x-api-key", "x-team", "cookie"} & {name.lower() for name in request.headers}
-        assert [secret for secret in spent.secrets if secret in str(request)] == []
+        assert [secret for secret in world.secrets if secret in str(request)] == []
 
 
-@pytest.mark.parametrize("name", ["headers-installed", "headers-unauthorized"])
-def test_a_short_value_of_a_header_mangles_nothing(name, spent):
-    result = spent.runs["real"].each[name]
-    store = os.path.join(spent.folder, "real", SHORT, name)
+@TABLE.each(lambda case: case in (CASES["headers-installed"], CASES["headers-unauthorized"]))
+def test_a_short_value_of_a_header_mangles_nothing(world, name):
+    result = world.runs["real"].each[name]
+    store = os.path.join(world.folder, "real", SHORT, name)
     assert "***" not in str(result["steps"]) + result["msg"]
-    if spent.side == "target" or name == "headers-installed":
+    if world.side == "target" or name == "headers-installed":
         assert any(store in step for step in result["steps"])
     if name == "headers-installed":
         assert result["path"] == os.path.join(store, VERSIONS[name], "terraform")
 
 
-@pytest.mark.parametrize("name", sorted(MALFORMED))
-def test_what_is_not_in_order_is_refused(name, spent):
-    result = spent.runs["malformed"].each[name]
+@pytest.mark.parametrize("world, name", [
+    (run, name) for run in RUNS for name in sorted(MALFORMED) if run.startswith("tasks") or name in MALFORMED_SAMPLE],
+    indirect=["world"])
+def test_what_is_not_in_order_is_refused(world, name):
+    result = world.runs["malformed"].each[name]
     assert result["failed"] and not result["changed"], result
     assert name.partition("-")[0].rstrip("s") in result["msg"] and "\n" not in result["msg"]

@@ -212,6 +212,7 @@ class Relay:
                 if self._left is not None and passed + len(block) > self._left:
                     client.sendall(block[:self._left - passed])
                     self._left = None
+                    client.shutdown(socket.SHUT_RDWR)   # the other thread still reads from it, which keeps it open
                     return
                 client.sendall(block)
                 passed += len(block)
