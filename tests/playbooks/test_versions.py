@@ -1,8 +1,12 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``latest`` and constraints: what is chosen, when a site is asked for it, and what is refused."""
+"""``latest`` and constraints: what is chosen, when a site is asked for it, and what is refused.
 
+Most of it is tried with the action plugin and the module alone; the last tests go through ansible-playbook.
+"""
+
+import datetime
 import os
 import socket
 
@@ -49,7 +53,7 @@ REFUSED = {
     "int": (1, "request", ("may have been 1.1 or 1.10",)),
     "text": ("1.10", "request", ("may have been 1.1 or 1.10", "'= 1.10'")),
     "boolean": (True, "request", ("boolean true",)),
-    "date": ("{{ '2026-01-01' | to_datetime('%Y-%m-%d') }}", "request", ("2026-01-01",)),
+    "date": (datetime.date(2026, 1, 1), "request", ("2026-01-01",)),
     "list": (["1.13.4"], "request", ("version is a list",)),
     "number": (-1.5, "request", ("'-1.5'",)),
     "pinned": ("latest", "request", ("checksum_policy pinned",)),
@@ -115,23 +119,23 @@ def stores(folder):
 
 
 @pytest.fixture(scope="module")
-def checked(play, shelf, stores):
+def checked(tasks, shelf, stores):
     """Check mode of what is chosen: before ``done``."""
-    run = play.each({version: wish(shelf, stores[version], version=version) for version in CHECKED}, check=True)
+    run = tasks.each({version: wish(shelf, stores[version], version=version) for version in CHECKED}, check=True)
     assert not any(os.path.exists(store) for store in stores.values())
     return run.each
 
 
 @pytest.fixture(scope="module")
-def done(play, shelf, stores, checked):
-    run = play.each({version: wish(shelf, store, version=version) for version, store in stores.items()})
+def done(tasks, shelf, stores, checked):
+    run = tasks.each({version: wish(shelf, store, version=version) for version, store in stores.items()})
     assert "Traceback" not in run.output
     return run.each
 
 
 @pytest.fixture(scope="module")
-def again(play, shelf, stores, done):
-    return play.each({version: wish(shelf, stores[version], version=version, link=stores[version] + "/current")
+def again(tasks, shelf, stores, done):
+    return tasks.each({version: wish(shelf, stores[version], version=version, link=stores[version] + "/current")
                       for version in ("latest", "~> 1.13.0", "= 1.10")}).each
 
 
@@ -162,10 +166,10 @@ def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
 
 
 @pytest.fixture(scope="module")
-def refused(play, shelf, folder):
+def refused(tasks, shelf, folder):
     wishes = {name: wish(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
               for name, (version, _step, _words) in REFUSED.items()}
-    return play.each(wishes).each
+    return tasks.each(wishes).each
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -188,12 +192,12 @@ def test_a_refusal_leaves_no_file(side, refused, folder):
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
-def test_an_unchanged_run_says_so_on_a_line_or_two(side, play, shelf, stores, done, host_platform):
+def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
     linked = {version: wish(shelf, stores[version], version=version,
                             link=stores[version] + "/current") for version in versions}
-    assert all(result["changed"] for result in play.each(linked).each.values())
-    again = play.each(linked).each
+    assert all(result["changed"] for result in tasks.each(linked).each.values())
+    again = tasks.each(linked).each
     for version in versions:
         result = again[version]
         chosen = version != "= 1.10"
@@ -208,11 +212,11 @@ def test_an_unchanged_run_says_so_on_a_line_or_two(side, play, shelf, stores, do
 
 
 @pytest.fixture
-def count(play, shelf, tmp_path):
+def count(tasks, shelf, tmp_path):
     """How often one run of the module asks for the index: callable(check, **options) -> (requests, result)."""
     def ask(check=False, **options):
         shelf.requests.clear()
-        result = play([task("ask", shelf, tmp_path, **options)], check=check)["ask"]
+        result = tasks([task("ask", shelf, tmp_path, **options)], check=check)["ask"]
         return shelf.counts(INDEX).requests, result
     return ask
 
@@ -227,36 +231,20 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
         assert requests == 1 and result["failed"] and "1.14.0-rc1 (next lower)" in result["error"]["hint"], result
 
 
-def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path):
-    """Once a host where hosts download; once for all of them where the controller does."""
-    hosts = ("one", "two")
-    tasks = [task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
-             for version in ("latest", "~> 1.13.0")
-             for name, options in (("first", {}), ("linked", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}))]
-    shelf.requests.clear()
-    run = play(tasks, hosts=hosts)
-    for each in tasks:
-        for result in run.on_hosts(each["name"]).values():
-            assert not result["failed"] and result["version"] == "1.13.4", result
-            assert result["requested"] == each["name"].partition(" ")[2]
-    # A constraint is another choice: of the same listing on the controller, of another one on a host.
-    assert shelf.counts(INDEX).requests == (1 if side == "controller" else 2 * len(hosts))
-
-
-def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(play, shelf, tmp_path, signing_key):
+def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(tasks, shelf, tmp_path, signing_key):
     from release_site import Site
     with Site(versions=("1.20.0",), key=signing_key) as other:
-        run = play([task("before", shelf, tmp_path, version="latest"), task("newer", other, tmp_path, version="1.20.0"),
+        run = tasks([task("before", shelf, tmp_path, version="latest"), task("newer", other, tmp_path, version="1.20.0"),
                     task("after", shelf, tmp_path, version="latest")])
     assert run["before"]["version"] == "1.13.4" and run["newer"]["changed"]
     assert run["after"]["version"] == "1.20.0" and not run["after"]["changed"], run["after"]
 
 
-def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
+def test_an_exact_version_does_not_need_the_index(tasks, shelf, tmp_path):
     from release_site import misbehaviours
     shelf.misbehave("*index.json", misbehaviours.status(404))
     try:
-        run = play([task("exact", shelf, tmp_path, version="1.13.3"),
+        run = tasks([task("exact", shelf, tmp_path, version="1.13.3"),
                     task("unknown", shelf, tmp_path, version="1.13.99"),
                     task("latest", shelf, tmp_path, version="latest")])
     finally:
@@ -268,19 +256,19 @@ def test_an_exact_version_does_not_need_the_index(play, shelf, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def ahead(play, shelf, folder, signing_key):
+def ahead(tasks, shelf, folder, signing_key):
     """A store with a version that only another site has, and a link to it."""
     from release_site import Site
     store = os.path.join(folder, "ahead")
     with Site(versions=("1.15.0", "1.15.1"), key=signing_key) as other:
-        result = play([task("install", other, store, version="1.15.0", link=store + "/current")])["install"]
+        result = tasks([task("install", other, store, version="1.15.0", link=store + "/current")])["install"]
         assert result["changed"], result
         yield store, other
 
 
-def test_a_site_that_is_behind_rolls_nothing_back(play, shelf, ahead):
+def test_a_site_that_is_behind_rolls_nothing_back(tasks, shelf, ahead):
     store, _other = ahead
-    run = play([task(version, shelf, store, version=version, link=store + "/current")
+    run = tasks([task(version, shelf, store, version=version, link=store + "/current")
                 for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")])
     for version in ("latest", ">= 1.13", ">= 1.15"):
         result = run[version]
@@ -292,7 +280,7 @@ def test_a_site_that_is_behind_rolls_nothing_back(play, shelf, ahead):
     assert run["< 1.15"]["changed"] and run["< 1.15"]["version"] == "1.13.4" and "warnings" not in run["< 1.15"]
 
 
-def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, closed):
+def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):
     _store, other = ahead
     two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}
     wishes = {name: wish(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()}
@@ -300,7 +288,7 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
     wishes["neither"] = wish(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
     wishes["all down"] = wish(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
     wishes["down or not"] = wish(shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url])
-    found = play.each(wishes, check=True).each
+    found = tasks.each(wishes, check=True).each
     assert {name: found[name].get("version") for name in wishes} == {
         "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
         "neither": None, "all down": None, "down or not": None}
@@ -311,12 +299,12 @@ def test_the_first_site_with_a_match_decides(play, shelf, ahead, tmp_path, close
     assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
 
 
-def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahead, closed):
+def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ahead, closed):
     store, _other = ahead
     cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
              "latest": ("latest", {"offline_ok": True}),
              "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
-    found = play.each({name: wish(shelf, store, version=version, sites=[closed], **options)
+    found = tasks.each({name: wish(shelf, store, version=version, sites=[closed], **options)
                        for name, (version, options) in cases.items()}).each
     allowed = found["allowed"]
     assert not allowed["failed"] and not allowed["changed"] and allowed["version"] == "1.15.0", allowed
@@ -328,20 +316,20 @@ def test_offline_an_installed_version_does_when_that_is_allowed(play, shelf, ahe
     assert not found["exact"]["failed"] and not found["exact"]["changed"]
 
 
-def test_only_intact_versions_of_the_platform_take_part(play, shelf, ahead, tmp_path):
+def test_only_intact_versions_of_the_platform_take_part(tasks, shelf, ahead, tmp_path):
     _store, other = ahead
     damaged, foreign = tmp_path / "damaged", tmp_path / "foreign"
-    play([task("damaged", other, damaged, version="1.15.0"),
+    tasks([task("damaged", other, damaged, version="1.15.0"),
           task("foreign", other, foreign, version="1.15.0", platform="windows_amd64")])
     with open(str(damaged / "1.15.0" / "terraform"), "ab") as file:
         file.write(b"damage")
-    run = play([task("damaged", shelf, damaged, version="latest"), task("foreign", shelf, foreign, version="latest")])
+    run = tasks([task("damaged", shelf, damaged, version="latest"), task("foreign", shelf, foreign, version="latest")])
     assert [run[name].get("version") for name in ("damaged", "foreign")] == ["1.13.4", "1.13.4"], run.output
 
 
-def test_a_chosen_version_meets_its_line_of_checksum(play, shelf, tmp_path, host_platform):
+def test_a_chosen_version_meets_its_line_of_checksum(tasks, shelf, tmp_path, host_platform):
     lines = shelf.release("1.13.4").sums.decode()
-    run = play([task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
+    run = tasks([task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
                 task("wrong", shelf, tmp_path, version="~> 1.10.0", checksum=lines),
                 task("hex", shelf, tmp_path, version="< 1.10", checksum=shelf.release("1.13.4").digest(host_platform))])
     assert run["right"]["changed"] and not run["right"]["failed"], run["right"]
@@ -350,17 +338,17 @@ def test_a_chosen_version_meets_its_line_of_checksum(play, shelf, tmp_path, host
 
 
 @pytest.fixture
-def stocked(play, shelf, tmp_path):
+def stocked(tasks, shelf, tmp_path):
     """A store with 1.9.8, 1.13.3, 1.13.4 and 1.14.0-rc1, with a link to 1.13.4."""
     store = tmp_path / "store"
-    run = play([task("1.9.8", shelf, store, version="1.9.8"), task("1.13.3", shelf, store, version="1.13.3"),
+    run = tasks([task("1.9.8", shelf, store, version="1.9.8"), task("1.13.3", shelf, store, version="1.13.3"),
                 task("rc", shelf, store, version="1.14.0-rc1"),
                 task("1.13.4", shelf, store, version="1.13.4", link=str(tmp_path / "link"))])
     assert all(run[name]["changed"] for name in ("1.9.8", "1.13.3", "rc", "1.13.4"))
     return str(store)
 
 
-def test_a_removal_by_constraint(play, shelf, stocked):
+def test_a_removal_by_constraint(tasks, shelf, stocked):
     """All that match go, or none; what is not ours stays; the site is not asked."""
     os.makedirs(stocked + "/1.0.0")
     with open(stocked + "/1.0.0/terraform", "wb") as file:
@@ -371,8 +359,8 @@ def test_a_removal_by_constraint(play, shelf, stocked):
     def remove(name, version, **options):
         return task(name, shelf, stocked, version=version, state="absent", **options)
 
-    foreseen = play([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
-    run = play([
+    foreseen = tasks([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
+    run = tasks([
         remove("nothing", "> 1.15"), remove("linked", ">= 1.13"), remove("old", "< 1.13.4"),
         remove("old again", "< 1.13.4"),
         remove("with link", "~> 1.13.0", link=link), remove("pre-release", ">= 1.14.0-alpha1")])
@@ -394,32 +382,31 @@ def test_a_removal_by_constraint(play, shelf, stocked):
     assert [name for name in names(stocked) if not name.startswith(".")] == ["1.0.0/", "1.0.0/terraform"]
 
 
-YAML = """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - name: {name}
-      ignore_errors: true
-      iac_platform.terraform.terraform_binary:
-        base_dir: {folder}/never
-        sites: ["file:///nowhere"]
-        version: {value}
-"""
+def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path):
+    """Once a host where hosts download; once for all of them where the controller does."""
+    hosts = ("one", "two")
+    steps = [task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
+             for version in ("latest", "~> 1.13.0")
+             for name, options in (("first", {}), ("linked", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}))]
+    shelf.requests.clear()
+    run = play(steps, hosts=hosts)
+    for each in steps:
+        for result in run.on_hosts(each["name"]).values():
+            assert not result["failed"] and result["version"] == "1.13.4", result
+            assert result["requested"] == each["name"].partition(" ")[2]
+    # A constraint is another choice: of the same listing on the controller, of another one on a host.
+    assert shelf.counts(INDEX).requests == (1 if side == "controller" else 2 * len(hosts))
 
 
-@pytest.mark.parametrize("value, words", [
-    ("1.10", "may have been 1.1 or 1.10"), ("1", "may have been 1.1 or 1.10"), ("yes", "boolean true"),
-    ("~", "not given"),
-    ("2026-01-01", "date 2026-01-01"), ("", "not given"), ("[1.13.4]", "is a list"), ("{a: b}", "is a mapping"),
-    ("'{{ answer }}'", "may have been 1.1 or 1.10"), ("'{{ blank }}'", "not given"),
-])
-def test_what_yaml_and_surveys_make_of_a_version(value, words, play, tmp_path):
-    """Unquoted in a playbook; and the answer of an AWX survey, which newer cores give a type."""
-    playbook, answers = str(tmp_path / "play.yml"), str(tmp_path / "answers.yml")
-    with open(playbook, "w", encoding="ascii") as file:
-        file.write(YAML.replace("{name}", "ask").replace("{folder}", str(tmp_path)).replace("{value}", value))
-    with open(answers, "w", encoding="ascii") as file:
-        file.write("answer: !unsafe '1.10'\nblank: !unsafe ''\n")
-    result = play(playbook, arguments=["-e", "@" + answers])["ask"]
-    assert result["failed"] and words in result["msg"] and result["error"]["step"] == "request", result
-    assert not os.path.exists(str(tmp_path / "never"))
+def test_a_playbook_installs_what_was_chosen_and_says_so_again(play, shelf, tmp_path):
+    """Two that are there, and one that is not: checked, installed, and looked at again."""
+    kinds = ("latest", "~> 1.13.0", "~> 1.15")
+    wishes = {version: wish(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)}
+    checked, done, again = play.each(wishes, check=True).each, play.each(wishes).each, play.each(wishes).each
+    for version in kinds[:-1]:
+        for result, changed in ((checked[version], True), (done[version], True), (again[version], False)):
+            assert not result["failed"] and result["changed"] is changed, result
+            assert (result["version"], result["requested"]) == (CHOSEN[version], version)
+        assert os.access(done[version]["path"], os.X_OK)
+    for run in (checked, done, again):
+        assert run["~> 1.15"]["failed"] and "no version matches ~> 1.15" in run["~> 1.15"]["msg"]
