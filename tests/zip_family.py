@@ -296,6 +296,8 @@ ODDITIES = {
     "data reversed": lambda spec: spec.items.reverse(),
     "three in another order": every(second(b"NOTICE", b"notice"), archive(order=lambda lines: lines[1:] + lines[:1])),
     "many": lambda spec: [second(b"%d" % number, b"")(spec) for number in range(40)],
+    "line cut": archive(order=lambda lines: lines + [b"PK\1\2"]),
+    "line longer than the directory": line(comment_size=plus(5)),
     "offset before": line(offset=plus(-1)),
     "offset behind": line(offset=plus(1)),
     "offset of another": line(offset=0),

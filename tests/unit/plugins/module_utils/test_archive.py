@@ -150,7 +150,7 @@ def test_refused_oddities(name):
 
 
 @pytest.mark.parametrize("name", [
-    b"", b".", b"..", b"terraform..", b"a\n", b"a\x1b[31m", b"a\x7f", b"C:\\terraform", b"a/",
+    b"", b".", b"..", b"terraform..", b"..terraform", b"a..b", b"a\n", b"a\x1b[31m", b"a\x7f", b"C:\\terraform", b"a/",
 ])
 def test_names_that_are_not_bare(name):
     assert "bare file names were expected" in refusal(odd_archives.of(usual(), zips.Member(name, b"")))
