@@ -52,6 +52,8 @@ RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_pack
 KEYS, FETCH, TRIES, LIMITS = "test_keys.py", "test_fetch.py", "test_fetch_tries.py", "test_fetch_limits.py"
 REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "test_resume.py"
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
+ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
+_MODULE = "../modules/terraform_binary.py"
 
 MUTANTS = {
     # P1: the way to the store
@@ -484,4 +486,17 @@ MUTANTS = {
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
     "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
                                                      PROXIES)._replace(new="if not proxy:"),
+    # what is told
+    "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
+    "a result's texts are not cleaned": _change(
+        "_errors.py", 'return "".join(char if char.isprintable() else "?" for char in value)', "return value", ERROR_TREE),
+    "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
+    "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
+    "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
+    "the module's result is not cleaned": _change(
+        _MODULE, "**cleaned(dict(result, steps=steps.lines))", "**dict(result, steps=steps.lines)", MODULE),
+    "a failure's previous version is not cleaned": _change(
+        _MODULE, "cleaned(steps.previous_version)", "steps.previous_version", MODULE),
+    "a warning is not cleaned": _change(_MODULE, "self._module.warn(cleaned(text))", "self._module.warn(text)", MODULE),
+    "a step is not cleaned": _change(_MODULE, '"target: %s" % cleaned(line)', '"target: %s" % line', MODULE),
 }
