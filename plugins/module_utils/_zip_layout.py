@@ -8,7 +8,7 @@ they find or by the last, with or without extra fields. Here an archive passes o
 files. From byte 0 on it has local headers, each with its data and maybe a descriptor, then the central directory, then
 one end record with its comment, and not a byte between them. What is said twice is the same both times.
 Source of the layout: PKWARE's APPNOTE.TXT, 4.3 to 4.5; of the differences: unzip 6.0 (process.c, extract.c), libarchive
-3.8 (archive_read_support_format_zip.c), Go's archive/zip, Python's zipfile.
+3.6 and later (archive_read_support_format_zip.c), Go's archive/zip, Python's zipfile.
 """
 
 import os

@@ -180,7 +180,7 @@ def through_ansible(host, monkeypatch, capfd):
         with pytest.raises(SystemExit):
             terraform_binary.main()
         answer = json.loads(capfd.readouterr().out)
-        del answer["invocation"]
+        answer.pop("invocation", None)      # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):
             assert text.isprintable(), text
