@@ -42,7 +42,7 @@ class TerraformBinaryError(Exception):
     step = None
 
     def __init__(self, message, path=None, url=None, errno=None, hint=None):
-        super().__init__("".join(char if char.isprintable() else "?" for char in " ".join(message.split())))
+        super().__init__(cleaned(" ".join(message.split())))
         self.path = path
         self.url = url
         self.errno = errno
@@ -159,6 +159,23 @@ def escaped(text, limit=60):
     return ascii(text[:limit]) + ("..." if len(text) > limit else "")
 
 
+def cleaned(value):
+    """A value of a result, or a line, as it may be written and shown: what is not printable becomes ``?``.
+
+    Names of files may be anything, line ends, escapes of terminals and bytes that are no text included: these cannot be
+    sent as JSON.
+
+    :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
+    """
+    if isinstance(value, str):
+        return "".join(char if char.isprintable() else "?" for char in value)
+    if isinstance(value, dict):
+        return dict((cleaned(key), cleaned(one)) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return [cleaned(one) for one in value]
+    return value
+
+
 @contextlib.contextmanager
 def concealing(secrets):
     """Conceal secrets in what the body refuses, which may quote the other side."""
@@ -197,7 +214,7 @@ def as_result(error, side, host):
         message = "%s; %s" % (message, error.hint)
     if len(message) > MESSAGE_LIMIT:
         message = message[:MESSAGE_LIMIT - 3] + "..."
-    return {
+    return cleaned({
         "msg": message,
         "changed": error.changed,
         "error": {
@@ -210,4 +227,4 @@ def as_result(error, side, host):
             "errno_name": _errno.errorcode.get(error.errno) if error.errno else None,
             "hint": error.hint,
         },
-    }
+    })

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-from ._errors import RunCheckError, errno_text, os_errors
+from ._errors import RunCheckError, cleaned, errno_text, os_errors
 
 TIME_LIMIT = 60         # seconds
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
@@ -157,4 +157,4 @@ def _first_line(output):
 
 
 def _shown(text):
-    return "".join(char if char.isprintable() else "?" for char in text)[:_SHOWN]
+    return cleaned(text)[:_SHOWN]

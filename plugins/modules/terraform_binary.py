@@ -429,7 +429,7 @@ intact_versions:
   elements: str
   sample: ["1.13.3", "1.13.4"]
 removed:
-  description: Paths that were, or would be, removed.
+  description: Paths that were, or would be, removed. Here as in all results, what is not printable becomes C(?).
   returned: success
   type: list
   elements: str
@@ -496,7 +496,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _rep
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    TerraformBinaryError, as_result, os_errors)
+    TerraformBinaryError, as_result, cleaned, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
@@ -519,12 +519,14 @@ class Steps:
         self._module = module
 
     def __call__(self, line, warning=False):
-        # Names of files in it may be anything; syslog takes neither line ends nor bytes that are no text.
-        line = "target: %s" % "".join(char if char.isprintable() else "?" for char in line)
+        line = "target: %s" % cleaned(line)     # syslog takes neither line ends nor bytes that are no text
         self.lines.append(line)
         self._module.log(line)
         if warning:
-            self._module.warn(line)
+            self.warn(line)
+
+    def warn(self, text):
+        self._module.warn(cleaned(text))
 
 
 def labeller(module):
@@ -594,7 +596,7 @@ class Job:
             result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
             tolerated = plan.tolerated
         for weakness in tolerated:
-            self.module.warn("allow_unsafe_base_dir: %s" % weakness)
+            self.steps.warn("allow_unsafe_base_dir: %s" % weakness)
         return result, lines
 
 
@@ -676,10 +678,10 @@ def main():
         if not module._diff:
             del result["diff"]
         with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
-            module.exit_json(steps=steps.lines, **result)
+            module.exit_json(**cleaned(dict(result, steps=steps.lines)))
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]
-        module.fail_json(steps=steps.lines, previous_version=steps.previous_version,
+        module.fail_json(steps=steps.lines, previous_version=cleaned(steps.previous_version),
                          **as_result(exc, "target", platform.node()))
 
 

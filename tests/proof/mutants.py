@@ -47,10 +47,13 @@ FILES, DIRECTORIES, LOCK, LINKS = "test_files.py", "test_directories.py", "test_
 STORE, RECEIPT, INSTALL, POLICIES = "test_store.py", "test_receipt.py", "test_install.py", "test_install_policies.py"
 INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "test_install_links.py", "test_remove.py", "test_plan.py", "test_run_check.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "test_archive.py", "test_interrupts.py", "test_binary.py", "test_obtain.py"
+ODDITIES = "test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_packets.py"
 KEYS, FETCH, TRIES, LIMITS = "test_keys.py", "test_fetch.py", "test_fetch_tries.py", "test_fetch_limits.py"
 REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "test_resume.py"
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
+ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
+_MODULE = "../modules/terraform_binary.py"
 
 MUTANTS = {
     # P1: the way to the store
@@ -295,28 +298,101 @@ MUTANTS = {
     "a consequence of the stop hides it": _never(
         "_interrupts.py", "stopped and exc is not stopped[0] and _comes_of(exc, stopped[0])", INTERRUPTS),
     # the archive
-    "bytes after the archive's end pass": _never("_archive.py", "end_at + _END.size + comment_size != size", ARCHIVE),
-    "an archive on several disks passes": _never("_archive.py", "disk or directory_disk or members_here != members", ARCHIVE),
+    "bytes after the archive's end pass": _never("_zip_layout.py", "end_at + _END.size + comment_size != size", ARCHIVE),
+    "an archive on several disks passes": _never(
+        "_zip_layout.py", "disk or directory_disk or members_here != members", ARCHIVE),
     "a ZIP64 archive passes": _never(
-        "_archive.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE):at].startswith(b"PK\\6\\7")', ARCHIVE),
-    "any number of members passes": _never("_archive.py", "members > MEMBERS_CAP", ARCHIVE),
-    "a directory of any size passes": _never("_archive.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
-    "a directory elsewhere passes": _never("_archive.py", "directory_at + directory_size != end_at", ARCHIVE),
-    "fewer members than announced pass": _never("_archive.py", "len(members) != expected", ARCHIVE),
-    "names with separators pass": _change("_archive.py", r'or re.search(r"[/\\\x00-\x1f\x7f]", name):', "or False:", ARCHIVE),
+        "_zip_layout.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE):at].startswith(b"PK\\6\\7")', ARCHIVE),
+    "any number of members passes": _never("_zip_layout.py", "members > MEMBERS_CAP", ARCHIVE),
+    "a directory of any size passes": _never("_zip_layout.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
+    "a directory elsewhere passes": _never("_zip_layout.py", "directory_at + directory_size != end_at", ARCHIVE),
+    "fewer members than announced pass": _never("_zip_layout.py", "len(lines) != announced", ARCHIVE),
+    "bytes between members pass": _without(
+        "_zip_layout.py", 'archive.expect("local header of %s" % escaped(line.name), at, line.header_at, at)', ODDITIES),
+    "bytes before the directory pass": _without(
+        "_zip_layout.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES),
+    "an end record in the directory passes": _without(
+        "_zip_layout.py",
+        'archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)', ODDITIES),
+    "a cut archive is not seen": _without(
+        "_zip_layout.py", 'self.expect("bytes before the end of the archive", at, size - left, size)', ODDITIES, ARCHIVE),
+    "a cut line of the directory is not seen": _without(
+        "_zip_layout.py", 'archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)', ODDITIES),
+    "a line that is no line passes": _without(
+        "_zip_layout.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES),
+    "a line longer than the directory passes": _change(
+        "_zip_layout.py", 'at + _LINE.size, len(rest),\n                       name_size',
+        'at + _LINE.size, len(rest),\n                       len(rest) or name_size', ODDITIES),
+    "a member on another disk passes": _without(
+        "_zip_layout.py", 'archive.expect("disk of %s" % escaped(entry.name), at, disk, 0)', ODDITIES),
+    "an encrypted member passes": _never("_zip_layout.py", "entry.flags & _ENCRYPTED", ARCHIVE),
+    "any flag passes": _without(
+        "_zip_layout.py",
+        'archive.expect("flags of %s" % escaped(entry.name), at, entry.flags, entry.flags & _FLAGS)', ODDITIES),
+    "any compression passes": _never("_zip_layout.py", "entry.method not in (STORED, DEFLATED)", ARCHIVE),
+    "any version to extract passes": _change(
+        "_zip_layout.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES),
+    "any extra field passes": _change(
+        "_zip_layout.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES),
+    "an extra field twice passes": _change(
+        "_zip_layout.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES),
+    "an extra field's cut head is not seen": _without(
+        "_zip_layout.py", 'archive.expect(what, at, len(data[begin:begin + _FIELD.size]), _FIELD.size)', ODDITIES),
+    "a cut extra field passes": _change("_zip_layout.py", 'len(fields[number]), size or "some")',
+                                        'len(fields[number]), len(fields[number]) or "some")', ODDITIES),
+    "an empty extra field passes": _change(
+        "_zip_layout.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES),
+    "a local header that is none passes": _without(
+        "_zip_layout.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES),
+    "a local header of another name passes": _without(
+        "_zip_layout.py", 'archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))', ODDITIES),
+    "a local header with other flags passes": _without(
+        "_zip_layout.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES),
+    "a local header with another method passes": _without(
+        "_zip_layout.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES),
+    "a local header with other sizes passes": _without(
+        "_zip_layout.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES),
+    "a local header without sizes passes": _never("_zip_layout.py", "found or not flags & _STREAMED", ODDITIES)._replace(
+        new="if found:"),
+    "a local header may have more sizes": _without(
+        "_zip_layout.py",
+        'archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))', ODDITIES),
+    "any descriptor passes": _without(
+        "_zip_layout.py",
+        'archive.expect("descriptor of %s" % escaped(entry.name), at, found, DESCRIPTOR + facts)', ODDITIES),
+    "stored data need no signature behind": _change(
+        "_zip_layout.py", "if found.startswith(facts) and entry.method == DEFLATED and", "if found.startswith(facts) and",
+        ODDITIES),
+    "a CRC may look like a descriptor's signature": _change(
+        "_zip_layout.py", " and not facts.startswith(DESCRIPTOR):", ":", ODDITIES),
+    "names of any letters pass": _change("_archive.py", 'if not _NAME.match(name) or ".." in name:', 'if ".." in name:', ARCHIVE),
+    "names with a blank or dot at the end pass": _change("_archive.py", "[0-9A-Za-z_+~-]\\Z", "[0-9A-Za-z._+~ -]\\Z", ODDITIES),
     "names with two dots pass": _change("_archive.py", ' or ".." in name', "", ARCHIVE),
-    "two members of a name pass": _never("_archive.py", "name in seen", ARCHIVE),
-    "a member that is a link passes": _never(
-        "_archive.py", "kind not in (0, stat.S_IFREG) or member.external_attr & _DOS_DIRECTORY", ARCHIVE),
-    "overlapping members pass": _never(
-        "_archive.py", "member.header_offset + _LOCAL_HEADER_SIZE + member.compress_size > end", ARCHIVE),
-    "an encrypted member passes": _never("_archive.py", "member.flag_bits & _ENCRYPTED", ARCHIVE),
-    "any compression passes": _never(
-        "_archive.py", "member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)", ARCHIVE),
-    "any size passes": _never("_archive.py", "not 0 < member.file_size <= BINARY_CAP", ARCHIVE),
-    "a bomb passes": _never("_archive.py", "member.file_size > RATIO_CAP * member.compress_size", ARCHIVE),
-    "fewer bytes than declared pass": _never("_archive.py", "size != binary.size", ARCHIVE),
-    "a broken disk is called a damaged archive": _never("_archive.py", "file.error is not None", ARCHIVE),
+    "two members of a name pass": _never("_archive.py", "name.lower() in seen", ARCHIVE),
+    "two members that differ in case pass": _change("_archive.py", "if name.lower() in seen:", "if name in seen:", ODDITIES),
+    "a member that is a link passes": _change(
+        "_archive.py", "if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or", "if", ARCHIVE),
+    "a directory of DOS passes": _change("_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_VOLUME_LABEL", ARCHIVE),
+    "a volume label passes": _change("_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_DIRECTORY", ODDITIES),
+    "any size passes": _never("_archive.py", "entry.size > BINARY_CAP", ARCHIVE),
+    "an empty binary passes": _never("_archive.py", "not ours[0].size", ARCHIVE),
+    "other members of any size pass": _never(
+        "_archive.py", "sum(entry.size for entry in others) > BINARY_CAP", ARCHIVE),
+    "a bomb passes": _never("_archive.py", "entry.size > RATIO_CAP * entry.packed_size", ARCHIVE),
+    "other members are not read": _change(
+        "_archive.py", "for entry in others:    #", "for entry in ():    #", ODDITIES),
+    "more bytes than declared pass": _never("_archive.py", "size > entry.size", ARCHIVE),
+    "fewer bytes than declared pass": _never("_archive.py", "size != entry.size", ARCHIVE),
+    "a wrong CRC passes": _never("_archive.py", "crc != entry.crc", ARCHIVE),
+    "packed data without an end are not seen": _never("_archive.py", "not block and not packed", ARCHIVE),
+    "bytes behind the packed data pass": _without(
+        "_archive.py", 'archive.expect("bytes after the packed data of %s" % entry.name, end - left, left, 0)', ODDITIES),
+    "an end inside stored data passes": _never("_archive.py", 'data[begin + 4:begin + 8] == struct.pack("<L", crc)', ARCHIVE),
+    "an end inside stored data is not seen at the end of a block": _change(
+        "_archive.py", "size + len(DESCRIPTOR) + 3)", "size)", ARCHIVE),
+    "a broken disk is called a damaged archive": _change(
+        "_zip_layout.py", '        with os_errors("read archive", self.path):\n            self._file.seek(at)',
+        "        if True:\n            self._file.seek(at)", ARCHIVE),
     # P8 and P9: sums and digests
     "an archive with another digest is installed": _never(
         "_obtain.py", "sink.sha256 != vouching.archive_sha256", OBTAIN, POLICIES, INSTALL),
@@ -410,4 +486,17 @@ MUTANTS = {
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
     "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
                                                      PROXIES)._replace(new="if not proxy:"),
+    # what is told
+    "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
+    "a result's texts are not cleaned": _change(
+        "_errors.py", 'return "".join(char if char.isprintable() else "?" for char in value)', "return value", ERROR_TREE),
+    "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
+    "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
+    "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
+    "the module's result is not cleaned": _change(
+        _MODULE, "**cleaned(dict(result, steps=steps.lines))", "**dict(result, steps=steps.lines)", MODULE),
+    "a failure's previous version is not cleaned": _change(
+        _MODULE, "cleaned(steps.previous_version)", "steps.previous_version", MODULE),
+    "a warning is not cleaned": _change(_MODULE, "self._module.warn(cleaned(text))", "self._module.warn(text)", MODULE),
+    "a step is not cleaned": _change(_MODULE, '"target: %s" % cleaned(line)', '"target: %s" % line', MODULE),
 }

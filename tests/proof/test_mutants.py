@@ -59,7 +59,7 @@ def run_tests(target):
     environment.update(PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", target]
     with subprocess.Popen(command, cwd=os.path.join(_folder, PLACE), env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True, start_new_session=True) as process:
+                          stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", start_new_session=True) as process:
         try:
             output, _none = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:

@@ -62,7 +62,8 @@ HOUSE = {
         "_obtain": ["_credentials", "_fetch", "_index", "_openpgp", "_releases"],
     },
     "install: extract": {
-        "_archive": [],
+        "_archive": ["_zip_layout"],
+        "_zip_layout": [],
     },
     "install: files": {
         "_directories": [],

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result,
+    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, cleaned,
     concealed, concealing, errno_text, escaped, os_errors)
 
 STEPS = {
@@ -36,6 +36,20 @@ def test_a_message_is_one_line_and_the_rest_is_kept():
 
 def test_a_message_has_nothing_in_it_that_moves_a_terminal_or_cannot_be_written():
     assert str(InstallError("left \x1b[2J\u202e and \udcff there, \u00e9")) == "left ?[2J? and ? there, \u00e9"
+
+
+def test_a_value_of_a_result_is_cleaned_through_and_through():
+    value = {"a\x1b[2J": ("b\n", ["c\udcff", {"d\u202e": None}]), "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
+    assert cleaned(value) == {
+        "a?[2J": ["b?", ["c?", {"d?": None}]], "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
+
+
+def test_a_failure_is_cleaned():
+    error = InstallError("no \udcff", path="/a\udcff\n", url="https://b/\x1b", hint="remove /a\udcff")
+    result = as_result(error, "target", "ho\udcffst")
+    assert result["msg"] == "no ?; remove /a?"
+    assert [result["error"][key] for key in ("path", "url", "hint", "host")] == [
+        "/a??", "https://b/?", "remove /a?", "ho?st"]
 
 
 @pytest.mark.parametrize("given, expected", [

@@ -4,12 +4,18 @@
 """What playbooks cannot see of the module: SELinux labels on a machine without SELinux, and what may come out in a line."""
 
 import errno
+import importlib.util
+import json
 import os
+import sys
 
 import pytest
 
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
+basic = pytest.importorskip("ansible.module_utils.basic")
 
+_HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
+ODD = "\udcff\x1b[31m\n"      # how Python has a name with a byte that is no UTF-8, an escape and a line end
 NEW = "system_u:object_r:usr_t:s0"
 
 
@@ -145,3 +151,86 @@ def test_a_step_is_one_line_of_text_whatever_a_file_is_called():
     steps("left: a\nb\x1b[31m \udcff \xe9.txt")
     (line,) = steps.lines
     assert line == "target: left: a?b?[31m ? \xe9.txt" and line.encode("utf-8")
+
+
+@pytest.fixture
+def host(tmp_path):
+    """The host of the tests of the stories, with a version installed."""
+    spec = importlib.util.spec_from_file_location("module_host", _HOST)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    made = loaded.Host(str(tmp_path))
+    made.defaults = made.offer()
+    made.run()
+    return made
+
+
+@pytest.fixture
+def through_ansible(host, monkeypatch, capfd):
+    """One run of the module itself: callable(check_mode=False, **options) -> its answer, which can be written as UTF-8."""
+    def run(check_mode=False, **options):
+        arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
+        arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
+        path = host.at("arguments.json")
+        with open(path, "w") as file:
+            json.dump({"ANSIBLE_MODULE_ARGS": arguments}, file)
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", None, raising=False)
+        monkeypatch.setattr(sys, "argv", [terraform_binary.__file__, path])
+        capfd.readouterr()
+        with pytest.raises(SystemExit):
+            terraform_binary.main()
+        answer = json.loads(capfd.readouterr().out)
+        answer.pop("invocation", None)      # which not every ansible-core returns
+        assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
+        for text in texts_in(answer):
+            assert text.isprintable(), text
+        return answer
+    return run
+
+
+def texts_in(value):
+    """All texts in a result, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in list(value) + (list(value.values()) if isinstance(value, dict) else []):
+            yield from texts_in(one)
+
+
+def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
+    """They were removed before anybody could see that the result cannot be read."""
+    for name in (".tmp.binary." + ODD, "foreign" + ODD):
+        with open(os.path.join(host.base_dir, "1.13.4", name), "w"):
+            pass
+    os.symlink("/opt/1.13.3%s/terraform" % ODD, host.at("tf"))
+    shown, folder = "??[31m?", os.path.join(host.base_dir, "1.13.4")
+    for check_mode in (True, False):
+        answer = through_ansible(check_mode, state="absent", link=host.at("tf"))
+        assert answer["changed"] and not answer.get("failed")
+        assert answer["removed"] == [folder + "/terraform", folder + "/terraform.json", folder + "/.tmp.binary." + shown]
+        assert answer["previous_version"] == "1.13.3" + shown
+        assert answer["diff"]["before"]["left_overs"] == [folder + "/.tmp.binary." + shown]
+        assert answer["diff"]["before"]["link"] == {host.at("tf"): "/opt/1.13.3%s/terraform" % shown}
+        assert shown in answer["msg"]
+    assert "foreign" + shown in str(answer["warnings"])
+    assert os.listdir(folder) == ["foreign" + ODD]
+
+
+def test_a_failure_tells_of_names_that_are_no_text(host, through_ansible):
+    os.symlink("/opt/1.13.3%s/terraform" % ODD, host.at("tf"))
+    os.truncate(host.binary(), 5)
+    answer = through_ansible(link=host.at("tf"), archive=host.at("missing"))
+    assert answer["failed"] and answer["previous_version"] == "1.13.3??[31m?"
+
+
+def test_paths_of_the_task_are_cleaned_too(host, through_ansible):
+    there = host.at("there\u202e\x7f")
+    os.mkdir(there)
+    os.chmod(there, 0o777)
+    host.base_dir = there + "/store"
+    answer = through_ansible()
+    assert answer["failed"] and answer["error"]["path"] == host.at("there??/store")
+    assert "there?? can be written by others" in answer["msg"]
+    answer = through_ansible(allow_unsafe_base_dir=True)
+    assert answer["path"] == host.at("there??/store/1.13.4/terraform")
+    assert "allow_unsafe_base_dir: " in str(answer["warnings"]) and host.at("there??") in str(answer["warnings"])
