@@ -13,7 +13,7 @@ OLD = "1.13.3"
 
 
 @pytest.fixture(scope="module")
-def compared(play, module_site, folder):
+def compared(play, tasks, module_site, folder):
     """Six wishes, in check mode and for real, both with --diff: runs by mode, and the entries around the check."""
     def at(*names):
         return os.path.join(folder, *names)
@@ -21,7 +21,7 @@ def compared(play, module_site, folder):
     def made(name, **options):
         return wish(module_site, at(name, "store"), link=at(name, "bin", "terraform"), **options)
 
-    plain = play.each({
+    plain = tasks.each({
         "upgrade": made("upgrade", version=OLD), "remove": made("remove"), "mode": made("mode"), "same": made("same"),
         "file": wish(module_site, at("file", "store"))})
     os.mkdir(at("file", "bin"))
@@ -34,7 +34,7 @@ def compared(play, module_site, folder):
     before = look(folder)
     check = play.each(wishes, check=True, diff=True)
     after = look(folder)
-    return {"plain": plain, "check": check, "before": before, "after": after, "real": play.each(wishes, diff=True)}
+    return {"plain": plain, "check": check, "before": before, "after": after, "real": tasks.each(wishes, diff=True)}
 
 
 CHANGING = ["new", "upgrade", "remove", "mode", "file"]

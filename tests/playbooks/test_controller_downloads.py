@@ -81,7 +81,7 @@ def test_a_short_download_shows_no_progress(play, module_site, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def mixed(play, module_site, strange_key, folder):
+def mixed(tasks, module_site, strange_key, folder):
     """Hosts of one play with other policies and keys than their neighbours, the lax ones first and then the strict ones."""
     from release_site import misbehaviours
     site = module_site
@@ -97,7 +97,7 @@ def mixed(play, module_site, strange_key, folder):
         if order == "strict-first":
             wishes = dict(reversed(wishes.items()))
         site.requests.clear()
-        found[order] = play.each(wishes, forks=1)
+        found[order] = tasks.each(wishes, forks=1)
         found[order + " asked"] = asked(site)
     # The sums of an attacker, who has no key: a lax host takes what comes, and nobody else may.
     forged = site.release(VERSION)
@@ -111,7 +111,7 @@ def mixed(play, module_site, strange_key, folder):
                   "strict": wish(site, "%s/evil-%s/strict" % (folder, order)),
                   "pinned": wish(site, "%s/evil-%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
                                  checksum=forged.digest(_here()))}
-        found["evil " + order] = play.each(wishes if order == "lax-first" else dict(reversed(wishes.items())), forks=1)
+        found["evil " + order] = tasks.each(wishes if order == "lax-first" else dict(reversed(wishes.items())), forks=1)
     site.behave()
     return found
 
@@ -146,11 +146,11 @@ def test_a_lax_host_cannot_feed_a_strict_one(order, mixed, folder):
         assert not os.path.exists("%s/evil-%s/%s/%s/terraform" % (folder, order, name, VERSION))
 
 
-def test_a_dead_site_costs_one_set_of_tries(play, module_site, tmp_path):
+def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
     from release_site import misbehaviours
     module_site.requests.clear()
     module_site.misbehave("*_SHA256SUMS", misbehaviours.status(503))
-    run = play([task("install", module_site, each_store(tmp_path), {}, retries=2)], hosts=hosts(8), forks=8)
+    run = tasks([task("install", module_site, each_store(tmp_path), {}, retries=2)], hosts=hosts(8), forks=8)
     module_site.behave()
     results = run.on_hosts("install")
     assert len(results) == 8 and len(set(result["msg"] for result in results.values())) == 1
@@ -161,21 +161,21 @@ def test_a_dead_site_costs_one_set_of_tries(play, module_site, tmp_path):
     assert len(told) == 7
 
 
-def test_a_bad_archive_costs_one_set_of_tries_too(play, module_site, tmp_path):
+def test_a_bad_archive_costs_one_set_of_tries_too(tasks, module_site, tmp_path):
     from release_site import misbehaviours
     module_site.requests.clear()
     module_site.misbehave("*.zip", misbehaviours.flip())
-    run = play([task("install", module_site, each_store(tmp_path), {})], hosts=hosts(6), forks=6)
+    run = tasks([task("install", module_site, each_store(tmp_path), {})], hosts=hosts(6), forks=6)
     module_site.behave()
     results = run.on_hosts("install")
     assert all(result["failed"] and result["error"]["step"] == "verify" for result in results.values())
     assert module_site.counts(".zip").requests == 2     # a wrong digest is asked for once more
 
 
-def test_another_site_is_asked_by_all_when_one_is_dead(play, module_site, tmp_path):
+def test_another_site_is_asked_by_all_when_one_is_dead(tasks, module_site, tmp_path):
     module_site.requests.clear()
     sites = ["http://127.0.0.1:9", module_site.url]
-    run = play([task("install", module_site, each_store(tmp_path), {}, sites=sites)], hosts=hosts(4), forks=4)
+    run = tasks([task("install", module_site, each_store(tmp_path), {}, sites=sites)], hosts=hosts(4), forks=4)
     for result in run.on_hosts("install").values():
         assert result["changed"] and result["verification"]["site"] == module_site.url
         assert any("site failed: http://127.0.0.1:9" in step for step in result["steps"])
@@ -205,9 +205,9 @@ def test_what_needs_no_archive_fetches_nothing(play, module_site, tmp_path):
     assert len(module_site.requests) == 0
 
 
-def test_an_impossible_version_is_known_in_check_mode(play, module_site, tmp_path):
+def test_an_impossible_version_is_known_in_check_mode(tasks, module_site, tmp_path):
     module_site.requests.clear()
-    run = play([task("impossible", module_site, tmp_path / "a", version="1.13.99"),
+    run = tasks([task("impossible", module_site, tmp_path / "a", version="1.13.99"),
                 task("possible", module_site, tmp_path / "b")], check=True)
     assert run["impossible"]["failed"] and "404" in run["impossible"]["msg"]
     assert run["possible"]["changed"] and run["possible"]["verification"]["signer"] == module_site.key.fingerprint
@@ -215,8 +215,8 @@ def test_an_impossible_version_is_known_in_check_mode(play, module_site, tmp_pat
     assert module_site.counts(".zip").requests == 0 and names(str(tmp_path)) == []
 
 
-def test_the_receipt_names_the_site(play, module_site, tmp_path):
-    result = play([task("install", module_site, tmp_path)])["install"]
+def test_the_receipt_names_the_site(tasks, module_site, tmp_path):
+    result = tasks([task("install", module_site, tmp_path)])["install"]
     with open(str(tmp_path / VERSION / "terraform.json"), encoding="utf-8") as file:
         receipt = json.load(file)
     assert receipt["origin"] == module_site.url == result["verification"]["site"]
@@ -239,11 +239,11 @@ def test_every_host_may_fetch_for_itself(play, module_site, tmp_path):
 
 
 @pytest.fixture
-def kept(play, module_site, tmp_path):
+def kept(tasks, module_site, tmp_path):
     """callable(name, version): the result of an install, and the archives asked for, with a cache_dir for two archives."""
     def run(name, version=VERSION, **options):
         module_site.requests.clear()
-        result = play([task("install", module_site, tmp_path / name, version=version, cache_dir=str(tmp_path / "cache"),
+        result = tasks([task("install", module_site, tmp_path / name, version=version, cache_dir=str(tmp_path / "cache"),
                             **dict({"cache_keep": 2}, **options))])["install"]
         return result, len(module_site.requests)
     return run
@@ -290,8 +290,8 @@ def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site
     assert any("kept from an earlier run does not do" in step for step in result["steps"])
 
 
-def test_check_mode_leaves_cache_dir_alone(play, module_site, tmp_path):
-    run = play([task("install", module_site, tmp_path / "store", cache_dir=str(tmp_path / "cache"))], check=True)
+def test_check_mode_leaves_cache_dir_alone(tasks, module_site, tmp_path):
+    run = tasks([task("install", module_site, tmp_path / "store", cache_dir=str(tmp_path / "cache"))], check=True)
     assert run["install"]["changed"] and names(str(tmp_path)) == []
 
 
@@ -301,16 +301,16 @@ def test_check_mode_leaves_cache_dir_alone(play, module_site, tmp_path):
     ({"cache_keep": "many"}, "cache_keep"),
     ({"progress": "perhaps"}, "progress"),
 ])
-def test_options_of_the_controller_are_checked_there(options, words, play, module_site, tmp_path):
-    result = play([task("install", module_site, tmp_path / "store", **options)])["install"]
+def test_options_of_the_controller_are_checked_there(options, words, tasks, module_site, tmp_path):
+    result = tasks([task("install", module_site, tmp_path / "store", **options)])["install"]
     assert result["failed"] and words in result["msg"], result
     assert (result["error"]["step"], result["error"]["side"]) == ("request", "controller")
 
 
-def test_a_cache_dir_that_others_can_write_is_refused(play, module_site, tmp_path):
+def test_a_cache_dir_that_others_can_write_is_refused(tasks, module_site, tmp_path):
     (tmp_path / "cache").mkdir()
     os.chmod(str(tmp_path / "cache"), 0o777)
-    result = play([task("install", module_site, tmp_path / "store", cache_dir=str(tmp_path / "cache"))])["install"]
+    result = tasks([task("install", module_site, tmp_path / "store", cache_dir=str(tmp_path / "cache"))])["install"]
     assert result["failed"] and "cache_dir" in result["msg"] and result["error"]["side"] == "controller"
 
 

@@ -79,16 +79,16 @@ def remount(place, options):
 
 
 @pytest.fixture(scope="module")
-def full(play, big_site, mount):
+def full(tasks, big_site, mount):
     """Every disk once as it is, and once with room."""
     places = {name: mount(name, disk.options) for name, disk in DISKS.items()}
     wishes = {name: wish(big_site, os.path.join(places[name], "store"), version=disk.version)
               for name, disk in DISKS.items()}
-    failed = play.each(wishes).each
+    failed = tasks.each(wishes).each
     left = {name: names(os.path.join(places[name], "store")) for name in DISKS}
     for place in places.values():
         remount(place, ROOMY)
-    return {"failed": failed, "left": left, "places": places, "roomy": play.each(wishes).each}
+    return {"failed": failed, "left": left, "places": places, "roomy": tasks.each(wishes).each}
 
 
 @pytest.mark.parametrize("name", sorted(DISKS))
@@ -120,15 +120,15 @@ def test_a_size_known_before_is_compared_with_the_room(name, full):
 
 
 @pytest.fixture(scope="module")
-def read_only(play, big_site, mount):
+def read_only(tasks, big_site, mount):
     """A disk with a good store and a damaged one, made read-only, and what runs say of it."""
     disk = mount("read-only", ROOMY)
     good, bad = os.path.join(disk, "good"), os.path.join(disk, "bad")
-    play.each({"good": wish(big_site, good), "bad": wish(big_site, bad)})
+    tasks.each({"good": wish(big_site, good), "bad": wish(big_site, bad)})
     os.unlink(os.path.join(bad, "1.13.4", "terraform"))
     before = look(disk)
     remount(disk, "ro")
-    results = play.each({
+    results = tasks.each({
         "in-order": wish(big_site, good),
         "to-mend": wish(big_site, bad),
         "new": wish(big_site, os.path.join(disk, "new")),

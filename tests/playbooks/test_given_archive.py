@@ -21,7 +21,7 @@ def archive_name(host_platform):
 
 
 @pytest.fixture(scope="module")
-def given(play, module_site, folder, archive_name, host_platform):
+def given(tasks, module_site, folder, archive_name, host_platform):
     """Folders with an archive and more or less beside it: what comes of each, and of some in check mode."""
     def incoming(name, *beside, damage=False):
         target = os.path.join(folder, "incoming-" + name)
@@ -53,11 +53,11 @@ def given(play, module_site, folder, archive_name, host_platform):
               for name, options in cases.items()}
     os.mkdir(os.path.join(folder, "stores"))
     module_site.requests.clear()
-    check = play.each({name: wishes[name] for name in ("signature", "lacks-sums", "lacks-signature")}, check=True).each
+    check = tasks.each({name: wishes[name] for name in ("signature", "lacks-sums", "lacks-signature")}, check=True).each
     left = names(os.path.join(folder, "stores"))
-    results = play.each(wishes).each
+    results = tasks.each(wishes).each
     shutil.rmtree(os.path.join(folder, "incoming-whole"))
-    again = play.each({"signature": wishes["signature"]}).each["signature"]
+    again = tasks.each({"signature": wishes["signature"]}).each["signature"]
     return {"results": results, "check": check, "left": left, "again": again, "requests": module_site.counts().requests,
             "wishes": wishes}
 

@@ -108,14 +108,14 @@ def test_nothing_but_locks_is_left(story, store, link):
     assert names(os.path.dirname(link)) == []
 
 
-def test_a_removal_touches_nothing_that_is_not_ours(play, module_site, tmp_path):
+def test_a_removal_touches_nothing_that_is_not_ours(tasks, module_site, tmp_path):
     """A binary without a receipt stays; a stranger's file beside ours stays and is named in a warning."""
     foreign, shared = tmp_path / "foreign", tmp_path / "shared"
     (foreign / NEW).mkdir(parents=True)
     (foreign / NEW / "terraform").write_bytes(b"mine")
-    play([task("install", module_site, shared)])
+    tasks([task("install", module_site, shared)])
     (shared / NEW / "notes.txt").write_bytes(b"mine")
-    run = play([task("foreign", module_site, foreign, state="absent"),
+    run = tasks([task("foreign", module_site, foreign, state="absent"),
                 task("shared", module_site, shared, state="absent")])
     assert run["foreign"]["failed"] and "receipt" in run["foreign"]["msg"], run["foreign"]
     assert names(str(foreign)) == ["%s/" % NEW, "%s/terraform" % NEW]

@@ -95,21 +95,21 @@ def test_the_next_run_asks_nobody_and_writes_nothing(again):
 
 
 @pytest.fixture(scope="module")
-def damaged(play, module_site, folder):
+def damaged(tasks, module_site, folder):
     """A store for each damage, installed, damaged, checked, mended, and looked at again."""
     stores = {name: os.path.join(folder, name) for name in DAMAGES}
     wishes = {name: wish(module_site, store) for name, store in stores.items()}
-    installed = play.each(wishes).each
+    installed = tasks.each(wishes).each
     for name, damage in DAMAGES.items():
         damage(os.path.join(stores[name], VERSION, "terraform"))
     before = {name: look(store) for name, store in stores.items()}
     asked = module_site.counts(".zip").requests
-    check = play.each(wishes, check=True).each
+    check = tasks.each(wishes, check=True).each
     untouched = {name: look(store) == before[name] for name, store in stores.items()}
     checked = module_site.counts(".zip").requests - asked
     return {"stores": stores, "installed": installed, "check": check, "untouched": untouched, "zips_of_check": checked,
-            "mend": play.each(wishes).each, "zips": module_site.counts(".zip").requests - asked,
-            "again": play.each(wishes, check=True).each}
+            "mend": tasks.each(wishes).each, "zips": module_site.counts(".zip").requests - asked,
+            "again": tasks.each(wishes, check=True).each}
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
@@ -147,3 +147,12 @@ def test_what_can_be_mended_without_the_archive_is(damaged):
     assert damaged["zips_of_check"] == 0
     assert damaged["zips"] == 1     # for all hosts whose binary could not be mended without it
     assert [name for name, result in damaged["mend"].items() if not result["needs_archive"]] == sorted(WITHOUT_ARCHIVE)
+
+
+def test_a_playbook_notices_a_damage_and_mends_it(play, module_site, tmp_path):
+    step = task("install", module_site, tmp_path)
+    installed = play([step])["install"]
+    DAMAGES["bit-flipped"](installed["path"])
+    check = play([step], check=True)["install"]
+    assert check["changed"] and hash_of(installed["path"]) != installed["binary_sha256"], check
+    assert play([step])["install"]["changed"] and hash_of(installed["path"]) == installed["binary_sha256"]

@@ -12,19 +12,19 @@ from trees import look
 
 
 @pytest.fixture(scope="module")
-def stores(play, module_site, folder, host_platform):
+def stores(tasks, module_site, folder, host_platform):
     """One store by the policy ``signature``, one by ``pinned`` and one by ``sha256sums``."""
     digest = module_site.release(VERSION).digest(host_platform)
     wishes = {"signature": {}, "pinned": {"checksum": digest}, "sha256sums": {}}
     stores = {policy: os.path.join(folder, policy) for policy in wishes}
-    installed = play.each({policy: wish(module_site, stores[policy], checksum_policy=policy, **options)
+    installed = tasks.each({policy: wish(module_site, stores[policy], checksum_policy=policy, **options)
                            for policy, options in wishes.items()}).each
     assert all(result["changed"] for result in installed.values()), installed
     return stores
 
 
 @pytest.fixture(scope="module")
-def checked(play, module_site, stores, strange_key, host_platform):
+def checked(tasks, module_site, stores, strange_key, host_platform):
     """Other wishes for these stores, in check mode: dict of name and result."""
     digest = module_site.release(VERSION).digest(host_platform)
     wishes = {
@@ -44,7 +44,7 @@ def checked(play, module_site, stores, strange_key, host_platform):
         "without-run-check": ("signature", {"run_check": False}),
         "by-its-receipt": ("signature", {"verify": "receipt"}),
     }
-    return play.each({name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()},
+    return tasks.each({name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()},
                      check=True).each
 
 
@@ -78,7 +78,7 @@ def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
 
 
 @pytest.fixture(scope="module")
-def done(play, module_site, stores, strange_key, folder, checked):
+def done(tasks, module_site, stores, strange_key, folder, checked):
     """What cannot be met, what needs new vouching only, and a binary for another platform; the latter twice."""
     good = os.path.join(stores["signature"], VERSION)
     binary = os.path.join(stores["pinned"], VERSION, "terraform")
@@ -94,10 +94,10 @@ def done(play, module_site, stores, strange_key, folder, checked):
     before = {name: entry for name, entry in look(good).items() if name != "."}
     file_before = os.stat(binary)
     module_site.requests.clear()
-    first = play.each(dict(wishes, **refused)).each
+    first = tasks.each(dict(wishes, **refused)).each
     zips = module_site.counts("%s.zip" % first["strongest"]["platform"]).requests
     same = {name: entry for name, entry in look(good).items() if name != "."} == before
-    return {"first": first, "second": play.each(wishes).each, "refused": refused, "same": same, "zips": zips,
+    return {"first": first, "second": tasks.each(wishes).each, "refused": refused, "same": same, "zips": zips,
             "binary": binary, "file": (file_before, os.stat(binary))}
 
 

@@ -13,7 +13,7 @@ DEAD = "http://127.0.0.1:9"     # nothing listens there
 
 
 @pytest.fixture(scope="module")
-def rapid(play, module_site, folder):
+def rapid(tasks, module_site, folder):
     """The same task eight times in a row, as fast as it goes, while a site fails in seven ways."""
     from release_site import misbehaviours
     failures = [
@@ -25,8 +25,8 @@ def rapid(play, module_site, folder):
     for pattern, behaviour in failures:
         module_site.misbehave(pattern, behaviour, times=1)
     store = os.path.join(folder, "rapid")
-    tasks = [task("try %d" % number, module_site, store) for number in range(len(failures) + 1)]
-    run = play(tasks + [task("once more", module_site, store)])
+    tries = [task("try %d" % number, module_site, store) for number in range(len(failures) + 1)]
+    run = tasks(tries + [task("once more", module_site, store)])
     module_site.behave()
     return run, len(failures)
 
@@ -52,7 +52,7 @@ def test_there_is_no_litter(rapid, folder):
 
 
 @pytest.fixture(scope="module")
-def patient(play, module_site, folder):
+def patient(tasks, module_site, folder):
     """Stores whose task tries again by itself, each at another version."""
     from release_site import misbehaviours
     wishes = {}
@@ -66,7 +66,7 @@ def patient(play, module_site, folder):
         module_site.misbehave("*/%s/%s" % (version, pattern), behaviour, times=1)
         wishes[name] = wish(module_site, os.path.join(folder, name), version=version, retries=3)
     wishes["next-site"] = wish(module_site, os.path.join(folder, "next-site"), sites=[DEAD, module_site.url])
-    return play.each(wishes)
+    return tasks.each(wishes)
 
 
 @pytest.mark.parametrize("name", ["cut-short", "server-error", "busy", "damaged-once", "next-site"])

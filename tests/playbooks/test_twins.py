@@ -13,14 +13,14 @@ TWINS = 12
 
 
 @pytest.fixture(scope="module")
-def twins(play, module_site, folder):
+def twins(tasks, module_site, folder):
     """Twelve hosts that are one, all at once: (results by host, Run, requests for the archive)."""
     from release_site import misbehaviours
     # The first one is slow, so that the others meet its lock.
     module_site.misbehave("*.zip", misbehaviours.delay(3), times=1)
     module_site.requests.clear()
     store = os.path.join(folder, "store")
-    run = play.each({"h%d" % number: wish(module_site, store, download="target") for number in range(TWINS)}, forks=TWINS)
+    run = tasks.each({"h%d" % number: wish(module_site, store, download="target") for number in range(TWINS)}, forks=TWINS)
     return run.each, run, module_site.counts(".zip").requests
 
 

@@ -65,13 +65,13 @@ def checked(play, wishes):
 
 
 @pytest.fixture(scope="module")
-def done(play, wishes, checked):
-    return play.each(wishes).each
+def done(tasks, wishes, checked):
+    return tasks.each(wishes).each
 
 
 @pytest.fixture(scope="module")
-def again(play, wishes, done):
-    return play.each({name: wishes[name] for name in ("file", "module")}).each
+def again(tasks, wishes, done):
+    return tasks.each({name: wishes[name] for name in ("file", "module")}).each
 
 
 FOUND = {"file": ("1.13.0", "1.13"), "pinned": ("1.13.4", "v1.13.4"), "module": ("1.13.3", "< 1.13.4, ~> 1.9")}

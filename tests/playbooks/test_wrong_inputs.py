@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import socket
 from typing import NamedTuple, Tuple
 
@@ -134,13 +135,18 @@ def _filled(text, words):
     return text
 
 
+# Those of each kind that ansible-playbook asks for as well.
+SAMPLE = ("version-float", "version-unknown", "checksum-malformed", "mode-setuid", "link-onto-a-file", "key-not-there",
+          "sums-tampered", "archive-swapped", "zip-bomb")
+
+
 @pytest.fixture(scope="module")
-def ask(play, wrong_site, words, folder):
+def ask(tasks, wrong_site, words, folder):
     """Ask for wrong things at once, each with a store of its own: callable(dict of name and options, check) -> Run."""
-    def run(wrong, mode, check):
+    def run(wrong, mode, check, tasks=tasks):
         stores = os.path.join(folder, mode)
         os.mkdir(stores)
-        return play.each({name: wish(wrong_site, os.path.join(stores, name), **_fill(options, words))
+        return tasks.each({name: wish(wrong_site, os.path.join(stores, name), **_fill(options, words))
                           for name, options in wrong.items()}, check=check)
     return run
 
@@ -156,6 +162,14 @@ def real_run(ask):
 def target_run(ask):
     """Where the hosts download for themselves."""
     return ask({name: dict(WRONG[name].options, download="target") for name in FOUND_BY_WHO_DOWNLOADS}, "target", check=False)
+
+
+@pytest.fixture(scope="module")
+def played_run(ask, play):
+    """A sample by ansible-playbook."""
+    wrong = {name: options for name, (options, _words) in REFUSED_BY_CORE.items()}
+    wrong.update((name, WRONG[name].options) for name in SAMPLE)
+    return ask(wrong, "played", check=False, tasks=play)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +190,19 @@ def _assert_one_clear_line(result, wrong, words):
 @pytest.mark.parametrize("name", sorted(WRONG))
 def test_a_wrong_input_ends_in_one_clear_line(name, real_run, words):
     _assert_one_clear_line(real_run.each[name], WRONG[name], words)
+
+
+@pytest.mark.parametrize("name", SAMPLE + tuple(REFUSED_BY_CORE))
+def test_ansible_playbook_shows_the_same_line(name, played_run, real_run, words):
+    played, real = played_run.each[name], real_run.each[name]
+    assert played["failed"] and not played["changed"], played
+    assert _without_places(played["msg"]) == _without_places(real["msg"])
+    assert played["error"]["step"] == real["error"]["step"] and "Traceback" not in played_run.output
+
+
+def _without_places(message):
+    """A message without what differs from run to run: the folder of the run, and names of temporary files."""
+    return re.sub(r"/(played|real)/|\.tmp\.\w+\.\w+|parcel\.\w+", "", re.sub(r"/\S+/(?=terraform_binary/)", "", message))
 
 
 def _left(name):
