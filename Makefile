@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make demo      install, install again, damage, heal: against a release site on this machine, no network needed
-# make test      everything that a change has to pass
+# make check     ruff, mypy, import rules and unit tests, under a minute: for every few minutes of work
+# make test      everything that a change has to pass, about ten minutes on two cores
 # make install VERSION=1.13.4 [BASE_DIR=...] [LINK=...] [SITES="https://... https://..."]
 #                put Terraform on this machine with the shipped playbook
 # make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,
 #                up to 45 minutes; make proof TESTS=tests/proof/test_crowd.py for a part of it
-# make proof-page  put the counts of the last full runs into docs/proof.md
-# make cores     the playbook tests with every ansible-core that this machine has a Python for
+# make matrix    the playbook tests in their long form with every ansible-core that this machine has a Python for
 #
 # Needs Python 3.11 or later and make; everything else is installed into build/, from where pip is configured to look.
 
@@ -18,7 +18,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-page install lint cores clean
+.PHONY: help demo check test proof install lint matrix clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '4,/^$$/p'
@@ -32,20 +32,20 @@ $(NOX): tests/requirements/nox.txt
 demo: $(NOX)
 	@$(NOX) --session demo
 
+check: $(NOX)
+	@$(NOX) --session check
+
 test: $(NOX)
-	@$(NOX)
+	@$(NOX) --session test
 
 proof: $(NOX)
 	@$(NOX) --session proof -- $(TESTS)
 
-proof-page:
-	@$(PYTHON) tests/proof/page.py build/proof.json docs/proof.md
-
 lint: $(NOX)
 	@$(NOX) --session lint
 
-cores: $(NOX)
-	@$(NOX) --session core
+matrix: $(NOX)
+	@$(NOX) --session matrix
 
 install: $(NOX)
 	@test -n "$(VERSION)" || { echo 'make install: which version? For example: make install VERSION=1.13.4'; exit 1; }

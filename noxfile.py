@@ -5,18 +5,23 @@
 
 Everything is made below build/, which git ignores. The sessions work on a copy of the files that git knows or would
 add (see mirror_checkout), laid out as ansible_collections/iac_platform/terraform. pip installs as it is configured on
-this machine. `nox --list` tells the sessions; arguments after `--` go to the tool that a session runs.
+this machine. `nox --list` lists the sessions; arguments after `--` go to the tool that a session runs. Each session says
+first what it does and how long that takes, and at its end where the time went.
 """
 
 import ast
+import contextlib
+import fcntl
 import functools
 import glob
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import nox
 
@@ -44,7 +49,51 @@ nox.needs_version = ">=2024.10.9"
 nox.options.envdir = "build/nox"
 nox.options.default_venv_backend = "virtualenv"  # pip, unlike uv, reads the machine's pip configuration
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["tests", "target36", "sanity", "lint"]
+nox.options.sessions = ["test"]
+
+# What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
+LANES = (("tests",), ("sanity", "lint", "target36"))
+WORKERS = "3"       # of pytest in the first lane: its tests wait a third of the time, for time-outs and retries
+
+
+class Clock:
+    """Runs the commands of a session and remembers how long each took."""
+
+    def __init__(self, session):
+        self._session = session
+        self._spent = []
+
+    @contextlib.contextmanager
+    def measure(self, name):
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent.append((time.monotonic() - begun, name))
+
+    def install(self, *packages):
+        with self.measure("pip install"):
+            self._session.install(*packages)
+
+    def run(self, *command, **how):
+        with self.measure(" ".join(command[:4])):
+            self._session.run(*command, **how)
+
+    def tell(self):
+        self._session.log("%.0f seconds in all:" % sum(seconds for seconds, _name in self._spent))
+        for seconds, name in sorted(self._spent, reverse=True)[:10]:
+            self._session.log("%7.1f s  %s" % (seconds, name))
+
+
+@contextlib.contextmanager
+def timed(session, what):
+    """Say what a session does and how long that takes; at its end, where the time went. Yields a Clock."""
+    session.log(what)
+    clock = Clock(session)
+    try:
+        yield clock
+    finally:
+        clock.tell()
 
 
 @functools.lru_cache(maxsize=None)
@@ -70,6 +119,13 @@ def mirror_checkout():
 
     Without that repository ansible-test asks the one around it, which ignores build/, finds nothing and is content.
     """
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "tree.lock", "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)    # sessions run side by side
+        _mirror_checkout()
+
+
+def _mirror_checkout():
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE
     ).stdout.decode("utf-8").split("\0")
@@ -118,12 +174,78 @@ def settings():
     return env
 
 
-def run_pytest(session, *arguments):
+def run_pytest(session, clock, *arguments):
     mirror_checkout()
     with session.chdir(TREE):
-        session.run(
-            "python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", *arguments, env=settings()
-        )
+        clock.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", "--durations=10",
+                  *arguments, env=settings())
+
+
+@nox.session(python=False)
+def test(session):
+    """All that a change has to pass: tests, sanity, linters and Python 3.6, in two lanes side by side."""
+    session.log("tests beside %s; about 10 minutes on two cores; output in build/log/" % ", ".join(LANES[1]))
+    (BUILD / "log").mkdir(parents=True, exist_ok=True)
+    mirror_checkout()
+    begun, lanes, failed = time.monotonic(), {}, []
+    try:
+        for lane in LANES:
+            lanes[lane] = [lane[0], _start_session(lane[0]), time.monotonic()]
+        while lanes:
+            time.sleep(0.5)
+            for lane, (name, process, since) in list(lanes.items()):
+                if process.poll() is None:
+                    continue
+                session.log("%s %s after %.0f s" % (
+                    name, "failed" if process.returncode else "passed", time.monotonic() - since))
+                failed += [name] * bool(process.returncode)
+                rest = lane[lane.index(name) + 1:]
+                if rest:
+                    lanes[lane] = [rest[0], _start_session(rest[0]), time.monotonic()]
+                else:
+                    del lanes[lane]
+    finally:
+        for _name, process, _since in lanes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(60)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    for name in [name for lane in reversed(LANES) for name in lane]:
+        _show_log(name, name in failed)
+    session.log("%.0f seconds in all" % (time.monotonic() - begun))
+    if failed:
+        session.error("failed: %s" % ", ".join(failed))
+
+
+def _start_session(name):
+    """A session of this file as a process that leads a group of its own, with its output in build/log."""
+    with open(BUILD / "log" / (name + ".log"), "wb") as log:
+        return subprocess.Popen([sys.executable, "-m", "nox", "--non-interactive", "--session", name], cwd=ROOT,
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _show_log(name, whole):
+    """Print a session's log: all of it, or, of one that passed, from pytest's summary or the last lines on."""
+    lines = (BUILD / "log" / (name + ".log")).read_text(encoding="utf-8", errors="replace").splitlines()
+    marks = [number for number, line in enumerate(lines) if "short test summary" in line or "slowest" in line]
+    start = 0 if whole else min(marks) if marks else max(0, len(lines) - 12)
+    title = "----- %s%s" % (name, ":" if whole else ", the end of build/log/%s.log:" % name)
+    print("\n".join([title] + lines[start:]), flush=True)
+
+
+@nox.session
+def check(session):
+    """Ruff, mypy, the import rules and all unit tests, in parallel."""
+    with timed(session, "ruff, mypy and the unit tests; under a minute on two cores once set up") as clock:
+        clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"),
+                      "-r", str(REQUIREMENTS / "check.txt"))
+        mirror_checkout()
+        with session.chdir(TREE):
+            clock.run(*RUFF)
+            clock.run(*MYPY, env=dict(settings(), MYPYPATH=str(COLLECTIONS)))
+        run_pytest(session, clock, "-q", "-n", "auto", "--dist", "loadfile", *(session.posargs or ["tests/unit"]))
 
 
 @nox.session
@@ -154,23 +276,26 @@ def install(session):
 
 @nox.session
 def tests(session):
-    """Unit tests and playbook tests."""
-    session.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
-    run_pytest(session, *(session.posargs or ["tests"]))
+    """Unit tests, playbook tests and the short form of the proof."""
+    with timed(session, "all tests with ansible-core %s; about 9 minutes on two cores" % MAIN_CORE) as clock:
+        clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
+        run_pytest(session, clock, *(session.posargs or [
+            "-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder", "tests"]))
 
 
 @nox.session
 def proof(session):
     """All tiers of the proof at their full size; what was counted goes to build/proof.json."""
-    session.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
-    commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, check=True, text=True,
-                            stdout=subprocess.PIPE).stdout.strip()
-    session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
-                       TERRAFORM_BINARY_COMMIT=commit)
-    # Two files at a time, in their order: the long ones come first, and most of them wait now and then.
-    run_pytest(session, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(session.posargs or [
-        "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
-        "tests/playbooks/test_proxies_and_trust.py"]))
+    with timed(session, "all tiers of the proof; about 45 minutes on two cores") as clock:
+        clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
+        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, check=True, text=True,
+                                stdout=subprocess.PIPE).stdout.strip()
+        session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
+                           TERRAFORM_BINARY_COMMIT=commit)
+        # Two files at a time, in their order: the long ones come first, and most of them wait now and then.
+        run_pytest(session, clock, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(session.posargs or [
+            "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
+            "tests/playbooks/test_proxies_and_trust.py"]))
 
 
 @nox.session(python=find_python("3.6") or False, venv_backend="venv" if find_python("3.6") else "none")
@@ -178,16 +303,23 @@ def target36(session):
     """What runs on targets, with Python 3.6."""
     if not find_python("3.6"):
         session.skip("no Python 3.6 on this machine")
-    session.install("pip==21.3.1")  # the one that comes with 3.6 cannot install what follows
-    session.install("-r", str(REQUIREMENTS / "target36.txt"))
-    run_pytest(session, *(session.posargs or ["tests/unit/plugins/module_utils", "tests/unit/test_imports.py"]))
+    with timed(session, "the unit tests of module_utils with Python 3.6; about 2 minutes") as clock:
+        clock.install("pip==21.3.1")  # the one that comes with 3.6 cannot install what follows
+        clock.install("-r", str(REQUIREMENTS / "target36.txt"))
+        run_pytest(session, clock, "-q", *(session.posargs or ["tests/unit/plugins/module_utils", "tests/unit/test_imports.py"]))
 
 
 @nox.session
 def sanity(session):
     """ansible-test sanity, every test, no ignore files."""
-    session.install("ansible-core==%s.*" % MAIN_CORE)
-    mirror_checkout()
+    with timed(session, "ansible-test sanity; about 2 minutes, later half a minute") as clock:
+        clock.install("ansible-core==%s.*" % MAIN_CORE)
+        mirror_checkout()
+        with clock.measure("ansible-test sanity"):
+            run_sanity(session)
+
+
+def run_sanity(session):
     home = make_home(session)
     found = [path for path in map(find_python, SANITY_PYTHONS) if path]
     path = os.pathsep.join([session.bin] + [os.path.dirname(path) for path in found] + [os.environ["PATH"]])
@@ -248,30 +380,35 @@ def make_home(session):
     return home
 
 
+RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
+MYPY = ("mypy", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"))
+
+
 @nox.session
 def lint(session):
     """Linters of code, playbooks, documentation and changelog; all of them, even when the first complains."""
-    session.install("-r", str(REQUIREMENTS / "lint.txt"))
-    mirror_checkout()
-    commands = [
-        ["ruff", "check", "--no-cache", "--output-format", "concise", "."],
-        ["ansible-lint", "--offline", "--profile", "production"],
-        ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."],
-        ["antsibull-changelog", "lint"],
-    ]
-    if shutil.which("shellcheck"):
-        commands.append(["shellcheck", ".ci/run"])
-    else:
-        session.warn("shellcheck is not installed: .ci/run was not looked at")
-    failed = []
-    with session.chdir(TREE):
-        for command in commands:
-            try:
-                session.run(*command, env=settings(), external=command[0] == "shellcheck")
-            except nox.command.CommandFailed:
-                failed.append(command[0])
-    if failed:
-        session.error("complaints from %s" % ", ".join(failed))
+    with timed(session, "all linters; about a minute") as clock:
+        clock.install("-r", str(REQUIREMENTS / "lint.txt"), "-r", str(REQUIREMENTS / "check.txt"))
+        mirror_checkout()
+        commands = [
+            RUFF, MYPY,
+            ("ansible-lint", "--offline", "--profile", "production"),
+            ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
+            ("antsibull-changelog", "lint"),
+        ]
+        if shutil.which("shellcheck"):
+            commands.append(("shellcheck", ".ci/run"))
+        else:
+            session.warn("shellcheck is not installed: .ci/run was not looked at")
+        failed = []
+        with session.chdir(TREE):
+            for command in commands:
+                try:
+                    clock.run(*command, env=dict(settings(), MYPYPATH=str(COLLECTIONS)), external=command[0] == "shellcheck")
+                except nox.command.CommandFailed:
+                    failed.append(command[0])
+        if failed:
+            session.error("complaints from %s" % ", ".join(failed))
 
 
 def core_parameters():
@@ -282,9 +419,11 @@ def core_parameters():
 
 @nox.session
 @nox.parametrize("python,core", list(core_parameters()))
-def core(session, core):
-    """The playbook tests with another ansible-core."""
+def matrix(session, core):
+    """The playbook tests in their long form with one ansible-core."""
     if not session.python:
         session.skip("no Python for ansible-core %s on this machine" % core)
-    session.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
-    run_pytest(session, *(session.posargs or ["tests/playbooks"]))
+    with timed(session, "playbook tests with ansible-core %s; about 10 minutes on two cores" % core) as clock:
+        clock.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
+        session.env["TERRAFORM_BINARY_MATRIX"] = "full"
+        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, "--dist", "loadfile", "tests/playbooks"]))

@@ -9,8 +9,10 @@ asks for it, and then the test is skipped where the site cannot run.
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -22,6 +24,48 @@ if _TESTS not in sys.path:
 
 tiers = importlib.import_module("tiers")    # beside this file, which the line above makes known
 _LEDGER = tiers.Ledger(_CHECKOUT)
+_MARK = "TESTS_OF_TERRAFORM"    # in the environment of all that a test run starts: which run it was
+_PATIENCE = 30                  # seconds for what ends by itself, such as the workers of xdist
+
+
+def pytest_configure(config):
+    if _MARK not in os.environ:     # a pytest in a test, or a worker of xdist, belongs to the run around it
+        os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time_ns())
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    """Nothing that the run started outlives it, also when it was interrupted: what does is killed, and the run has failed."""
+    yield
+    mark = getattr(session.config, "_mark_of_the_run", None)
+    if mark is None:
+        return
+    ends = time.monotonic() + _PATIENCE
+    while _processes_of(mark) and time.monotonic() < ends:
+        time.sleep(0.1)
+    for pid, command in _processes_of(mark):
+        print("\nStill alive after the tests, and killed: %d %s" % (pid, command))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _processes_of(mark):
+    """The processes with that mark in their environment, but for this one: list of (pid, command line)."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open("/proc/%s/environ" % name, "rb") as file:
+                    if ("%s=%s" % (_MARK, mark)).encode() not in file.read().split(b"\0"):
+                        continue
+                with open("/proc/%s/cmdline" % name, "rb") as file:
+                    found.append((int(name), file.read().replace(b"\0", b" ").decode("utf-8", "replace")[:200]))
+            except OSError:     # it has ended, or belongs to somebody else
+                continue
+    return found
 
 
 def pytest_collection_modifyitems(config, items):

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import platform
+import typing
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -46,7 +47,7 @@ ANY_VERSION = "0.0.0"               # a plan of any version tells what the targe
 
 display = Display()
 # How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
-_TRIES = collections.Counter()
+_TRIES: typing.Counter[str] = collections.Counter()
 
 
 class ActionModule(ActionBase):

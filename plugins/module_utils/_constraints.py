@@ -34,7 +34,7 @@ class Term(NamedTuple):
 
     operator: str               # = != > >= < <= ~>
     numbers: Tuple[int, ...]    # at least three: zeros stand for those that were not written
-    count: int                  # how many were written
+    written: int                # how many were written
     pre_release: str            # "" for none
 
 
@@ -119,7 +119,7 @@ def _allows(term, numbers, pre_release):
         # All numbers but the last one written have to be the same; so "~> 1" is ">= 1.0.0" and has no upper end. With
         # more numbers than a version has it allows nothing; with a pre-release it does not reach the final one.
         return (found >= 0 and len(term.numbers) <= len(numbers) and bool(pre_release) == bool(term.pre_release)
-                and numbers[:term.count - 1] == term.numbers[:term.count - 1])
+                and numbers[:term.written - 1] == term.numbers[:term.written - 1])
     return {
         "=": found == 0, "!=": found != 0, ">": found > 0, ">=": found >= 0, "<": found < 0, "<=": found <= 0,
     }[term.operator]

@@ -39,7 +39,7 @@ class TerraformBinaryError(Exception):
     ``changed`` is set to True by the half that acts when the host had already been changed.
     """
 
-    step = None
+    step = ""
 
     def __init__(self, message, path=None, url=None, errno=None, hint=None):
         super().__init__(cleaned(" ".join(message.split())))

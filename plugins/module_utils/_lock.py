@@ -16,6 +16,7 @@ import signal
 import stat
 import threading
 import time
+from typing import Set, Tuple
 
 from ._errors import InstallError, LockError, os_errors
 
@@ -24,7 +25,7 @@ _HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _TRY_SECONDS = 5.0                      # LOCK_NB itself can block on NFS
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-_OWN = set()                            # (device, inode) of the locks that this process holds
+_OWN: Set[Tuple[int, int]] = set()    # (device, inode) of the locks that this process holds
 
 
 class _Blocked(Exception):

@@ -18,15 +18,16 @@ or of the network.
 import contextlib
 import json
 import os
+from typing import Dict, Type
 
 from ..module_utils._digest import hash_of
-from ..module_utils._errors import FetchError, InstallError, VerificationError, os_errors
+from ..module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_errors
 from ..module_utils._files import PendingFile, sweep
 from ._folders import FILE_MODE, enter, open_file, read, turn, write
 from ._kept import ARCHIVE, DOCUMENT
 
 _FAILURE, _NOTE = ".failure", ".note"
-_KINDS = {"FetchError": FetchError, "VerificationError": VerificationError}
+_KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
 
 class Cache:

@@ -37,7 +37,8 @@ def play(tmp_path_factory, host_platform):
     player = Player(str(tmp_path_factory.mktemp("ansible")), _find_collections(tmp_path_factory))
     if not os.path.exists(player.program):
         pytest.skip("there is no %s" % player.program)
-    return player
+    yield player
+    player.end()
 
 
 @pytest.fixture(scope="session")

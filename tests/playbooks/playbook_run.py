@@ -13,8 +13,10 @@ The ansible-playbook is the one beside this interpreter. It sees this checkout a
 user's own Ansible: no configuration, no home, no proxies, no choice of whom to trust.
 """
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,8 +69,7 @@ class Run:
         try:
             self.stdout, self.stderr = self.process.communicate(timeout=TIME_LIMIT)
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
+            self.end()
         self.returncode = self.process.returncode
         if os.path.exists(self._lines_file):
             with open(self._lines_file, encoding="utf-8") as file:
@@ -77,6 +78,12 @@ class Run:
             line["result"].setdefault("changed", False)
             line["result"]["failed"] = line["status"] in ("failed", "ignored", "unreachable")   # core takes it out
         return self
+
+    def end(self):
+        """Kill what is left of it: its workers, too, which wait for ever when their parent is killed alone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     @property
     def output(self):
@@ -116,6 +123,13 @@ class Player:
         self.folder = folder
         self.collections = collections
         self.program = os.path.join(os.path.dirname(sys.executable), "ansible-playbook")
+        self._runs = []
+
+    def end(self):
+        """Kill what is left of runs that no test has waited for."""
+        for run in self._runs:
+            if run.returncode is None:
+                run.end()
 
     def __call__(self, tasks, **how):
         """``start`` and wait."""
@@ -165,7 +179,8 @@ class Player:
         process = subprocess.Popen(
             command + [playbook], env=self._environment(lines_file, env), cwd=folder, text=True, encoding="utf-8",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-        return Run(process, lines_file)
+        self._runs.append(Run(process, lines_file))
+        return self._runs[-1]
 
     def _environment(self, lines_file, more):
         kept = {name: value for name, value in os.environ.items()

@@ -4,11 +4,14 @@
 """A stand-in for the system's log, where the machine has none of its own and we may put one."""
 
 import contextlib
+import fcntl
 import os
 import socket
+import tempfile
 import threading
 
 LOG = "/dev/log"
+_TURN = os.path.join(tempfile.gettempdir(), "terraform-binary-tests-log.lock")
 
 
 @contextlib.contextmanager
@@ -17,16 +20,21 @@ def catch_log():
 
     None where we are not root, or where there is a log already, which is not ours to replace.
     """
-    if os.geteuid() != 0 or _is_served():
+    if os.geteuid() != 0:
         yield None
         return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(LOG)      # a test that was killed may have left it
-    log = Log()
-    try:
-        yield log.messages
-    finally:
-        log.close()
+    with open(_TURN, "a", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)    # tests run side by side, and there is one log
+        if _is_served():
+            yield None
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(LOG)      # a test that was killed may have left it
+        log = Log()
+        try:
+            yield log.messages
+        finally:
+            log.close()
 
 
 def _is_served():

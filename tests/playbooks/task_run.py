@@ -97,8 +97,8 @@ class TaskRunner:
                 arguments, environment = each[MODULE], each.get("environment", {})
                 if isinstance(arguments, str):
                     arguments, environment = variables[arguments], variables[environment]
-                jobs.append(Job(self._socket, each["name"], host, variables, _filled(arguments, host), environment, task_id, folder,
-                                each.get("check_mode", check), diff, env or {}, verbosity))
+                jobs.append(Job(self._socket, each["name"], host, variables, _filled(arguments, host), environment, task_id,
+                                folder, each.get("check_mode", check), diff, env or {}, verbosity))
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
                 status = "failed" if result.get("failed") else "ok"
                 lines.append({"host": job.host, "task": job.task, "status": status, "result": result})
