@@ -16,10 +16,11 @@ import stat
 import zipfile
 
 import pytest
+from this_host import Clock
 from transfers import BODY, NAME
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _faults, _install, _model, _obtain, _plan, _releases, _report, _wish)
+    _faults, _fetch, _install, _lock, _model, _obtain, _plan, _releases, _report, _run_check, _wish)
 
 VERSION = "1.13.4"
 _EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
@@ -249,6 +250,15 @@ def bare_environment(monkeypatch):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(_faults, "BACKOFF", 0.01)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The Clock of downloads and of the wait for a lock: they never wait, and no limit of theirs strikes by itself."""
+    made = Clock()
+    for module in (_fetch, _lock, _run_check):
+        monkeypatch.setattr(module, "time", made)
+    return made
 
 
 @pytest.fixture
