@@ -136,9 +136,9 @@ def in_child(function):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stream.write(pickle.dumps(_outcome(function)))
 
-    with _forked(work) as (pid, stream):
+    with forked(work) as (pid, stream):
         try:
-            data = _read_all(stream)
+            data = read_all(stream)
         except BaseException:
             _interrupt(pid)
             raise
@@ -182,17 +182,17 @@ def another_process(function):
             stream.write(exc.msg.encode("utf-8"))
             raise
 
-    with _forked(work) as (pid, stream):
+    with forked(work) as (pid, stream):
         begun = os.read(stream.fileno(), 1)
         if begun != b"!":
-            reason = (begun + _read_all(stream)).decode("utf-8")
+            reason = (begun + read_all(stream)).decode("utf-8")
             assert reason, "the other process ended before it was ready"
             pytest.skip(reason)
         yield pid
 
 
 @contextlib.contextmanager
-def _forked(work):
+def forked(work):
     """A forked process, the first of a process group of its own, that runs ``work(stream)`` beside the body.
 
     :yields: (int, its pid; a stream to read what it writes into its own). Nothing of the process group is left when the
@@ -224,7 +224,7 @@ def _forked(work):
             os.waitpid(pid, 0)
 
 
-def _read_all(stream):
+def read_all(stream):
     """The rest of a pipe. Raises Failed after PATIENCE."""
     ends, data = time.monotonic() + PATIENCE, b""
     while select.select([stream], [], [], max(0.0, ends - time.monotonic()))[0]:
