@@ -375,6 +375,10 @@ MUTANTS = {
     "any announced size is taken": _never("_fetch.py", "so_far.size is not None and so_far.size > cap", LIMITS),
     "a body without end is taken": _never("_fetch.py", "count > cap", LIMITS),
     "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", LIMITS),
+    "a body may take for ever": _never("_fetch.py", "now >= ends", LIMITS),
+    "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
+    "the thread that asks takes a stop": _without(
+        "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
     "a web page is taken for a file": _change(
         "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
     "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
