@@ -53,7 +53,7 @@ def wait_until(condition, what="the condition"):
 class Clock:
     """In the place of the module ``time`` in a file that is tested: time passes only when somebody says so.
 
-    ``slept`` has the seconds of each sleep, which takes no time. What goes on for a day is called a hang.
+    ``slept`` has the seconds of each sleep, which takes no time. Who sleeps 2000 times is said to hang.
     """
 
     def __init__(self):
@@ -64,11 +64,11 @@ class Clock:
         return getattr(time, name)
 
     def monotonic(self):
-        assert self.now < 90000, "it goes on for ever"
         return self.now
 
     def sleep(self, seconds):
         self.slept.append(seconds)
+        assert len(self.slept) < 2000, "it goes on for ever"
         self.now += seconds
 
 

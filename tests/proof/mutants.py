@@ -250,6 +250,8 @@ MUTANTS = {
     "root runs a stranger's binary": _change("_run_check.py", "preexec_fn=become if owner else None", "preexec_fn=None",
                                              RUN_CHECK),
     "a busy binary is given up at once": _change("_run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
+    "who is started while a stop comes is left behind": _without(
+        "_run_check.py", "stack.enter_context(undisturbed())", RUN_CHECK),
     "who hangs is left behind": _change("_run_check.py", "os.killpg(process.pid, signal.SIGKILL)",
                                         "os.kill(process.pid, 9)", RUN_CHECK),
     # P17

@@ -48,13 +48,14 @@ def ticking(file_site, clock):
 def test_a_trickle(file_site, ticking):
     ticking(1, at=100)
     transfer = Transfer(file_site, retries=4).failed("trickled: ")
-    assert "less than 1024 a second" in str(transfer.error)
+    assert " in 30 s, less than 1024 a second" in str(transfer.error)
     assert file_site.counts(NAME).requests == 1
 
 
 def test_a_trickle_after_a_good_start(file_site, ticking):
     ticking(1, at=600000)
-    Transfer(file_site, retries=4).failed("trickled: ")
+    transfer = Transfer(file_site, retries=4).failed("trickled: ")
+    assert " in 30 s, " in str(transfer.error), "the good start is still counted"
 
 
 def test_slow_enough_is_good_enough(file_site, misbehaviours, ticking, monkeypatch):

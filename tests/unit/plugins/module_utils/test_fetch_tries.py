@@ -38,10 +38,13 @@ BROKEN = [
 
 @pytest.fixture
 def impatient(file_site, monkeypatch):
-    """The client's timeout strikes as soon as it has read all that there is while the site makes a pause."""
+    """The client's timeout strikes as soon as it has read all that there is while the site makes a pause.
+
+    :returns: list, of the timeouts in seconds that would have struck.
+    """
     from release_site.exchange import Exchange
     wait, recv_into = Exchange.wait, socket.socket.recv_into
-    pausing = threading.Event()
+    pausing, struck = threading.Event(), []
 
     def pause(exchange, seconds=None):
         sent = exchange._connection
@@ -54,18 +57,20 @@ def impatient(file_site, monkeypatch):
             while not select.select([sock], [], [], 0.001)[0]:
                 if pausing.is_set():
                     pausing.clear()
+                    struck.append(sock.gettimeout())
                     raise socket.timeout("timed out")
         return recv_into(sock, *arguments)
 
     monkeypatch.setattr(Exchange, "wait", pause)
     monkeypatch.setattr(socket.socket, "recv_into", receive, raising=False)
+    return struck
 
 
 @pytest.mark.parametrize("name, arguments, message", BROKEN)
 def test_broken_once(file_site, misbehaviours, impatient, name, arguments, message):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments), times=1)
     transfer = Transfer(file_site, retries=4).succeeded()
-    assert file_site.counts(NAME).requests == 2
+    assert file_site.counts(NAME).requests == 2 and impatient == [PATIENCE] * (name in ("stall", "delay"))
     expected = r"try 2 of 4 in 0\.0 s: archive from %s.*(%s)" % (re.escape(transfer.url), message)
     assert re.match(expected, transfer.lines[0])
     again = file_site.requests[1]

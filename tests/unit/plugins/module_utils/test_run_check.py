@@ -65,16 +65,17 @@ def leftovers(monkeypatch, tmp_path):
     assert os.listdir(str(folder)) == []
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """Have the time limit of a run check strike as soon as a condition is true: callable(condition)."""
-    def start(condition):
-        class Popen(subprocess.Popen):
-            def communicate(self, timeout):
-                wait_until(condition)
-                return super().communicate(timeout=timeout / 1e6)
-        monkeypatch.setattr(subprocess, "Popen", Popen)
-    return start
+class Limit(float):
+    """A time limit that is over as soon as a condition is true: it is asked when the limit is added to the time."""
+
+    def __new__(cls, seconds, condition):
+        made = super().__new__(cls, seconds)
+        made.condition = condition
+        return made
+
+    def __radd__(self, now):
+        wait_until(self.condition)
+        return now
 
 
 def refusal(path, **settings):
@@ -194,18 +195,15 @@ def test_how_it_ended_is_told(say, leftovers, script, words):
 
 
 @needs_elf
-def test_a_program_that_hangs_is_ended(say, leftovers, impatient):
-    path = say(executables.terraform("1.13.4", NATIVE, hang=True))
-    assert "no answer to version -json within 0 s" in str(refusal(path, time_limit=0.1))
-    impatient(lambda: True)
-    assert "no answer to version -json within 60 s" in str(refusal(path))
+def test_a_program_that_hangs_is_ended(say, leftovers):
+    error = refusal(say(executables.terraform("1.13.4", NATIVE, hang=True)), time_limit=Limit(7, lambda: True))
+    assert "no answer to version -json within 7 s" in str(error)
 
 
-def test_what_a_hanging_program_started_is_ended_with_it(say, place, impatient):
+def test_what_a_hanging_program_started_is_ended_with_it(say, place):
     pid_file = os.path.join(place, "child")
     path = say("sleep 600 & echo $! >%s.part; mv %s.part %s; wait" % (pid_file, pid_file, pid_file))
-    impatient(lambda: os.path.exists(pid_file))
-    refusal(path)
+    refusal(path, time_limit=Limit(60, lambda: os.path.exists(pid_file)))
     with open(pid_file) as stream:
         pid = int(stream.read())
     try:
@@ -233,6 +231,26 @@ def test_a_stop_ends_the_program_too(say, place, leftovers):
     thread.join()
     with open(pid_file) as stream, pytest.raises(ProcessLookupError):
         os.kill(int(stream.read()), 0)
+
+
+def test_a_stop_while_it_is_started_ends_it_too(say, leftovers, monkeypatch):
+    """Nobody knows its number yet."""
+    begun = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            begun.append(self.pid)
+            strike(signal.SIGTERM)
+    path = say("exec sleep 600")
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
+        run(path)
+    (pid,) = begun
+    if runs(pid):
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("it lives on")
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 # ------------------------------------------------------------------ it cannot be started
