@@ -229,7 +229,7 @@ def installed(host):
 
 
 @pytest.fixture
-def served(host, site):
+def served(bare_environment, host, site):
     """A host that installs from a running release site by the policy ``signature``."""
     host.defaults = dict(sites=[site.url], trusted_keys=[site.key.armored], retries=1)
     return host
@@ -243,9 +243,25 @@ def signed(served, site):
     return served
 
 
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory):
+    """The path of one of the certificates that come with requests, or None: loading all takes longer than a download."""
+    try:
+        import requests
+    except ImportError:
+        return None
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("authority") / "one.pem"
+    with open(requests.certs.where(), encoding="utf-8") as bundle:
+        path.write_text(bundle.read().partition(end)[0] + end, encoding="utf-8")
+    return str(path)
+
+
 @pytest.fixture
-def bare_environment(monkeypatch):
+def bare_environment(monkeypatch, one_authority):
     """No proxy and no trust store of this machine decides; and retries do not wait long."""
+    if one_authority:
+        monkeypatch.setattr(pytest.importorskip("requests").certs, "where", lambda: one_authority)
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)

@@ -70,11 +70,12 @@ class Limit(float):
 
     def __new__(cls, seconds, condition):
         made = super().__new__(cls, seconds)
-        made.condition = condition
+        made.condition, made.asked = condition, False
         return made
 
     def __radd__(self, now):
         wait_until(self.condition)
+        self.asked = True
         return now
 
 
@@ -196,8 +197,9 @@ def test_how_it_ended_is_told(say, leftovers, script, words):
 
 @needs_elf
 def test_a_program_that_hangs_is_ended(say, leftovers):
-    error = refusal(say(executables.terraform("1.13.4", NATIVE, hang=True)), time_limit=Limit(7, lambda: True))
-    assert "no answer to version -json within 7 s" in str(error)
+    limit = Limit(7, lambda: True)
+    error = refusal(say(executables.terraform("1.13.4", NATIVE, hang=True)), time_limit=limit)
+    assert "no answer to version -json within 7 s" in str(error) and limit.asked
 
 
 def test_what_a_hanging_program_started_is_ended_with_it(say, place):
