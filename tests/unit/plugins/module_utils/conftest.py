@@ -245,11 +245,8 @@ def signed(served, site):
 
 @pytest.fixture(scope="session")
 def one_authority(tmp_path_factory):
-    """The path of one of the certificates that come with requests, or None: loading all takes longer than a download."""
-    try:
-        import requests
-    except ImportError:
-        return None
+    """The path of one of the certificates that come with requests: to load them all takes longer than a download."""
+    requests = pytest.importorskip("requests")
     end = "-----END CERTIFICATE-----\n"
     path = tmp_path_factory.mktemp("authority") / "one.pem"
     with open(requests.certs.where(), encoding="utf-8") as bundle:
@@ -260,12 +257,14 @@ def one_authority(tmp_path_factory):
 @pytest.fixture
 def bare_environment(monkeypatch, one_authority):
     """No proxy and no trust store of this machine decides; and retries do not wait long."""
-    if one_authority:
-        monkeypatch.setattr(pytest.importorskip("requests").certs, "where", lambda: one_authority)
+    monkeypatch.setattr(pytest.importorskip("requests").certs, "where", lambda: one_authority)
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(_faults, "BACKOFF", 0.01)
+    os.putenv("SSL_CERT_FILE", one_authority)   # OpenSSL alone sees it, as the system's store; os.environ has a user's choice
+    yield
+    os.unsetenv("SSL_CERT_FILE")
 
 
 @pytest.fixture
