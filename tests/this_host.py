@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What tests do to the host they run on: other users, small and read-only disks, a disk that lies, other processes.
 
-Everything is real and is undone afterwards. What needs root, strace or mount(8) skips with the reason where that cannot
+Everything is real and is undone afterwards, also when the test fails or is interrupted: a process that was started here
+is ended with all of its process group. What needs root, strace or mount(8) skips with the reason where that cannot
 be had. Runs on Python 3.6.
 """
 
@@ -12,12 +13,16 @@ import functools
 import json
 import os
 import pickle
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
+import time
 import traceback
 
 import pytest
@@ -25,6 +30,7 @@ import pytest
 ROOT = os.geteuid() == 0
 NOBODY = 65534          # an ordinary user, who owns nothing
 STRANGER = 12345        # another one, whom no test trusts; nobody has to exist under that number
+PATIENCE = 120          # seconds; however slow the machine is, what takes that long hangs
 
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root")
 
@@ -33,23 +39,115 @@ class Failed(Exception):
     """What another process died of, with its traceback as text."""
 
 
+def wait_until(condition, what="the condition"):
+    """What the condition gives as soon as that is true. AssertionError after PATIENCE."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < ends, "%s did not come true within %d s" % (what, PATIENCE)
+        time.sleep(0.005)
+
+
+class Clock:
+    """In the place of the module ``time`` in a file that is tested: time passes only when somebody says so.
+
+    ``slept`` has the seconds of each sleep, which takes no time. Who sleeps 2000 times is said to hang.
+    """
+
+    def __init__(self):
+        self.now = 1000.0
+        self.slept = []
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        assert len(self.slept) < 2000, "it goes on for ever"
+        self.now += seconds
+
+
+def strike(signum):
+    """Send a signal to the main thread, which has it when this returns if it is the caller.
+
+    kill(2) may give it to any thread of the process; where the tests run in parallel there are others.
+    """
+    signal.pthread_kill(threading.main_thread().ident, signum)
+
+
+def runs(pid):
+    """Whether a process is there and no zombie, which not every init takes away (proc(5), stat)."""
+    return state_of(pid) not in ("", "Z", "X")
+
+
+def state_of(pid):
+    """The letter for the state of a process (proc(5), stat): S sleeps. "" when there is none of that number."""
+    try:
+        with open("/proc/%d/stat" % pid) as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+# ------------------------------------------------------------------ programs
+
+@contextlib.contextmanager
+def started(command, **how):
+    """A program that runs beside the body, as the first of a process group of its own.
+
+    :param how: as for subprocess.Popen.
+    :yields: Popen. Nothing of the process group is left when the body has ended, however it did.
+    """
+    with subprocess.Popen(command, start_new_session=True, **how) as process:
+        try:
+            yield process
+        finally:
+            _end_group(process.pid)
+
+
+def finished(command, check=False, **how):
+    """subprocess.run() with a limit of PATIENCE, for programs that may start others: none outlives it."""
+    with started(command, **how) as process:
+        output, errors = process.communicate(timeout=PATIENCE)
+    done = subprocess.CompletedProcess(command, process.returncode, output, errors)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _end_group(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+# ------------------------------------------------------------------ forked processes
+
 def in_child(function):
-    """Call a function in a forked process of its own. Its result, or the exception it ended with, comes back."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        answer = pickle.dumps(_outcome(function))
-        with os.fdopen(writing, "wb") as stream:
-            stream.write(answer)
-        os._exit(0)     # past pytest, whose copy this process is
-    os.close(writing)
-    with os.fdopen(reading, "rb") as stream:
-        data = stream.read()
-    _pid, status = os.waitpid(pid, 0)
+    """Call a function in a forked process of its own. Its result, or the exception it ended with, comes back.
+
+    pytest.skip() in it skips the test. One that hangs is Failed after PATIENCE.
+    """
+    def work(stream):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stream.write(pickle.dumps(_outcome(function)))
+
+    with forked(work) as (pid, stream):
+        try:
+            data = read_all(stream)
+        except BaseException:
+            _interrupt(pid)
+            raise
+        _pid, status = os.waitpid(pid, 0)
     if not data:
         raise Failed("the child process ended with wait status %d" % status)
-    result, error = pickle.loads(data)
+    result, error, skipped = pickle.loads(data)
+    if skipped is not None:
+        pytest.skip(skipped)
     if error is not None:
         raise error
     return result
@@ -66,45 +164,101 @@ def as_plain_user(function, uid=NOBODY, gid=NOBODY):
     return in_child(stepped_down)
 
 
-def _outcome(function):
-    try:
-        return function(), None
-    except BaseException as exc:    # all of it is the other process's business
-        try:
-            pickle.loads(pickle.dumps(exc))
-        except (AttributeError, TypeError, pickle.PickleError):
-            return None, Failed(traceback.format_exc())
-        return None, exc
-
-
 @contextlib.contextmanager
 def another_process(function):
     """A forked process that runs ``function(ready)`` beside the body, which begins when ``ready()`` was called.
 
+    pytest.skip() before that skips the test.
+
     :yields: int, its pid. It is killed at the end, if it still runs.
+    """
+    def work(stream):
+        def ready():
+            stream.write(b"!")
+            stream.flush()
+        try:
+            function(ready)
+        except pytest.skip.Exception as exc:
+            stream.write(exc.msg.encode("utf-8"))
+            raise
+
+    with forked(work) as (pid, stream):
+        begun = os.read(stream.fileno(), 1)
+        if begun != b"!":
+            reason = (begun + read_all(stream)).decode("utf-8")
+            assert reason, "the other process ended before it was ready"
+            pytest.skip(reason)
+        yield pid
+
+
+@contextlib.contextmanager
+def forked(work):
+    """A forked process, the first of a process group of its own, that runs ``work(stream)`` beside the body.
+
+    :yields: (int, its pid; a stream to read what it writes into its own). Nothing of the process group is left when the
+        body has ended, however it did; the body may have waited for the process.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(reading)
+        status = 1
         try:
-            function(lambda: os.write(writing, b"!"))
+            os.setpgid(0, 0)
+            os.close(reading)
+            with os.fdopen(writing, "wb") as stream:
+                work(stream)
+            status = 0
         except BaseException:
             traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    os.close(writing)
+        finally:
+            os._exit(status)    # past pytest, whose copy this process is
     try:
-        begun = os.read(reading, 1)
-        os.close(reading)
-        assert begun, "the other process ended before it was ready"
-        yield pid
+        with contextlib.suppress(PermissionError, ProcessLookupError):  # it has ended already
+            os.setpgid(pid, pid)    # here too: whoever comes first
+        os.close(writing)
+        with os.fdopen(reading, "rb") as stream:
+            yield pid, stream
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):    # the body may have waited for it
+        _end_group(pid)
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
+
+def read_all(stream):
+    """The rest of a pipe. Raises Failed after PATIENCE."""
+    ends, data = time.monotonic() + PATIENCE, b""
+    while select.select([stream], [], [], max(0.0, ends - time.monotonic()))[0]:
+        block = os.read(stream.fileno(), 65536)
+        if not block:
+            return data
+        data += block
+    raise Failed("the child process did not end within %d s" % PATIENCE)
+
+
+def _interrupt(pid):
+    """Have a child end what it has started in process groups of their own; give it some seconds for that."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGINT)
+    ends = time.monotonic() + 10
+    while runs(pid) and time.monotonic() < ends:
+        time.sleep(0.005)
+
+
+def _outcome(function):
+    """(result, None, None), (None, the exception it ended with, None), or (None, None, why pytest is to skip)."""
+    try:
+        return function(), None, None
+    except pytest.skip.Exception as exc:    # which cannot be pickled
+        return None, None, exc.msg
+    except BaseException as exc:    # all of it is the other process's business
+        try:
+            pickle.loads(pickle.dumps(exc))
+        except (AttributeError, TypeError, pickle.PickleError):
+            return None, Failed(traceback.format_exc()), None
+        return None, exc, None
+
+
+# ------------------------------------------------------------------ folders, disks, ports
 
 @contextlib.contextmanager
 def open_folder():
@@ -148,14 +302,29 @@ def mount(arguments):
         pytest.skip("mount %s: %s" % (" ".join(arguments), done.stdout.decode("utf-8", "replace").strip()))
 
 
+@contextlib.contextmanager
+def reserved_ports(count):
+    """So many different ports of 127.0.0.1, which nobody answers and the kernel gives to nobody else while the body runs.
+
+    A server that binds one by its number with SO_REUSEADDR may have it: these sockets have that too, and do not listen.
+
+    :yields: list of int.
+    """
+    with contextlib.ExitStack() as stack:
+        taken = [stack.enter_context(socket.socket()) for dummy in range(count)]
+        for sock in taken:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", 0))
+        yield [sock.getsockname()[1] for sock in taken]
+
+
 @functools.lru_cache(maxsize=None)
 def find_strace():
     """(path of strace, None), or (None, why it cannot be used)."""
     path = shutil.which("strace")
     if path is None:
         return None, "strace is not installed"
-    done = subprocess.run([path, "-f", "-o", os.devnull, "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
+    done = finished([path, "-f", "-o", os.devnull, "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         return None, "strace does not work here: %s" % done.stdout.decode("utf-8", "replace").strip()
     return path, None
@@ -180,8 +349,8 @@ def traced(folder, source, calls, *faults):
     for fault in faults:
         command += ["-e", "inject=" + fault]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
-    done = subprocess.run(command + [sys.executable, "-B", "-c", program], env=environment, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = finished(command + [sys.executable, "-B", "-c", program], env=environment, stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")
     with open(trace) as stream:
         lines = [line.split(None, 1)[1].strip() for line in stream]

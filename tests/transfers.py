@@ -5,6 +5,8 @@
 
 import hashlib
 
+from this_host import PATIENCE
+
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch
 
 NAME = "some/file.bin"
@@ -43,7 +45,7 @@ class Sink:
 class Transfer:
     """A download of ``served``'s file, with all that was said meanwhile."""
 
-    def __init__(self, site, retries=1, timeout=10, cap=CAP, sink=None, query="?token=" + SECRET, path=NAME, **how):
+    def __init__(self, site, retries=1, timeout=PATIENCE, cap=CAP, sink=None, query="?token=" + SECRET, path=NAME, **how):
         self.url = "%s/%s" % (site if isinstance(site, str) else site.url, path)
         self.lines = []
         self.sink = sink or Sink()

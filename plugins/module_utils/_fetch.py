@@ -12,6 +12,7 @@ import contextlib
 import http.client
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -254,6 +255,8 @@ class Fetcher:
         answers = queue.Queue()
 
         def ask():
+            # The main thread may have blocked them: a change and its note belong together, and this one may outlast its answer.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
             answer = failure = None
             try:
                 answer = connections.get(url, headers, self.timeout, proxy)

@@ -19,6 +19,7 @@ import threading
 import time
 
 from ._errors import RunCheckError, cleaned, errno_text, os_errors
+from ._interrupts import undisturbed
 
 TIME_LIMIT = 60         # seconds
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
@@ -46,9 +47,10 @@ def run(path, time_limit=TIME_LIMIT):
 
     Root runs a binary that belongs to somebody else as that user, who could put other bytes into it at any time.
     """
-    with _empty_directory(path) as nowhere, _children():
+    with _empty_directory(path) as nowhere, _children(), contextlib.ExitStack() as stack:
+        stack.enter_context(undisturbed())  # a stop meanwhile would lose sight of what was started
         process = _start(path, nowhere, _owner(path, nowhere))
-        output, complaint = _finish(process, path, time_limit)
+        output, complaint = _finish(process, path, time_limit, stack.close)
     if process.returncode != 0:
         raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
             path, _ending(process.returncode), _first_line(complaint or output) or "nothing"), path=path, hint=_BY_HAND)
@@ -120,10 +122,14 @@ def _start(path, nowhere, owner):
         time.sleep(0.1)
 
 
-def _finish(process, path, time_limit):
-    """What it wrote to its output and its error output; nothing that it started is left when it did not end in time."""
+def _finish(process, path, time_limit, let_stop):
+    """What it wrote to its output and its error output; nothing that it started is left when it did not end in time.
+
+    :param let_stop: callable(), from which on a stop may strike, and does if one came before.
+    """
     with process, os_errors("run check of", path, RunCheckError, hint=_BY_HAND):
         try:
+            let_stop()
             return process.communicate(timeout=time_limit)
         except subprocess.TimeoutExpired:
             raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),

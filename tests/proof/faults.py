@@ -34,7 +34,8 @@ LIES = {    # calls that say they did it and did not, and what they say; only th
 PATIENCE = 60   # seconds for one run; only so that a hang is seen as one
 
 _LINE = re.compile(r"(?:[0-9]+ +)?([a-z0-9_]+)\((.*)")
-_PR_SET_PTRACER = 0x59616D61    # prctl(2): where Yama lets only parents trace, this lets strace
+_PR_SET_PDEATHSIG = 1           # prctl(2): a signal for when the one that waits for it has ended, however that did
+_PR_SET_PTRACER = 0x59616D61    # where Yama lets only parents trace, this lets strace
 
 
 class Call(NamedTuple):
@@ -147,6 +148,7 @@ def _be_the_child(function, uid, starting, answering):
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
         _let_trace()
         # Not by read(2): a call that strace may or may not see must not be one that is counted.
         waiting = select.poll()

@@ -253,6 +253,8 @@ MUTANTS = {
     "root runs a stranger's binary": _change("_run_check.py", "preexec_fn=become if owner else None", "preexec_fn=None",
                                              RUN_CHECK),
     "a busy binary is given up at once": _change("_run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
+    "who is started while a stop comes is left behind": _without(
+        "_run_check.py", "stack.enter_context(undisturbed())", RUN_CHECK),
     "who hangs is left behind": _change("_run_check.py", "os.killpg(process.pid, signal.SIGKILL)",
                                         "os.kill(process.pid, 9)", RUN_CHECK),
     # P17
@@ -451,6 +453,10 @@ MUTANTS = {
     "any announced size is taken": _never("_fetch.py", "so_far.size is not None and so_far.size > cap", LIMITS),
     "a body without end is taken": _never("_fetch.py", "count > cap", LIMITS),
     "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", LIMITS),
+    "a body may take for ever": _never("_fetch.py", "now >= ends", LIMITS),
+    "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
+    "the thread that asks takes a stop": _without(
+        "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
     "a web page is taken for a file": _change(
         "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
     "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),

@@ -4,17 +4,17 @@
 """A server program in the foreground, on free ports of 127.0.0.1: started, waited for, and stopped for sure."""
 
 import contextlib
+import functools
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 
 import pytest
+from this_host import PATIENCE, started, wait_until
 
 HOST = "127.0.0.1"
-_PATIENCE = 30          # seconds for a program to answer, and again for it to end
+MARK = "/everything-before-this-is-in-the-log"      # the path of a request that is in no list of what was asked
 _SYSTEM = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/local/sbin"))    # not on the PATH of every user
 
 
@@ -29,15 +29,6 @@ def find_program(name, package):
     return found
 
 
-def find_ports(count):
-    """So many different free ports."""
-    with contextlib.ExitStack() as stack:
-        taken = [stack.enter_context(socket.socket()) for dummy in range(count)]
-        for sock in taken:
-            sock.bind((HOST, 0))
-        return [sock.getsockname()[1] for sock in taken]
-
-
 @contextlib.contextmanager
 def running(command, ports, log):
     """The program, while the body runs: every port is answered by then, and none when the body has ended.
@@ -45,38 +36,34 @@ def running(command, ports, log):
     :param command: list of str; the program must stay in the foreground.
     :param log: str, a file for what it prints; shown when it does not come up.
     """
-    with open(log, "ab") as printed:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT,
-                                   start_new_session=True)
-    try:
+    with open(log, "ab") as printed, started(
+            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT) as process:
         for port in ports:
-            _wait_for(port, process, log)
+            wait_until(functools.partial(_has_come_up, process, port), "an answer on port %d" % port)
+            assert process.poll() is None, "%s ended with exit status %s:\n%s" % (
+                command[0], process.returncode, read_text(log))
         yield
-    finally:
-        _end(process)
 
 
-def _wait_for(port, process, log):
-    ends = time.monotonic() + _PATIENCE
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        ended = process.poll()
-        if ended is not None or time.monotonic() > ends:
-            raise AssertionError("%s did not answer on port %d (exit status %s):\n%s" % (
-                process.args[0], port, ended, read_text(log)))
-        time.sleep(0.02)
+def _has_come_up(process, port):
+    return answers(port) or process.poll() is not None      # or it never will
 
 
-def _end(process):
-    """Ask it to go, then make it; those that it started are in its process group."""
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_PATIENCE)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def answers(port):
+    """Whether anybody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def catch_up(port):
+    """Return when a server that works in one thread has noted all that it has answered so far.
+
+    A client has an answer before the server's log has the line for it; what is asked next is answered after that.
+    """
+    with socket.create_connection((HOST, port), timeout=PATIENCE) as client:
+        client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % MARK.encode("ascii"))
+        while client.recv(65536):
+            pass
 
 
 def read_text(path):

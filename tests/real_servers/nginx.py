@@ -13,9 +13,9 @@ import json
 import os
 from typing import NamedTuple
 
-from this_host import open_folder
+from this_host import open_folder, reserved_ports
 
-from .daemons import HOST, find_ports, find_program, read_text, running, write_text
+from .daemons import HOST, MARK, catch_up, find_program, read_text, running, write_text
 
 _CONFIGURATION = """
 daemon off;
@@ -35,7 +35,10 @@ http {{
     ssl_certificate {folder}/server.pem;
     ssl_certificate_key {folder}/server.pem;
     root "{root}";
-    server {{ listen {host}:{ports[0]}; }}
+    server {{
+        listen {host}:{ports[0]};
+        location = {mark} {{ access_log off; return 204; }}
+    }}
     server {{ listen {host}:{ports[1]} ssl; }}
     server {{
         listen {host}:{ports[2]};
@@ -74,6 +77,7 @@ class Nginx(NamedTuple):
 
     def asked(self, url=None):
         """What was asked and is answered, in its order: a list of Asked; of one of the four URLs where it is given."""
+        catch_up(int(self.http.rpartition(":")[2]))
         requests = [Asked(**json.loads(line)) for line in read_text(self.log).splitlines()]
         return [request for request in requests if url is None or url.endswith(":%d" % request.port)]
 
@@ -88,14 +92,14 @@ def nginx(root, certificate, users, clients):
     :param clients: str, PEM of the authority whose clients are let in.
     """
     program = find_program("nginx", "nginx-light")
-    ports = find_ports(4)
-    with open_folder() as folder:
+    with open_folder() as folder, reserved_ports(4) as ports:
         os.chmod(folder, 0o700)     # the key
         write_text(folder, "server.pem", certificate)
         write_text(folder, "clients.pem", clients)
         write_text(folder, "users", "".join("%s:%s\n" % (user, _salted(word)) for user, word in users.items()))
         configuration = write_text(
-            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST))
+            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST,
+                                                                 mark=MARK))
         errors = os.path.join(folder, "error.log")
         with running([program, "-e", errors, "-p", folder, "-c", configuration], ports, os.path.join(folder, "printed")):
             places = ["%s://%s:%d" % (scheme, HOST, port) for scheme, port in zip(("http", "https") * 2, ports)]

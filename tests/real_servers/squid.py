@@ -7,6 +7,7 @@ It resolves ``PLACE`` and nothing else, to 127.0.0.1: a site of that name is rea
 """
 
 import contextlib
+import glob
 import grp
 import hashlib
 import os
@@ -14,9 +15,9 @@ import pwd
 import subprocess
 from typing import NamedTuple
 
-from this_host import NOBODY, ROOT, open_folder
+from this_host import NOBODY, ROOT, finished, open_folder, reserved_ports
 
-from .daemons import HOST, find_ports, find_program, read_text, running, write_text
+from .daemons import HOST, MARK, catch_up, find_program, read_text, running, write_text
 
 PLACE = "mirror.test"   # RFC 6761, 6.2: no name below .test is anybody's
 _LIBRARY = ("/usr/lib/squid", "/usr/lib64/squid", "/usr/libexec/squid")
@@ -32,10 +33,10 @@ access_log stdio:{folder}/access.log logformat=asked
 strip_query_terms off
 hosts_file {folder}/hosts
 dns_nameservers {host}
-dns_timeout 1 second
+dns_timeout 10 milliseconds
+dns_retransmit_interval 10 milliseconds
 visible_hostname squid.test
 pinger_enable off
-shutdown_lifetime 0 seconds
 max_filedescriptors 512
 """
 _AS_PLAIN_USER = """
@@ -83,7 +84,8 @@ class Squid(NamedTuple):
 
     def asked(self):
         """What was asked and is through, in its order: a list of Asked."""
-        lines = [line.split(None, 4) for line in read_text(self.log).splitlines()]
+        catch_up(int(self.url.rpartition(":")[2]))
+        lines = [line.split(None, 4) for line in read_text(self.log).splitlines() if MARK not in line]
         return [Asked(method, int(status), int(size), user, url) for method, status, size, user, url in lines]
 
 
@@ -97,9 +99,8 @@ def squid(users=None, certificate=None, inspector=None, origins=""):
     :param origins: str, PEM of the authority that it trusts itself when it does.
     """
     program = find_program("squid", "squid-openssl")
-    ports = find_ports(1 if certificate is None else 2)
     library = next((folder for folder in _LIBRARY if os.path.isdir(folder)), _LIBRARY[0])
-    with open_folder() as folder:
+    with open_folder() as folder, reserved_ports(1 if certificate is None else 2) as ports:
         write_text(folder, "hosts", "%s %s\n" % (HOST, PLACE))
         text, bump = _CONFIGURATION, ""
         if ROOT:
@@ -117,17 +118,27 @@ def squid(users=None, certificate=None, inspector=None, origins=""):
             bump = "ssl-bump generate-host-certificates=on tls-cert=%s" % write_text(
                 folder, "authority.pem", inspector.pem + inspector.key_pem)
             write_text(folder, "origins.pem", origins)
-            subprocess.run([os.path.join(library, "security_file_certgen"), "-c", "-s", os.path.join(folder, "made"),
-                            "-M", "4MB"], check=True, stdout=subprocess.DEVNULL)
+            finished([os.path.join(library, "security_file_certgen"), "-c", "-s", os.path.join(folder, "made"),
+                      "-M", "4MB"], check=True, stdout=subprocess.DEVNULL)
         configuration = write_text(folder, "squid.conf", text.format(
             folder=folder, port=ports[0], host=HOST, bump=bump, library=library,
             user=pwd.getpwuid(NOBODY).pw_name, group=grp.getgrgid(pwd.getpwuid(NOBODY).pw_gid).gr_name))
         _hand_over(folder)
         # The service's name keeps apart what several of them share in memory.
         command = [program, "-N", "-n", "tests%d" % ports[0], "-f", configuration]
-        with running(command, ports, os.path.join(folder, "printed")):
+        with _shared_memory("tests%d-" % ports[0]), running(command, ports, os.path.join(folder, "printed")):
             by_tls = "https://%s:%d" % (HOST, ports[1]) if certificate is not None else ""
             yield Squid("http://%s:%d" % (HOST, ports[0]), by_tls, os.path.join(folder, "access.log"))
+
+
+@contextlib.contextmanager
+def _shared_memory(prefix):
+    """What it has there is taken away: it would do so itself, but takes seconds to end when it is asked to."""
+    try:
+        yield
+    finally:
+        for path in glob.glob("/dev/shm/%s*" % prefix):
+            os.unlink(path)
 
 
 def _hand_over(folder):

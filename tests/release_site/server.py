@@ -16,7 +16,7 @@ import urllib.parse
 
 from .exchange import Request
 
-_PATIENCE = 10          # seconds for a thread to end
+_PATIENCE = 60          # seconds for a thread to end
 _LINE_LIMIT = 65536     # bytes
 
 

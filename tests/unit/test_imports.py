@@ -77,7 +77,7 @@ HOUSE = {
         "_store": ["_receipt"],
     },
     "install: run check": {
-        "_run_check": [],
+        "_run_check": ["_interrupts"],
     },
     "install: story": {
         "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store"],
@@ -89,11 +89,13 @@ HOUSE = {
         ],
     },
 }
-# Steps do not import steps. A story may, but only those of its own half: the halves meet in _model.VerifiedArchive.
+# Steps do not import steps, but for what deals with stops. A story may, but only those of its own half: the halves meet in
+# _model.VerifiedArchive.
 REACH = {
     "request": ["names"],
     "obtain: fetch": ["names"],
     "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
+    "install: run check": ["install: files"],
     "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
 }
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).

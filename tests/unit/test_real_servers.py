@@ -4,11 +4,10 @@
 """The real servers do what other tests take for granted, and are gone afterwards."""
 
 import os
-import socket
 
 import pytest
 import requests
-from real_servers import PLACE, nginx, squid
+from real_servers import PLACE, daemons, nginx, squid
 from release_site.certificates import LOOPBACK, Authority
 from this_host import ROOT, as_plain_user
 
@@ -84,7 +83,7 @@ def test_squid_resolves_one_name(mirror, ask, authority, certificates):
         for url in (proxy.url, proxy.by_tls):
             assert ask(place_of(mirror), verify=certificates["authority"], proxies={"https": url}).content == BODY
         assert ask("http://other.test/file", proxies={"http": proxy.url}).status_code == 502
-    assert proxy.url and not _answers(proxy.url)
+    assert not _answers(proxy.url)
 
 
 def test_squid_knows_its_users(mirror, ask):
@@ -106,12 +105,21 @@ def test_squid_looks_into_tls(mirror, ask, authority, tmp_path):
 
 @pytest.mark.skipif(not ROOT, reason="a plain user has run all the others")
 def test_they_run_for_a_plain_user(authority):
-    def run():
-        with squid(users=USERS, inspector=authority) as proxy, nginx("/", authority.issue(), USERS, authority.pem) as mirror:
-            assert _answers(proxy.url) and _answers(mirror.locked)
-            return os.geteuid(), proxy.url, mirror.http
-    uid, *urls = as_plain_user(run)
+    uid, *urls = as_plain_user(lambda: start_both(authority))
     assert uid != 0 and not any(map(_answers, urls))
+
+
+def start_both(authority):
+    with squid(users=USERS, inspector=authority) as proxy, nginx("/", authority.issue(), USERS, authority.pem) as mirror:
+        assert _answers(proxy.url) and _answers(mirror.locked)
+        return os.geteuid(), proxy.url, mirror.http
+
+
+def test_where_they_are_not_installed_the_test_is_skipped(authority, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(daemons, "_SYSTEM", "/nowhere")
+    with pytest.raises(pytest.skip.Exception, match="squid is not installed"):
+        as_plain_user(lambda: start_both(authority))
 
 
 def test_a_program_that_does_not_come_up_is_shown(authority):
@@ -121,6 +129,4 @@ def test_a_program_that_does_not_come_up_is_shown(authority):
 
 
 def _answers(url):
-    host, port = url.rpartition("/")[2].split(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0
+    return daemons.answers(int(url.rpartition(":")[2]))

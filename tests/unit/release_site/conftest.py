@@ -9,6 +9,7 @@ import socket
 from typing import NamedTuple
 
 import pytest
+from this_host import PATIENCE
 
 ARCHIVE = "/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip"
 
@@ -17,7 +18,7 @@ class Answer(NamedTuple):
     """All that came over the connection until it ended, and how it ended."""
 
     raw: bytes
-    ending: str     # closed, reset, silent (nothing came for the patience), left (the limit was reached)
+    ending: str     # closed, reset, left (the limit was reached)
 
     @property
     def status(self):
@@ -45,19 +46,35 @@ def whole(site):
 
 
 @pytest.fixture
+def pauses(monkeypatch):
+    """The pauses of behaviours, which are noted and not made: the client is said to have left in the first one.
+
+    :returns: list of pairs: seconds, or None for ever; bytes of the body sent so far.
+    """
+    exchange, noted = pytest.importorskip("release_site.exchange"), []
+
+    def wait(self, seconds=None):
+        noted.append((seconds, self.request.sent))
+        self.close()
+        return False
+    monkeypatch.setattr(exchange.Exchange, "wait", wait)
+    return noted
+
+
+@pytest.fixture
 def ask(site):
     """A callable that asks ``site`` for a path and gives an Answer; by default it wants the connection closed after it.
 
-    ``patience`` is in seconds without a byte, ``limit`` a number of bytes after which it has enough.
+    ``limit`` is a number of bytes after which it has enough.
     """
-    def send(path=ARCHIVE, method="GET", patience=5.0, limit=None, connection="close", **headers):
+    def send(path=ARCHIVE, method="GET", limit=None, connection="close", **headers):
         lines = ["%s %s HTTP/1.1" % (method, path), "Host: demo"]
         lines += ["%s: %s" % (name.replace("_", "-"), value) for name, value in headers.items()]
         if connection:
             lines.append("Connection: " + connection)
         host, port = site.url.split("//")[1].split(":")
         received = b""
-        with socket.create_connection((host, int(port)), timeout=patience) as client:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
             client.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
             try:
                 while limit is None or len(received) < limit:
@@ -67,7 +84,5 @@ def ask(site):
                     received += block
             except ConnectionResetError:
                 return Answer(received, "reset")
-            except socket.timeout:
-                return Answer(received, "silent")
         return Answer(received, "left")
     return send

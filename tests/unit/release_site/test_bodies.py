@@ -8,6 +8,7 @@ import http.client
 import urllib.request
 
 import pytest
+from this_host import PATIENCE
 
 pytest.importorskip("release_site")
 
@@ -81,7 +82,7 @@ def test_chunk(site, ask, path, whole):
 
 def test_chunk_keeps_the_connection(site, path, whole):
     site.misbehave("*.zip", chunk())
-    client = http.client.HTTPConnection(site.url[7:], timeout=5)
+    client = http.client.HTTPConnection(site.url[7:], timeout=PATIENCE)
     for _time in range(2):
         client.request("GET", path)
         assert client.getresponse().read() == whole

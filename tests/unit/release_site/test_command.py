@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command: make a site, serve it until interrupted, or only lay it out."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import urllib.request
 
 import pytest
+from this_host import PATIENCE, finished, started
 
 release_site = pytest.importorskip("release_site")
 
@@ -21,23 +23,23 @@ MODULE = [sys.executable, "-m", "release_site"]
 def end(process):
     """Interrupt it; returns what it still had to say."""
     process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=20)[0]
+    rest = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0
     return rest
 
 
-def started(*arguments):
+@contextlib.contextmanager
+def running(*arguments):
     """The running command and the words that it printed first: URL, path of the key."""
-    process = subprocess.Popen(MODULE + list(arguments), cwd=TESTS, stdout=subprocess.PIPE, universal_newlines=True)
-    said = [process.stdout.readline().split() for _line in range(2)]
-    assert [words[0] for words in said] == ["site:", "key:"]
-    return process, said[0][1], said[1][1]
+    with started(MODULE + list(arguments), cwd=TESTS, stdout=subprocess.PIPE, universal_newlines=True) as process:
+        said = [process.stdout.readline().split() for _line in range(2)]
+        assert [words[0] for words in said] == ["site:", "key:"]
+        yield process, said[0][1], said[1][1]
 
 
 def test_serve(tmp_path):
-    process, url, key = started(
-        "--versions", "1.13.4, 1.9.8", "--directory", str(tmp_path), "--misbehave", "*.zip", "truncate(at=5)", "1")
-    try:
+    with running("--versions", "1.13.4, 1.9.8", "--directory", str(tmp_path),
+                 "--misbehave", "*.zip", "truncate(at=5)", "1") as (process, url, key):
         path = "/terraform/1.9.8/terraform_1.9.8_linux_amd64.zip"
         with pytest.raises(http.client.IncompleteRead) as cut:
             urllib.request.urlopen(url + path).read()
@@ -46,16 +48,15 @@ def test_serve(tmp_path):
         assert cut.value.partial == whole[:5] and cut.value.expected == len(whole) - 5
         assert key == str(tmp_path / "key.asc")
         assert (tmp_path / "key.asc").read_text().startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----")
-    finally:
         rest = end(process)
     assert rest.splitlines() == ["GET %s 200 5 truncate" % path, "GET %s 200 %d honest" % (path, len(whole))]
 
 
 def test_serve_tls(tmp_path):
-    process, url, _key = started(
-        "--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path), "--tls")
-    words = process.stdout.readline().split()
-    end(process)
+    with running("--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path),
+                 "--tls") as (process, url, _key):
+        words = process.stdout.readline().split()
+        end(process)
     assert url.startswith("https://127.0.0.1:")
     assert words == ["ca:", str(tmp_path / "ca.pem")]
     assert (tmp_path / "ca.pem").read_text().startswith("-----BEGIN CERTIFICATE-----")
@@ -63,10 +64,10 @@ def test_serve_tls(tmp_path):
 
 def test_write_run_as_a_folder(tmp_path):
     folder = os.path.join(TESTS, "release_site")
-    said = subprocess.run(
+    said = finished(
         [sys.executable, folder, "--write", str(tmp_path), "--versions", "1.13.4",
          "--platforms", "linux_amd64,linux_s390x"],
-        stdout=subprocess.PIPE, universal_newlines=True, timeout=60, check=True).stdout
+        stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
     assert said.splitlines() == ["site: file://%s" % tmp_path, "key: %s/key.asc" % tmp_path]
     url = "file://%s/terraform/1.13.4/terraform_1.13.4_linux_s390x.zip" % tmp_path
     assert urllib.request.urlopen(url).read().startswith(b"PK")
@@ -76,8 +77,8 @@ def test_write_run_as_a_folder(tmp_path):
     ("no_such(1)", "no_such is no behaviour"), ("truncate", "is not a behaviour like"),
     ("truncate(at=open('x'))", "is not a behaviour like")])
 def test_refused_behaviours(tmp_path, behaviour, words):
-    ended = subprocess.run(
+    ended = finished(
         MODULE + ["--write", str(tmp_path), "--misbehave", "*", behaviour, "0"], cwd=TESTS, stderr=subprocess.PIPE,
-        universal_newlines=True, timeout=60, check=False)
+        universal_newlines=True)
     assert ended.returncode == 2 and words in ended.stderr
     assert os.listdir(str(tmp_path)) == []

@@ -4,10 +4,10 @@
 """Misbehaviours of the connection: each does what its name says, on the wire."""
 
 import http.client
-import time
 import urllib.request
 
 import pytest
+from this_host import PATIENCE, wait_until
 
 pytest.importorskip("release_site")
 
@@ -39,26 +39,22 @@ def test_reset_before_any_answer(site, ask):
     assert (answer.raw, answer.ending) == (b"", "reset")
 
 
-def test_stall(site, ask, whole):
+def test_stall(site, ask, whole, pauses):
     site.misbehave("*.zip", stall(at=50))
-    answer = ask(patience=0.3)
-    assert (answer.body, answer.ending) == (whole[:50], "silent")
+    answer = ask()
+    assert answer.body == whole[:50] and pauses == [(None, 50)]
     assert answer.headers["Content-Length"] == str(len(whole))
 
 
 def test_stall_ends_when_the_client_leaves(site, ask):
     site.misbehave("*.zip", stall(at=50))
-    ask(patience=0.1)
-    for _time in range(500):
-        if site.requests[0].outcome:
-            break
-        time.sleep(0.01)
-    assert site.requests[0].outcome == "closed"
+    ask(limit=1)
+    assert wait_until(lambda: site.requests[0].outcome) == "closed"
 
 
 def test_stall_ends_with_the_site(site):
     site.misbehave("*.zip", stall(at=0))
-    client = http.client.HTTPConnection(site.url[7:], timeout=5)
+    client = http.client.HTTPConnection(site.url[7:], timeout=PATIENCE)
     client.request("GET", "/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip")
     answer = client.getresponse()
     site.stop()
@@ -72,10 +68,9 @@ def test_trickle(site, ask, whole):
     assert ask().body == whole
 
 
-def test_trickle_is_slow(site, ask, whole):
+def test_trickle_is_slow(site, ask, whole, pauses):
     site.misbehave("*.zip", trickle(60, at=80))
-    answer = ask(patience=0.3)
-    assert (answer.body, answer.ending) == (whole[:80], "silent")
+    assert ask().body == whole[:80] and pauses == [(60, 80)]
 
 
 def test_trickle_goes_on_as_it_began(site, ask, whole):
@@ -97,10 +92,9 @@ def test_slow_head(site, ask, whole):
     assert ask().body == whole
 
 
-def test_slow_head_is_slow(site, ask):
+def test_slow_head_is_slow(site, ask, pauses):
     site.misbehave("*.zip", slow_head(60, size=10))
-    answer = ask(patience=0.3)
-    assert (answer.raw, answer.ending) == (b"", "silent")
+    assert ask().raw == b"" and pauses == [(60, 0)]
 
 
 def test_garbage_status(site, ask, path):

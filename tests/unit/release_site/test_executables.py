@@ -6,11 +6,13 @@
 import json
 import platform as machine
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
 
 import pytest
+from this_host import PATIENCE, finished, started, state_of, wait_until
 
 pytest.importorskip("release_site")
 
@@ -22,7 +24,7 @@ EMULATORS = {"linux_amd64": "qemu-x86_64", "linux_arm64": "qemu-aarch64"}
 
 @pytest.fixture(params=executables.RUNNABLE)
 def run(request, tmp_path):
-    """A callable that makes an executable and runs it, here or in an emulator."""
+    """A callable that makes an executable and runs it by ``finished`` or ``started``, here or in an emulator."""
     platform = request.param
     before = []
     if platform != NATIVE or not sys.platform.startswith("linux"):
@@ -31,12 +33,12 @@ def run(request, tmp_path):
             pytest.skip("%s runs neither here nor in an emulator (Debian: qemu-user)" % platform)
         before = [emulator]
 
-    def execute(*arguments, limit=20, **how):
+    def execute(*arguments, by=finished, **how):
         file = tmp_path / "terraform"
         file.write_bytes(executables.terraform("1.13.4", platform, **how))
         file.chmod(0o755)
         command = before + [str(file)] + list(arguments)
-        return subprocess.run(command, capture_output=True, timeout=limit, check=False, env={})
+        return by(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={})
     execute.platform = platform
     return execute
 
@@ -66,9 +68,10 @@ def test_padding(run):
 
 
 def test_hang(run):
-    with pytest.raises(subprocess.TimeoutExpired) as hung:
-        run("version", "-json", hang=True, limit=0.5)
-    assert not hung.value.stdout
+    with run("version", "-json", hang=True, by=started) as process:
+        assert wait_until(lambda: state_of(process.pid) in "SZ" and state_of(process.pid)) == "S"
+        process.terminate()
+        assert process.communicate(timeout=PATIENCE) == (b"", b"") and process.returncode == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("platform, magic", [

@@ -8,25 +8,16 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 import urllib.error
 import urllib.request
 
 import pytest
+from this_host import PATIENCE, reserved_ports, wait_until
 
 pytest.importorskip("release_site")
 
 from release_site import Site, certificates
 from release_site.misbehaviours import stall
-
-
-def settled(condition):
-    """Wait until a record of the server's threads has come to be so."""
-    for _time in range(500):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_get(site, ask, path, whole):
@@ -70,7 +61,7 @@ def test_records(site, ask, path, whole):
     assert (request.method, request.path, request.query, request.target) == ("GET", path, "a=b", path + "?a=b")
     assert (request.headers["x-token"], request.status, request.sent) == ("t", 200, len(whole))
     assert (request.connection, request.behaviour) == (1, "honest")
-    assert settled(lambda: request.outcome == "closed")
+    assert wait_until(lambda: request.outcome) == "closed"
 
 
 def test_counts(site, ask, path, whole):
@@ -89,7 +80,7 @@ def test_a_part_counts_as_a_part(site, ask):
 
 
 def test_many_requests_on_one_connection(site, path, whole):
-    client = http.client.HTTPConnection(site.url[7:], timeout=5)
+    client = http.client.HTTPConnection(site.url[7:], timeout=PATIENCE)
     for _time in range(3):
         client.request("GET", path)
         assert client.getresponse().read() == whole
@@ -102,7 +93,7 @@ def test_many_requests_on_one_connection(site, path, whole):
 
 def test_http_1_0(site, path):
     host, port = site.url[7:].split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
         client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path.encode())
         received = b"".join(iter(lambda: client.recv(65536), b""))
     assert b"\r\nConnection: close\r\n" in received
@@ -116,11 +107,11 @@ def test_a_proxy_request(site, ask, path, whole):
 
 def test_nonsense_is_no_request(site):
     host, port = site.url[7:].split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as client:
         client.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert client.recv(100) == b""
     assert site.requests == []
-    assert settled(lambda: site.server.broken)
+    wait_until(lambda: site.server.broken)
     assert "not a request" in str(site.server.broken[0])
 
 
@@ -136,10 +127,17 @@ def test_many_at_once(site, path, whole):
     assert site.counts() == (12, 12 * len(whole))
 
 
-def test_off_and_on_again(site, path, whole):
-    url = site.url
+@pytest.fixture
+def steady(signing_key):
+    """A site whose port nobody else gets while it is off."""
+    with reserved_ports(1) as (port,), Site(("1.13.4",), key=signing_key, port=port) as site:
+        yield site
+
+
+def test_off_and_on_again(steady, path):
+    site, url, whole = steady, steady.url, steady.files[path[1:]].body
     urllib.request.urlopen(url + path).read()   # leaves a connection of that port in TIME_WAIT
-    client = http.client.HTTPConnection(url[7:], timeout=5)
+    client = http.client.HTTPConnection(url[7:], timeout=PATIENCE)
     client.request("GET", path)
     client.getresponse().read()
     site.stop()
@@ -157,14 +155,14 @@ def test_off_and_on_again(site, path, whole):
 
 
 def test_no_thread_stays(signing_key):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with Site(("1.13.4",), key=signing_key) as site:
         site.misbehave("*", stall(at=1))
         client = socket.create_connection(site.url[7:].split(":"))
         client.sendall(b"GET /terraform/index.json HTTP/1.1\r\n\r\n")
         assert client.recv(10)
     client.close()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -202,14 +200,14 @@ def test_tls(signing_key, path):
             assert urllib.request.urlopen(url, context=trusting).read() == site.files[path[1:]].body
         with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
             urllib.request.urlopen(site.url + path)
-        assert settled(lambda: any(isinstance(error, ssl.SSLError) for error in site.server.broken))
+        wait_until(lambda: any(isinstance(error, ssl.SSLError) for error in site.server.broken))
         assert site.counts().requests == 2
 
 
 def test_tls_close_is_a_clean_one(signing_key, path):
     with Site(("1.13.4",), key=signing_key, tls=True) as site:
         trusting = ssl.create_default_context(cadata=site.ca_pem)
-        with socket.create_connection(("127.0.0.1", site.server.port), timeout=5) as raw, trusting.wrap_socket(
+        with socket.create_connection(("127.0.0.1", site.server.port), timeout=PATIENCE) as raw, trusting.wrap_socket(
                 raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as client:
             client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path.encode())
             received = b"".join(iter(lambda: client.recv(65536), b""))

@@ -16,10 +16,11 @@ import stat
 import zipfile
 
 import pytest
+from this_host import Clock
 from transfers import BODY, NAME
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _faults, _install, _model, _obtain, _plan, _releases, _report, _wish)
+    _faults, _fetch, _install, _lock, _model, _obtain, _plan, _releases, _report, _run_check, _wish)
 
 VERSION = "1.13.4"
 _EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
@@ -228,7 +229,7 @@ def installed(host):
 
 
 @pytest.fixture
-def served(host, site):
+def served(bare_environment, host, site):
     """A host that installs from a running release site by the policy ``signature``."""
     host.defaults = dict(sites=[site.url], trusted_keys=[site.key.armored], retries=1)
     return host
@@ -242,13 +243,37 @@ def signed(served, site):
     return served
 
 
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory):
+    """The path of one of the certificates that come with requests: to load them all takes longer than a download."""
+    requests = pytest.importorskip("requests")
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("authority") / "one.pem"
+    with open(requests.certs.where(), encoding="utf-8") as bundle:
+        path.write_text(bundle.read().partition(end)[0] + end, encoding="utf-8")
+    return str(path)
+
+
 @pytest.fixture
-def bare_environment(monkeypatch):
+def bare_environment(monkeypatch, one_authority):
     """No proxy and no trust store of this machine decides; and retries do not wait long."""
+    monkeypatch.setattr(pytest.importorskip("requests").certs, "where", lambda: one_authority)
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(_faults, "BACKOFF", 0.01)
+    os.putenv("SSL_CERT_FILE", one_authority)   # OpenSSL alone sees it, as the system's store; os.environ has a user's choice
+    yield
+    os.unsetenv("SSL_CERT_FILE")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The Clock of downloads and of the wait for a lock: they never wait, and no limit of theirs strikes by itself."""
+    made = Clock()
+    for module in (_fetch, _lock, _run_check):
+        monkeypatch.setattr(module, "time", made)
+    return made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import sys
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _install
-from this_host import NOBODY, needs_root
+from this_host import NOBODY, find_strace, finished, needs_root, strike
 
 RENAMES = "?rename,?renameat,?renameat2"    # which of them Python calls depends on the machine
 # In the child the files of module_utils are a package of their own: no collection loader is needed to find them.
@@ -47,12 +47,10 @@ def renames(trace):
 @pytest.fixture
 def strace(tmp_path_factory):
     """Run an install in a child: callable(host, fault) -> (what it answered or None when it was killed, the trace)."""
-    program = shutil.which("strace")
+    program, reason = find_strace()
     if program is None:
-        pytest.skip("there is no strace")
+        pytest.skip(reason)
     trace = str(tmp_path_factory.mktemp("strace") / "trace")
-    if subprocess.call([program, "-o", trace, "true"]):
-        pytest.skip("strace may not trace here")
 
     def run(host, fault=None):
         options = dict(host.defaults, version="1.13.4", base_dir=host.base_dir)
@@ -61,8 +59,7 @@ def strace(tmp_path_factory):
             command += ["-e", "inject=%s:%s" % (RENAMES, fault)]
         parent = os.path.dirname(os.path.dirname(os.path.abspath(_install.__file__)))
         command += [sys.executable, "-B", "-c", CHILD, parent, json.dumps(options)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE)
-        output = child.communicate()[0].decode("utf-8").strip().splitlines()
+        output = finished(command, stdout=subprocess.PIPE).stdout.decode("utf-8").strip().splitlines()
         with open(trace) as file:
             told = file.read()
         assert fault is None or "(INJECTED)" in told or "SIGKILL" in told, "the fault did not fire"
@@ -174,7 +171,7 @@ def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
 
     def fchmod(fd, mode):
         real(fd, mode)
-        os.kill(os.getpid(), signal.SIGTERM)
+        strike(signal.SIGTERM)
 
     monkeypatch.setattr(os, "fchmod", fchmod)
     failure = installed.fail(_errors.InstallError)

@@ -6,6 +6,7 @@
 import errno
 import hashlib
 import os
+import signal
 import socket
 import sys
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from transfers import BODY, CAP, NAME, SECRET, Sink, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _connections, _errors, _fetch
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -50,7 +51,7 @@ def test_a_fetcher_may_be_silent_and_used_again(file_site):
 
 @pytest.mark.parametrize("name, arguments", [
     ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("overlong", (300000 * b"x",)),
-    ("delay", (0.2,)),
+    ("delay", (0.01,)),
     ("trickle", (0.001, 20000)), ("slow_head", (0.001,)), ("no_etag", ()),
 ])
 def test_unusual_but_right(file_site, misbehaviours, name, arguments):
@@ -58,6 +59,19 @@ def test_unusual_but_right(file_site, misbehaviours, name, arguments):
     transfer = Transfer(file_site).succeeded()
     announced = ("reserve", 640000) in transfer.sink.calls
     assert announced == (name not in ("chunk", "chunk_with_length", "no_length"))
+
+
+def test_the_thread_that_asks_takes_no_stop(file_site, monkeypatch):
+    """It may outlive the deadline, and the main thread may have blocked those signals while it changes something."""
+    real, blocked = _connections.Connections.get, []
+
+    def get(*arguments):
+        blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return real(*arguments)
+    monkeypatch.setattr(_connections.Connections, "get", get)
+    Transfer(file_site).succeeded()
+    assert blocked[0] >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_an_empty_file(file_site):

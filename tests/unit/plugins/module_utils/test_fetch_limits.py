@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is not tried again: what is too slow or too large, odd heads, web pages in place of files."""
 
-import time
+import threading
 
 import pytest
+from this_host import PATIENCE
 from transfers import BODY, NAME, SECRET, Sink, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _fetch
@@ -13,55 +14,101 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _fet
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
 
-def test_a_trickle(file_site, misbehaviours, monkeypatch):
-    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.5)
-    file_site.misbehave("*", misbehaviours.trickle(0.02, at=100))
+@pytest.fixture
+def ticking(file_site, clock):
+    """Each look at the clock takes some seconds, and lets the site send a byte more: callable.
+
+    :param seconds: number.
+    :param at: int, so many bytes are sent at full speed before that; None: the site is honest.
+    """
+    ticks = threading.Semaphore(0)
+
+    def start(seconds, at=None):
+        def look():
+            ticks.release()
+            clock.now += seconds
+            return clock.now
+
+        def drip(exchange):
+            body = exchange.document.body
+            exchange.head(200, {"Content-Length": str(len(body))})
+            exchange.body(body[:at])
+            for place in range(at, len(body)):
+                while not ticks.acquire(blocking=False):
+                    if not exchange.wait(0.001):
+                        return
+                exchange.body(body[place:place + 1])
+
+        clock.monotonic = look
+        if at is not None:
+            file_site.misbehave("*", drip)
+    return start
+
+
+def test_a_trickle(file_site, ticking):
+    ticking(1, at=100)
     transfer = Transfer(file_site, retries=4).failed("trickled: ")
-    assert "less than 1024 a second" in str(transfer.error)
+    assert " in 30 s, less than 1024 a second" in str(transfer.error)
     assert file_site.counts(NAME).requests == 1
 
 
-def test_a_trickle_after_a_good_start(file_site, misbehaviours, monkeypatch):
-    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.5)
-    file_site.misbehave("*", misbehaviours.trickle(0.02, at=600000))
-    Transfer(file_site, retries=4).failed("trickled: ")
+def test_a_trickle_after_a_good_start(file_site, ticking):
+    ticking(1, at=600000)
+    transfer = Transfer(file_site, retries=4).failed("trickled: ")
+    assert " in 30 s, " in str(transfer.error), "the good start is still counted"
 
 
-def test_slow_enough_is_good_enough(file_site, misbehaviours, monkeypatch):
-    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.2)
-    file_site.misbehave("*", misbehaviours.trickle(0.05, size=64000))
+def test_slow_enough_is_good_enough(file_site, misbehaviours, ticking, monkeypatch):
+    file_site.misbehave("*", misbehaviours.trickle(0, size=64000))
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 0.015)
+    ticking(0.01)       # of 640,000 bytes come 256 KiB at once at most: at least one judgement
     Transfer(file_site).succeeded()
 
 
-def test_a_slow_sink_is_not_a_slow_network(file_site, monkeypatch):
+def test_a_slow_sink_is_not_a_slow_network(file_site, clock):
     class SlowSink(Sink):
         def write(self, block):
             super().write(block)
             if len(self.calls) < 5:
-                time.sleep(1.1)
+                clock.now += 400
 
-    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", 1)
-    monkeypatch.setattr(_fetch, "LOW_SPEED", 1 << 40)
     Transfer(file_site, sink=SlowSink()).succeeded()
 
 
-def test_the_deadline_ends_a_body(file_site, misbehaviours):
-    file_site.misbehave("*", misbehaviours.trickle(0.02, size=100))
-    Transfer(file_site, retries=4, deadline=0.5).failed("was not complete after 0.5 s: ")
+def test_the_deadline_ends_a_body(file_site, ticking):
+    ticking(1, at=0)
+    Transfer(file_site, retries=4, deadline=10).failed("was not complete after 10 s: ")
     assert file_site.counts(NAME).requests == 1
 
 
-@pytest.mark.parametrize("name, arguments", [("slow_head", (0.1,)), ("delay", (60,))])
-def test_the_deadline_ends_the_wait_for_an_answer(file_site, misbehaviours, name, arguments):
-    file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
-    Transfer(file_site, retries=4, deadline=0.5).failed("was not answered within 0.5 s")
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX-Half-a-he"])
+def test_the_deadline_ends_the_wait_for_an_answer(file_site, clock, head):
+    """All of it is over when the site has begun to be silent."""
+    silent, looks = threading.Event(), []
+
+    def fall_silent(exchange):
+        exchange.raw(head)
+        silent.set()
+        exchange.wait()
+
+    def look():
+        looks.append(None)
+        if len(looks) == 1:     # when it begins
+            return 0
+        assert silent.wait(PATIENCE)
+        return 1800
+    clock.monotonic = look
+    file_site.misbehave("*", fall_silent)
+    Transfer(file_site, retries=4).failed("was not answered within 1800 s")
     assert file_site.counts(NAME).requests == 1
 
 
-def test_the_deadline_spans_all_tries(file_site, misbehaviours):
-    file_site.misbehave("*", misbehaviours.retry_later(503, seconds=60))
-    transfer = Transfer(file_site, retries=4, deadline=5).failed("HTTP 503", retry=True, status=503)
-    assert file_site.counts(NAME).requests == 1 and transfer.lines == []
+@pytest.mark.parametrize("deadline, tries", [(119, 1), (230, 2)])
+def test_the_deadline_spans_all_tries(file_site, misbehaviours, clock, deadline, tries):
+    file_site.misbehave("*", misbehaviours.retry_later(503, seconds=119))
+    transfer = Transfer(file_site, retries=4, deadline=deadline).failed("HTTP 503", retry=True, status=503)
+    assert file_site.counts(NAME).requests == tries and clock.slept == [119] * (tries - 1)
+    assert len(transfer.lines) == tries - 1
 
 
 def test_endless_headers(file_site, misbehaviours):

@@ -4,6 +4,7 @@
 """Where redirects lead, and which URLs are fetched and shown."""
 
 import pytest
+from this_host import PATIENCE
 from transfers import BODY, CAP, NAME, SECRET, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch, _urls
@@ -44,7 +45,7 @@ def test_the_body_of_a_redirect_is_not_read(file_site):
 
     file_site.put("other", BODY)
     file_site.misbehave(NAME, endless)
-    Transfer(file_site, deadline=20).succeeded()
+    Transfer(file_site, deadline=PATIENCE).succeeded()
 
 
 def test_a_redirect_loop(file_site, misbehaviours):

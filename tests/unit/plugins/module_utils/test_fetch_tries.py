@@ -3,10 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is tried again, how often and when: broken connections, statuses that pass, Retry-After."""
 
+import fcntl
 import re
-import time
+import select
+import socket
+import struct
+import termios
+import threading
+import types
 
 import pytest
+from this_host import PATIENCE, wait_until
 from transfers import BODY, CAP, NAME, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch
@@ -24,16 +31,46 @@ BROKEN = [
     ("reset", (100000,), r"broke off after [0-9]+ bytes: Connection reset by peer \(ECONNRESET\)"),
     ("close_before_reply", (), "RemoteDisconnected: 'Remote end closed connection without response'|ECONNRESET"),
     ("garbage_status", (), "BadStatusLine"),
-    ("stall", (100000,), "broke off after [0-9]+ bytes: no answer for 1 s"),
-    ("delay", (60,), ": no answer for 1 s"),
+    ("stall", (100000,), "broke off after [0-9]+ bytes: no answer for %d s" % PATIENCE),
+    ("delay", (3600,), ": no answer for %d s" % PATIENCE),
 ]
 
 
+@pytest.fixture
+def impatient(file_site, monkeypatch):
+    """The client's timeout strikes as soon as it has read all that there is while the site makes a pause.
+
+    :returns: list, of the timeouts in seconds that would have struck.
+    """
+    from release_site.exchange import Exchange
+    wait, recv_into = Exchange.wait, socket.socket.recv_into
+    pausing, struck = threading.Event(), []
+
+    def pause(exchange, seconds=None):
+        sent = exchange._connection
+        wait_until(lambda: struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4))) == (0,))   # it has arrived
+        pausing.set()
+        return wait(exchange, seconds)
+
+    def receive(sock, *arguments):
+        if sock.getsockname()[1] != file_site.server.port:  # the client's end of the connection
+            while not select.select([sock], [], [], 0.001)[0]:
+                if pausing.is_set():
+                    pausing.clear()
+                    struck.append(sock.gettimeout())
+                    raise socket.timeout("timed out")
+        return recv_into(sock, *arguments)
+
+    monkeypatch.setattr(Exchange, "wait", pause)
+    monkeypatch.setattr(socket.socket, "recv_into", receive, raising=False)
+    return struck
+
+
 @pytest.mark.parametrize("name, arguments, message", BROKEN)
-def test_broken_once(file_site, misbehaviours, name, arguments, message):
+def test_broken_once(file_site, misbehaviours, impatient, name, arguments, message):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments), times=1)
-    transfer = Transfer(file_site, retries=4, timeout=1).succeeded()
-    assert file_site.counts(NAME).requests == 2
+    transfer = Transfer(file_site, retries=4).succeeded()
+    assert file_site.counts(NAME).requests == 2 and impatient == [PATIENCE] * (name in ("stall", "delay"))
     expected = r"try 2 of 4 in 0\.0 s: archive from %s.*(%s)" % (re.escape(transfer.url), message)
     assert re.match(expected, transfer.lines[0])
     again = file_site.requests[1]
@@ -45,13 +82,18 @@ def test_broken_once(file_site, misbehaviours, name, arguments, message):
 
 
 @pytest.mark.parametrize("name, arguments, message", BROKEN)
-def test_broken_for_good(file_site, misbehaviours, name, arguments, message):
+def test_broken_for_good(file_site, misbehaviours, impatient, name, arguments, message):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
     file_site.put(NAME, BODY + BODY)        # two tries do not bring it all
-    transfer = Transfer(file_site, retries=2, timeout=1, cap=2 * CAP).failed("", retry=True)
+    transfer = Transfer(file_site, retries=2, cap=2 * CAP).failed("", retry=True)
     assert re.search(message, str(transfer.error))
     assert transfer.error.hint
     assert file_site.counts(NAME).requests == 2
+
+
+def test_the_timeout_is_that_of_the_connection(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.delay(3600))
+    Transfer(file_site, timeout=0.2).failed(": no answer for 0.2 s", retry=True)
 
 
 def test_bytes_of_failed_tries_are_counted(file_site, misbehaviours):
@@ -136,17 +178,16 @@ def test_retry_after(text, seconds):
     assert _faults.refuse_status(503, text, "http://x/", "x").after == seconds
 
 
-def test_retry_after_a_date():
+def test_retry_after_a_date(monkeypatch):
     from email.utils import formatdate
-    asked = _faults.refuse_status(429, formatdate(time.time() + 100, usegmt=True), "http://x/", "x").after
-    assert 50 < asked <= 100
+    now = 1795444000
+    monkeypatch.setattr(_faults, "time", types.SimpleNamespace(time=lambda: now))
+    assert _faults.refuse_status(429, formatdate(now + 100, usegmt=True), "http://x/", "x").after == 100
 
 
 @pytest.mark.parametrize("date", [False, True])
-def test_retry_after_is_honoured_and_capped(file_site, misbehaviours, monkeypatch, date):
-    monkeypatch.setattr(_faults, "RETRY_AFTER_CAP", 0.2)
+def test_retry_after_is_honoured_and_capped(file_site, misbehaviours, clock, date):
     file_site.misbehave("*", misbehaviours.retry_later(429, seconds=3600, date=date), times=1)
-    began = time.monotonic()
     transfer = Transfer(file_site, retries=2).succeeded()
-    assert transfer.lines[0].startswith("try 2 of 2 in 0.2 s: ")
-    assert time.monotonic() - began >= 0.2
+    assert transfer.lines[0].startswith("try 2 of 2 in 120.0 s: ")
+    assert clock.slept == [120]

@@ -46,7 +46,10 @@ class Tunnel(socketserver.BaseRequestHandler):
     def handle(self):
         request = b""
         while b"\r\n\r\n" not in request:
-            request += self.request.recv(4096)
+            data = self.request.recv(4096)
+            if not data:
+                return
+            request += data
         self.server.asked.append(request.split(b"\r\n")[0])
         with contextlib.closing(socket.create_connection(self.server.leads_to)) as site:
             self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -69,9 +72,11 @@ def leading_to(site, tls=None):
             proxy.socket = tls.wrap_socket(proxy.socket, server_side=True)
         proxy.daemon_threads, proxy.asked, proxy.leads_to = True, [], ("127.0.0.1", site.server.port)
         proxy.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", proxy.server_address[1])
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield proxy
-        proxy.shutdown()
+        threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "system", "certifi"])

@@ -11,6 +11,7 @@ import stat
 import threading
 
 import pytest
+from this_host import strike
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _install, _lock
 
@@ -119,7 +120,7 @@ def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkey
 
     def unlink(path, **settings):
         real(path, **settings)
-        os.kill(os.getpid(), signal.SIGTERM)
+        strike(signal.SIGTERM)
 
     monkeypatch.setattr(os, "unlink", unlink)
     failure = installed.fail(_errors.InstallError)
@@ -134,7 +135,7 @@ def test_a_stop_in_the_rename_of_the_binary_counts_it(installed, monkeypatch):
 
     def rename(*arguments, **settings):
         real(*arguments, **settings)
-        os.kill(os.getpid(), signal.SIGTERM)
+        strike(signal.SIGTERM)
 
     monkeypatch.setattr(os, "rename", rename)
     failure = installed.fail(_errors.InstallError)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -19,7 +18,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._files import PendingFile
 from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable, undisturbed
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
-from this_host import another_process, open_folder
+from this_host import another_process, open_folder, started, strike
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -39,15 +38,10 @@ def handlers():
     assert after == [note] * len(ASKING), "a handler was not put back"
 
 
-def ask(signum):
-    """Send a signal to this process, which has it when this returns (signal(7): a process that signals itself)."""
-    os.kill(os.getpid(), signum)
-
-
 @pytest.mark.parametrize("asking", ASKING)
 def test_a_signal_becomes_an_error(handlers, asking):
     with pytest.raises(InstallError) as caught, stoppable():
-        ask(asking)
+        strike(asking)
         pytest.fail("the body went on")
     assert str(caught.value) == "stopped by %s" % asking.name
     assert (caught.value.errno, caught.value.hint) == (errno.EINTR, "run it again")
@@ -58,9 +52,9 @@ def test_afterwards_signals_do_what_they_did_before(handlers):
     with stoppable():
         pass
     with pytest.raises(InstallError), stoppable():
-        ask(signal.SIGTERM)
+        strike(signal.SIGTERM)
     for asking in ASKING:
-        ask(asking)
+        strike(asking)
     assert handlers == list(ASKING)
 
 
@@ -69,9 +63,9 @@ def test_the_clean_up_runs_to_its_end(second):
     cleaned = []
     with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
         try:
-            ask(signal.SIGTERM)
+            strike(signal.SIGTERM)
         finally:
-            ask(second)
+            strike(second)
             cleaned.append(True)
     assert cleaned == [True]
 
@@ -81,7 +75,7 @@ def test_who_swallows_the_stop_still_fails():
     went_on = []
     with pytest.raises(InstallError, match="stopped by SIGHUP"), stoppable():
         with contextlib.suppress(InstallError):
-            ask(signal.SIGHUP)
+            strike(signal.SIGHUP)
         went_on.append(True)
     assert went_on == [True]
 
@@ -89,7 +83,7 @@ def test_who_swallows_the_stop_still_fails():
 def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
     with pytest.raises(ValueError), stoppable():
         with contextlib.suppress(InstallError):
-            ask(signal.SIGHUP)
+            strike(signal.SIGHUP)
         raise ValueError()
 
 
@@ -97,7 +91,7 @@ def test_an_error_that_came_of_the_stop_does_not_hide_it():
     """A stop in the middle of removing a directory was told as "Bad file descriptor"."""
     with pytest.raises(InstallError) as caught, stoppable(), os_errors("work on", "/srv"):
         try:
-            ask(signal.SIGTERM)
+            strike(signal.SIGTERM)
         finally:
             raise OSError(errno.EBADF, "Bad file descriptor")
     assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGTERM")
@@ -109,7 +103,7 @@ def test_an_error_of_a_lock_that_came_of_the_stop_does_not_hide_it():
     with pytest.raises(InstallError) as caught, stoppable():
         with lock:
             lock.release()      # as threading.Condition does while it waits
-            ask(signal.SIGHUP)
+            strike(signal.SIGHUP)
     assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGHUP")
     assert isinstance(caught.value.__cause__, RuntimeError)
 
@@ -119,7 +113,7 @@ def test_what_was_ignored_stays_ignored(handlers):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stoppable():
-            ask(signal.SIGHUP)
+            strike(signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
@@ -140,7 +134,7 @@ def test_beside_the_main_thread_the_body_runs_all_the_same(handlers):
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    ask(signal.SIGTERM)
+    strike(signal.SIGTERM)
     assert len(ran) == 1 and handlers == [signal.SIGTERM]
 
 
@@ -162,14 +156,14 @@ except _errors.InstallError as exc:
 """
 
 
-def started(place):
+def installer_in(place):
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
-    return subprocess.Popen([sys.executable, "-B", "-c", PROGRAM, place], env=environment, stdout=subprocess.PIPE)
+    return started([sys.executable, "-B", "-c", PROGRAM, place], env=environment, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("asking", ASKING)
 def test_a_stopped_installer_leaves_no_temporary_file_and_no_lock(asking):
-    with open_folder() as place, started(place) as installer:
+    with open_folder() as place, installer_in(place) as installer:
         assert installer.stdout.readline() == b"half way\n"
         assert len(os.listdir(place)) == 2
         installer.send_signal(asking)
@@ -181,7 +175,7 @@ def test_a_stopped_installer_leaves_no_temporary_file_and_no_lock(asking):
 
 
 def test_a_killed_installer_leaves_its_temporary_file_and_no_lock():
-    with open_folder() as place, started(place) as installer:
+    with open_folder() as place, installer_in(place) as installer:
         installer.stdout.readline()
         installer.kill()
         installer.wait()
@@ -195,9 +189,9 @@ def test_who_waits_for_the_lock_can_be_stopped():
     def hold(ready):
         with walk(place, "base_dir", trust_of(), None) as directory, locked(directory, "a.lock", 60, None):
             ready()
-            time.sleep(600)
+            signal.pause()
 
-    with open_folder() as place, another_process(hold), started(place) as waiting:
+    with open_folder() as place, another_process(hold), installer_in(place) as waiting:
         assert waiting.stdout.readline().startswith(b"waiting for another installer")
         waiting.terminate()
         assert waiting.stdout.read() == b"stopped by SIGTERM\n"
@@ -207,7 +201,7 @@ def test_who_waits_for_the_lock_can_be_stopped():
 def test_the_message_names_what_was_worked_on():
     with pytest.raises(InstallError) as caught:
         with stoppable("/srv/store/1.13.4/terraform"):
-            ask(signal.SIGTERM)
+            strike(signal.SIGTERM)
             pytest.fail("the body went on")
     assert caught.value.path == "/srv/store/1.13.4/terraform"
     assert str(caught.value) == "stopped by SIGTERM while working on /srv/store/1.13.4/terraform"
@@ -218,7 +212,7 @@ def test_a_stop_waits_for_what_belongs_together():
     with pytest.raises(InstallError):
         with stoppable():
             with undisturbed():
-                ask(signal.SIGTERM)
+                strike(signal.SIGTERM)
                 done.append("renamed")
                 done.append("noted")
             done.append("went on")
@@ -229,7 +223,7 @@ def test_a_stop_waits_for_what_belongs_together():
 def test_a_stop_that_waited_hides_no_error():
     with pytest.raises(ValueError, match="the first one"), stoppable():
         with undisturbed():
-            ask(signal.SIGTERM)
+            strike(signal.SIGTERM)
             raise ValueError("the first one")
     assert not set(ASKING) & set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 

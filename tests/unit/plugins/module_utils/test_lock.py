@@ -16,13 +16,12 @@ import time
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _lock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, LockError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
 from this_host import (
-    NOBODY, another_process, as_plain_user, mounted_again, needs_root, open_descriptors, open_folder, small_disk,
-    traced)
+    NOBODY, PATIENCE, another_process, as_plain_user, finished, mounted_again, needs_root, open_descriptors, open_folder,
+    small_disk, strike, traced)
 
 NAME = ".terraform-1.13.4.lock"
 
@@ -143,7 +142,8 @@ def as_other_process(directory, question):
         "with _directories.walk(%r, 'base_dir', _directories.trust_of(), None) as directory:" % directory.path,
         "    print(_lock.%s(directory, %r))" % (question.__name__, NAME)])
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
-    answer = subprocess.check_output([sys.executable, "-B", "-c", source], env=environment).decode().strip()
+    done = finished([sys.executable, "-B", "-c", source], check=True, env=environment, stdout=subprocess.PIPE)
+    answer = done.stdout.decode().strip()
     return {"True": True, "False": False, "None": None}[answer]
 
 
@@ -196,7 +196,7 @@ def test_twins_are_never_in_it_together(directory, place):
         ready()
         note = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         for _round in range(25):
-            with locked(directory, NAME, 60, quiet):
+            with locked(directory, NAME, PATIENCE, quiet):
                 os.write(note, b"<")
                 time.sleep(0.001)
                 os.write(note, b">")
@@ -219,13 +219,14 @@ def test_who_waits_says_for_whom_and_gets_it_when_the_holder_dies(directory, pat
         path, holder, os.uname().nodename))
 
 
-def test_when_the_time_is_up_the_holder_is_named(directory, path):
+def test_when_the_time_is_up_the_holder_is_named(directory, path, clock):
     with held_by_another(path) as holder:
-        error = refusal(directory, LockError, timeout=1)
+        error = refusal(directory, LockError, timeout=7)
         assert os.path.exists(path)
         os.kill(holder, 0)
+    assert sum(clock.slept) == pytest.approx(7, abs=0.02)
     assert str(error).startswith("another installer holds %s (pid %d on" % (path, holder))
-    assert "waited 1 s" in str(error)
+    assert "waited 7 s" in str(error)
     assert (error.path, error.errno, error.changed) == (path, errno.EAGAIN, False)
     assert "lock_timeout" in error.hint
 
@@ -245,13 +246,18 @@ def test_a_holder_whose_word_cannot_be_read(directory, path, monkeypatch):
         assert "(it left no word)" in str(refusal(directory, LockError))
 
 
-def test_who_waits_does_not_spin(directory, path, monkeypatch):
+def test_who_waits_does_not_spin(directory, path, monkeypatch, clock):
     calls = []
     real = fcntl.flock
-    monkeypatch.setattr(fcntl, "flock", lambda fd, how: (calls.append(how), real(fd, how)))
     with held_by_another(path):
-        refusal(directory, LockError, timeout=0.3)
-    assert 2 <= len(calls) <= 32, "0.01 s is the shortest pause"
+        monkeypatch.setattr(fcntl, "flock", lambda fd, how: (calls.append(how), real(fd, how)))
+        refusal(directory, LockError, timeout=60)
+        pauses, clock.slept = clock.slept, []
+        assert len(calls) == len(pauses) + 1
+        assert 0.01 <= min(pauses) and max(pauses) <= 0.5
+        assert min(pauses[10:-2]) >= 0.25, "they grow; the last ones end with the time"
+        refusal(directory, LockError, timeout=0)
+        assert clock.slept == [0.01]
 
 
 def test_a_mere_look_keeps_nobody_from_it(directory, path):
@@ -480,7 +486,7 @@ def test_a_look_does_not_wait_for_a_pipe(directory, path):
         raise AssertionError("it waited for a writer")
     os.mkfifo(path)
     before = signal.signal(signal.SIGUSR1, ring)
-    timer = threading.Timer(20, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer = threading.Timer(PATIENCE, strike, (signal.SIGUSR1,))
     timer.start()
     try:
         assert is_held(directory, NAME) is False
@@ -504,8 +510,12 @@ def test_a_look_at_what_cannot_be_told(directory, path, monkeypatch):
 def test_a_try_that_blocks_is_broken_off(directory, path, monkeypatch):
     """As LOCK_NB may on NFS: the alarm ends it, and leaves neither its handler nor its timer behind."""
     real = fcntl.flock
-    monkeypatch.setattr(_lock, "_TRY_SECONDS", 0.05)
-    monkeypatch.setattr(fcntl, "flock", lambda fd, how: real(fd, how & ~fcntl.LOCK_NB))
+
+    def flock(fd, how):
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 5, "it would wait for ever"
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        real(fd, how & ~fcntl.LOCK_NB)
+    monkeypatch.setattr(fcntl, "flock", flock)
 
     def mine(signum, frame):
         pytest.fail("the alarm of the lock rang here")

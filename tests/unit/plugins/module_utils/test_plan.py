@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from this_host import started
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _plan
 
@@ -121,9 +122,8 @@ def test_left_overs_are_a_change_and_are_swept(installed, litter):
 
 
 def test_left_overs_of_a_running_installer_are_none(installed, litter):
-    holding = subprocess.Popen([sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with holding:
+    with started([sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
+                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holding:
         assert holding.stdout.readline() == b"held\n"
         assert not installed.check()["changed"] and not installed.run()["changed"]
         holding.stdin.close()

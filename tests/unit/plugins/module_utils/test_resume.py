@@ -4,7 +4,6 @@
 """Interrupted downloads: what is asked for when they go on, which rests are taken, and which are lies."""
 
 import hashlib
-import itertools
 
 import pytest
 from transfers import BODY, NAME, Sink, Transfer
@@ -47,7 +46,7 @@ def test_a_download_may_be_resumed_again_and_again(file_site, misbehaviours):
 
 def test_a_release_archive_is_resumed_and_no_byte_comes_twice(file_site, misbehaviours):
     size = 27841443                 # bytes: those of a genuine archive of 2025
-    body = bytes(itertools.islice(itertools.cycle(BODY), size))
+    body = (BODY * 44)[:size]
     file_site.put(NAME, body)
     file_site.misbehave("*", misbehaviours.reset(20000000), times=1)
     transfer = Transfer(file_site, retries=2, cap=_fetch.ARCHIVE_CAP)

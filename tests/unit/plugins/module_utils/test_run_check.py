@@ -16,15 +16,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _run_check
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, RunCheckError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable
 from ansible_collections.iac_platform.terraform.plugins.module_utils._run_check import run
-from this_host import as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder
+from this_host import (
+    as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder, runs, strike, wait_until)
 
 # The maker of executables needs no more than Python 3.6; the package around it needs much.
 _TESTS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..")
@@ -64,6 +63,20 @@ def leftovers(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield lambda: os.listdir(str(folder))
     assert os.listdir(str(folder)) == []
+
+
+class Limit(float):
+    """A time limit that is over as soon as a condition is true: it is asked when the limit is added to the time."""
+
+    def __new__(cls, seconds, condition):
+        made = super().__new__(cls, seconds)
+        made.condition, made.asked = condition, False
+        return made
+
+    def __radd__(self, now):
+        wait_until(self.condition)
+        self.asked = True
+        return now
 
 
 def refusal(path, **settings):
@@ -184,47 +197,62 @@ def test_how_it_ended_is_told(say, leftovers, script, words):
 
 @needs_elf
 def test_a_program_that_hangs_is_ended(say, leftovers):
-    error = refusal(say(executables.terraform("1.13.4", NATIVE, hang=True)), time_limit=1)
-    assert "no answer to version -json within 1 s" in str(error)
+    limit = Limit(7, lambda: True)
+    error = refusal(say(executables.terraform("1.13.4", NATIVE, hang=True)), time_limit=limit)
+    assert "no answer to version -json within 7 s" in str(error) and limit.asked
 
 
 def test_what_a_hanging_program_started_is_ended_with_it(say, place):
-    refusal(say("sleep 600 & echo $! >%s/child; wait" % place), time_limit=2)
-    with open(os.path.join(place, "child")) as stream:
+    pid_file = os.path.join(place, "child")
+    path = say("sleep 600 & echo $! >%s.part; mv %s.part %s; wait" % (pid_file, pid_file, pid_file))
+    refusal(path, time_limit=Limit(60, lambda: os.path.exists(pid_file)))
+    with open(pid_file) as stream:
         pid = int(stream.read())
-    give_up = time.monotonic() + 30
-    while runs(pid):
-        assert time.monotonic() < give_up, "the grandchild lives on"
-        time.sleep(0.01)
-
-
-def runs(pid):
-    """Whether a process is there and no zombie, which not every init takes away (proc(5), stat)."""
     try:
-        with open("/proc/%d/stat" % pid) as stream:
-            return stream.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        wait_until(lambda: not runs(pid), "the end of the grandchild")
+    finally:
+        if runs(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_program_that_never_stops_talking_hangs_too(say, leftovers):
-    assert "within" in str(refusal(say("while :; do echo talk; sleep 0.1; done"), time_limit=1))
+    assert "within" in str(refusal(say("while :; do echo talk; sleep 0.01; done"), time_limit=0.3))
 
 
 def test_a_stop_ends_the_program_too(say, place, leftovers):
-    path = say("echo $$ >%s/pid.part; mv %s/pid.part %s/pid; exec sleep 600" % (place, place, place))
+    pid_file = os.path.join(place, "pid")
+    path = say("echo $$ >%s.part; mv %s.part %s; exec sleep 600" % (pid_file, pid_file, pid_file))
 
     def stop():
-        while not os.path.exists(os.path.join(place, "pid")):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+        wait_until(lambda: os.path.exists(pid_file))
+        strike(signal.SIGTERM)
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
         run(path)
     thread.join()
-    with open(os.path.join(place, "pid")) as stream, pytest.raises(ProcessLookupError):
+    with open(pid_file) as stream, pytest.raises(ProcessLookupError):
         os.kill(int(stream.read()), 0)
+
+
+def test_a_stop_while_it_is_started_ends_it_too(say, leftovers, monkeypatch):
+    """Nobody knows its number yet."""
+    begun = []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            begun.append(self.pid)
+            strike(signal.SIGTERM)
+    path = say("exec sleep 600")
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
+        run(path)
+    (pid,) = begun
+    if runs(pid):
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("it lives on")
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 # ------------------------------------------------------------------ it cannot be started
@@ -271,7 +299,7 @@ def test_no_room_for_another_process(say, place, monkeypatch):
 
 
 @needs_elf
-def test_a_file_that_is_still_being_written_is_waited_for(say):
+def test_a_file_that_is_still_being_written_is_waited_for(say, clock):
     path = say(executables.terraform("1.13.4", NATIVE))
     writer = os.open(path, os.O_WRONLY)
     tried = []
@@ -291,16 +319,16 @@ def test_a_file_that_is_still_being_written_is_waited_for(say):
         assert run(path) == "1.13.4"
     finally:
         subprocess.Popen = real
-    assert tried == [errno.ETXTBSY, errno.ETXTBSY]
+    assert tried == [errno.ETXTBSY, errno.ETXTBSY] and clock.slept == [0.1, 0.1]
 
 
 @needs_elf
-def test_a_file_that_stays_open_for_writing(say, monkeypatch, leftovers):
-    monkeypatch.setattr(_run_check, "_BUSY_SECONDS", 0.3)
+def test_a_file_that_stays_open_for_writing(say, clock, leftovers):
     path = say(executables.terraform("1.13.4", NATIVE))
     with open(path, "r+b"):
         error = refusal(path)
     assert error.errno == errno.ETXTBSY and "for writing" in error.hint
+    assert sum(clock.slept) == pytest.approx(5, abs=0.2)
     assert run(path) == "1.13.4"
 
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 
 import pytest
+from this_host import open_folder
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _store
 
@@ -136,10 +137,11 @@ def test_what_another_user_wrote_is_never_taken_on_its_times(installed):
 
 
 @pytest.fixture
-def reachable(tmp_path):
-    """Every user may enter the directories of the test: an owner's binary is run as its owner."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+def reachable(host):
+    """The host is where every user may go, which pytest's own folders are not: an owner's binary is run as its owner."""
+    with open_folder() as folder:
+        host.folder, host.base_dir = folder, os.path.join(folder, "store")
+        yield
 
 
 @as_root

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's cache: real folders, real processes that want the same thing at once."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -17,7 +18,8 @@ if sys.version_info < (3, 9):
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _lock
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _folders, _kept
-from this_host import STRANGER, another_process, in_child, needs_root, open_folder, small_disk
+from this_host import (
+    STRANGER, Clock, another_process, forked, in_child, needs_root, open_folder, read_all, small_disk, wait_until)
 
 DATA = b"an archive" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -44,8 +46,7 @@ class Run:
     def archive(self, data=DATA, before=None, key=KEY):
         """The path; ``before`` is called by the one process that fetches."""
         def fetch(sink):
-            with open(os.path.join(self.folder, "fetches"), "ab") as file:
-                file.write(b"!")
+            self.note("fetches")
             if before:
                 before()
             sink.write(data)
@@ -53,8 +54,7 @@ class Run:
 
     def document(self, data=b"sums", key=KEY, error=None):
         def fetch():
-            with open(os.path.join(self.folder, "fetches"), "ab") as file:
-                file.write(b"!")
+            self.note("fetches")
             if error:
                 raise error
             return data
@@ -62,8 +62,19 @@ class Run:
 
     @property
     def fetches(self):
-        path = os.path.join(self.folder, "fetches")
+        return self.count("fetches")
+
+    def note(self, what):
+        with open(os.path.join(self.folder, what), "ab") as file:
+            file.write(b"!")
+
+    def count(self, what):
+        """How often that was noted by any process."""
+        path = os.path.join(self.folder, what)
         return os.path.getsize(path) if os.path.exists(path) else 0
+
+    def wait_for(self, what, number=1):
+        wait_until(lambda: self.count(what) == number, what)
 
 
 @pytest.fixture
@@ -78,26 +89,29 @@ def new_run(folder, name, **options):
 
 def at_once(count, function):
     """What the function gives (or raises) in so many processes that run at the same time."""
-    outcomes = []
-    readers = []
-    for _number in range(count):
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            try:
-                answer = "ok %s" % (function(),)
-            except _errors.TerraformBinaryError as exc:
-                answer = "%s %s" % (type(exc).__name__, exc)
-            os.write(writing, answer.encode())
-            os._exit(0)
-        os.close(writing)
-        readers.append((pid, reading))
-    for pid, reading in readers:
-        with os.fdopen(reading, "rb") as stream:
-            outcomes.append(stream.read().decode())
-        os.waitpid(pid, 0)
-    return outcomes
+    def work(stream):
+        try:
+            answer = "ok %s" % (function(),)
+        except _errors.TerraformBinaryError as exc:
+            answer = "%s %s" % (type(exc).__name__, exc)
+        stream.write(answer.encode())
+
+    with contextlib.ExitStack() as stack:
+        children = [stack.enter_context(forked(work)) for _number in range(count)]
+        return [read_all(stream).decode() for _pid, stream in children]
+
+
+def asking(run, count, then=None):
+    """A function for at_once(): it asks for the archive, which is fetched when so many have come to ask."""
+    def fetched():
+        run.wait_for("asked", count)
+        if then:
+            raise then
+
+    def ask():
+        run.note("asked")
+        return run.archive(before=fetched)
+    return ask
 
 
 def everything(folder):
@@ -105,7 +119,7 @@ def everything(folder):
 
 
 def test_many_processes_cause_one_fetch(run):
-    outcomes = at_once(8, lambda: run.archive(before=lambda: time.sleep(0.3)))
+    outcomes = at_once(8, asking(run, 8))
     path = os.path.join(os.path.realpath(run.folder), "ours", DIGEST, "archive.zip")
     assert outcomes == ["ok %s" % path] * 8
     assert run.fetches == 1
@@ -129,10 +143,7 @@ def test_documents_of_different_keys_are_not_shared(run):
     _errors.VerificationError("wrong", path="/p", hint="no"),
 ])
 def test_what_failed_is_not_tried_again_and_fails_alike(run, error):
-    def fails():
-        time.sleep(0.2)
-        raise error
-    outcomes = at_once(6, lambda: run.archive(before=fails))
+    outcomes = at_once(6, asking(run, 6, error))
     assert outcomes == ["%s %s" % (type(error).__name__, error)] * 6
     assert run.fetches == 1
     with pytest.raises(type(error)) as caught:
@@ -184,7 +195,7 @@ def test_a_full_disk_is_an_error_that_names_it_and_spoils_nothing(tmp_path):
 
 def test_a_killed_fetch_is_taken_over_and_leaves_nothing(run):
     def dies(ready):
-        run.archive(before=lambda: (ready(), time.sleep(60)))
+        run.archive(before=lambda: (ready(), signal.pause()))
     with another_process(dies) as pid:
         assert [path for path in everything(run.folder) if ".tmp.archive." in path]
         os.kill(pid, signal.SIGKILL)
@@ -204,21 +215,34 @@ def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
 
 
 def test_who_waits_long_is_told_so_once(run, monkeypatch):
-    monkeypatch.setattr(_folders, "PATIENCE", 0.3)
+    class Waited(list):
+        def append(self, what):
+            super().append(what)
+            run.note("told")
 
     def holds(ready):
-        run.archive(before=lambda: (ready(), time.sleep(1.2)))
+        run.archive(before=lambda: (ready(), run.wait_for("told")))
+    monkeypatch.setattr(_folders, "PATIENCE", 0)
+    run.waited = Waited()
     with another_process(holds):
         run.archive()
     assert run.waited == ["a.zip"] and run.fetches == 1
 
 
-def test_who_waits_a_moment_is_not(run):
+def test_who_waits_a_moment_is_not(run, monkeypatch):
+    def pause(seconds):
+        if not run.count("waits"):
+            run.note("waits")
+        time.sleep(0.001)
+
     def holds(ready):
-        run.archive(before=lambda: (ready(), time.sleep(0.3)))
+        run.archive(before=lambda: (ready(), run.wait_for("waits")))
     with another_process(holds):
+        clock = Clock()     # it stands still: the moment is none
+        clock.sleep = pause
+        monkeypatch.setattr(_lock, "time", clock)
         run.archive()
-    assert run.waited == [] and run.fetches == 1
+    assert run.waited == [] and run.fetches == 1 and run.count("waits") == 1
 
 
 @pytest.mark.parametrize("damage", [b"", DATA[:-1], DATA + b"x", b"X" + DATA[1:]])
@@ -290,15 +314,15 @@ def test_a_damaged_kept_archive_is_replaced_with_a_line(tmp_path):
 
 def test_two_runs_that_share_it_fetch_once(tmp_path):
     runs = [new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2", "r3", "r4")]
-    picked = iter(runs)
-    processes = []
-    for each in picked:
-        pid = os.fork()
-        if pid == 0:
-            each.archive(before=lambda: time.sleep(0.4))
-            os._exit(0)
-        processes.append(pid)
-    assert [os.waitpid(pid, 0)[1] for pid in processes] == [0] * 4
+    here = Run(tmp_path)
+
+    def ask(each):
+        here.note("asked")
+        each.archive(before=lambda: here.wait_for("asked", 4))
+
+    with contextlib.ExitStack() as stack:
+        children = [stack.enter_context(forked(lambda stream, each=each: ask(each))) for each in runs]
+        assert [os.waitpid(pid, 0)[1] for pid, _stream in children] == [0] * 4
     assert sum(each.fetches for each in runs) == 1
 
 
@@ -314,6 +338,8 @@ def test_the_ones_used_last_stay(tmp_path):
     contents = [b"a" * 10, b"b" * 10, b"c" * 10]
     for number, data in enumerate(contents[:2]):
         new_run(tmp_path, "r%d" % number, kept=tmp_path / "kept", keep=2).archive(data)
+        used = tmp_path / "kept" / hashlib.sha256(data).hexdigest() / "archive.zip"
+        os.utime(str(used), (number, number))   # in 1970
     new_run(tmp_path, "again", kept=tmp_path / "kept", keep=2).archive(contents[0])     # used, and so the newer one
     last = new_run(tmp_path, "last", kept=tmp_path / "kept", keep=2)
     last.archive(contents[2])
@@ -336,7 +362,7 @@ def test_one_in_use_stays(tmp_path):
     def holds(ready):
         with _folders.open_kept(str(tmp_path / "kept")) as kept, _lock.locked(kept, name + ".lock", 5, print):
             ready()
-            time.sleep(60)
+            signal.pause()
     with another_process(holds):
         new_run(tmp_path, "r2", kept=tmp_path / "kept", keep=1).archive(b"b")
         assert kept_digests(tmp_path / "kept") == digests(b"a", b"b")
