@@ -379,7 +379,11 @@ MUTANTS = {
         "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
     "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
     "https may be left": _change(
-        "_urls.py", 'allowed = ("https",) if', 'allowed = ("http", "https") if', REDIRECTS, TRUST),
+        "_urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST),
+    "unsigned bytes come over plain http from elsewhere": _change(
+        "_urls.py", "and plain and not (unsigned and not is_loopback(parts.hostname))", "and plain", REDIRECTS),
+    "a host that is read in two ways is asked": _change(
+        "_urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS),
     "a part that begins elsewhere is taken": _never("_resume.py", "start != self.count", RESUME),
     "a part of another whole is taken": _change("_resume.py", "if total != self.size or", "if False or", RESUME),
     "a part that ends early is taken": _change("_resume.py", "or last != total - 1:", "or False:", RESUME),
@@ -390,16 +394,32 @@ MUTANTS = {
     "a part that nobody asked for is taken": _change("_bodies.py", "partial = resuming and", "partial =", RESUME),
     # credentials and trust
     "the public site is shown credentials": _change("_credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
+    "the public site by its absolute name is shown credentials": _change(
+        "_credentials.py", '"").rstrip(".")', '"")', CREDENTIALS),
     "credentials go along to another port": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[:2] == origin(site)[:2] for", CREDENTIALS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[:2] != origin(site)[:2] or", CREDENTIALS),
     "credentials go along to another scheme": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[1:] == origin(site)[1:] for", CREDENTIALS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[1:] != origin(site)[1:] or", CREDENTIALS),
     "credentials go along to another host": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[::2] == origin(site)[::2] for", CREDENTIALS),
-    "credentials go over plain http": _change("_credentials.py", " and is_loopback(host) and", " and", CREDENTIALS),
-    "a proxy reads credentials": _change("_credentials.py", " and not proxied", "", CREDENTIALS),
-    "credentials for nobody are taken": _never(
-        "_access.py", "not any(_credentials.may_be_shown(site, sites) for site in asked)", ACCESS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[::2] != origin(site)[::2] or", CREDENTIALS),
+    "credentials go to what is no plain URL": _change("_urls.py", " or not _PLAIN.match(url):", ":", CREDENTIALS),
+    "credentials go along out of the site's path": _change("_urls.py", "path.startswith(top) and not", "not", CREDENTIALS),
+    "credentials go along to a path that begins alike": _change(
+        "_urls.py", 'urlsplit(site).path.rstrip("/") + "/"', 'urlsplit(site).path.rstrip("/")', CREDENTIALS),
+    "credentials climb out of the site's path": _change(
+        "_urls.py", "path.startswith(top) and not _may_climb(path[len(top):])", "path.startswith(top)", CREDENTIALS),
+    "credentials climb out by encoded dots": _change("_urls.py", "unquote_to_bytes(path)", "path.encode()", CREDENTIALS),
+    "credentials climb out by what only some read as dots": _change(
+        "_urls.py", "not _PLAIN_PATH.match(found) or any(", "any(", CREDENTIALS),
+    "credentials come back with a redirect": _without("_fetch.py", "site = None ", CREDENTIALS),
+    "credentials of the outer site go with a request at the inner one": _change(
+        "_credentials.py", "key=len, default", "key=lambda site: -len(site), default", CREDENTIALS),
+    "a client certificate goes along with a redirect": _change(
+        "_fetch.py", "bool(self._access.client_cert) and trusted", "bool(self._access.client_cert)", TRUST),
+    "credentials go over plain http": _change("_credentials.py", " and is_loopback(host)", "", CREDENTIALS),
+    "loopback goes through a proxy": _never("_proxies.py", 'is_loopback(parts.hostname.rstrip("."))', PROXIES, TRUST),
+    "credentials for nobody are taken": _never("_access.py", "given and not takers", ACCESS),
+    "a certificate is for sites without TLS": _change("_access.py", "client_cert, by_tls)", "client_cert, shown)", ACCESS),
     "the public site is trusted blindly": _never(
         "_access.py", "not access.validate_certs and _credentials.is_public(site)", ACCESS),
     "the public site behind a redirect is trusted blindly": _change(
