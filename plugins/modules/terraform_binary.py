@@ -488,6 +488,7 @@ ansible_facts:
 """
 
 import errno
+import functools
 import os
 import platform
 
@@ -495,8 +496,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError, as_result, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
@@ -573,7 +576,8 @@ class Job:
         self.label = labeller(module)
         # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
         self.awaited = self.wish.download == "controller" and not self.wish.archive
-        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps)
+        guard = functools.partial(open_guarded, trust=trust_of(self.wish.uid))
+        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps, guard)
 
     def parse(self, chosen=None):
         return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)

@@ -51,6 +51,7 @@ RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_pack
 KEYS, FETCH, TRIES, LIMITS = "test_keys.py", "test_fetch.py", "test_fetch_tries.py", "test_fetch_limits.py"
 REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "test_resume.py"
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
+GUARD = "test_guard.py"
 
 MUTANTS = {
     # P1: the way to the store
@@ -392,6 +393,22 @@ MUTANTS = {
     "a weak validator will do": _change("_bodies.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME),
     "the rest is asked for without If-Range": _change("_resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME),
     "a part that nobody asked for is taken": _change("_bodies.py", "partial = resuming and", "partial =", RESUME),
+    # unsigned local files
+    "unsigned files of anybody are a site": _change(
+        "_obtain.py", "guard=self._guard if is_unsigned(wish) else None", "guard=None", OBTAIN),
+    "an unsigned archive of anybody is taken": _change(
+        "_obtain.py", "(self._guard if is_unsigned(self._wish) else open_any)", "open_any", OBTAIN),
+    "check mode takes an unsigned archive of anybody": _never("_obtain.py", "is_unsigned(wish)", OBTAIN),
+    "a checksum does not make up for who could write": _change(
+        "_obtain.py", 'wish.policy == "sha256sums" and not wish.checksum', 'wish.policy == "sha256sums"', OBTAIN),
+    "a local file is opened past its guard": _change("_fetch.py", "self._guard or open_any", "open_any", OBTAIN),
+    "who could write is not asked": _never("_guard.py", "weak", GUARD),
+    "who could write the file itself is not asked": _without(
+        "_guard.py", 'judge(opened, None, opened.path, "file", weak)', GUARD),
+    "the sticky bit protects a file": _without(
+        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
+    "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
+    "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
     # credentials and trust
     "the public site is shown credentials": _change("_credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
     "the public site by its absolute name is shown credentials": _change(

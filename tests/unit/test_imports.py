@@ -35,7 +35,7 @@ HOUSE = {
         "_versions": [],
     },
     "request": {
-        "_access": ["_credentials"],
+        "_access": ["_credentials", "_urls"],
         "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
@@ -46,7 +46,7 @@ HOUSE = {
         "_connections": ["_trust"],
         "_faults": ["_credentials"],
         "_fetch": ["_bodies", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
-        "_proxies": [],
+        "_proxies": ["_urls"],
         "_resume": [],
         "_trust": [],
     },
@@ -59,7 +59,7 @@ HOUSE = {
         "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
     },
     "obtain: story": {
-        "_obtain": ["_credentials", "_fetch", "_index", "_openpgp", "_releases"],
+        "_obtain": ["_bodies", "_credentials", "_fetch", "_index", "_openpgp", "_releases"],
     },
     "install: extract": {
         "_archive": [],
@@ -67,6 +67,7 @@ HOUSE = {
     "install: files": {
         "_directories": [],
         "_files": [],
+        "_guard": ["_directories"],
         "_interrupts": [],
         "_links": [],
         "_lock": [],
@@ -98,7 +99,7 @@ REACH = {
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
     "_cache": (["_folders", "_kept"], ["_files"]),
-    "_delivery": (["_progress"], ["_fetch", "_obtain"]),
+    "_delivery": (["_progress"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),
     "_hcl": (["_hcl_tokens"], []),
     "_hcl_tokens": ([], []),
