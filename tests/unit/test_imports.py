@@ -106,7 +106,7 @@ CONTROLLER = {
     "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
     "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
-    "_settings": ([], ["_credentials", "_wish"]),
+    "_settings": ([], ["_wish"]),
     "_trusted_keys": ([], []),
     "_version_file": (["_required_version"], ["_constraints", "_versions"]),
 }
