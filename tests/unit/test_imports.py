@@ -99,16 +99,17 @@ REACH = {
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
     "_cache": (["_folders", "_kept"], ["_files"]),
+    "_confined": ([], []),
     "_delivery": (["_progress"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),
     "_hcl": (["_hcl_tokens"], []),
     "_hcl_tokens": ([], []),
     "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
-    "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
+    "_required_version": (["_confined", "_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
     "_settings": ([], ["_wish"]),
     "_trusted_keys": ([], []),
-    "_version_file": (["_required_version"], ["_constraints", "_versions"]),
+    "_version_file": (["_confined", "_required_version"], ["_constraints", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])
 SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())
