@@ -63,8 +63,9 @@ def _from_version_file(path):
                            hint="write one into its first line, such as 1.10.5")
     place = "%s:%d" % (path, number)
     word = text.partition(":")[0]
+    cut = ":..." if ":" in text else ""
     if word in ("min-required", "latest-allowed", "latest-pre", "latest-stable") or text.startswith("latest:"):
-        raise RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + ":..." * (":" in text)), path=path,
+        raise RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + cut), path=path,
                            hint="write a constraint, such as ~> 1.10.0; or name the folder of the root module in version_file")
     version = _as_version(text)
     try:

@@ -429,7 +429,8 @@ FOREIGN = {
     "readable": foreign_folder(mode=0o755), "readable-file": foreign_folder(file_mode=0o644), "linked": foreign_link,
     "a-file": foreign_file("ab" * 32), "document": foreign_file("letter.document"),
     "document-of-no-digest": foreign_file("g" * 64 + ".document"), "upper-case-document": foreign_file("AB" * 32 + ".document"),
-    "hidden-document": foreign_file("." + "ab" * 32 + ".document"), "readable-document": foreign_file("ab" * 32 + ".document", 0o644),
+    "hidden-document": foreign_file("." + "ab" * 32 + ".document"),
+    "readable-document": foreign_file("ab" * 32 + ".document", 0o644),
 }
 
 

@@ -155,7 +155,8 @@ def test_json(content, values, folder):
 
 
 @pytest.mark.parametrize("content, words", [
-    ('{', "/x.tf.json cannot be read: it is no JSON from line 1, column 2 on"), ('5', "the file is neither"), ('null', "the file is neither"),
+    ('{', "/x.tf.json cannot be read: it is no JSON from line 1, column 2 on"),
+    ('5', "the file is neither"), ('null', "the file is neither"),
     ('["x"]', "the file is neither"),
     ('{"terraform": null}', "terraform is neither"), ('{"terraform": "x"}', "terraform is neither"),
     ('{"terraform": [[]]}', "terraform is neither"),
@@ -211,7 +212,8 @@ def inside(folder):
     """A folder in the folder, and a secret beside it."""
     os.makedirs(folder.at("inside/deep"))
     folder.write(**{"secret": "1.2.3\n"})
-    return Folder(folder.at("inside")).write(**{"pinned": "1.10.5\n", "deep/pinned": "1.9.8\n", "deep/main__tf": require("~> 1.9")})
+    return Folder(folder.at("inside")).write(
+        **{"pinned": "1.10.5\n", "deep/pinned": "1.9.8\n", "deep/main__tf": require("~> 1.9")})
 
 
 @pytest.mark.parametrize("target, version", [
@@ -288,8 +290,9 @@ def test_nothing_else_of_a_version_file_is_shown(folder, content):
 
 
 @pytest.mark.parametrize("content", [
-    SECRET, "%s = " % SECRET, "%s {" % SECRET, "a %s b" % SECRET, '"%s" = 1' % SECRET, "'%s'" % SECRET, "x = <<%s" % SECRET, "\x00%s" % SECRET,
-    "x = %s]" % SECRET, 'terraform "%s" {}' % SECRET, "terraform {\n%s" % SECRET, 'x = "%s' % SECRET, "é%s\x07" % SECRET,
+    SECRET, "%s = " % SECRET, "%s {" % SECRET, "a %s b" % SECRET, '"%s" = 1' % SECRET, "'%s'" % SECRET,
+    "x = <<%s" % SECRET, "\x00%s" % SECRET,
+    "x = %s]" % SECRET, 'terraform "%s" {}' % SECRET, "terraform {\n%s" % SECRET, 'x = "%s' % SECRET, "\u00e9%s\x07" % SECRET,
     "terraform {\nrequired_version = %s\n}" % SECRET, require(SECRET), require("1.0.0, " + SECRET), require("\\q" + SECRET),
     require("\\U00110000" + SECRET), require("${%s}" % SECRET), require("1.0.0-" + SECRET), require("~> 1.0-" + SECRET),
     require("= 1.0+" + SECRET) + require("= 2.0"), require("1.0.0") + require("< 1, != 1.0-" + SECRET),
@@ -301,7 +304,8 @@ def test_nothing_else_of_a_module_is_shown(folder, content):
 
 
 @pytest.mark.parametrize("content", [
-    SECRET, '{"%s' % SECRET, '"%s"' % SECRET, '{"terraform": "%s"}' % SECRET, '{"terraform": {"required_version": "%s"}}' % SECRET,
+    SECRET, '{"%s' % SECRET, '"%s"' % SECRET, '{"terraform": "%s"}' % SECRET,
+    '{"terraform": {"required_version": "%s"}}' % SECRET,
     '{"x": "\\q%s"}' % SECRET, '{"x": "\x01%s"}' % SECRET, '{"x": "\\u12%s"}' % SECRET, '{} %s' % SECRET, "[%s" % SECRET,
     '{"terraform": {"required_version": ["%s"]}}' % SECRET, '{"terraform": [["%s"]]}' % SECRET,
 ])
