@@ -13,6 +13,7 @@ NAME = "some/file.bin"
 BODY = bytes(bytearray(range(256))) * 2500      # 640,000 bytes: several reads
 SHA256 = hashlib.sha256(BODY).hexdigest()
 SECRET = "s3cret-in-the-query"
+FAR = "far.test"        # a site's name for those who reach it through a proxy (RFC 6761, 6.2)
 CAP = 1 << 20
 
 

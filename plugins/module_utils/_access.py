@@ -11,6 +11,7 @@ import re
 from . import _credentials
 from ._errors import RequestError
 from ._model import Access
+from ._urls import origin
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")            # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?\Z")    # RFC 9110, 5.5
@@ -58,16 +59,17 @@ def check_sites(access, sites):
 
     :param sites: tuple of str, the sites that will be asked. Raises RequestError.
     """
-    asked = [site for site in sites if not site.startswith("file:")]
-    for site in asked:
+    for site in sites:
         if not access.validate_certs and _credentials.is_public(site):
             raise RequestError("validate_certs false is refused for %s" % site, url=site,
                                hint="for a proxy that inspects TLS, name its CA in ca_path")
-    if asked and (_credentials.headers_for(access) or access.client_cert):
-        if not any(_credentials.may_be_shown(site, sites) for site in asked):
+    shown = [site for site in sites if _credentials.may_be_shown(site, site)]
+    by_tls = [site for site in shown if origin(site)[0] == "https"]
+    for given, takers in ((_credentials.headers_for(access), shown), (access.client_cert, by_tls)):
+        if given and not takers:
             raise RequestError(
-                "credentials are given, but none of the sites may be shown them: %s" % ", ".join(asked), url=asked[0],
-                hint="name a site of your own, by https; they are not for the public site, and not for plain http")
+                "credentials are given, but none of the sites may be shown them: %s" % ", ".join(sites), url=sites[0],
+                hint="name a site of your own, by https; they are not for the public site, plain http and file URLs")
 
 
 def _headers(given):

@@ -31,13 +31,20 @@ class Body(NamedTuple):
     read: Callable[[int], bytes]    # at most so many bytes, as soon as there are any; b"" at the end
 
 
-def open_file(stack, url, what):
-    """The body of a file URL (RFC 8089), closed by the stack. Raises FetchError; one that is missing counts as 404."""
+def open_any(path, what):
+    """Open a file for reading, whoever could write it: int, a descriptor. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)    # not to block on a FIFO
+
+
+def open_file(stack, url, what, guard):
+    """The body of a file URL (RFC 8089), closed by the stack. Raises FetchError; one that is missing counts as 404.
+
+    :param guard: callable(path, what) -> int, which opens the file and may refuse to.
+    """
     path = unquote_to_bytes(urlsplit(url).path)
     place = dict(url=shown(url), path=os.fsdecode(path))
     try:
-        # Not to block on a FIFO.
-        file = stack.enter_context(open(path, "rb", 0, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)))
+        file = stack.enter_context(open(path, "rb", 0, opener=lambda name, flags: guard(name, what)))
         status = os.fstat(file.fileno())
     except OSError as exc:
         missing = exc.errno in (errno.ENOENT, errno.ENOTDIR)

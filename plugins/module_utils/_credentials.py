@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Credentials: what is shown of them, to whom, and how they are kept out of texts.
 
-It promises that they go to sites which the user named and to nobody else: not to the public site, not to where a site
-redirects (another scheme, host or port), and not over plain http unless that stays on this machine.
+It promises that they go only with requests that began at a site which the user named and have not left it since: its
+scheme, host and port, and its path. They do not go to the public site, and not over plain http unless that stays on this
+machine.
 """
 
 import base64
 
 from ._model import PUBLIC_SITE
-from ._urls import is_loopback, origin
+from ._urls import is_below, is_loopback, origin
 
 SHORTEST_SECRET = 8     # characters of a header's value that counts as secret; masking shorter ones would mangle texts
 
@@ -19,19 +20,23 @@ NONE, SHOWN, WITHHELD = "none", "shown", "withheld"     # what a URL was shown o
 
 def is_public(url):
     """Whether a URL is on the vendor's public site, which everybody may read and nobody needs to trust blindly."""
-    return origin(url)[1] == origin(PUBLIC_SITE)[1]
+    return (origin(url)[1] or "").rstrip(".") == origin(PUBLIC_SITE)[1]
 
 
-def may_be_shown(url, sites, proxied=False):
-    """Whether a URL may be shown credentials.
+def may_be_shown(url, site):
+    """Whether a URL may be shown the credentials for a site that the user named.
 
-    :param sites: iterable of str, URLs of the sites that the user named.
-    :param proxied: bool, it is asked through a proxy, which reads what goes over plain http.
+    A request that was redirected is asked this at every step, and never again after the first no.
     """
-    scheme, host, _port = asked = origin(url)
-    if is_public(url) or not any(asked == origin(site) for site in sites):
+    scheme, host, _port = origin(url)
+    if is_public(url) or not is_below(url, site):
         return False
-    return scheme == "https" or scheme == "http" and is_loopback(host) and not proxied
+    return scheme == "https" or scheme == "http" and is_loopback(host)   # which no proxy ever sees: see _proxies
+
+
+def choose_site(url, sites):
+    """The site, of those that the user named, whose credentials a request that begins at a URL may carry; None: of none."""
+    return max((site for site in sites if may_be_shown(url, site)), key=len, default=None)
 
 
 def headers_for(access):

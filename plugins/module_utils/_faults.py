@@ -23,8 +23,8 @@ RETRY_AFTER_CAP = 120.0         # seconds that a server may ask us to wait
 
 NETWORK_HINT = "look at network and proxy settings (https_proxy, no_proxy) of this machine, or name another site"
 _KEPT_BACK = (
-    "the credentials were kept back: they go only to the sites that you named, not where those redirect, not over plain "
-    "http, and not to the public site"
+    "the credentials were kept back: they go only to the sites that you named and below their paths, not with a redirect "
+    "that leads out of there, not over plain http, and not to the public site"
 )
 _TLS_HINT = (
     "look at this machine's clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to "

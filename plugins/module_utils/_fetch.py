@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import _credentials
-from ._bodies import judge_head, open_file, refuse_web_page
+from ._bodies import judge_head, open_any, open_file, refuse_web_page
 from ._connections import Connections
 from ._errors import FetchError, MissingDependency, concealed
 from ._faults import NETWORK_HINT, choose_pause, explain
@@ -81,9 +81,11 @@ class Fetcher:
     :param access: Access: credentials, trust, and whether proxies are used; None: the usual ones.
     :param sites: iterable of str, URLs of the sites that the user named, who may be shown credentials.
     :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
+    :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
+        but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
     """
 
-    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None):
+    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None):
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
@@ -91,6 +93,7 @@ class Fetcher:
         self._tell = say
         self._access = access = access or Access()
         self._sites = tuple(sites)
+        self._guard = guard
         self._environ = os.environ if environ is None else environ
         self._secrets = _credentials.secrets(access)
         self._connections = {}  # (with client certificate, verified): Connections
@@ -205,7 +208,7 @@ class Fetcher:
         """The Body to go on with: the rest of what came so far, else the whole from its first byte."""
         check_url(url)
         if urlsplit(url).scheme == "file":
-            body = open_file(stack, url, what)
+            body = open_file(stack, url, what, self._guard or open_any)
             so_far.accept(body)
             return body
         if so_far.resumable:
@@ -228,29 +231,32 @@ class Fetcher:
 
     def _follow(self, stack, url, what, ends, headers):
         """The Body at a URL, redirects followed; the stack closes it."""
+        site = _credentials.choose_site(url, self._sites)
         for dummy in range(REDIRECTS + 1):
-            response, credentials = self._ask(url, what, ends, headers)
+            if site and not _credentials.may_be_shown(url, site):
+                site = None     # for good: where a redirect comes back to was chosen by somebody else
+            response, credentials = self._ask(url, what, ends, headers, site is not None)
             stack.callback(response.close)
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
                 return judge_head(response, shown(url), what, credentials, bool(headers))
-            url = follow(url, location, what)
+            url = follow(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
 
-    def _ask(self, url, what, ends, headers):
+    def _ask(self, url, what, ends, headers, trusted):
         """Send one request.
 
+        :param trusted: bool, the URL may be shown credentials.
         :returns: (requests.Response, its body still to be read; what the URL was shown of the credentials).
         """
-        connections = self._connect(url)
+        connections = self._connect(url, trusted)
         proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
         carried = _credentials.headers_for(self._access)
         credentials = _credentials.NONE
         if carried:
-            may = _credentials.may_be_shown(url, self._sites, bool(proxy))
-            credentials = _credentials.SHOWN if may else _credentials.WITHHELD
-        if credentials == _credentials.SHOWN:
+            credentials = _credentials.SHOWN if trusted else _credentials.WITHHELD
+        if trusted:
             headers = dict(headers, **carried)
         answers = queue.Queue()
 
@@ -275,11 +281,11 @@ class Fetcher:
             raise self._convert(failure, what, shown(url)) from failure
         return answer, credentials
 
-    def _connect(self, url):
+    def _connect(self, url, trusted):
         """The connections for a URL: those that show the client certificate are kept apart, and so are unverified ones."""
         requests, urllib3 = _import_requests(url)
         verified = self._access.validate_certs or _credentials.is_public(url)
-        kind = (bool(self._access.client_cert) and _credentials.may_be_shown(url, self._sites), verified)
+        kind = (bool(self._access.client_cert) and trusted, verified)
         if kind not in self._connections:
             self._faults += (urllib3.exceptions.HTTPError,)     # requests lets some of them through
             self._connections[kind] = Connections(requests, urllib3, self._access, self._environ, *kind)

@@ -13,6 +13,7 @@ import stat
 import time
 
 from . import _credentials, _fetch, _index, _openpgp, _releases
+from ._bodies import open_any
 from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, concealing, os_errors
 from ._model import VerifiedArchive, Vouching
 
@@ -24,24 +25,32 @@ def read_signers(wish):
     return _openpgp.read_keys(wish.trusted_keys)
 
 
+def is_unsigned(wish):
+    """Whether nothing but the site itself, or a file beside the archive, says what the archive has to be."""
+    return wish.policy == "sha256sums" and not wish.checksum
+
+
 class Source:
     """Where the archive of one wish comes from: its sites, or the file given.
 
     ``papers`` maps file names to the bytes that were judged last: what has to lie beside the archive for others to
-    repeat the judgement.
+    repeat the judgement. ``documents`` has the same bytes by the URLs that they came from.
 
     :param wish: Wish, or Order.
     :param keys: from read_signers().
     :param say: callable(line, warning=False).
+    :param guard: callable(path, what) -> int, which opens a local file unless others could write it.
     :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
     """
 
-    def __init__(self, wish, keys, say, fetcher=None):
+    def __init__(self, wish, keys, say, guard, fetcher=None):
         self.index_bytes = 0    # read from the network for listings
         self.papers = {}
+        self.documents = {}
         self._wish = wish
         self._keys = keys
         self._say = say
+        self._guard = guard
         self._own_fetcher = fetcher
         self._listings = {}     # site: what its index lists
         self._unlisted = {}     # site: why that cannot be had
@@ -65,7 +74,7 @@ class Source:
 
     def settle(self, wish):
         """The same source for the wish with its version chosen; what was learned of the sites is kept."""
-        settled = Source(wish, self._keys, self._say, self._own_fetcher)
+        settled = Source(wish, self._keys, self._say, self._guard, self._own_fetcher)
         settled._listings, settled._unlisted, settled.index_bytes = self._listings, self._unlisted, self.index_bytes
         return settled
 
@@ -109,7 +118,8 @@ class Source:
     def _fetcher(self):
         wish = self._wish
         return self._own_fetcher or _fetch.Fetcher(
-            wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites)
+            wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites,
+            guard=self._guard if is_unsigned(wish) else None)
 
     def _quick_fetcher(self):
         """For what is only good to know: one try, and no word about it."""
@@ -189,7 +199,9 @@ class Source:
             sums = fetcher.read(url, _fetch.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if wish.policy == "signature" else None
         with self._noticing(site), concealing(_credentials.secrets(wish.access)):     # what is not in order is quoted
-            return self._judge(sums, url, signature, site)._replace(downloaded_bytes=fetcher.downloaded)
+            vouching = self._judge(sums, url, signature, site)
+        self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
+        return vouching._replace(downloaded_bytes=fetcher.downloaded)
 
     def _read_signature(self, fetcher, site):
         """The key's own signature file, else the one without a key in its name.
@@ -237,6 +249,9 @@ class Source:
         """The same judgement over the files beside a given archive."""
         wish = self._wish
         origin = wish.origin or wish.archive
+        if is_unsigned(wish):
+            with os_errors("read", wish.archive, RequestError):
+                self._open(wish.archive, "archive").close()     # check mode has to know, too
         if wish.policy == "pinned":
             return self._pinned(origin)
         sums_path = self._beside(_releases.sums_name(wish.version))
@@ -252,18 +267,26 @@ class Source:
     def _read_beside(self, path, cap):
         hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
         with os_errors("read", path, RequestError, hint=hint):
-            with _open_file(path) as stream:
+            with self._open(path, "SHA256SUMS") as stream:
                 data = stream.read(cap + 1)
         if len(data) > cap:
             raise RequestError("%s is larger than %d bytes" % (path, cap), path=path, hint="is it the right file?")
         return data
+
+    def _open(self, path, what):
+        """A regular file, open for reading. Raises OSError, RequestError, VerificationError for one that others could write."""
+        fd = (self._guard if is_unsigned(self._wish) else open_any)(path, what)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise RequestError("%s is not a regular file" % path, path=path)
+        return os.fdopen(fd, "rb")
 
     def _read_given(self, sink):
         """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
         wish = self._wish
         vouching = self._vouch_beside()
         with os_errors("read", wish.archive, RequestError):
-            stream = _open_file(wish.archive)
+            stream = self._open(wish.archive, "archive")
         with stream:
             sink.reserve(min(os.fstat(stream.fileno()).st_size, _fetch.ARCHIVE_CAP))
             while True:
@@ -310,15 +333,6 @@ class Awaited:
         """Raises RequestError."""
         raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
                            hint="use download: target for calls of the module past its action plugin")
-
-
-def _open_file(path):
-    """A regular file, opened so that a pipe in its place cannot block us. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise RequestError("%s is not a regular file" % path, path=path)
-    return os.fdopen(fd, "rb")
 
 
 def _wrong_digest(where, found, expected, **place):

@@ -4,12 +4,15 @@
 """Proxies: through which one a URL is asked for, as the environment has it.
 
 It promises to ask the environment that it is given and nothing else: no system settings (which kill a forked process
-on macOS), and not this process's own variables, since a task's ``environment`` is not that of the controller.
+on macOS), and not this process's own variables, since a task's ``environment`` is not that of the controller. Whatever
+that says, this machine is asked directly: what is let pass for loopback, since no network is met, must meet none.
 """
 
 import ipaddress
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment
+
+from ._urls import is_loopback
 
 _SUFFIX = "_proxy"
 
@@ -27,6 +30,8 @@ def choose_proxy(url, environ):
         if name.lower().endswith(_SUFFIX):
             found[name.lower()[:-len(_SUFFIX)]] = environ[name].strip()
     parts = urlsplit(url)
+    if is_loopback(parts.hostname.rstrip(".")):
+        return None
     proxy = found.get(parts.scheme) or found.get("all")
     if not proxy or _is_excepted(parts, found.get("no", "")):
         return None

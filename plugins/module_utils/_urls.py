@@ -8,7 +8,7 @@ It promises that no shown URL has userinfo, query or fragment, and that no redir
 
 import ipaddress
 import re
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from ._errors import FetchError, RequestError
 
@@ -19,6 +19,9 @@ def shown(url):
 
 
 _PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"(?:\[[^][@]+\]|[^][@:]+)(?::[0-9]{0,5})?\Z")     # without userinfo; all readers agree on the host
+_PLAIN = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")            # RFC 3986, 2
+_PLAIN_PATH = re.compile(rb"[ !$&'()*+,./0-9:=@A-Z_a-z~-]*\Z")
 
 
 def origin(url):
@@ -32,9 +35,30 @@ def is_loopback(host):
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def is_below(url, site):
+    """Whether a URL leads to the site or below its path, whoever reads the URL.
+
+    Servers decode percent-encoding once or more, take a backslash for a slash, ignore what follows a semicolon
+    ("..;", Tomcat), or strip dots and blanks. So below is what begins with the site's path to the letter, and goes on
+    with nothing that any of them could take for a way out.
+    """
+    if origin(url) != origin(site) or not _PLAIN.match(url):
+        return False
+    path, top = urlsplit(url).path + "/", urlsplit(site).path.rstrip("/") + "/"
+    return path.startswith(top) and not _may_climb(path[len(top):])
+
+
+def _may_climb(path):
+    """Whether a path, decoded once, has something in it that a server could take for ".."."""
+    found = unquote_to_bytes(path)
+    # No percent sign is plain: what is encoded twice is nobody's name for a file.
+    return not _PLAIN_PATH.match(found) or any(part and not part.strip(b". ") for part in found.split(b"/"))
 
 
 def check_url(url):
@@ -44,7 +68,7 @@ def check_url(url):
         if parts.scheme == "file":
             usable = parts.netloc in ("", "localhost") and parts.path.startswith("/") and "%00" not in parts.path
         else:
-            usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+            usable = parts.scheme in ("http", "https") and parts.hostname and _AUTHORITY.match(parts.netloc)
             usable = usable and parts.port != 0     # ValueError for a port that is none
     except ValueError:
         usable = False
@@ -54,17 +78,22 @@ def check_url(url):
             url=shown(url))
 
 
-def follow(url, location, what):
-    """The URL that a redirect leads to; FetchError where it must not be followed."""
+def follow(url, location, what, unsigned=False):
+    """The URL that a redirect leads to; FetchError where it must not be followed.
+
+    :param unsigned: bool, nobody but who answers says what the bytes have to be: then plain http stays on this machine.
+    """
+    plain = urlsplit(url).scheme == "http"
     try:
         target = urljoin(url, location)
         check_url(target)
-        allowed = ("https",) if urlsplit(url).scheme == "https" else ("http", "https")
-        followed = urlsplit(target).scheme in allowed
+        parts = urlsplit(target)
+        followed = parts.scheme == "https" or (
+            parts.scheme == "http" and plain and not (unsigned and not is_loopback(parts.hostname)))
     except (ValueError, RequestError):
         target, followed = location, False
     if not followed:
         raise FetchError(
             "%s from %s is redirected to %s, which is not followed: only %s without user and password is"
-            % (what, shown(url), shown(target), "https" if url.startswith("https") else "http(s)"), url=shown(url))
+            % (what, shown(url), shown(target), "http(s)" if plain and not unsigned else "https"), url=shown(url))
     return target

@@ -52,6 +52,8 @@ options:
       - A folder is read as a Terraform root module. The C(required_version) of all C(terraform) blocks in its C(.tf) and
         C(.tf.json) files have to hold together; those of an override file replace the others. What cannot be read for
         certain is an error with file and line.
+      - Links below the folder that lead out of it are refused. Messages quote at most 20 characters of a file, and only of
+        what could be a version.
     type: str
   state:
     description:
@@ -68,7 +70,8 @@ options:
       - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
         the site, and is refused over plain http (loopback aside) and with O(validate_certs=false) unless O(checksum) is
-        given.
+        given. C(file) URLs and O(archive) are then refused as well where others could write the files, or a directory on the
+        way to them.
       - V(pinned) lets O(checksum) alone decide, which takes an exact version.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str
@@ -94,7 +97,7 @@ options:
       - The next one is tried when one cannot be reached or lacks the release; a wrong digest or signature stops the run.
       - A URL with a user name or password in it is refused.
       - When it is not given, the controller's environment variable E(TERRAFORM_BINARY_SITES) is looked at, URLs with blanks
-        between them.
+        between them. It belongs together with E(TERRAFORM_BINARY_TOKEN), see O(url_token).
     type: list
     elements: str
     default: ["https://releases.hashicorp.com"]
@@ -107,6 +110,7 @@ options:
         policy, keys and credentials decide on the controller, too. Only bytes are shared.
       - A download that failed is not tried again for the other hosts of the run.
       - Proxies are taken from the E(https_proxy) and its like of the task's C(environment) and of the controller's process.
+        Loopback is always asked directly.
       - With V(target) each host fetches for itself, and needs C(requests) and a way to the site.
     type: str
     choices: [controller, target]
@@ -185,15 +189,19 @@ options:
     description:
       - User for HTTP basic authentication at O(sites).
       - Credentials (this one, O(url_password), O(url_token), O(url_headers) and O(client_cert)) are shown to those O(sites)
-        that the task names and to nobody else. The public site does not get them, nor does the place to which a site
-        redirects, nor a site with plain C(http) unless it is on this machine. Credentials that none of the sites would be
-        shown are refused.
+        that the task names, below their paths, and to nobody else. A redirect that leaves the site's scheme, host, port or
+        path loses them, also when it leads to another of O(sites) or comes back. The public site does not get them, nor does
+        a site with plain C(http) unless it is on this machine. Credentials that none of the sites would be shown are refused.
     type: str
   url_password:
     description: Password that goes with O(url_username).
     type: str
   url_token:
-    description: Token that O(sites) are shown as C(Authorization), C(Bearer). Not together with O(url_username).
+    description:
+      - Token that O(sites) are shown as C(Authorization), C(Bearer). Not together with O(url_username).
+      - When neither is given, the controller's environment variable E(TERRAFORM_BINARY_TOKEN) is looked at. It goes only to
+        the sites in E(TERRAFORM_BINARY_SITES), and is refused together with O(sites) or without that variable. Put the two
+        into one AWX credential.
     type: str
   url_headers:
     description:
@@ -248,7 +256,8 @@ options:
         signatures that belong to them. Without it a download is kept for the run only, below Ansible's local temporary
         directory.
       - An absolute path; it is created when missing, with mode 0700. One that others can write to is refused.
-      - What is kept is verified anew whenever it is used, and replaced when it is damaged. Several runs may share it.
+      - What is kept is verified anew whenever it is used, and replaced when it is damaged. Several runs may share it. What
+        does not look as this module writes it stays.
     type: path
   cache_keep:
     description: How many archives O(cache_dir) may hold. Those that were used last stay.
@@ -488,6 +497,7 @@ ansible_facts:
 """
 
 import errno
+import functools
 import os
 import platform
 
@@ -495,8 +505,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError, as_result, cleaned, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
@@ -575,7 +587,8 @@ class Job:
         self.label = labeller(module)
         # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
         self.awaited = self.wish.download == "controller" and not self.wish.archive
-        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps)
+        guard = functools.partial(open_guarded, trust=trust_of(self.wish.uid))
+        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps, guard)
 
     def parse(self, chosen=None):
         return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)

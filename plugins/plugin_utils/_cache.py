@@ -23,7 +23,7 @@ from typing import Dict, Type
 from ..module_utils._digest import hash_of
 from ..module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_errors
 from ..module_utils._files import PendingFile, sweep
-from ._folders import FILE_MODE, enter, open_file, read, turn, write
+from ._folders import FILE_MODE, enter, open_file, read, remove, turn, write
 from ._kept import ARCHIVE, DOCUMENT
 
 _FAILURE, _NOTE = ".failure", ".note"
@@ -90,6 +90,10 @@ class Cache:
             with self._turn(key, what):
                 if read(self._run, name) != data:
                     write(self._run, name, data)
+
+    def drop_document(self, key):
+        """Forget, for this run, a document that was found good. Raises InstallError."""
+        remove(self._run, key + DOCUMENT)
 
     def drop_kept(self, key):
         """Forget a document of earlier runs, which was found bad. Raises InstallError."""

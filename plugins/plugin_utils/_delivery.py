@@ -8,16 +8,21 @@ do, so that a host with a lax policy cannot feed one with a strict policy; the t
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
 import tempfile
 from typing import Dict, NamedTuple, Optional
+from urllib.parse import urlsplit
 
-from ..module_utils._errors import VerificationError, os_errors
+from ..module_utils._directories import trust_of
+from ..module_utils._errors import InstallError, VerificationError, os_errors
 from ..module_utils._fetch import Fetcher
+from ..module_utils._guard import open_guarded
+from ..module_utils._index import url as index_url
 from ..module_utils._model import Vouching
-from ..module_utils._obtain import Source, read_signers
+from ..module_utils._obtain import Source, is_unsigned, read_signers
 from ._progress import Watched
 
 # What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
@@ -50,13 +55,16 @@ class Delivery:
         self._cache = cache
         self._say = say
         self._show = show
+        guard = functools.partial(open_guarded, trust=trust_of())
+        self._guard = guard if is_unsigned(order) else None
         self._how = repr([
             [value for field, value in zip(order._fields, order) if field not in _WHAT],
             sorted((name, value) for name, value in environ.items()
                    if name in _TRUST or name.lower().endswith("_proxy"))])
-        fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ)
+        fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ,
+                          guard=self._guard)
         self._asked = _AskedOnce(fetcher, cache, self._key)
-        self._source = Source(order, read_signers(order), say, self._asked)
+        self._source = Source(order, read_signers(order), say, guard, self._asked)
 
     @property
     def downloaded_bytes(self):
@@ -66,8 +74,8 @@ class Delivery:
     def listing(self, site):
         """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
         found = self._source.listing(site)
-        for key, data in self._asked.indexes.items():
-            self._cache.keep_document(key, data, for_later=False)   # what is newest changes
+        key = self._key(index_url(site))
+        self._cache.keep_document(key, self._asked.documents[key], for_later=False)     # what is newest changes
         return found
 
     def vouch(self):
@@ -75,7 +83,7 @@ class Delivery:
 
         Raises FetchError, VerificationError, RequestError, InstallError.
         """
-        vouching = self._judged(self._source.vouch)
+        _path, vouching = self._judged(lambda: (None, self._source.vouch()))
         return vouching._replace(downloaded_bytes=self.downloaded_bytes)
 
     def obtain(self, unless=None):
@@ -91,9 +99,24 @@ class Delivery:
         return Parcel(path, self._source.papers, vouching, self.downloaded_bytes)
 
     def _judged(self, attempt):
+        """What the attempt gives, a pair with the Vouching; of all that was read, what that was made from is kept."""
+        failed = self._order.sites
+        try:
+            result = self._attempt(attempt)
+            failed = failed[:failed.index(result[1].site)]
+        finally:
+            with contextlib.suppress(InstallError):     # an error may be in flight
+                for site in failed:
+                    self._cache.drop_document(self._key(index_url(site)))
+        if self._order.policy == "signature":
+            for url, data in self._source.documents.items():
+                self._cache.keep_document(self._key(url), data)
+        return result
+
+    def _attempt(self, attempt):
         """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
         try:
-            result = attempt()
+            return attempt()
         except VerificationError as exc:
             if not self._asked.kept:
                 raise
@@ -101,11 +124,7 @@ class Delivery:
             for key in self._asked.kept:
                 self._cache.drop_kept(key)
             self._asked.kept.clear()
-            result = attempt()
-        if self._order.policy == "signature":
-            for key, data in self._asked.documents.items():
-                self._cache.keep_document(key, data)
-        return result
+            return attempt()
 
     def _shelve(self, vouching, fetch):
         name, digest = vouching.archive_name, vouching.archive_sha256
@@ -115,20 +134,21 @@ class Delivery:
 
         return self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
 
-    def _key(self, *parts):
-        return hashlib.sha256(repr([self._how, parts]).encode("utf-8", "surrogateescape")).hexdigest()
+    def _key(self, place, *parts):
+        """The name in the cache for what comes from a place: a site, or a URL."""
+        # What was read of a local file by somebody who has other reasons to trust it is not for those who have none.
+        guarded = self._guard is not None and urlsplit(place).scheme == "file"
+        return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class _AskedOnce:
     """A Fetcher whose documents are shared by all hosts of a run that ask for them in the same way.
 
-    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run. An
-    ``index`` is apart in ``indexes``: nobody signs it.
+    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
     """
 
     def __init__(self, fetcher, cache, key):
         self.documents = {}
-        self.indexes = {}
         self.kept = set()
         self._fetcher = fetcher
         self._cache = cache
@@ -148,7 +168,7 @@ class _AskedOnce:
     def read(self, url, cap, what):
         key = self._key(url)
         data, kept = self._cache.document(key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
-        (self.indexes if what == "index" else self.documents)[key] = data
+        self.documents[key] = data
         if kept:
             self.kept.add(key)
         return data

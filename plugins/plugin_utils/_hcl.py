@@ -72,7 +72,7 @@ class _Body:
             if token.kind == "mark" and token.text == "{":
                 return labels
             if token.kind not in ("name", "string"):
-                raise self.refusal("neither an argument nor a block begins with %s" % ascii(name.text[:40]), name.at)
+                raise self.refusal("neither an argument nor a block begins like this", name.at)
             labels.append(token)
 
     def skip(self):
@@ -121,7 +121,7 @@ def _plain(body, name, value):
     try:
         return _ESCAPE.sub(_meaning, value[0].text.replace("$${", "${").replace("%%{", "%{"))
     except ValueError as exc:
-        raise body.refusal("%s has the escape %s in it, which means nothing" % (name.text, exc), name.at) from exc
+        raise body.refusal("%s has an escape in it that means nothing" % name.text, name.at) from exc
 
 
 def _meaning(escape):
@@ -129,5 +129,5 @@ def _meaning(escape):
     if code in _ESCAPED:
         return _ESCAPED[code]
     if len(code) == 1 or int(code[1:], 16) > 0x10FFFF:
-        raise ValueError(ascii(escape.group()))
+        raise ValueError("an escape that means nothing")
     return chr(int(code[1:], 16))

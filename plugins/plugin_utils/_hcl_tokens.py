@@ -4,6 +4,7 @@
 """The tokens of HCL's native syntax: what is code, and what is inside of a string, a heredoc or a comment.
 
 Source: https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md. What cannot be followed is an error with its line.
+It quotes nothing: the file may be another one than was meant.
 """
 
 import re
@@ -105,7 +106,7 @@ class Scanner:
             self._open("heredoc", at, heredoc.group(1))
             return
         if self.text.startswith(("<<", "/*"), at) or char in "'`" or not char.isprintable():
-            raise self.refusal("%s is not HCL" % ascii(self.text[at:at + 2]))
+            raise self.refusal("a character is not HCL")
         self.at += 1
         if char == '"':
             self._open("string", at)
@@ -122,7 +123,7 @@ class Scanner:
                 self.levels.pop()
                 return
             if not brackets or brackets.pop() != char:
-                raise self.refusal("%s closes nothing that is open" % char, at)
+                raise self.refusal("a bracket closes nothing that is open", at)
         self._emit("mark", char, at)
 
     def _string(self):

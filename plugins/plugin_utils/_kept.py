@@ -14,16 +14,21 @@ is never missed: whoever wants an archive gets a copy. Several runs may share it
 
 import contextlib
 import os
+import re
+import stat
 
-from ..module_utils._errors import LockError, os_errors
+from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile, copy, sweep
 from ..module_utils._lock import locked
-from ._folders import ANOTHER, FILE_MODE, LOCK, enter, open_file, read, remove, turn, warnings_of, write
+from ._folders import ANOTHER, FILE_MODE, FOLDER_MODE, LOCK, enter, open_file, read, remove, turn, warnings_of, write
 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
 DOCUMENTS_AN_ARCHIVE = 8    # sums and signatures, of several sites
 _DOCUMENTS = "documents"
+_DIGEST = re.compile("[0-9a-f]{64}\\Z")
+_KEPT_DOCUMENT = re.compile("[0-9a-f]{64}[.]document\\Z")
+_IN_A_FOLDER = re.compile("(?:archive[.]zip|[.]tmp[.]archive[.][a-z0-9]{8})\\Z")
 
 
 class Kept:
@@ -91,15 +96,26 @@ class Kept:
         return False
 
     def _evict(self, newest):
-        """Remove the archives that were not used for longest, beyond the number wanted; never one in use."""
+        """Remove the archives that were not used for longest, beyond the number wanted; never one in use.
+
+        What does not look as it does when we have written it is somebody else's, and stays.
+        """
         names = self._directory.names()
-        others = [name for name in names if len(name) == len(newest) and name != newest]    # digests
+        others = [name for name in names if _DIGEST.match(name) and name != newest and self._is_folder(name)]
         for name in self._oldest(others, "/" + ARCHIVE, self._keep - 1):
             with contextlib.suppress(LockError):    # another run is at it just now
                 self._drop(name)
-        documents = [name for name in names if name.endswith(DOCUMENT)]
+        documents = [name for name in names if _KEPT_DOCUMENT.match(name) and _is_file(self._directory, name)]
         for name in self._oldest(documents, "", self._keep * DOCUMENTS_AN_ARCHIVE):
             remove(self._directory, name)
+
+    def _is_folder(self, name):
+        """Whether it is a folder of ours: with an archive in it at most, and what a killed run left."""
+        with contextlib.suppress(InstallError):     # another run has just removed it, or nobody can say what it is
+            if _looks_ours(self._directory, name, stat.S_IFDIR | FOLDER_MODE):
+                with self._directory.enter(name) as folder:
+                    return all(_IN_A_FOLDER.match(each) and _is_file(folder, each) for each in folder.names())
+        return False
 
     def _oldest(self, names, below, keep):
         """The names but for the newest ones, by the time of what lies ``below`` each."""
@@ -109,6 +125,8 @@ class Kept:
 
     def _drop(self, name):
         with locked(self._directory, name + LOCK, 0, warnings_of(self._say), ANOTHER):
+            if not self._is_folder(name):
+                return
             with enter(self._directory, name) as folder:
                 list(sweep(folder))     # which does it while it is gone through
                 remove(folder, ARCHIVE)
@@ -117,6 +135,15 @@ class Kept:
             # Under the lock: who waits for it looks whether its file still has that name.
             remove(self._directory, name + LOCK)
         self._say("cache: %s removed, %d newer ones are kept" % (self._directory.at(name), self._keep))
+
+
+def _is_file(directory, name):
+    return _looks_ours(directory, name, stat.S_IFREG | FILE_MODE)
+
+
+def _looks_ours(directory, name, mode):
+    found = directory.stat(name)
+    return found is not None and found.st_mode == mode and found.st_uid in directory.trust.uids
 
 
 def _no_word():

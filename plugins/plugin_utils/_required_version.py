@@ -8,18 +8,19 @@ https://developer.hashicorp.com/terraform/language/files, and internal/configs o
 """
 
 import json
-import os
-import stat
+import re
 from typing import NamedTuple, Optional
 
 from ..module_utils._constraints import read
-from ..module_utils._errors import RequestError, os_errors
+from ..module_utils._errors import RequestError
 from ..module_utils._versions import split
+from ._confined import Confined
 from ._hcl import find_arguments
 from ._hcl_tokens import Unreadable
 
-SIZE_LIMIT = 1 << 20    # bytes of a file
 FILES_LIMIT = 1000
+SHOWN = 20              # characters of what a file says that a message may quote
+_VERSION_LIKE = re.compile(r"\s*latest\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~*xv \t+-]|alpha|beta|rc|dev)+\Z")
 _SUFFIXES = (".tf.json", ".tf")     # no name ends with both
 
 
@@ -35,21 +36,16 @@ class Requirement(NamedTuple):
         return self.path if self.line is None else "%s:%d" % (self.path, self.line)
 
 
-def read_text(path):
-    """A file that people write: UTF-8 with or without a byte order mark, at most SIZE_LIMIT bytes. Raises RequestError."""
-    with os_errors("version_file: read", path, RequestError):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise RequestError("version_file: %s is not a regular file" % path, path=path)
-        with open(path, "rb") as stream:
-            data = stream.read(SIZE_LIMIT + 1)
-    if len(data) > SIZE_LIMIT:
-        raise RequestError("version_file: %s is larger than %d bytes" % (path, SIZE_LIMIT), path=path,
-                           hint="is it the right file?")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise RequestError("version_file: %s is not UTF-8: byte %d" % (path, exc.start), path=path,
-                           hint="save it as UTF-8") from exc
+def shown(text):
+    """A text of a file as messages may have it: cut, and only where it could be a version, for it may be anything else."""
+    if not _VERSION_LIKE.match(text):
+        return "(not shown)"
+    return text if len(text) <= SHOWN else "%s..." % text[:SHOWN]
+
+
+def refusal_of(text, exc):
+    """Why a text was refused: in the words of the RequestError, which quotes it, where all of it may be shown."""
+    return str(exc) if shown(text) == text else "what is there is neither a version nor a constraint: %s" % shown(text)
 
 
 def read_module(folder):
@@ -59,10 +55,11 @@ def read_module(folder):
     :returns: tuple of Requirement, at least one.
     :raises RequestError: nothing is required, or something cannot be read; with file and line.
     """
-    primary, override = _find_files(folder)
-    found = [requirement for path in primary for requirement in _read_file(path)]
-    for path in override:
-        found = _read_file(path) or found
+    with Confined(folder) as opened:
+        primary, override = _find_files(opened)
+        found = [requirement for name in primary for requirement in _read_file(opened, name)]
+        for name in override:
+            found = _read_file(opened, name) or found
     if not found:
         raise RequestError(
             "version_file: no required_version in the %d .tf and .tf.json files of %s" % (len(primary + override), folder),
@@ -73,28 +70,25 @@ def read_module(folder):
 
 
 def _find_files(folder):
-    """The paths of a module's files: (primary, override), by name."""
-    with os_errors("version_file: list", folder, RequestError):
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
+    """The names of a module's files: (primary, override), sorted."""
     kinds = ([], [])
-    for name in names:
+    for name in folder.names():
         ignored = name.startswith(".") or name.endswith("~") or name.startswith("#") and name.endswith("#")
         suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
         if suffix and not ignored:
             stem = name[:-len(suffix)]
-            kinds[stem == "override" or stem.endswith("_override")].append(os.path.join(folder, name))
+            kinds[stem == "override" or stem.endswith("_override")].append(name)
     if len(kinds[0] + kinds[1]) > FILES_LIMIT:
-        raise RequestError("version_file: %s has more than %d .tf and .tf.json files" % (folder, FILES_LIMIT), path=folder,
-                           hint="is it the right folder?")
+        raise RequestError("version_file: %s has more than %d .tf and .tf.json files" % (folder.path, FILES_LIMIT),
+                           path=folder.path, hint="is it the right folder?")
     return kinds
 
 
-def _read_file(path):
-    text = read_text(path)
+def _read_file(folder, name):
+    path, text = folder.at(name), folder.read(name)
     if path.endswith(".json"):
-        name = '"required_version"'
-        line = text.count("\n", 0, text.find(name)) + 1 if text.count(name) == 1 else None
+        key = '"required_version"'
+        line = text.count("\n", 0, text.find(key)) + 1 if text.count(key) == 1 else None
         return [Requirement(path, line, value) for value in _find_in_json(path, text)]
     try:
         return [Requirement(path, found.line, found.value)
@@ -112,8 +106,10 @@ def _find_in_json(path, text):
     """The values of required_version in HCL's JSON syntax (https://github.com/hashicorp/hcl/blob/main/json/spec.md)."""
     try:
         root = json.loads(text, object_pairs_hook=_Object, parse_int=len, parse_float=len)  # no number matters
-    except (ValueError, RecursionError) as exc:
-        raise _json_refusal(path, str(exc) or "too deep") from exc
+    except json.JSONDecodeError as exc:
+        raise _json_refusal(path, "it is no JSON from line %d, column %d on" % (exc.lineno, exc.colno)) from exc
+    except RecursionError as exc:
+        raise _json_refusal(path, "it is nested too deep") from exc
     values = []
     for item in _objects(path, root, "the file"):
         for name, value in item:
@@ -154,9 +150,9 @@ def _check(requirement):
             raise RequestError("latest is no constraint")
         wanted = read(requirement.text, partial=True)
     except RequestError as exc:
-        raise RequestError("version_file: %s, required_version cannot be read: %s" % (requirement.place, exc),
-                           path=requirement.path, hint=exc.hint) from exc
+        raise RequestError("version_file: %s, required_version cannot be read: %s" % (
+            requirement.place, refusal_of(requirement.text, exc)), path=requirement.path, hint=exc.hint) from exc
     if any(term.pre_release for term in wanted.terms) or wanted.version and split(wanted.version)[1]:
         raise RequestError(
             "version_file: %s, required_version %s names a pre-release, which Terraform does not take there" % (
-                requirement.place, ascii(requirement.text)), path=requirement.path, hint="leave the pre-release out")
+                requirement.place, shown(requirement.text)), path=requirement.path, hint="leave the pre-release out")

@@ -3,13 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What of a task's options goes to the target, and what of the environment stands in for an option.
 
-An option beats the environment, and the environment beats the default. Credentials never go to a target that is not to
-download: it gets what is listed here, and nothing else.
+An option beats the environment, and the environment beats the default. A token from the environment goes only to sites
+from there. Credentials never go to a target that is not to download: it gets what is listed here, and nothing else.
 """
 
-from ..module_utils._credentials import may_be_shown
 from ..module_utils._errors import RequestError
-from ..module_utils._model import PUBLIC_SITE
 from ..module_utils._wish import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
@@ -36,8 +34,8 @@ def with_environment(arguments, environ, of_task):
 
     :param environ: mapping, the environment of this process with that of the task on top.
     :param of_task: mapping, the environment of the task alone.
-    :returns: dict. Raises RequestError for a site that is none, and for a token in the task's environment, since core
-        sends that to the target.
+    :returns: dict. Raises RequestError for a site that is none; for a token in the task's environment, since core sends
+        that to the target; and for one that would go to sites from elsewhere.
     """
     if of_task.get(TOKEN):
         raise RequestError("%s is in the task's environment, which travels to the target" % TOKEN,
@@ -46,11 +44,29 @@ def with_environment(arguments, environ, of_task):
     sites = (environ.get(SITES) or "").split()
     if sites:
         found.setdefault("sites", sites)
-    asked = [check_site(site) for site in listed(found.get("sites"))] or [PUBLIC_SITE]
+    for site in listed(found.get("sites")):
+        check_site(site)
     token = (environ.get(TOKEN) or "").strip()
-    if token and "url_username" not in found and any(may_be_shown(site, asked) for site in asked):
-        found.setdefault("url_token", token)    # not where nobody may see it: it was not meant for this task then
+    own = found.keys() & {"url_token", "url_username"}
+    if token and not own and "archive" not in found and str(found.get("state")).strip() != "absent":
+        _check_origin(arguments, sites, of_task)
+        found["url_token"] = token
     return found
+
+
+def _check_origin(arguments, sites, of_task):
+    """Refuse a token from the environment for sites that somebody else may have chosen: a survey, say. Raises RequestError."""
+    if "sites" in arguments:
+        reason = "sites is given by an option"
+    elif of_task.get(SITES):
+        reason = "%s is in the task's environment" % SITES
+    elif not sites:
+        reason = "%s is not set" % SITES
+    else:
+        return
+    raise RequestError(
+        "%s is set for the controller, and %s: a token from there goes only to sites from there" % (TOKEN, reason),
+        hint="put the two of them into one AWX credential, or give url_token beside sites")
 
 
 def listed(value):

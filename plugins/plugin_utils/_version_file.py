@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError
 from ..module_utils._versions import is_partial
-from ._required_version import read_module, read_text
+from ._confined import Confined
+from ._required_version import read_module, refusal_of, shown
 
 
 class VersionFile(NamedTuple):
@@ -39,7 +40,7 @@ def _from_module(folder):
     requirements = read_module(folder)
     texts = list(dict.fromkeys(_as_version(requirement.text) for requirement in requirements))
     version = ", ".join(texts)
-    places = ", ".join("%s (%s)" % (requirement.place, requirement.text) for requirement in requirements)
+    places = ", ".join("%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements)
     try:
         read(version)
     except RequestError as exc:
@@ -50,7 +51,10 @@ def _from_module(folder):
 
 def _from_version_file(path):
     """The first line that is neither blank nor a comment (#) decides, as for tfenv; the rest is not looked at."""
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    folder, name = os.path.split(path)
+    with Confined(folder or ".") as opened:
+        content = opened.read(name)
+    for number, line in enumerate(content.splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text:
             break
@@ -59,14 +63,15 @@ def _from_version_file(path):
                            hint="write one into its first line, such as 1.10.5")
     place = "%s:%d" % (path, number)
     word = text.partition(":")[0]
+    cut = ":..." if ":" in text else ""
     if word in ("min-required", "latest-allowed", "latest-pre", "latest-stable") or text.startswith("latest:"):
-        raise RequestError("version_file: %s has %s, which is tfenv's own word" % (place, ascii(text[:40])), path=path,
+        raise RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + cut), path=path,
                            hint="write a constraint, such as ~> 1.10.0; or name the folder of the root module in version_file")
     version = _as_version(text)
     try:
         read(version)
     except RequestError as exc:
-        raise RequestError("version_file: %s: %s" % (place, exc), path=path, hint=exc.hint) from exc
+        raise RequestError("version_file: %s: %s" % (place, refusal_of(text, exc)), path=path, hint=exc.hint) from exc
     return VersionFile(version, text, place)
 
 

@@ -330,8 +330,9 @@ def test_the_proxy_of_the_task_is_asked_and_not_that_of_the_process(play, module
 
 
 def test_a_host_whose_proxy_is_dead_fails_alone(play, module_site, tmp_path):
-    run = play([task("install", module_site, each_store(tmp_path), {"environment": {"http_proxy": "{{ proxy }}"}})],
-               hosts={"h1": {"proxy": "http://127.0.0.1:9"}, "h2": {"proxy": ""}}, forks=1)
+    run = play([task("install", module_site, each_store(tmp_path), {"environment": {"http_proxy": "{{ proxy }}"}},
+                     sites=["http://far.example"])],
+               hosts={"h1": {"proxy": "http://127.0.0.1:9"}, "h2": {"proxy": module_site.url}}, forks=1)
     first, second = (run.on_hosts("install")[name] for name in ("h1", "h2"))
     assert first["failed"] and "proxy" in first["msg"], first
     assert second["changed"] and not second["failed"], second

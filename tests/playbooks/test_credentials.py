@@ -104,13 +104,13 @@ KINDS = {
     "token": {"url_token": URL_TOKEN},
     "headers": {"url_headers": {"X-Api-Key": HEADER, "X-Team": SHORT}},
     "alias": {"headers": {"X-Api-Key": HEADER}},
-    "certificate": {"client_cert": "{client}"},
+    "certificate": {"client_cert": "{client}", "sites": ["{site}", "https://127.0.0.1:9"]},
 }
 BASIC = base64.b64encode(("alice:" + URL_PASSWORD).encode()).decode()
 TOLD = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)     # what a site that gets one of them could repeat
 # A proxy that nothing goes through, except where an outcome wants it to.
 SURROUNDINGS = {"http_proxy": "http://bob:%s@127.0.0.1:9" % PROXY_PASSWORD, "no_proxy": "127.0.0.1"}
-THROUGH = dict(SURROUNDINGS, no_proxy="example.com")
+THROUGH = {"https_proxy": SURROUNDINGS["http_proxy"]}
 
 # What happens: (misbehaviour of the site, error.step, other options, environment).
 OUTCOMES = {
@@ -131,7 +131,7 @@ OUTCOMES = {
     "dead": (None, "fetch", {"sites": ["http://127.0.0.1:9"]}, SURROUNDINGS),
     "next-site": ("page", None, {"sites": ["{site}", "{elsewhere}"]}, SURROUNDINGS),
     "all-sites-fail": ("page", "fetch", {"sites": ["{site}", "http://127.0.0.1:9"]}, SURROUNDINGS),
-    "dead-proxy": (None, "fetch", {}, THROUGH),
+    "dead-proxy": (None, "fetch", {"sites": ["https://mirror.test"]}, THROUGH),
     "for-the-public-site": (None, "request", {"sites": ["https://releases.hashicorp.com"]}, SURROUNDINGS),
     "over-plain-http": (None, "request", {"sites": ["http://mirror.test"]}, SURROUNDINGS),
     "option-wrong": (None, None, {"timeout": "soon"}, SURROUNDINGS),        # core refuses these two

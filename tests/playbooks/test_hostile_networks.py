@@ -184,7 +184,7 @@ TLS = {
 # Proxies: the site itself can be one, for plain http.
 PROXIES = {
     "right": Case((), asked=3, sites=("http://releases.invalid",), environment={"http_proxy": "{main}"}),
-    "dead": Case((), "fetch", ("proxy: ", "ECONNREFUSED"), ("https_proxy",), asked=0,
+    "dead": Case((), "fetch", ("proxy: ", "ECONNREFUSED"), ("https_proxy",), asked=0, sites=("http://releases.invalid",),
                  environment={"http_proxy": "{dead}"}),
     "wants-credentials": Case((ever("status", 407, pattern="*"),), "fetch", ("HTTP 407",), ("password",), asked=1,
                               sites=("http://releases.invalid",), environment={"http_proxy": "{main}"}),
@@ -193,8 +193,11 @@ PROXIES = {
     "does-not-answer": Case((ever("delay", 60, pattern="*"),), "fetch", ("no answer for 2 s",), asked=2,
                             sites=("http://releases.invalid",), environment={"http_proxy": "{main}"},
                             options=dict(IMPATIENT, retries=2)),
-    "not-used": Case((), asked=3, options={"use_proxy": False}, environment={"http_proxy": "{dead}"}),
-    "not-for-this-site": Case((), asked=3, environment={"http_proxy": "{dead}", "no_proxy": "127.0.0.1"}),
+    "not-used": Case((), "fetch", ("not resolved",), asked=0, options={"use_proxy": False},
+                     sites=("http://releases.invalid",), environment={"http_proxy": "{main}"}),
+    "not-for-this-site": Case((), "fetch", ("not resolved",), asked=0, sites=("http://releases.invalid",),
+                              environment={"http_proxy": "{main}", "no_proxy": "releases.invalid"}),
+    "not-for-loopback": Case((), asked=3, environment={"http_proxy": "{dead}"}),
 }
 
 # Several sites.

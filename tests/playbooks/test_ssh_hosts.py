@@ -134,6 +134,26 @@ def test_a_damaged_transfer_is_named(cases):
     assert result["error"]["side"] == "target"
 
 
+def test_unsigned_sums_come_from_the_controller_and_not_from_the_login_user(play, fleet, big_site, host_platform):
+    """What is sent lies in the login user's directory, and so would what that user laid there."""
+    def case(name, store, keywords, **options):
+        return task(name, big_site, store, dict(keywords, ignore_errors=True), checksum_policy="sha256sums", **options)
+
+    release, archive = big_site.release(VERSION), "terraform_%s_%s.zip" % (VERSION, host_platform)
+    for name, data in ((archive, release.archives[host_platform]), ("terraform_%s_SHA256SUMS" % VERSION, release.sums)):
+        with open(fleet.at("h1", "/home/ops/" + name), "wb") as file:
+            file.write(data)
+    root, app = {"become": True}, {"become": True, "become_user": "app"}
+    run = play([case("root", "/opt/unsigned", root), case("app", "/home/app/unsigned", app),
+                case("ops", "/home/ops/unsigned", {}), case("laid", "/opt/laid", root, archive="/home/ops/" + archive)],
+               hosts=fleet.inventory("h1", "h3"), forks=2)
+    for name in ("root", "app", "ops"):
+        for host, result in run.on_hosts(name).items():
+            assert result["changed"] and result["verification"]["policy"] == "sha256sums", (host, result)
+    laid = run.on_hosts("laid")["h1"]
+    assert laid["failed"] and laid["error"]["step"] == "verify" and "/home/ops belongs to" in laid["msg"], laid
+
+
 def test_hosts_cannot_reach_the_site(play, fleet, big_site, tmp_path):
     run = play([task("direct", big_site, "/opt/direct", {"become": True, "ignore_errors": True}, download="target")],
                hosts=fleet.inventory("h1"))
@@ -169,9 +189,10 @@ def test_strategies_and_batches_share_the_download(keywords, play, fleet, big_si
 
 
 def test_no_option_of_the_controller_travels(play, fleet, big_site, tmp_path):
-    run = play([task("install", big_site, "/opt/traces", {"become": True}, cache_dir=str(tmp_path / "s3cr3t"))],
+    run = play([task("install", big_site, "/opt/traces", {"become": True}, cache_dir=str(tmp_path / "s3cr3t"), sites=None)],
                hosts=fleet.inventory("h1", ansible_pipelining=False),
-               env={"ANSIBLE_KEEP_REMOTE_FILES": "1", "TERRAFORM_BINARY_TOKEN": "t0ken-of-the-controller"})
+               env={"ANSIBLE_KEEP_REMOTE_FILES": "1", "TERRAFORM_BINARY_TOKEN": "t0ken-of-the-controller",
+                    "TERRAFORM_BINARY_SITES": big_site.url})
     assert run["install"]["changed"], run.output
     sent = glob.glob(fleet.at("h1", "/home/ops/.ansible/tmp/*/AnsiballZ_terraform_binary.py"))
     assert sent

@@ -54,6 +54,7 @@ REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "te
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
+GUARD = "test_guard.py"
 
 MUTANTS = {
     # P1: the way to the store
@@ -461,7 +462,11 @@ MUTANTS = {
         "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
     "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
     "https may be left": _change(
-        "_urls.py", 'allowed = ("https",) if', 'allowed = ("http", "https") if', REDIRECTS, TRUST),
+        "_urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST),
+    "unsigned bytes come over plain http from elsewhere": _change(
+        "_urls.py", "and plain and not (unsigned and not is_loopback(parts.hostname))", "and plain", REDIRECTS),
+    "a host that is read in two ways is asked": _change(
+        "_urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS),
     "a part that begins elsewhere is taken": _never("_resume.py", "start != self.count", RESUME),
     "a part of another whole is taken": _change("_resume.py", "if total != self.size or", "if False or", RESUME),
     "a part that ends early is taken": _change("_resume.py", "or last != total - 1:", "or False:", RESUME),
@@ -470,18 +475,50 @@ MUTANTS = {
     "a weak validator will do": _change("_bodies.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME),
     "the rest is asked for without If-Range": _change("_resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME),
     "a part that nobody asked for is taken": _change("_bodies.py", "partial = resuming and", "partial =", RESUME),
+    # unsigned local files
+    "unsigned files of anybody are a site": _change(
+        "_obtain.py", "guard=self._guard if is_unsigned(wish) else None", "guard=None", OBTAIN),
+    "an unsigned archive of anybody is taken": _change(
+        "_obtain.py", "(self._guard if is_unsigned(self._wish) else open_any)", "open_any", OBTAIN),
+    "check mode takes an unsigned archive of anybody": _never("_obtain.py", "is_unsigned(wish)", OBTAIN),
+    "a checksum does not make up for who could write": _change(
+        "_obtain.py", 'wish.policy == "sha256sums" and not wish.checksum', 'wish.policy == "sha256sums"', OBTAIN),
+    "a local file is opened past its guard": _change("_fetch.py", "self._guard or open_any", "open_any", OBTAIN),
+    "who could write is not asked": _never("_guard.py", "weak", GUARD),
+    "who could write the file itself is not asked": _without(
+        "_guard.py", 'judge(opened, None, opened.path, "file", weak)', GUARD),
+    "the sticky bit protects a file": _without(
+        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
+    "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
+    "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
     # credentials and trust
     "the public site is shown credentials": _change("_credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
+    "the public site by its absolute name is shown credentials": _change(
+        "_credentials.py", '"").rstrip(".")', '"")', CREDENTIALS),
     "credentials go along to another port": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[:2] == origin(site)[:2] for", CREDENTIALS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[:2] != origin(site)[:2] or", CREDENTIALS),
     "credentials go along to another scheme": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[1:] == origin(site)[1:] for", CREDENTIALS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[1:] != origin(site)[1:] or", CREDENTIALS),
     "credentials go along to another host": _change(
-        "_credentials.py", "asked == origin(site) for", "asked[::2] == origin(site)[::2] for", CREDENTIALS),
-    "credentials go over plain http": _change("_credentials.py", " and is_loopback(host) and", " and", CREDENTIALS),
-    "a proxy reads credentials": _change("_credentials.py", " and not proxied", "", CREDENTIALS),
-    "credentials for nobody are taken": _never(
-        "_access.py", "not any(_credentials.may_be_shown(site, sites) for site in asked)", ACCESS),
+        "_urls.py", "origin(url) != origin(site) or", "origin(url)[::2] != origin(site)[::2] or", CREDENTIALS),
+    "credentials go to what is no plain URL": _change("_urls.py", " or not _PLAIN.match(url):", ":", CREDENTIALS),
+    "credentials go along out of the site's path": _change("_urls.py", "path.startswith(top) and not", "not", CREDENTIALS),
+    "credentials go along to a path that begins alike": _change(
+        "_urls.py", 'urlsplit(site).path.rstrip("/") + "/"', 'urlsplit(site).path.rstrip("/")', CREDENTIALS),
+    "credentials climb out of the site's path": _change(
+        "_urls.py", "path.startswith(top) and not _may_climb(path[len(top):])", "path.startswith(top)", CREDENTIALS),
+    "credentials climb out by encoded dots": _change("_urls.py", "unquote_to_bytes(path)", "path.encode()", CREDENTIALS),
+    "credentials climb out by what only some read as dots": _change(
+        "_urls.py", "not _PLAIN_PATH.match(found) or any(", "any(", CREDENTIALS),
+    "credentials come back with a redirect": _without("_fetch.py", "site = None ", CREDENTIALS),
+    "credentials of the outer site go with a request at the inner one": _change(
+        "_credentials.py", "key=len, default", "key=lambda site: -len(site), default", CREDENTIALS),
+    "a client certificate goes along with a redirect": _change(
+        "_fetch.py", "bool(self._access.client_cert) and trusted", "bool(self._access.client_cert)", TRUST),
+    "credentials go over plain http": _change("_credentials.py", " and is_loopback(host)", "", CREDENTIALS),
+    "loopback goes through a proxy": _never("_proxies.py", 'is_loopback(parts.hostname.rstrip("."))', PROXIES, TRUST),
+    "credentials for nobody are taken": _never("_access.py", "given and not takers", ACCESS),
+    "a certificate is for sites without TLS": _change("_access.py", "client_cert, by_tls)", "client_cert, shown)", ACCESS),
     "the public site is trusted blindly": _never(
         "_access.py", "not access.validate_certs and _credentials.is_public(site)", ACCESS),
     "the public site behind a redirect is trusted blindly": _change(

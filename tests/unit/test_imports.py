@@ -35,7 +35,7 @@ HOUSE = {
         "_versions": [],
     },
     "request": {
-        "_access": ["_credentials"],
+        "_access": ["_credentials", "_urls"],
         "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
@@ -46,7 +46,7 @@ HOUSE = {
         "_connections": ["_trust"],
         "_faults": ["_credentials"],
         "_fetch": ["_bodies", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
-        "_proxies": [],
+        "_proxies": ["_urls"],
         "_resume": [],
         "_trust": [],
     },
@@ -59,7 +59,7 @@ HOUSE = {
         "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
     },
     "obtain: story": {
-        "_obtain": ["_credentials", "_fetch", "_index", "_openpgp", "_releases"],
+        "_obtain": ["_bodies", "_credentials", "_fetch", "_index", "_openpgp", "_releases"],
     },
     "install: extract": {
         "_archive": ["_zip_layout"],
@@ -68,6 +68,7 @@ HOUSE = {
     "install: files": {
         "_directories": [],
         "_files": [],
+        "_guard": ["_directories"],
         "_interrupts": [],
         "_links": [],
         "_lock": [],
@@ -101,16 +102,17 @@ REACH = {
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
     "_cache": (["_folders", "_kept"], ["_files"]),
-    "_delivery": (["_progress"], ["_fetch", "_obtain"]),
+    "_confined": ([], []),
+    "_delivery": (["_progress"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),
     "_hcl": (["_hcl_tokens"], []),
     "_hcl_tokens": ([], []),
     "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
-    "_required_version": (["_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
-    "_settings": ([], ["_credentials", "_wish"]),
+    "_required_version": (["_confined", "_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
+    "_settings": ([], ["_wish"]),
     "_trusted_keys": ([], []),
-    "_version_file": (["_required_version"], ["_constraints", "_versions"]),
+    "_version_file": (["_confined", "_required_version"], ["_constraints", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])
 SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())

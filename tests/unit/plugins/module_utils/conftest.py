@@ -7,6 +7,7 @@ It runs on Python 3.6 without ``cryptography``: ``offer`` makes an archive for t
 signature, and the executables of the release site are loaded as the plain file that they are.
 """
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -17,10 +18,10 @@ import zipfile
 
 import pytest
 from this_host import Clock
-from transfers import BODY, NAME
+from transfers import BODY, FAR, NAME
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _faults, _fetch, _install, _lock, _model, _obtain, _plan, _releases, _report, _run_check, _wish)
+    _directories, _faults, _fetch, _guard, _install, _lock, _model, _obtain, _plan, _releases, _report, _run_check, _wish)
 
 VERSION = "1.13.4"
 _EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
@@ -90,7 +91,11 @@ class Host:
     def _plan(self, wish):
         keys = _obtain.read_signers(wish)
         signers = frozenset(key.fingerprint for key in keys)
-        return _plan.make_plan(wish, signers, self.label), signers, _obtain.Source(wish, keys, self.say)
+        return _plan.make_plan(wish, signers, self.label), signers, self.source(wish)
+
+    def source(self, wish):
+        guard = functools.partial(_guard.open_guarded, trust=_directories.trust_of(wish.uid))
+        return _obtain.Source(wish, _obtain.read_signers(wish), self.say, guard)
 
     def check(self, **options):
         """The results of check mode."""
@@ -301,10 +306,12 @@ def misbehaviours(site):
 
 @pytest.fixture
 def secure(bare_environment, signing_key, tmp_path):
-    """A site that speaks TLS, with that file, and the path of its authority's certificate."""
+    """A site that speaks TLS, also as FAR, with that file, and the path of its authority's certificate."""
     from release_site import Site
-    with Site(key=signing_key, tls=True) as running:
+    from release_site.certificates import LOOPBACK, Authority
+    authority = Authority()
+    with Site(key=signing_key, tls=authority.server_context(LOOPBACK + (FAR,))) as running:
         running.put(NAME, BODY)
         bundle = tmp_path / "ca.pem"
-        bundle.write_text(running.ca_pem)
+        bundle.write_text(authority.pem)
         yield running, str(bundle)

@@ -73,8 +73,9 @@ def test_null_headers_are_left_out():
 
 
 @pytest.mark.parametrize("sites", [
-    None, [_model.PUBLIC_SITE], [_model.PUBLIC_SITE + ":443/x"], ["http://mirror.example.com"],
-    ["http://mirror.example.com", _model.PUBLIC_SITE],
+    None, [_model.PUBLIC_SITE], [_model.PUBLIC_SITE + ":443/x"], ["https://releases.hashicorp.com./x"],
+    ["http://mirror.example.com"], ["http://mirror.example.com", _model.PUBLIC_SITE], ["http://127.1", "http://localhost."],
+    ["file:///srv/mirror"], ["FILE:///srv/mirror", "file://localhost/srv"], ["file:///srv/mirror", _model.PUBLIC_SITE],
 ])
 @pytest.mark.parametrize("options", [
     dict(url_username="alice"), dict(url_token=SECRET), dict(url_headers={"X-Key": SECRET}), dict(client_cert="/c.pem"),
@@ -86,10 +87,16 @@ def test_credentials_for_nobody_are_refused(sites, options):
 
 
 @pytest.mark.parametrize("sites", [
-    [SITE], [SITE, _model.PUBLIC_SITE], ["http://127.0.0.1:8377"], ["http://mirror.example.com", SITE], ["file:///srv/mirror"],
+    [SITE], [SITE, _model.PUBLIC_SITE], ["http://127.0.0.1:8377"], ["http://mirror.example.com", SITE],
+    ["file:///srv/mirror", SITE], ["HTTPS://mirror.example.com"],
 ])
 def test_credentials_for_somebody_are_taken(sites):
     assert parse(sites=sites, url_token=SECRET).access.token == SECRET
+
+
+def test_a_certificate_is_for_a_site_that_speaks_tls():
+    assert "none of the sites may be shown them" in refused(sites=["http://127.0.0.1:8377"], client_cert="/c.pem")
+    assert parse(sites=["HTTPS://mirror.example.com"], client_cert="/c.pem").access.client_cert == "/c.pem"
 
 
 @pytest.mark.parametrize("site", [_model.PUBLIC_SITE, "https://RELEASES.hashicorp.com:443/x", "http://releases.hashicorp.com"])

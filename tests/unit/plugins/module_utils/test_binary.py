@@ -31,7 +31,7 @@ wish = _wish.parse(params, lambda: params["platform"])
 say = lambda line, warning=False: None
 try:
     plan = _plan.make_plan(wish, frozenset())
-    outcome = _install.apply(plan, frozenset(), _obtain.Source(wish, (), say), say)
+    outcome = _install.apply(plan, frozenset(), _obtain.Source(wish, (), say, None), say)
     print(json.dumps({"changed": outcome.changed, "error": None}))
 except _errors.TerraformBinaryError as exc:
     print(json.dumps({"changed": exc.changed, "error": str(exc), "errno": exc.errno, "path": exc.path}))

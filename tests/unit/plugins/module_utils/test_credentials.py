@@ -6,7 +6,7 @@
 import base64
 
 import pytest
-from transfers import NAME, Transfer
+from transfers import BODY, NAME, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _credentials, _errors, _fetch
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import PUBLIC_SITE, Access
@@ -45,31 +45,68 @@ def test_the_secrets():
     assert _credentials.secrets(Access()) == ()
 
 
-@pytest.mark.parametrize("url, sites, proxied, may", [
-    ("https://a.example.com/x", ["https://a.example.com/y"], False, True),
-    ("https://a.example.com/x", ["https://a.example.com:443"], True, True),
-    ("https://A.example.com/x", ["https://a.example.com"], False, True),
-    ("https://a.example.com:8443/x", ["https://a.example.com"], False, False),
-    ("https://b.example.com/x", ["https://a.example.com"], False, False),
-    ("https://a.example.com.evil.com/x", ["https://a.example.com"], False, False),
-    ("http://a.example.com/x", ["https://a.example.com"], False, False),
-    ("http://a.example.com/x", ["http://a.example.com"], False, False),
-    ("https://a.example.com/x", ["http://a.example.com"], False, False),
-    ("https://a.example.com:8443/x", ["http://a.example.com:8443"], False, False),
-    ("http://127.0.0.1:80/x", ["http://127.0.0.1"], False, True),
-    ("http://127.0.0.1/x", ["http://127.0.0.1"], True, False),
-    ("http://[::1]:8000/x", ["http://[::1]:8000"], False, True),
-    ("http://localhost/x", ["http://localhost"], False, True),
-    ("http://localhost/x", ["http://127.0.0.1"], False, False),
-    ("http://localhost.example.com/x", ["http://localhost.example.com"], False, False),
-    (PUBLIC_SITE + "/x", [PUBLIC_SITE], False, False),
-    (PUBLIC_SITE + ":8443/x", [PUBLIC_SITE + ":8443"], False, False),
-    ("https://RELEASES.hashicorp.com/x", ["https://RELEASES.hashicorp.com"], False, False),
-    ("file:///x", ["file:///"], False, False),
-    ("https://a.example.com/x", [], False, False),
+@pytest.mark.parametrize("url, site, may", [
+    ("https://a.example.com/x", "https://a.example.com:443", True),
+    ("https://A.example.com/x", "https://a.example.com", True),
+    ("HTTPS://a.example.com:/x", "https://a.example.com", True),
+    ("https://a.example.com:8443/x", "https://a.example.com", False),
+    ("https://b.example.com/x", "https://a.example.com", False),
+    ("https://a.example.com.evil.com/x", "https://a.example.com", False),
+    ("https://a.example.com./x", "https://a.example.com", False),
+    ("https://a%2eexample.com/x", "https://a.example.com", False),
+    ("https://\uff41.example.com/x", "https://a.example.com", False),
+    ("https://a.example.com\\.evil.com/x", "https://a.example.com", False),
+    ("https://evil.com\\@a.example.com/x", "https://a.example.com", False),
+    ("http://a.example.com/x", "https://a.example.com", False),
+    ("http://a.example.com/x", "http://a.example.com", False),
+    ("https://a.example.com/x", "http://a.example.com", False),
+    ("https://a.example.com:8443/x", "http://a.example.com:8443", False),
+    ("http://127.0.0.1:80/x", "http://127.0.0.1", True),
+    ("http://[::1]:8000/x", "http://[::1]:8000", True),
+    ("http://[::1]:8000/x", "http://[0:0:0:0:0:0:0:1]:8000", False),
+    ("http://localhost/x", "http://localhost", True),
+    ("http://localhost/x", "http://127.0.0.1", False),
+    ("http://localhost.example.com/x", "http://localhost.example.com", False),
+    ("http://localhost./x", "http://localhost.", False),    # which the resolver asks the network for
+    (PUBLIC_SITE + "/x", PUBLIC_SITE, False),
+    (PUBLIC_SITE + "./x", PUBLIC_SITE + ".", False),
+    (PUBLIC_SITE + ":8443/x", PUBLIC_SITE + ":8443", False),
+    ("https://RELEASES.hashicorp.com/x", "https://RELEASES.hashicorp.com", False),
+    ("file:///x", "file:///", False),
 ])
-def test_who_may_be_shown_them(url, sites, proxied, may):
-    assert _credentials.may_be_shown(url, sites, proxied) is may
+def test_whose_urls_may_be_shown_them(url, site, may):
+    assert _credentials.may_be_shown(url, site) is may
+
+
+@pytest.mark.parametrize("path", [
+    "", "/", "/x", "//x", "/x/y.zip", "/x?a=../../b", "/x%20y", "/x%2fy", "/sha256:abc", "/a..b/...c", "/@x/~y/",
+])
+def test_what_is_below_a_path(path):
+    assert _credentials.may_be_shown("https://a.example.com/repo" + path, "https://a.example.com/repo") is True
+    assert _credentials.may_be_shown("https://a.example.com/a%20b" + path, "https://a.example.com/a%20b") is True
+
+
+@pytest.mark.parametrize("path", [
+    "", "/", "/x", "/repo2/x", "/repo.x", "/Repo/x", "/%72epo/x", "/re/po", "/x/repo/y", "//repo/x",
+    "/repo/../x", "/repo/x/../../y", "/repo/..", "/repo/.", "/repo/./x", "/repo/../repo/x", "/x/../repo/y",
+    "/repo/%2e%2e/x", "/repo/%2E./x", "/repo/.%2e", "/repo/%252e%252e/x", "/repo/%25252e%25252e/x",
+    "/repo/%2525252525252e./x", "/repo%2f..%2fx", "/repo/..%2fx", "/repo/x%2f..%2f..%2fy", "/repo/..%252fx",
+    "/repo/..\\x", "/repo/..%5cx", "/repo/..%255cx", "/repo\\..\\x", "/repo/x\\y", "/repo/..;/x", "/repo/..;a=b/x",
+    "/repo/..%3b/x",
+    "/repo/.;/x", "/repo/x;/y", "/repo/.../x", "/repo/..%00/x", "/repo/..%20/x", "/repo/.. /x", "/repo/..%09/x", "/repo/.\t./x",
+    "/repo/%c0%ae%c0%ae/x", "/repo/%u002e%u002e/x", "/repo/\u2025/x", "/repo/%e2%80%a5/x", "/repo/%/x", "/repo/%2/x",
+    "/repo/..%23", "/repo/..%3f", "?/repo/x", "#/repo/x", "/x?/repo/y",
+])
+def test_what_is_not_below_a_path(path):
+    assert _credentials.may_be_shown("https://a.example.com" + path, "https://a.example.com/repo") is False
+
+
+def test_a_request_begins_at_the_closest_of_the_sites():
+    sites = ["https://a.example.com/x", "https://a.example.com", "https://a.example.com/repo", "https://b.example.com/repo"]
+    assert _credentials.choose_site("https://a.example.com/repo/y", sites) == "https://a.example.com/repo"
+    assert _credentials.choose_site("https://a.example.com/repo2/y", sites) == "https://a.example.com"
+    assert _credentials.choose_site("https://c.example.com/repo/y", sites) is None
+    assert _credentials.choose_site(PUBLIC_SITE + "/x", [PUBLIC_SITE]) is None
 
 
 @pytest.mark.parametrize("access", EACH, ids=NAMES)
@@ -99,22 +136,67 @@ def test_a_redirect_elsewhere_gets_none(file_site, secure, misbehaviours, signin
         assert seen(file_site.requests[0]) == expected(access) and seen(last) is None
 
 
-def test_a_redirect_back_gets_them_again(file_site, misbehaviours, signing_key):
+@pytest.mark.parametrize("access", EACH, ids=NAMES)
+def test_a_redirect_back_gets_none(file_site, misbehaviours, signing_key, access):
     from release_site import Site
     file_site.put("last", file_site.files[NAME].body)
     with Site(key=signing_key) as other:
         file_site.misbehave(NAME, misbehaviours.redirect(other.url + "/between"))
         other.misbehave("between", misbehaviours.redirect(file_site.url + "/last"))
-        Transfer(file_site, access=BEARER, sites=[file_site.url]).succeeded()
-        assert [seen(request) for request in file_site.requests] == ["Bearer t0ken-t0ken"] * 2
+        Transfer(file_site, access=access, sites=[file_site.url]).succeeded()
+        assert [seen(request) for request in file_site.requests] == [expected(access), None]
         assert seen(other.requests[0]) is None
 
 
-def test_a_proxy_does_not_read_them(file_site, monkeypatch):
-    monkeypatch.setenv("http_proxy", file_site.url)
-    site = "http://localhost:9"
-    Transfer(site, access=BEARER, sites=[site]).succeeded()
-    assert file_site.requests[0].target.startswith(site) and seen(file_site.requests[0]) is None
+@pytest.mark.parametrize("access", EACH, ids=NAMES)
+def test_a_redirect_to_another_site_that_was_named_gets_none(file_site, misbehaviours, signing_key, access):
+    from release_site import Site
+    with Site(key=signing_key) as other:
+        other.files.update(file_site.files)
+        file_site.misbehave(NAME, misbehaviours.redirect("%s/%s" % (other.url, NAME)))
+        sites = [file_site.url, other.url]
+        Transfer(file_site, access=access, sites=sites).succeeded()
+        Transfer(other, access=access, sites=sites).succeeded()
+        assert [seen(request) for request in other.requests] == [None, expected(access)]
+
+
+# The site is some/, and the file is some/file.bin.
+@pytest.mark.parametrize("location, gets", [
+    ("deep/file", True), ("/some/deep/file", True), ("{site}/some/deep/file?x=/../y", True), ("?again=1", True),
+    ("//{host}/some/deep/file", True),
+    ("/other", False), ("../other", False), ("/some2/file", False), ("/some/../other", False), ("/some/%2e%2e/other", False),
+    ("/some/..%2fother", False), ("/some/%252e%252e/other", False), ("/some/..;/other", False), ("/some/..%5cother", False),
+    ("//localhost:{port}/some/deep/file", False), ("//{host}/other", False),
+])
+def test_a_redirect_keeps_them_below_the_sites_path(file_site, misbehaviours, location, gets):
+    host = file_site.url.partition("//")[2]
+    location = location.format(site=file_site.url, host=host, port=host.rpartition(":")[2])
+    file_site.misbehave(NAME, misbehaviours.redirect(location), times=1)
+    file_site.misbehave("*", misbehaviours.replace(BODY))
+    Transfer(file_site, access=BEARER, sites=[file_site.url + "/some"]).succeeded()
+    assert [seen(request) for request in file_site.requests] == ["Bearer t0ken-t0ken", "Bearer t0ken-t0ken" if gets else None]
+
+
+def test_a_redirect_that_leaves_the_path_and_comes_back_gets_none(file_site, misbehaviours):
+    file_site.misbehave(NAME, misbehaviours.redirect("/other"), times=1)
+    file_site.misbehave("other", misbehaviours.redirect("/" + NAME))
+    Transfer(file_site, access=BEARER, sites=[file_site.url + "/some"]).succeeded()
+    assert [seen(request) for request in file_site.requests] == ["Bearer t0ken-t0ken", None, None]
+
+
+@pytest.mark.parametrize("path", ["../other/file", "%2e%2e/other/file", "x%2f..%2f..%2fother/file"])
+def test_a_request_that_begins_outside_of_the_path_gets_none(file_site, misbehaviours, path):
+    file_site.misbehave("*", misbehaviours.replace(BODY))
+    Transfer(file_site, path="some/" + path, access=BEARER, sites=[file_site.url + "/some"]).succeeded()
+    assert seen(file_site.requests[0]) is None
+
+
+def test_no_proxy_reads_them(file_site, signing_key, monkeypatch):
+    from release_site import Site
+    with Site(key=signing_key) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        Transfer(file_site, access=BEARER, sites=[file_site.url]).succeeded()
+        assert seen(file_site.requests[0]) == "Bearer t0ken-t0ken" and not proxy.requests
 
 
 def test_netrc_does_not_take_the_place_of_a_token(file_site, netrc):

@@ -65,6 +65,18 @@ def test_redirects_that_are_not_followed(file_site, misbehaviours, location):
     assert len(file_site.requests) == 1
 
 
+@pytest.mark.parametrize("location, followed", [
+    ("http://localhost:{port}/other", True), ("/other", True), ("https://127.0.0.1:9/x", True),
+    ("http://far.test/x", False), ("http://localhost./x", False), ("http://127.1/x", False),
+])
+def test_unsigned_bytes_are_not_fetched_over_plain_http_elsewhere(file_site, misbehaviours, location, followed):
+    file_site.put("other", BODY)
+    file_site.misbehave(NAME, misbehaviours.redirect(location.format(port=file_site.server.port)))
+    error = Transfer(file_site, guard=lambda path, what: None).error
+    assert ("which is not followed: only https" in str(error)) is not followed
+    assert "is not followed" not in str(Transfer(file_site).error)
+
+
 def test_a_redirect_without_a_place(file_site, misbehaviours):
     file_site.misbehave(NAME, misbehaviours.redirect(None))
     Transfer(file_site, retries=4).failed("HTTP 302 Found", status=302)
@@ -77,7 +89,7 @@ def test_a_redirect_to_something_missing_shows_no_secret(file_site, misbehaviour
 
 @pytest.mark.parametrize("url", [
     "", "x", "/etc/passwd", "ftp://example.com/x", "HTTPX://x/", "http:///x", "http://", "http:x",
-    "https://user@example.com/x",
+    "https://user@example.com/x", "http://[::1]example.com/", "http://example.com[::1]/", "http://a:4_43/", "http://a:+80/",
     "https://user:%s@example.com/x" % SECRET, "http://example.com:port/", "http://example.com:99999/", "http://[::1/x",
     "file:relative", "file://example.com/x", "file://user@localhost/x", "file:", "file:///a%00b",
 ])

@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 import pytest
-from transfers import BODY, NAME, SECRET, Transfer
+from transfers import BODY, FAR, NAME, SECRET, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Access
@@ -38,6 +38,11 @@ def trust(monkeypatch, tmp_path, bundle, way):
     else:
         monkeypatch.setenv(way, bundle)
     return Access()
+
+
+def far(site):
+    """The URL of a site by the name that only a proxy knows: loopback is asked directly."""
+    return site.url.replace("127.0.0.1", FAR)
 
 
 class Tunnel(socketserver.BaseRequestHandler):
@@ -197,9 +202,9 @@ def test_the_public_site_is_verified_all_the_same(secure, misbehaviours, monkeyp
 
 @pytest.fixture
 def strict(signing_key, tmp_path):
-    """A site that wants a certificate of its own authority, and the Access that has one."""
+    """A site, also as FAR, that wants a certificate of its own authority, and the Access that has one."""
     from release_site import Site
-    from release_site.certificates import Authority
+    from release_site.certificates import LOOPBACK, Authority
     authority = Authority()
     both, certificate, key, bundle = (str(tmp_path / name) for name in ("both.pem", "cert.pem", "key.pem", "ca.pem"))
     pem = authority.issue(names=("builder",))
@@ -207,7 +212,7 @@ def strict(signing_key, tmp_path):
     for path, text in ((both, pem), (certificate, pem[:split]), (key, pem[split:]), (bundle, authority.pem)):
         with open(path, "w") as file:
             file.write(text)
-    context = authority.server_context(clients=authority.pem)
+    context = authority.server_context(LOOPBACK + (FAR,), clients=authority.pem)
     context.maximum_version = ssl.TLSVersion.TLSv1_2    # later ones refuse after the handshake: a reset may be quicker
     with Site(key=signing_key, tls=context) as running:
         running.put(NAME, BODY)
@@ -226,7 +231,31 @@ def test_a_client_certificate_through_a_proxy(strict, monkeypatch):
     running, access = strict
     with leading_to(running) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        Transfer(running, access=access, sites=[running.url]).succeeded()
+        Transfer(far(running), access=access, sites=[far(running)]).succeeded()
+        assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("location, shown", [
+    ("deep/file", True), ("/some/deep/file", True),
+    ("/other", False), ("/some/..%2fother", False), ("//localhost:{port}/some/deep/file", False),
+    ("{other}/between", False),
+])
+def test_a_redirect_keeps_the_client_certificate_below_the_sites_path(
+        strict, signing_key, misbehaviours, location, shown):
+    """On another connection than what went before: one that is open has shown it already."""
+    from release_site import Site
+    from release_site.certificates import Authority
+    running, access = strict
+    authority = Authority("Other")
+    with open(access.ca_path, "a") as bundle:
+        bundle.write(authority.pem)
+    with Site(key=signing_key, tls=authority.server_context()) as other:
+        other.misbehave("between", misbehaviours.redirect(running.url + "/some/back"))
+        running.misbehave(NAME, misbehaviours.redirect(location.format(port=running.server.port, other=other.url)), times=1)
+        running.misbehave("*", misbehaviours.replace(BODY))
+        transfer = Transfer(running, access=access, sites=[running.url + "/some", other.url])
+        assert len(running.requests) == (2 if shown else 1) and (transfer.received is not None) == shown
+        assert len(other.requests) == ("other" in location and not location.startswith("/"))
 
 
 def test_no_client_certificate(strict):
@@ -286,11 +315,30 @@ def test_a_proxy_from_the_environment(file_site, monkeypatch):
     assert request.target == "http://releases.invalid/%s?token=%s" % (NAME, SECRET)
 
 
-@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "127.0.0.0/8", "localhost, 127.0.0.1"])
+@pytest.mark.parametrize("no_proxy", ["far.test", ".test, example.com", "*"])
 def test_no_proxy(file_site, monkeypatch, no_proxy):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", file_site.url)
     monkeypatch.setenv("no_proxy", no_proxy)
-    Transfer(file_site).succeeded()
+    assert "proxy" not in str(Transfer(far(file_site)).error) and not file_site.requests
+    monkeypatch.setenv("no_proxy", "example.com")
+    Transfer(far(file_site)).succeeded()
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "127.1.2.3"])
+@pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
+def test_loopback_goes_through_no_proxy(signing_key, monkeypatch, variable, name):
+    from release_site import Site
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with Site(key=signing_key, hosts=("127.0.0.1", "127.1.2.3")) as site:
+        site.put(NAME, BODY)
+        Transfer(site.url.replace("127.0.0.1", name)).succeeded()
+
+
+def test_loopback_goes_through_no_proxy_by_tls_either(secure, monkeypatch):
+    running, bundle = secure
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    Transfer(running, access=Access(ca_path=bundle)).succeeded()
+    Transfer(far(running), access=Access(ca_path=bundle)).failed("proxy: Connection refused", retry=True)
 
 
 def test_a_proxy_that_is_not_there(file_site, monkeypatch):
@@ -319,9 +367,9 @@ def test_https_through_a_proxy(secure, monkeypatch, tmp_path, way):
     running, bundle = secure
     with leading_to(running) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url[len("http://"):])     # some write no scheme
-        Transfer(running, access=trust(monkeypatch, tmp_path, bundle, way)).succeeded()
+        Transfer(far(running), access=trust(monkeypatch, tmp_path, bundle, way)).succeeded()
     (asked,) = proxy.asked
-    assert re.match(b"CONNECT 127.0.0.1:%d HTTP/1.[01]" % running.server.port, asked)
+    assert re.match(b"CONNECT far.test:%d HTTP/1.[01]" % running.server.port, asked)
 
 
 def test_a_proxy_that_is_spoken_to_by_tls(strict, monkeypatch):
@@ -335,7 +383,7 @@ def test_a_proxy_that_is_spoken_to_by_tls(strict, monkeypatch):
         bundle.write(authority.pem)
     with leading_to(running, context) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        Transfer(running, access=access, sites=[running.url]).succeeded()
+        Transfer(far(running), access=access, sites=[far(running)]).succeeded()
         assert len(proxy.asked) == 1
 
 
@@ -345,14 +393,14 @@ def test_a_proxy_that_is_spoken_to_by_tls_is_not_trusted_blindly(secure, monkeyp
     running, bundle = secure
     with leading_to(running, Authority().server_context()) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        Transfer(running, access=Access(ca_path=bundle)).failed("TLS: ")
+        Transfer(far(running), access=Access(ca_path=bundle)).failed("proxy: TLS: ")
         assert not proxy.asked
 
 
 def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    Transfer(file_site, access=Access(use_proxy=False)).succeeded()
-    Transfer(file_site).failed("proxy: Connection refused (ECONNREFUSED)", retry=True)
+    monkeypatch.setenv("http_proxy", file_site.url)
+    assert "proxy" not in str(Transfer(far(file_site), access=Access(use_proxy=False)).error) and not file_site.requests
+    Transfer(far(file_site)).succeeded()
 
 
 def test_a_proxy_of_the_environment_that_is_given(file_site, monkeypatch):

@@ -29,8 +29,7 @@ class Place:
         self.archive_name = NAME % host.platform
 
     def source(self, **options):
-        wish = self.host.wish(**options)
-        return _obtain.Source(wish, _obtain.read_signers(wish), self.host.say)
+        return self.host.source(self.host.wish(**options))
 
     def vouch(self, **options):
         return self.source(**options).vouch()
@@ -119,6 +118,33 @@ def test_a_folder_is_a_site(online, site):
     archive, data = online.fetch(sites=["file://" + online.host.at("mirror")])
     assert data == site.release("1.13.4").archives[online.host.platform]
     assert site.counts().requests == 0 and archive.downloaded_bytes == 0
+
+
+@pytest.mark.parametrize("spoilt", [SUMS, NAME, "", ".."])
+def test_an_unsigned_folder_that_others_can_write_is_no_site(online, site, spoilt):
+    """What a file's neighbour says of it is as good as the rights on both, and on the directories above."""
+    site.write(online.host.at("mirror"))
+    sites = ["file://" + online.host.at("mirror")]
+    folder = online.host.at("mirror", "terraform", "1.13.4")
+    assert online.fetch(sites=sites, checksum_policy="sha256sums")[0].vouching.policy == "sha256sums"
+    path = os.path.normpath(os.path.join(folder, spoilt.replace(NAME, online.archive_name)))
+    os.chmod(path, 0o777)
+    failure = online.refusal(_errors.VerificationError, sites=sites + [site.url], checksum_policy="sha256sums")
+    assert "%s can be written by others" % path in str(failure) and "checksum_policy signature" in failure.hint
+    assert site.counts().requests == 0, "the next site is not asked in place of it"
+    digest = site.release("1.13.4").digest(online.host.platform)
+    for reason in ({"checksum_policy": "signature"}, {"checksum": digest, "checksum_policy": "sha256sums"},
+                   {"checksum": digest, "checksum_policy": "pinned"}):
+        assert online.fetch(sites=sites, **reason)[0].vouching.archive_sha256 == digest
+
+
+def test_an_unsigned_index_that_others_can_write_chooses_nothing(online, site):
+    site.write(online.host.at("mirror"))
+    place = "file://" + online.host.at("mirror")
+    os.chmod(online.host.at("mirror", "terraform", "index.json"), 0o666)
+    assert "1.13.4" in online.source(version="~> 1.13.0", sites=[place]).listing(place)
+    with pytest.raises(_errors.VerificationError):
+        online.source(version="~> 1.13.0", sites=[place], checksum_policy="sha256sums").listing(place)
 
 
 # signatures
@@ -305,6 +331,23 @@ def test_what_has_to_lie_beside_it(online, site, given, policy, needed):
         assert failure.path == os.path.join(folder, name) and "No such file" in str(failure)
         assert failure.hint == "checksum_policy %s needs it beside the archive" % policy
         os.rename(os.path.join(folder, "away"), os.path.join(folder, name))
+
+
+@pytest.mark.parametrize("spoilt", [SUMS, NAME, "", ".."])
+def test_an_unsigned_archive_that_others_can_write_is_refused(online, site, given, spoilt):
+    unsigned = dict(given, checksum_policy="sha256sums")
+    assert online.fetch(**unsigned)[0].vouching.policy == "sha256sums"
+    path = os.path.normpath(os.path.join(os.path.dirname(given["archive"]), spoilt.replace(NAME, online.archive_name)))
+    os.chmod(path, 0o777)
+    failure = online.refusal(_errors.VerificationError, **unsigned)
+    assert "%s can be written by others" % path in str(failure) and "checksum_policy signature" in failure.hint
+    with pytest.raises(_errors.VerificationError) as caught:
+        online.vouch(**unsigned)
+    assert str(caught.value) == str(failure), "check mode says so, too"
+    digest = site.release("1.13.4").digest(online.host.platform)
+    for reason in ({"checksum_policy": "signature"}, {"checksum": digest, "checksum_policy": "sha256sums"},
+                   {"checksum": digest, "checksum_policy": "pinned"}):
+        assert online.fetch(**dict(given, **reason))[0].vouching.archive_sha256 == digest
 
 
 def test_a_given_archive_has_to_match_as_well(online, given):

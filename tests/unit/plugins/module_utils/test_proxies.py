@@ -72,6 +72,20 @@ def test_exceptions(host, exceptions, direct):
     assert choose("https://%s/x" % host, https_proxy=PROXY, no_proxy=exceptions) == (None if direct else PROXY)
 
 
+@pytest.mark.parametrize("host", [
+    "localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.1.", "127.9.9.9", "[::1]", "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]", "localhost:3128",
+])
+def test_this_machine_is_asked_directly_whatever_is_set(host):
+    for url in ("http://%s/x", "https://%s/x"):
+        assert choose(url % host, http_proxy=PROXY, https_proxy=PROXY, all_proxy=PROXY, no_proxy="") is None
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "127.0.0.1.example.com", "128.0.0.1", "[::2]", "mylocalhost"])
+def test_what_only_looks_like_this_machine_is_not(host):
+    assert choose("http://%s/x" % host, http_proxy=PROXY) == PROXY
+
+
 def test_this_process_is_not_asked(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://other")
     monkeypatch.setenv("no_proxy", "*")

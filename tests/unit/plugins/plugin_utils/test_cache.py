@@ -403,9 +403,116 @@ def test_many_processes_may_find_a_document_good_at_once(tmp_path):
 def test_kept_documents_are_bounded(tmp_path):
     run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
     for number in range(20):
-        run.cache().keep_document("%02d" % number, b"sums")
+        run.cache().keep_document("%064x" % number, b"sums")
     run.archive()
     assert len([name for name in os.listdir(str(tmp_path / "kept")) if name.endswith(".document")]) == 8
+
+
+def foreign_folder(make=None, name="ab" * 32, content="archive.zip", mode=0o700, file_mode=0o600):
+    """callable(folder): makes a folder in it that is not quite as we make them."""
+    def lay(folder):
+        path = os.path.join(folder, name)
+        os.mkdir(path)
+        if content:
+            file = os.path.join(path, content)
+            if make:
+                make(file)
+            else:
+                with open(file, "wb") as stream:
+                    stream.write(b"precious")
+                os.chmod(file, file_mode)
+        os.chmod(path, mode)
+        return path
+    return lay
+
+
+def foreign_link(folder):
+    """A link to a folder of ours, elsewhere."""
+    elsewhere = os.path.join(os.path.dirname(folder), "elsewhere")
+    os.mkdir(elsewhere)
+    path = foreign_folder()(elsewhere)
+    os.symlink(path, os.path.join(folder, "ab" * 32))
+    return path
+
+
+def foreign_file(name, mode=0o600):
+    def lay(folder):
+        path = os.path.join(folder, name)
+        with open(path, "wb") as stream:
+            stream.write(b"precious")
+        os.chmod(path, mode)
+        return path
+    return lay
+
+
+FOREIGN = {
+    "no-digest": foreign_folder(name="x" * 64), "upper-case": foreign_folder(name="AB" * 32),
+    "shorter": foreign_folder(name="ab" * 31), "longer": foreign_folder(name="ab" * 32 + "\n"),
+    "another-file": foreign_folder(content="notes.txt"), "a-temporary-file": foreign_folder(content=".tmp.notes"),
+    "a-temporary-file-of-another-kind": foreign_folder(content=".tmp.binary.abcd1234"),
+    "a-folder": foreign_folder(make=os.mkdir), "a-pipe": foreign_folder(make=os.mkfifo),
+    "a-link": foreign_folder(make=lambda path: os.symlink("/etc/hostname", path)),
+    "readable": foreign_folder(mode=0o755), "readable-file": foreign_folder(file_mode=0o644), "linked": foreign_link,
+    "a-file": foreign_file("ab" * 32), "document": foreign_file("letter.document"),
+    "document-of-no-digest": foreign_file("g" * 64 + ".document"), "upper-case-document": foreign_file("AB" * 32 + ".document"),
+    "hidden-document": foreign_file("." + "ab" * 32 + ".document"),
+    "readable-document": foreign_file("ab" * 32 + ".document", 0o644),
+}
+
+
+@pytest.mark.parametrize("what", sorted(FOREIGN))
+def test_what_is_not_ours_stays_in_cache_dir(tmp_path, what):
+    """Somebody names a directory with other things in it: these are old, and more than may be kept."""
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    path = FOREIGN[what](str(kept))
+    os.utime(path, (1, 1))
+    before = [(each, os.lstat(each).st_ino) for each in [path] + everything(path)]
+    for number in range(2):
+        run = new_run(tmp_path, "r%d" % number, kept=kept, keep=1)
+        for document in range(10):
+            run.cache().keep_document("%064x" % (100 * number + document), b"sums")
+        run.archive(b"data %d" % number)
+    assert [(each, os.lstat(each).st_ino) for each in [path] + everything(path)] == before
+    assert kept_digests(kept) - {os.path.basename(path)} == digests(b"data 1")
+
+
+def test_what_a_killed_run_left_of_an_archive_is_evicted(tmp_path):
+    kept = tmp_path / "kept"
+    for number, names in enumerate([(), (".tmp.archive.abcd1234",), ("archive.zip", ".tmp.archive.abcd1234")]):
+        folder = kept / ("%064x" % number)
+        folder.mkdir(mode=0o700, parents=True)
+        for name in names:
+            (folder / name).write_bytes(b"half")
+            (folder / name).chmod(0o600)
+    kept.chmod(0o700)
+    new_run(tmp_path, "r", kept=kept, keep=1).archive(b"data")
+    assert kept_digests(kept) == digests(b"data")
+
+
+def test_what_was_put_there_meanwhile_stays(tmp_path, monkeypatch):
+    kept = tmp_path / "kept"
+    new_run(tmp_path, "r1", kept=kept, keep=1).archive(b"a")
+    notes = kept / hashlib.sha256(b"a").hexdigest() / "notes.txt"
+
+    def locked(*arguments):
+        notes.write_bytes(b"precious")
+        return _lock.locked(*arguments)
+    monkeypatch.setattr(_kept, "locked", locked)
+    new_run(tmp_path, "r2", kept=kept, keep=1).archive(b"b")
+    assert sorted(os.listdir(str(notes.parent))) == ["archive.zip", "notes.txt"]
+
+
+@needs_root
+@pytest.mark.parametrize("names", [(), ("archive.zip",)])
+def test_what_somebody_else_owns_is_not_ours_either(tmp_path, names):
+    kept = tmp_path / "kept"
+    kept.mkdir(mode=0o700)
+    path = foreign_folder()(str(kept))
+    os.chown(os.path.join(path, *names), STRANGER, STRANGER)
+    run = new_run(tmp_path, "r", kept=kept, keep=1)
+    run.archive(b"data")
+    assert os.listdir(path) == ["archive.zip"]
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])

@@ -37,16 +37,51 @@ def test_sites_from_the_environment_stand_in_for_the_option():
     assert _settings.with_environment({"version": "1.13.4"}, {"TERRAFORM_BINARY_SITES": " "}, {}) == {"version": "1.13.4"}
 
 
+CREDENTIAL = {"TERRAFORM_BINARY_TOKEN": " SECRET \n", "TERRAFORM_BINARY_SITES": "https://one.example"}
+SITES = {"sites": ["https://one.example"]}
+OWN = [{"url_token": "own"}, {"url_username": "alice", "url_password": "own"}]
+ELSEWHERE = [{"sites": ["https://two.example"]}, {"sites": "https://one.example"}, {"sites": "https://releases.hashicorp.com"},
+             {"sites": ["file:///srv/mirror"]}]
+
+
 def test_a_token_in_the_environment_stands_in_for_the_option():
-    environ, sites = {"TERRAFORM_BINARY_TOKEN": " t0ken \n"}, {"sites": ["https://one.example"]}
-    assert _settings.with_environment(sites, environ, {}) == dict(sites, url_token="t0ken")
-    for own in (dict(sites, url_token="own"), dict(sites, url_username="alice", url_password="own")):
-        assert _settings.with_environment(own, environ, {}) == own
+    assert _settings.with_environment({}, CREDENTIAL, {}) == dict(SITES, url_token="SECRET")
+    for own in OWN:
+        assert _settings.with_environment(own, CREDENTIAL, {}) == dict(SITES, **own)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"sites": "https://releases.hashicorp.com"}, {"sites": ["http://one.example"]}])
-def test_a_token_in_the_environment_that_no_site_may_be_shown_is_left_out(arguments):
-    assert _settings.with_environment(arguments, {"TERRAFORM_BINARY_TOKEN": "t0ken"}, {}) == arguments
+@pytest.mark.parametrize("arguments", ELSEWHERE)
+def test_a_token_in_the_environment_is_not_for_sites_of_an_option(arguments):
+    """Which may be a survey's answer."""
+    for environ in (CREDENTIAL, {"TERRAFORM_BINARY_TOKEN": "SECRET"}):
+        with pytest.raises(_errors.RequestError) as caught:
+            _settings.with_environment(arguments, environ, {})
+        assert "TERRAFORM_BINARY_TOKEN is set for the controller, and sites is given by an option" in str(caught.value)
+        assert "one AWX credential" in caught.value.hint and "SECRET" not in str(caught.value)
+    for own in OWN:
+        given = dict(arguments, **own)
+        assert _settings.with_environment(given, CREDENTIAL, {}) == given
+
+
+def test_a_token_in_the_environment_is_not_for_sites_of_the_tasks_environment():
+    of_task = {"TERRAFORM_BINARY_SITES": "https://two.example"}
+    with pytest.raises(_errors.RequestError) as caught:
+        _settings.with_environment({}, dict(CREDENTIAL, **of_task), of_task)
+    assert "TERRAFORM_BINARY_SITES is in the task's environment" in str(caught.value)
+
+
+@pytest.mark.parametrize("sites", [{}, {"TERRAFORM_BINARY_SITES": " "}])
+def test_a_token_in_the_environment_is_not_for_the_default(sites):
+    with pytest.raises(_errors.RequestError) as caught:
+        _settings.with_environment({}, dict(sites, TERRAFORM_BINARY_TOKEN="SECRET"), {})
+    assert "TERRAFORM_BINARY_SITES is not set" in str(caught.value) and "one AWX credential" in caught.value.hint
+
+
+@pytest.mark.parametrize("arguments", [dict(where, **what) for where in ELSEWHERE + [{}] for what in (
+    {"state": "absent"}, {"state": " absent "}, {"archive": "/x.zip"})])
+def test_a_token_in_the_environment_is_left_out_where_no_site_is_asked(arguments):
+    assert _settings.with_environment(arguments, {"TERRAFORM_BINARY_TOKEN": "SECRET"}, {}) == arguments
+    assert "url_token" not in _settings.with_environment(arguments, CREDENTIAL, {})
 
 
 def test_a_site_that_is_none_is_refused_before_anything_is_logged():

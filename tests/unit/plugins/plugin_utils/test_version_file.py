@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _required_version, _version_file
+from this_host import open_descriptors
 
 
 class Folder:
@@ -71,10 +72,13 @@ def test_a_version_file(content, version, text, line, folder):
 
 @pytest.mark.parametrize("content, words", [
     ("", "there is no version in /.terraform-version"), ("\n# nothing\n \n", "there is no version in"),
-    ("latest:^1.9\n", "/.terraform-version:1 has 'latest:^1.9', which is tfenv's own word"),
-    ("\nlatest:", ":2 has 'latest:'"),
+    ("latest:^1.9\n", "/.terraform-version:1 has latest:..., which is tfenv's own word"),
+    ("\nlatest:", ":2 has latest:..., which"),
     ("min-required", "tfenv's own word"), ("latest-allowed", "tfenv's own word"), ("latest-pre:1", "tfenv's own word"),
-    ("terraform 1.10.5", "/.terraform-version:1: version 'terraform 1.10.5'"),
+    ("terraform 1.10.5", "/.terraform-version:1: what is there is neither a version nor a constraint: (not shown)"),
+    ("latest, 1.10.5", "(not shown)"),
+    ("1.10.5, 1.10.6, 1.10.7", "neither a version nor a constraint: 1.10.5, 1.10.6, 1.10..."),
+    ("1" * 64, "neither a version nor a constraint: %s..." % ("1" * 20)),
     ("\n\n>= 1.x", ":3: version '>= 1.x' is not a constraint"),
     ("1.10.x", ":1: version '1.10.x'"), (b"1.10.5\xff", "is not UTF-8: byte 6"),
     (b"1" * ((1 << 20) + 1), "is larger than 1048576 bytes"),
@@ -151,7 +155,8 @@ def test_json(content, values, folder):
 
 
 @pytest.mark.parametrize("content, words", [
-    ('{', "/x.tf.json cannot be read: Expecting"), ('5', "the file is neither"), ('null', "the file is neither"),
+    ('{', "/x.tf.json cannot be read: it is no JSON from line 1, column 2 on"),
+    ('5', "the file is neither"), ('null', "the file is neither"),
     ('["x"]', "the file is neither"),
     ('{"terraform": null}', "terraform is neither"), ('{"terraform": "x"}', "terraform is neither"),
     ('{"terraform": [[]]}', "terraform is neither"),
@@ -159,8 +164,8 @@ def test_json(content, values, folder):
     ('{"terraform": {"required_version": 1.9}}', "not one plain string"),
     ('{"terraform": {"required_version": ["1.9"]}}', "not one plain string"),
     ('{"terraform": {"required_version": "${x}"}}', "not one plain"),
-    ('{"terraform": {"required_version": "1", "required_version": "1"}}', "twice"), ('[' * 200000, "cannot be read"),
-    ('{\n\n"terraform": {"required_version": "x"}}', "/x.tf.json:3, required_version cannot be read: version 'x'"),
+    ('{"terraform": {"required_version": "1", "required_version": "1"}}', "twice"), ('[' * 200000, "nested too deep"),
+    ('{\n\n"terraform": {"required_version": "1.x"}}', "/x.tf.json:3, required_version cannot be read: version '1.x'"),
 ])
 def test_json_that_cannot_be_read(content, words, folder):
     assert words in folder.refusal(folder.module, main__tf=require(">= 1"), x__tf__json=content)
@@ -175,7 +180,7 @@ def test_json_that_cannot_be_read(content, words, folder):
     ({"main__tf": require("~> 1.x")}, "/main.tf:2, required_version cannot be read: version '~> 1.x' is not a constraint"),
     ({"main__tf": require("")}, "/main.tf:2, required_version cannot be read"),
     ({"main__tf": require("latest")}, "latest is no constraint"),
-    ({"main__tf": require(">= 1.9.0-rc1")}, "/main.tf:2, required_version '>= 1.9.0-rc1' names a pre-release"),
+    ({"main__tf": require(">= 1.9.0-rc1")}, "/main.tf:2, required_version >= 1.9.0-rc1 names a pre-release"),
     ({"main__tf": require("1.9.0-rc1")}, "names a pre-release"),
     ({"main__tf": require("1.9.0"), "other__tf": require("~> 1.10")},
      "cannot be had together: /main.tf:2 (1.9.0), /other.tf:2 (~> 1.10)"),
@@ -197,9 +202,119 @@ def test_too_many_files(folder):
 
 
 def test_a_folder_that_cannot_be_listed(folder):
-    assert "version_file: list" in folder.refusal(_required_version.read_module, folder.at("missing"))
+    assert "version_file: open" in folder.refusal(_required_version.read_module, folder.at("missing"))
 
 
-def test_a_link_to_nowhere_is_an_error(folder):
-    os.symlink("/nowhere/x", folder.at("main.tf"))
-    assert "version_file: read /main.tf: No such file" in folder.refusal(folder.module)
+# links
+
+@pytest.fixture
+def inside(folder):
+    """A folder in the folder, and a secret beside it."""
+    os.makedirs(folder.at("inside/deep"))
+    folder.write(**{"secret": "1.2.3\n"})
+    return Folder(folder.at("inside")).write(
+        **{"pinned": "1.10.5\n", "deep/pinned": "1.9.8\n", "deep/main__tf": require("~> 1.9")})
+
+
+@pytest.mark.parametrize("target, version", [
+    ("pinned", "1.10.5"), ("./pinned", "1.10.5"), ("deep/pinned", "1.9.8"), ("deep//pinned", "1.9.8"),
+    ("deep/../pinned", "1.10.5"), ("deep/up", "1.10.5"), ("way/pinned", "1.9.8"), ("deep/../way/up", "1.10.5"),
+])
+def test_a_link_inside_of_the_folder_is_followed(inside, target, version):
+    os.symlink("../pinned", inside.at("deep/up"))
+    os.symlink("deep", inside.at("way"))
+    os.symlink(target, inside.at(".terraform-version"))
+    assert _version_file.read_version_file(inside.at(".terraform-version")).version == version
+
+
+@pytest.mark.parametrize("target", [
+    "../secret", "deep/../../secret", "{top}/secret", "{top}/inside/pinned", "/proc/self/environ", "/dev/stdin", "..", ".",
+    "out/secret", "deep/out/secret", "way/../secret", "deep/up", "again", "round", "/nowhere/x", "../inside/pinned",
+])
+def test_a_link_out_of_the_folder_is_not(folder, inside, target):
+    os.symlink("..", inside.at("out"))
+    os.symlink(folder.path, inside.at("deep/out"))
+    os.symlink("deep", inside.at("way"))
+    os.symlink("../../secret", inside.at("deep/up"))
+    os.symlink("round", inside.at("again"))
+    os.symlink("again", inside.at("round"))
+    os.symlink(target.format(top=folder.path), inside.at(".terraform-version"))
+    os.symlink(target.format(top=folder.path), inside.at("main.tf"))
+    for read, path in ((inside.at(".terraform-version"), ".terraform-version"), (inside.path, "main.tf")):
+        if os.path.isdir(read) and read != inside.path:
+            continue        # the folder of a root module, as the user has named it
+        message = inside.refusal(_version_file.read_version_file, read)
+        expected = "is a symbolic link that leads out of its folder" if target not in (".", "way/../secret") else ""
+        assert "/%s" % path in message and expected in message and "1.2.3" not in message
+
+
+def test_the_folder_itself_may_be_a_link(folder, inside):
+    os.symlink("inside/deep", folder.at("current"))
+    assert _version_file.read_version_file(folder.at("current")).version == "~> 1.9"
+    assert _version_file.read_version_file(folder.at("current/pinned")).version == "1.9.8"
+
+
+def test_a_hard_link_is_a_file(folder, inside):
+    os.link(folder.at("secret"), inside.at(".terraform-version"))
+    assert _version_file.read_version_file(inside.at(".terraform-version")).version == "1.2.3"
+
+
+def test_a_link_to_nothing_inside_is_told_as_such(inside):
+    os.symlink("gone", inside.at("main.tf"))
+    assert "version_file: read /main.tf: No such file" in inside.refusal(inside.module)
+
+
+def test_no_descriptor_is_left(folder, inside):
+    os.symlink("deep/../deep/pinned", inside.at("good"))
+    os.symlink("deep/../../secret", inside.at("bad"))
+    before = open_descriptors()
+    _version_file.read_version_file(inside.at("good"))
+    inside.refusal(_version_file.read_version_file, inside.at("bad"))
+    assert open_descriptors() == before
+
+
+# what is shown of a file
+
+SECRET = "s3cretpassw0rd"
+
+
+@pytest.mark.parametrize("content", [
+    SECRET, "\n # x\n%s\n" % SECRET, "1.2.3 %s" % SECRET, "latest:%s" % SECRET, "latest-pre:%s" % SECRET, "1.2.%s" % SECRET,
+    ">= 1.9, %s" % SECRET, "password: %s" % SECRET, "%s = 1.0.0" % SECRET, SECRET * 200, "1.2.3\t%s" % SECRET,
+    "$ANSIBLE_VAULT;1.1;AES256;%s" % SECRET, b"\xff" + SECRET.encode(), "x" * 10 + SECRET, "1.0.0, =%s" % SECRET,
+])
+def test_nothing_else_of_a_version_file_is_shown(folder, content):
+    with pytest.raises(_errors.RequestError) as caught:
+        folder.file(content)
+    assert_not_shown(caught.value)
+
+
+@pytest.mark.parametrize("content", [
+    SECRET, "%s = " % SECRET, "%s {" % SECRET, "a %s b" % SECRET, '"%s" = 1' % SECRET, "'%s'" % SECRET,
+    "x = <<%s" % SECRET, "\x00%s" % SECRET,
+    "x = %s]" % SECRET, 'terraform "%s" {}' % SECRET, "terraform {\n%s" % SECRET, 'x = "%s' % SECRET, "\u00e9%s\x07" % SECRET,
+    "terraform {\nrequired_version = %s\n}" % SECRET, require(SECRET), require("1.0.0, " + SECRET), require("\\q" + SECRET),
+    require("\\U00110000" + SECRET), require("${%s}" % SECRET), require("1.0.0-" + SECRET), require("~> 1.0-" + SECRET),
+    require("= 1.0+" + SECRET) + require("= 2.0"), require("1.0.0") + require("< 1, != 1.0-" + SECRET),
+])
+def test_nothing_else_of_a_module_is_shown(folder, content):
+    with pytest.raises(_errors.RequestError) as caught:
+        folder.module(main__tf=content)
+    assert_not_shown(caught.value)
+
+
+@pytest.mark.parametrize("content", [
+    SECRET, '{"%s' % SECRET, '"%s"' % SECRET, '{"terraform": "%s"}' % SECRET,
+    '{"terraform": {"required_version": "%s"}}' % SECRET,
+    '{"x": "\\q%s"}' % SECRET, '{"x": "\x01%s"}' % SECRET, '{"x": "\\u12%s"}' % SECRET, '{} %s' % SECRET, "[%s" % SECRET,
+    '{"terraform": {"required_version": ["%s"]}}' % SECRET, '{"terraform": [["%s"]]}' % SECRET,
+])
+def test_nothing_else_of_a_module_in_json_is_shown(folder, content):
+    with pytest.raises(_errors.RequestError) as caught:
+        folder.module(main__tf__json=content)
+    assert_not_shown(caught.value)
+
+
+def assert_not_shown(error):
+    text = "%s; %s" % (error, error.hint)
+    assert not [SECRET[at:at + 3] for at in range(len(SECRET) - 2) if SECRET[at:at + 3] in text], text

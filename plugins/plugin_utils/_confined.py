@@ -1,0 +1,98 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a folder whose content others decide on, as in a checkout: no link leads out of it.
+
+Who can push to a repository could have a file of the controller read that they may not see. So names in the folder are
+opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. How the folder itself was named is the user's
+business, and a hard link is a file like any other.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+
+from ..module_utils._errors import RequestError, os_errors
+
+MAX_LINKS = 40          # path_resolution(7)
+SIZE_LIMIT = 1 << 20    # bytes of a file
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC     # not to block on a FIFO
+_IS_LINK = (errno.ELOOP, errno.EMLINK)      # what O_NOFOLLOW says to a link; EMLINK on FreeBSD
+
+
+class Confined:
+    """A folder, open; a context manager that closes it.
+
+    :param path: str, of the controller; it may be a link. Raises RequestError.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        with os_errors("version_file: open", path, RequestError):
+            self._fd = os.open(path, _FOLDER)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        os.close(self._fd)
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def names(self):
+        """The names of what is no directory, sorted. Raises RequestError."""
+        with os_errors("version_file: list", self.path, RequestError):
+            with os.scandir(self._fd) as entries:
+                return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
+
+    def read(self, name):
+        """A file that people write: UTF-8 with or without a byte order mark, at most SIZE_LIMIT bytes. Raises RequestError."""
+        path = self.at(name)
+        with os_errors("version_file: read", path, RequestError):
+            with os.fdopen(self._open(name), "rb") as stream:
+                data = stream.read(SIZE_LIMIT + 1)
+        if len(data) > SIZE_LIMIT:
+            raise RequestError("version_file: %s is larger than %d bytes" % (path, SIZE_LIMIT), path=path,
+                               hint="is it the right file?")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as exc:
+            raise RequestError("version_file: %s is not UTF-8: byte %d" % (path, exc.start), path=path,
+                               hint="save it as UTF-8") from exc
+
+    def _open(self, name):
+        """A descriptor of a regular file. Raises OSError, and RequestError for what is none, or is not in the folder."""
+        todo, links = [name], 0
+        with contextlib.ExitStack() as stack:
+            way = [self._fd]    # from the folder downwards: ".." is the one before, whatever was moved meanwhile
+            while todo:
+                part = todo.pop()
+                if part == ".." and len(way) > 1:
+                    way.pop()
+                    continue
+                if part == ".." or links > MAX_LINKS:
+                    raise self._leads_out(name)
+                try:
+                    fd = os.open(part, _ENTRY, dir_fd=way[-1])
+                except OSError as exc:
+                    if exc.errno not in _IS_LINK:
+                        raise
+                    target, links = os.readlink(part, dir_fd=way[-1]), links + 1
+                    if target.startswith("/"):
+                        raise self._leads_out(name) from exc
+                    todo.extend(step for step in reversed(target.split("/")) if step not in ("", "."))
+                    continue
+                stack.callback(os.close, fd)
+                way.append(fd)
+            if not stat.S_ISREG(os.fstat(way[-1]).st_mode):
+                raise RequestError("version_file: %s is not a regular file" % self.at(name), path=self.at(name))
+            return os.dup(way[-1])
+
+    def _leads_out(self, name):
+        return RequestError(
+            "version_file: %s is a symbolic link that leads out of its folder" % self.at(name), path=self.at(name),
+            hint="put the file itself there, or name the file that is meant in version_file")

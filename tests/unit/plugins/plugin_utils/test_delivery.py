@@ -1,0 +1,208 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half against real sites: what is kept for later tasks and runs, and from whom it is taken."""
+
+import contextlib
+import os
+import sys
+
+import pytest
+
+if sys.version_info < (3, 9):
+    pytest.skip("controller code needs Python 3.9", allow_module_level=True)
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _wish
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _delivery, _folders, _kept
+from wishes import params
+
+PLATFORM = "linux_amd64"
+VERSION = "1.13.4"
+SUMS = "terraform_%s_SHA256SUMS" % VERSION
+ZIP = "terraform_%s_%s.zip" % (VERSION, PLATFORM)
+
+
+class Controller:
+    """A run on the controller, with a cache_dir. Each delivery of another ``task`` is of a round of its own."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.lines = []
+
+    def say(self, line, warning=False):
+        self.lines.append(line)
+
+    @contextlib.contextmanager
+    def delivery(self, task="one", version=VERSION, **options):
+        order = _wish.parse_order(params(version=version, retries=1, **options), PLATFORM)
+        with _folders.open_run(self.folder, "run") as run, _folders.open_kept(os.path.join(self.folder, "kept")) as kept:
+            cache = _cache.Cache(run, _kept.Kept(kept, 3, self.say), self.say, print, task)
+            yield _delivery.Delivery(order, cache, {}, self.say)
+
+    def obtain(self, task="one", **options):
+        with self.delivery(task, **options) as delivery:
+            return delivery.obtain()
+
+    def vouch(self, task="one", **options):
+        with self.delivery(task, **options) as delivery:
+            return delivery.vouch()
+
+    def listing(self, site, task="one", **options):
+        with self.delivery(task, version="~> 1.13.0", **options) as delivery:
+            return delivery.listing(site.url)
+
+    def kept(self):
+        """How many documents outlast the run."""
+        return len([name for name in os.listdir(os.path.join(self.folder, "kept")) if name.endswith(".document")])
+
+
+@pytest.fixture
+def controller(tmp_path):
+    return Controller(tmp_path)
+
+
+@pytest.fixture
+def other(signing_key):
+    """A second site with the same releases."""
+    from release_site import Site
+    with Site(versions=(VERSION,), key=signing_key) as running:
+        yield running
+
+
+@pytest.fixture
+def wrong():
+    from release_site import misbehaviours
+    return misbehaviours
+
+
+def both(site, other):
+    return dict(sites=[site.url, other.url], trusted_keys=[site.key.armored])
+
+
+def asked(site):
+    """What a site was asked for since the last call: names of files."""
+    names = [request.path.rpartition("/")[2] for request in site.requests]
+    del site.requests[:]
+    return names
+
+
+def test_what_was_found_good_is_not_asked_for_again(controller, site, other):
+    controller.obtain(**both(site, other))
+    assert asked(site) == [SUMS, "%s.%s.sig" % (SUMS, site.key.key_id), ZIP] and controller.kept() == 2
+    controller.obtain("two", **both(site, other))
+    assert asked(site) == asked(other) == []
+
+
+@pytest.mark.parametrize("broken", ["*.sig", "*.zip"])
+def test_documents_of_a_site_that_then_failed_are_asked_for_again(controller, site, other, wrong, broken):
+    site.misbehave(broken, wrong.status(404))
+    parcel = controller.obtain(**both(site, other))
+    assert parcel.vouching.site == other.url and SUMS in asked(site) and controller.kept() == 2
+    site.behave()
+    assert controller.obtain("two", **both(site, other)).vouching.site == site.url
+    assert SUMS in asked(site)
+
+
+def test_documents_that_vouch_for_something_else_than_what_came_are_not_kept(controller, site, other, wrong):
+    site.misbehave("*.zip", wrong.replace(b"another archive"))
+    with pytest.raises(_errors.VerificationError):
+        controller.obtain(**both(site, other))
+    assert SUMS in asked(site) and controller.kept() == 0
+    site.behave()
+    controller.obtain("two", **both(site, other))
+    assert SUMS in asked(site)
+
+
+def test_documents_that_nobody_trusted_signed_are_not_kept(controller, site, other, strange_key):
+    for _times in range(2):
+        with pytest.raises(_errors.VerificationError):
+            controller.vouch(**dict(both(site, other), trusted_keys=[strange_key.armored]))
+        assert controller.kept() == 0
+
+
+def test_what_takes_the_place_of_kept_documents_has_to_be_good_too(controller, site, other, wrong, tmp_path):
+    """Those of the first site do not do any more, and are read anew; then that site fails."""
+    from release_site import releases
+    controller.obtain(**both(site, other))
+    later = Controller(tmp_path / "later")
+    os.mkdir(later.folder)
+    os.rename(os.path.join(controller.folder, "kept"), os.path.join(later.folder, "kept"))
+    assert later.kept() == 2
+    other.publish(VERSION, archives={PLATFORM: releases.make_archive(VERSION, PLATFORM, padding=7)})
+    site.misbehave("*.sig", wrong.status(404))
+    vouching = later.vouch(checksum=other.release(VERSION).digest(PLATFORM), **both(site, other))
+    assert any("kept from an earlier run does not do" in line for line in later.lines)
+    assert (vouching.site, later.kept()) == (other.url, 2)
+
+
+def test_an_index_is_asked_for_once(controller, site, other):
+    controller.listing(site, **both(site, other))
+    controller.obtain(**both(site, other))
+    controller.listing(site, "two", **both(site, other))
+    assert asked(site).count("index.json") == 1
+
+
+@pytest.mark.parametrize("broken", ["*_SHA256SUMS", "*.zip"])
+def test_the_index_of_a_site_that_then_failed_is_asked_for_again(controller, site, other, wrong, broken):
+    site.misbehave(broken, wrong.status(404))
+    for each in (site, other):
+        controller.listing(each, **both(site, other))
+    assert controller.obtain(**both(site, other)).vouching.site == other.url
+    for each in (site, other):
+        controller.listing(each, "two", **both(site, other))
+    assert asked(site).count("index.json") == 2 and asked(other).count("index.json") == 1
+
+
+def test_no_index_stays_where_all_sites_failed(controller, site, other, wrong):
+    controller.listing(site, **both(site, other))
+    for each in (site, other):
+        each.misbehave("*_SHA256SUMS", wrong.status(404))
+    with pytest.raises(_errors.FetchError):
+        controller.obtain(**both(site, other))
+    controller.listing(site, "two", **both(site, other))
+    assert asked(site).count("index.json") > 1
+
+
+def test_an_index_that_is_none_is_not_kept_for_another_ones_sake(controller, site, other, wrong):
+    site.misbehave("*index.json", wrong.replace(b"[]"))
+    with pytest.raises(_errors.FetchError):
+        controller.listing(site, **both(site, other))
+    controller.listing(other, **both(site, other))
+    site.behave()
+    assert controller.listing(site, "two", **both(site, other))
+
+
+@pytest.fixture
+def folder_site(controller, site):
+    """Options for a folder of the controller as the site, and where its files of the version are."""
+    place = os.path.join(controller.folder, "mirror")
+    site.write(place)
+    return dict(sites=["file://" + place], trusted_keys=[site.key.armored]), os.path.join(place, "terraform", VERSION)
+
+
+@pytest.mark.parametrize("spoilt", [SUMS, ZIP, ""])
+def test_an_unsigned_folder_that_others_can_write_is_refused(controller, folder_site, spoilt):
+    options, folder = folder_site
+    os.chmod(os.path.join(folder, spoilt), 0o777)
+    with pytest.raises(_errors.VerificationError) as caught:
+        controller.obtain("one", checksum_policy="sha256sums", **options)
+    os.chmod(os.path.join(folder, spoilt), 0o755)
+    assert controller.obtain("two", checksum_policy="sha256sums", **options).archive
+    assert "%s can be written by others" % os.path.normpath(os.path.join(folder, spoilt)) in str(caught.value)
+
+
+def test_what_a_strict_neighbour_read_there_is_not_for_a_lax_one(controller, folder_site):
+    options, folder = folder_site
+    os.chmod(os.path.join(folder, SUMS), 0o666)
+    assert controller.vouch(**options).policy == "signature"
+    with pytest.raises(_errors.VerificationError) as caught:
+        controller.vouch(checksum_policy="sha256sums", **options)
+    assert "can be written by others" in str(caught.value)
+
+
+def test_what_a_lax_neighbour_is_refused_is_not_refused_to_a_strict_one(controller, folder_site):
+    options, folder = folder_site
+    os.chmod(os.path.join(folder, ZIP), 0o666)
+    with pytest.raises(_errors.VerificationError):
+        controller.obtain(checksum_policy="sha256sums", **options)
+    assert controller.obtain(**options).vouching.policy == "signature"
