@@ -167,6 +167,7 @@ def settings():
         "ANSIBLE_HOME": str(BUILD / "ansible"),
         "ANSIBLE_CONFIG": str(BUILD / "ansible.cfg"),
         "TERRAFORM_BINARY_DEBIAN": str(BUILD / "debian.tar"),   # made by the test that needs it, and kept
+        "TERRAFORM_BINARY_GENUINE_KEPT": str(BUILD / "genuine-site"),   # likewise
     }
     genuine = ROOT.parent / "shared" / "genuine"
     if genuine.is_dir() and not os.environ.get("TERRAFORM_BINARY_GENUINE"):
@@ -244,7 +245,9 @@ def check(session):
         mirror_checkout()
         with session.chdir(TREE):
             clock.run(*RUFF)
-            clock.run(*MYPY, env=dict(settings(), MYPYPATH=str(COLLECTIONS)))
+        with session.chdir(COLLECTIONS):    # the names of modules begin here
+            clock.run(*MYPY)
+        session.env["TERRAFORM_BINARY_PROOF"] = "quick"
         run_pytest(session, clock, "-q", "-n", "auto", "--dist", "loadfile", *(session.posargs or ["tests/unit"]))
 
 
@@ -381,7 +384,8 @@ def make_home(session):
 
 
 RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-MYPY = ("mypy", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"))
+MYPY = ("mypy", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
+        str(TREE / "plugins"))
 
 
 @nox.session
@@ -401,10 +405,10 @@ def lint(session):
         else:
             session.warn("shellcheck is not installed: .ci/run was not looked at")
         failed = []
-        with session.chdir(TREE):
-            for command in commands:
+        for command in commands:
+            with session.chdir(COLLECTIONS if command is MYPY else TREE):   # where the names of modules begin
                 try:
-                    clock.run(*command, env=dict(settings(), MYPYPATH=str(COLLECTIONS)), external=command[0] == "shellcheck")
+                    clock.run(*command, env=settings(), external=command[0] == "shellcheck")
                 except nox.command.CommandFailed:
                     failed.append(command[0])
         if failed:

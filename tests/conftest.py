@@ -7,6 +7,7 @@ Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing o
 asks for it, and then the test is skipped where the site cannot run.
 """
 
+import fcntl
 import importlib
 import os
 import signal
@@ -68,8 +69,20 @@ def _processes_of(mark):
     return found
 
 
+# The files that take longest come first, so that no worker is left alone with one in the end.
+_LONGEST = ("test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py", "test_mutants.py", "test_fault_sweep.py",
+            "test_crash_images.py", "test_hostile_networks.py", "test_versions.py", "test_controller_downloads.py",
+            "test_progress_lines.py", "test_main_job.py", "test_crowd.py", "test_parsers.py")
+
+
+def _place(item):
+    name = os.path.basename(str(item.fspath))
+    return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+
 def pytest_collection_modifyitems(config, items):
     """A full run has the tests of the tiers, and no others."""
+    items.sort(key=_place)
     if tiers.FULL:
         others = [item for item in items if tiers.tier_of(item.nodeid) is None]
         config.hook.pytest_deselected(items=others)
@@ -123,7 +136,10 @@ def genuine():
 
 @pytest.fixture(scope="session")
 def genuine_site(tmp_path_factory, request):
-    """The genuine release 1.11.4 as a folder laid out like the site: TERRAFORM_BINARY_GENUINE_SITE, or made here."""
+    """The genuine release 1.11.4 as a folder laid out like the site: TERRAFORM_BINARY_GENUINE_SITE, or made here.
+
+    It is made in the folder that TERRAFORM_BINARY_GENUINE_KEPT names, and found there the next time.
+    """
     ready = os.environ.get("TERRAFORM_BINARY_GENUINE_SITE")
     if ready:
         has_layout = os.path.isdir(os.path.join(ready, "terraform"))
@@ -132,8 +148,11 @@ def genuine_site(tmp_path_factory, request):
     script = os.path.join(request.getfixturevalue("genuine"), "make-release.sh")
     if not os.path.isfile(script):
         pytest.skip("no %s" % script)
-    folder = str(tmp_path_factory.mktemp("genuine-site"))
-    made = subprocess.run(["bash", script, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    folder = os.environ.get("TERRAFORM_BINARY_GENUINE_KEPT") or str(tmp_path_factory.mktemp("genuine-site"))
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)    # tests run side by side; the script leaves alone what is there and right
+        made = subprocess.run(["bash", script, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if made.returncode == 77:
         pytest.skip("make-release.sh: %s" % made.stdout.decode("utf-8", "replace").strip())
     assert made.returncode == 0, made.stdout.decode("utf-8", "replace")

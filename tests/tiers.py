@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tiers of the proof: which tests belong to each, how much each has to try at least, and what a run counted.
 
-Two sizes: the short one, which every ``make test`` has, and the full one of ``make proof`` (TERRAFORM_BINARY_PROOF=full),
-whose floors are those of the install protocol. A test tells its counts by the fixture ``proof``; those of tiers that are
+Three sizes: a taste for ``make check`` (TERRAFORM_BINARY_PROOF=quick), the short one that every ``make test`` has, and the full
+one of ``make proof`` (TERRAFORM_BINARY_PROOF=full), whose floors are those of the install protocol. A test tells its counts by the fixture ``proof``; those of tiers that are
 ordinary tests are counted here. At the end of a run there is one line for each tier that took part in it.
 """
 
@@ -16,7 +16,8 @@ from typing import NamedTuple, Tuple
 
 FULL = os.environ.get("TERRAFORM_BINARY_PROOF") == "full"
 COUNTS = os.environ.get("TERRAFORM_BINARY_PROOF_COUNTS")    # a file that receives the counts of a full run, as JSON
-EXAMPLES = 10000 if FULL else 300   # of each property
+QUICK = os.environ.get("TERRAFORM_BINARY_PROOF") == "quick"     # make check: a taste of what takes long
+EXAMPLES = 10000 if FULL else 30 if QUICK else 300              # of each property
 _UNIT = "tests/unit/plugins/module_utils/"
 
 

@@ -23,7 +23,7 @@ STEPS = {
 def test_the_tree_is_complete():
     classes = dict((name, value) for name, value in vars(_errors).items()
                    if isinstance(value, type) and issubclass(value, TerraformBinaryError))
-    assert classes.pop("TerraformBinaryError").step is None
+    assert classes.pop("TerraformBinaryError").step == ""
     assert dict((name, value.step) for name, value in classes.items()) == STEPS
 
 

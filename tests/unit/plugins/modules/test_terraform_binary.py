@@ -7,12 +7,12 @@ import errno
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 
 import pytest
 
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
-basic = pytest.importorskip("ansible.module_utils.basic")
 
 _HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
 ODD = "\udcff\x1b[31m\n"      # how Python has a name with a byte that is no UTF-8, an escape and a line end
@@ -166,20 +166,17 @@ def host(tmp_path):
 
 
 @pytest.fixture
-def through_ansible(host, monkeypatch, capfd):
-    """One run of the module itself: callable(check_mode=False, **options) -> its answer, which can be written as UTF-8."""
+def through_ansible(host):
+    """One run of the module itself, in a process of its own as on a target: callable(check_mode=False, **options) -> its answer, which can be written as UTF-8."""
     def run(check_mode=False, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
         path = host.at("arguments.json")
         with open(path, "w") as file:
             json.dump({"ANSIBLE_MODULE_ARGS": arguments}, file)
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", None, raising=False)
-        monkeypatch.setattr(sys, "argv", [terraform_binary.__file__, path])
-        capfd.readouterr()
-        with pytest.raises(SystemExit):
-            terraform_binary.main()
-        answer = json.loads(capfd.readouterr().out)
+        done = subprocess.run([sys.executable, "-B", terraform_binary.__file__, path], check=False, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))))
+        answer = json.loads(done.stdout.decode("utf-8"))
         answer.pop("invocation", None)      # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):
