@@ -72,8 +72,15 @@ class Clock:
             self._spent.append((time.monotonic() - begun, name))
 
     def install(self, *packages):
+        """pip install, unless these packages and files of requirements were installed into this environment before."""
+        stamp = pathlib.Path(self._session.virtualenv.location) / ("installed-%d" % len(self._spent))
+        wanted = "\n".join(package if not os.path.isfile(package) else pathlib.Path(package).read_text(encoding="utf-8")
+                           for package in packages)
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+            return
         with self.measure("pip install"):
             self._session.install(*packages)
+        stamp.write_text(wanted, encoding="utf-8")
 
     def run(self, *command, **how):
         with self.measure(" ".join(command[:4])):

@@ -4,8 +4,9 @@
 """The tiers of the proof: which tests belong to each, how much each has to try at least, and what a run counted.
 
 Three sizes: a taste for ``make check`` (TERRAFORM_BINARY_PROOF=quick), the short one that every ``make test`` has, and the full
-one of ``make proof`` (TERRAFORM_BINARY_PROOF=full), whose floors are those of the install protocol. A test tells its counts by the fixture ``proof``; those of tiers that are
-ordinary tests are counted here. At the end of a run there is one line for each tier that took part in it.
+one of ``make proof`` (TERRAFORM_BINARY_PROOF=full), whose floors are those of the install protocol. A test tells its counts by
+the fixture ``proof``; those of tiers that are ordinary tests are counted here. At the end of a run there is one line for each
+tier that took part in it.
 """
 
 import json

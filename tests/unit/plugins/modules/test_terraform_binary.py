@@ -167,15 +167,19 @@ def host(tmp_path):
 
 @pytest.fixture
 def through_ansible(host):
-    """One run of the module itself, in a process of its own as on a target: callable(check_mode=False, **options) -> its answer, which can be written as UTF-8."""
+    """One run of the module itself, in a process of its own as on a target.
+
+    callable(check_mode=False, **options) -> its answer, which can be written as UTF-8.
+    """
     def run(check_mode=False, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
         path = host.at("arguments.json")
         with open(path, "w") as file:
             json.dump({"ANSIBLE_MODULE_ARGS": arguments}, file)
-        done = subprocess.run([sys.executable, "-B", terraform_binary.__file__, path], check=False, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))))
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+        done = subprocess.run([sys.executable, "-B", terraform_binary.__file__, path], env=environment, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         answer = json.loads(done.stdout.decode("utf-8"))
         answer.pop("invocation", None)      # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
