@@ -53,14 +53,17 @@ def find_standing(member, moment):
     """The Standing of a Member at a moment in seconds since the epoch."""
     if member.flaw:
         return Standing(member.flaw)
-    said = [one for part in member.parts for one in _find_in_force(part, moment, member.renewed)]
+    direct, *names = [_find_in_force(part, moment, member.renewed) for part in member.parts]
+    names = _leave_withdrawn(names, member.parts[1:], moment)
+    said = direct + names
     if not any(one.counts for one in said):
         return Standing("belongs to a key without a valid self-signature of %s or before (over SHA-256 or better)" % (
             write_time(moment)))
     # Some count what is said of the primary from the creation of the subkey, where that has no end of its own.
     ends = [_find_end(one.claims, member.oldest) for one in said]
     if member.binding is None:
-        permissions = [one.claims.may_sign for one in said if one.claims.flags is not None]
+        # Some ask the newest user id alone: each has to say it, while a word about the key itself may be silent on it.
+        permissions = [one.claims.may_sign for one in said if one in names or one.claims.flags is not None]
     else:
         bindings = _find_in_force(member.binding, moment, member.renewed)
         if not any(one.counts for one in bindings):
@@ -85,10 +88,19 @@ def _find_in_force(part, moment, renewed):
     if renewed and counting:
         moment = max(moment, min(counting))
     newest = max([created for created in counting if created <= moment], default=0)
-    found = [one for one in part.statements if newest <= one.claims.created <= moment]
-    # A user id that was withdrawn after the last word on it says nothing; one that is withdrawn later still did.
-    last = max([one.claims.created for one in found], default=0)
-    return [] if any(last <= date <= moment for date in part.withdrawn) else found
+    return [one for one in part.statements if newest <= one.claims.created <= moment]
+
+
+def _leave_withdrawn(names, parts, moment):
+    """What the user ids say, as one list, without those whose last word is that they are withdrawn."""
+    found = []
+    others = any(one.counts for name in names for one in name)
+    for name, part in zip(names, parts):
+        last = max([one.claims.created for one in name], default=0)
+        # Of a withdrawn user id nothing counts, but where there is no other, some still ask it: it restricts.
+        if not (others and any(last <= date <= moment for date in part.withdrawn)):
+            found += name
+    return found
 
 
 def _find_end(claims, created):
