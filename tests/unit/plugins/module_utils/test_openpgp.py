@@ -8,7 +8,8 @@ import os
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _hashicorp_key, _openpgp, _standing
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError, VerificationError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    ClockError, RequestError, VerificationError)
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 SIGNING_SUBKEY = "C820C6D5CD27AB87"
@@ -183,6 +184,12 @@ def test_expired_key_does_not_warn_before_it_expires(genuine):
     texts = (key_text(genuine, EXPIRED),)
     assert verify(*release(genuine, "1.14.8") + texts, now=1776549016).warnings == ()
     assert len(verify(*release(genuine, "1.14.8") + texts, now=1776549017).warnings) == 1
+
+
+def test_key_that_was_renewed_after_the_clock_is_not_judged(genuine):
+    with pytest.raises(ClockError, match="cannot be judged: its key's own signature is dated 2026-02-18T23:15:22Z"):
+        verify(*release(genuine, "0.11.15"), now=1700000000)
+    assert verify(*release(genuine, "0.11.15"), now=1771456522 - 1800).warnings == ()
 
 
 def test_slow_clock_is_named(genuine):

@@ -68,6 +68,7 @@ def test_sqv_accepts_whatever_we_accept(tmp_path, proof):
     both = [number for number in refused if not good[number]]
     proof("%d keys and signatures beside sqv: we accept %d, and so does it; of %d that we refuse it accepts %d" % (
         SIZE, len(accepted), len(refused), len(stricter)))
+    tiers.check_floor("T9", SIZE)
     assert not laxer, "\n".join("member %d: %s" % (number, "; ".join(made[number].oddities)) for number in laxer[:5])
     assert len(accepted) > SIZE // 5, "the family is too odd: nothing is tried"
     assert len(both) > SIZE // 20 and len(stricter) > SIZE // 100, "the family is not odd enough"

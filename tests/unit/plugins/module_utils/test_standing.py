@@ -6,7 +6,8 @@
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._signatures import Claims
-from ansible_collections.iac_platform.terraform.plugins.module_utils._standing import Member, Part, Standing, Statement, find_standing
+from ansible_collections.iac_platform.terraform.plugins.module_utils._standing import (
+    Member, Part, Standing, Statement, find_standing)
 
 PRIMARY_MADE, SUBKEY_MADE = 1000, 2000
 
@@ -33,7 +34,8 @@ def subkey(*bindings, **changes):
 
 
 AGREED = say(PRIMARY_MADE)
-NOBODY = "belongs to a key without a valid self-signature of 1970-01-01T00:%s:%sZ or before"
+NOBODY = "belongs to a key without a valid self-signature of 1970-01-01T00:25:00Z or before (over SHA-256 or better)"
+UNBOUND = "has no valid binding to its primary key of 1970-01-01T00:25:00Z or before (over SHA-256 or better)"
 
 
 @pytest.mark.parametrize("said, moment, expires, stated", [
@@ -57,7 +59,7 @@ def test_ends(said, moment, expires, stated):
 @pytest.mark.parametrize("parts", [(), (say(1501),), (say(1000, counts=False),), (say(1501), say(1000, counts=False))], ids=str)
 def test_without_a_word_that_counts_nothing_holds(parts):
     found = find_standing(primary(Part(()), Part(parts)), 1500)
-    assert found.flaw == NOBODY % (25, "00") + " (over SHA-256 or better)"
+    assert found.flaw == NOBODY
 
 
 @pytest.mark.parametrize("key, names, may", [
@@ -80,7 +82,8 @@ def test_who_may_sign(key, names, may):
 
 
 @pytest.mark.parametrize("withdrawn, moment, expires", [
-    ((), 1500, 1400), ((1300,), 1500, None), ((1500,), 1500, None), ((1501,), 1500, 1400), ((1000,), 1500, None), ((999,), 1500, 1400),
+    ((), 1500, 1400), ((1300,), 1500, None), ((1500,), 1500, None), ((1501,), 1500, 1400), ((1000,), 1500, None),
+    ((999,), 1500, 1400),
     ((999, 1300), 1500, None),
 ])
 def test_a_withdrawn_user_id_says_nothing(withdrawn, moment, expires):
@@ -91,9 +94,9 @@ def test_a_withdrawn_user_id_says_nothing(withdrawn, moment, expires):
 
 @pytest.mark.parametrize("bindings, flaw", [
     ([say(1000, agreed=[AGREED])], None),
-    ([], "has no valid binding to its primary key of 1970-01-01T00:25:00Z or before (over SHA-256 or better)"),
-    ([say(1501, agreed=[AGREED])], "has no valid binding to its primary key of 1970-01-01T00:25:00Z or before (over SHA-256 or better)"),
-    ([say(1000, counts=False)], "has no valid binding to its primary key of 1970-01-01T00:25:00Z or before (over SHA-256 or better)"),
+    ([], UNBOUND),
+    ([say(1501, agreed=[AGREED])], UNBOUND),
+    ([say(1000, counts=False)], UNBOUND),
     ([say(1000, agreed=[say(1501)])], "has no valid cross-certification in its binding"),
     ([say(1000, agreed=[AGREED]), say(1000)], "has no valid cross-certification in its binding"),
     ([say(1000, agreed=[AGREED]), say(1000, flags=1)], "may not sign, say its key flags"),
