@@ -246,4 +246,12 @@ def make_member(number, now):
     signature = _sign(dice, primary if dice.odd(12, "by the primary") else subkey, now, stranger)
     if dice.odd(6, "two signatures"):
         signature += _sign(dice, dice.pick((primary, subkey, stranger)), now, stranger)
+    if dice.odd(10, "another key"):
+        other = [maker.packet(6, stranger.body), maker.packet(13, maker.user_id("Demo")),
+                 _certify(dice, stranger, "Demo", 3, primary)]
+        if dice.odd(60, "which has the subkey, too"):
+            other += [maker.packet(14, subkey.body), _bind(dice, stranger, subkey, primary)]
+        if dice.odd(15, "revoked"):
+            other.insert(1, _revoke(dice, stranger, None, primary))
+        blocks.insert(dice.pick((0, len(blocks))), b"".join(other))
     return Member(tuple(blocks), signature, tuple(dice.oddities))
