@@ -84,6 +84,10 @@ class VerificationError(TerraformBinaryError):
     step = "verify"
 
 
+class ClockError(VerificationError):
+    """A signature's dates do not fit the clock of the machine that judged it: one of the two is wrong."""
+
+
 class ArchiveError(TerraformBinaryError):
     """Not the zip we expect."""
 
@@ -210,6 +214,8 @@ def as_result(error, side, host):
     :returns: dict with ``msg`` (one line, at most MESSAGE_LIMIT characters), ``error`` and ``changed``.
     """
     message = str(error)
+    if isinstance(error, ClockError):
+        message = "%s (judged by the %s, %s)" % (message, side, host)
     if error.hint:
         message = "%s; %s" % (message, error.hint)
     if len(message) > MESSAGE_LIMIT:

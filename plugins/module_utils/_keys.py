@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trusted keys: armored texts -> who may sign, and from when until when.
+"""Trusted keys: armored texts -> the keys that may sign, and what their owners say of them.
 
-Every block of every text is read and blocks of one key are merged. The newest valid self-signature speaks for the key,
-the newest valid binding for a subkey; a verified revocation is final, whatever its reason and date. What others say
-of a key (their certifications, revocations by a designated revoker) is not read.
+Every block of every text is read and blocks of one key are merged. A verified revocation is final, whatever its reason
+and date; what self-signatures say is judged for the moment of a signature, by `_standing`. What others say of a key
+(their certifications, revocations by a designated revoker) is not read.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -16,22 +16,16 @@ from ._hashicorp_key import HASHICORP_KEY, KEY_DATE
 from ._packets import (PUBLIC_KEY, PUBLIC_SUBKEY, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID, Packet,
                        PublicKey, SignaturePacket, read_packets, read_public_key, read_signature)
 from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION,
-                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_sooner, is_made_by, names_only,
+                          USER_ID_REVOCATION, find_flaw, find_key_flaw, find_unclear, is_made_by, may_name, names_only,
                           read_claims)
+from ._standing import Member, Part, Statement
 
 _PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
 # HashiCorp's key until April 2021: its private half was exposed (HCSEC-2021-12).
 _COMPROMISED = "91A6E7F85D05C65630BEF18951852D87348FFC4C"
-
-
-class Member(NamedTuple):
-    """A primary key or a subkey that a signature may name, with all that bears on it."""
-
-    public: PublicKey
-    flaw: Optional[str]     # why nothing that it signs counts, None: it may sign
-    starts: int             # seconds since the epoch: it and its primary exist since then
-    expires: Optional[int]  # seconds since the epoch: the earliest end of both and their self-signatures; None: never
-    stated: int             # seconds since the epoch: the date of the newest self-signature that says so
+# HashiCorp's key, renewed in February 2026 and since published without its older self-signatures. For this key alone
+# the oldest ones that there are speak for what it signed before them, else no older release could be verified.
+_RENEWED = "C874011F0AB405110D02105534365D9472D7468F"
 
 
 class Key(NamedTuple):
@@ -49,15 +43,6 @@ class _Placed(NamedTuple):
     primary: Optional[PublicKey]    # None: a revocation certificate that stands alone
     under: Optional[Packet]         # the key, user id or subkey before it
     signature: SignaturePacket
-
-
-class _Standing(NamedTuple):
-    """What self-signatures say of a primary or a subkey."""
-
-    flaw: Optional[str]             # None: what follows is said
-    may_sign: bool = False
-    expires: Optional[int] = None   # seconds since the epoch
-    stated: int = 0                 # seconds since the epoch
 
 
 def read_keys(texts):
@@ -136,67 +121,50 @@ def _judge(primary, source, subkeys, placed):
     flaw = find_key_flaw(primary)
     if flaw:
         raise _refuse(source, "the key %s %s" % (primary.fingerprint, flaw))
-    own = _judge_primary(primary, placed)
-    members = [Member(primary, own.flaw or (None if own.may_sign else "may not sign, say its key flags"),
-                      primary.created, own.expires, own.stated)]
+    renewed = primary.fingerprint == _RENEWED
+    parts, flaw = _read_primary(primary, placed)
+    if _is_revoked(primary, KEY_REVOCATION, primary.hashed, placed):
+        flaw = "belongs to a revoked key"
+    members = [Member(primary, flaw, primary.created, primary.created, parts, None, renewed)]
     for subkey in subkeys:
-        standing = _judge_subkey(primary, subkey, placed)
-        members.append(Member(subkey, own.flaw or standing.flaw, max(primary.created, subkey.created),
-                              find_sooner(own.expires, standing.expires), max(own.stated, standing.stated)))
+        binding, own_flaw = _read_subkey(primary, subkey, placed)
+        starts, oldest = max(primary.created, subkey.created), min(primary.created, subkey.created)
+        members.append(Member(subkey, flaw or own_flaw, starts, oldest, parts, binding, renewed))
     return Key(primary.fingerprint, primary.fingerprint[-8:], source, tuple(members))
 
 
-def _judge_primary(primary, placed):
-    if _is_revoked(primary, KEY_REVOCATION, primary.hashed, placed):
-        return _Standing("belongs to a revoked key")
+def _read_primary(primary, placed):
+    """What is said of a primary key: tuple of Part, one for the key and one for each user id; and a flaw of it all."""
     own = [item for item in placed if item.primary == primary]
-    withdrawn = [item.under for item in own if item.signature.kind == USER_ID_REVOCATION and is_made_by(
-        primary, item.signature, _over_user_id(primary, item.under), even_weak=True)]
-    found = []
-    for item in own:
-        if item.under.tag == PUBLIC_KEY and item.signature.kind == DIRECT:
-            found += _read_valid(primary, primary, item.signature, primary.hashed)
-        elif item.under.tag == USER_ID and item.signature.kind in CERTIFICATIONS and item.under not in withdrawn:
-            found += _read_valid(primary, primary, item.signature, _over_user_id(primary, item.under))
-    # A direct-key signature that only names a designated revoker is silent on both: it must not end an expiry.
-    found = [claims for claims in found if claims.flags is not None or claims.key_expires] or found
-    if not found:
-        return _Standing("belongs to a key without a valid self-signature (over SHA-256 or better)")
-    claims = _find_newest(found)
-    return _Standing(None, claims.may_sign, _find_end(primary, claims), claims.created)
+    found, unclear = _read_statements(
+        primary, primary, primary.hashed, [item for item in own if item.signature.kind == DIRECT], (PUBLIC_KEY, primary.body))
+    parts = [Part(found)]
+    for name in sorted(set(item.under for item in own if item.under.tag == USER_ID)):
+        # RFC 9580 section 5.2.4
+        content = primary.hashed + b"\xb4" + len(name.body).to_bytes(4, "big") + name.body
+        found, odd = _read_statements(
+            primary, primary, content, [item for item in own if item.signature.kind in CERTIFICATIONS], name)
+        withdrawals = [item for item in own if item.signature.kind == USER_ID_REVOCATION]
+        if any(is_made_by(primary, item.signature, content, even_weak=True) for item in withdrawals):
+            found = tuple([one._replace(counts=False) for one in found])
+        certain, _odd = _read_statements(primary, primary, content, withdrawals, name)
+        parts.append(Part(found, tuple([one.claims.created for one in certain
+                                        if one.counts and one.claims.expires is None])))
+        unclear = unclear or odd
+    return tuple(parts), unclear
 
 
-def _over_user_id(primary, packet):
-    # RFC 9580 section 5.2.4
-    return primary.hashed + b"\xb4" + len(packet.body).to_bytes(4, "big") + packet.body
-
-
-def _judge_subkey(primary, subkey, placed):
+def _read_subkey(primary, subkey, placed):
+    """What is said of a subkey: a Part, and a flaw."""
     content = primary.hashed + subkey.hashed
     flaw = find_key_flaw(subkey)
     if flaw:
-        return _Standing(flaw)
+        return Part(()), flaw
     if _is_revoked(primary, SUBKEY_REVOCATION, content, placed):
-        return _Standing("is revoked")
-    bindings = []
-    for item in placed:
-        if item.under == (PUBLIC_SUBKEY, subkey.body) and item.signature.kind == BINDING:
-            bindings += [(claims, item.signature) for claims in _read_valid(primary, subkey, item.signature, content)]
-    if not bindings:
-        return _Standing("has no valid binding to its primary key (over SHA-256 or better)")
-    claims = _find_newest([claims for claims, _binding in bindings])
-    if not claims.may_sign:
-        return _Standing("may not sign, say its key flags")
-    # RFC 9580 section 5.2.1.9: without the subkey's own word anybody could bind it to his key and claim its signatures.
-    crossed = []
-    for signature in [inner for said, binding in bindings if said == claims for inner in binding.embedded]:
-        if signature.kind == CROSS_CERTIFICATION:
-            crossed += _read_valid(subkey, subkey, signature, content)
-    if not crossed:
-        return _Standing("has no valid cross-certification in its binding")
-    cross = _find_newest(crossed)
-    end = find_sooner(_find_end(subkey, claims), cross.expires)
-    return _Standing(None, True, end, max(claims.created, cross.created))
+        return Part(()), "is revoked"
+    bindings = [item for item in placed if item.signature.kind == BINDING]
+    found, unclear = _read_statements(primary, subkey, content, bindings, (PUBLIC_SUBKEY, subkey.body))
+    return Part(found), unclear
 
 
 def _is_revoked(primary, kind, content, placed):
@@ -205,19 +173,28 @@ def _is_revoked(primary, kind, content, placed):
                for item in placed)
 
 
-def _read_valid(maker, about, signature, content):
-    """The Claims of a self-signature as a list of one; empty when it is not the maker's, or cannot count."""
+def _read_statements(primary, about, content, items, place):
+    """The self-signatures over some content, wherever they stand: tuple of Statement; and a flaw of the key, or None.
+
+    :param place: the packet that they have to stand under in order to count.
+    """
+    found = []
+    for item in items:
+        counts = item.under == place and _is_good(primary, about, item.signature, content)
+        # Whoever names another as its maker is not the owner; without this each signature of others would be computed.
+        if not counts and not (may_name(item.signature, primary) and is_made_by(
+                primary, item.signature, content, even_weak=True)):
+            continue
+        unclear = find_unclear(item.signature)
+        if unclear:
+            return (), "has a self-signature that %s" % unclear
+        agreed = [Statement(read_claims(inner), True, ()) for inner in item.signature.embedded
+                  if counts and inner.kind == CROSS_CERTIFICATION and _is_good(about, about, inner, content)]
+        found.append(Statement(read_claims(item.signature), counts, tuple(agreed)))
+    return tuple(found), None
+
+
+def _is_good(maker, about, signature, content):
     if not names_only(signature, maker) or find_flaw(signature) or not is_made_by(maker, signature, content):
-        return []
-    claims = read_claims(signature)
-    return [claims] if claims.created >= max(maker.created, about.created) else []
-
-
-def _find_newest(found):
-    # Of two made in the same second the one that allows less, so that the order of blocks decides nothing.
-    return max(found, key=lambda claims: (
-        claims.created, -(claims.key_expires or 1 << 64), -(claims.expires or 1 << 64), not claims.may_sign))
-
-
-def _find_end(key, claims):
-    return find_sooner(claims.expires, key.created + claims.key_expires if claims.key_expires else None)
+        return False
+    return read_claims(signature).created >= max(maker.created, about.created)

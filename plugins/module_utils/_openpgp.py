@@ -12,20 +12,23 @@ are passed over, but a good one is needed.
 from typing import NamedTuple, Tuple
 
 from ._armor import Malformed, read_armor
-from ._errors import VerificationError
+from ._errors import ClockError, VerificationError
 from ._hashicorp_key import KEY_DATE
 from ._keys import Key, read_keys
 from ._packets import SIGNATURE, read_packets, read_signature
 from ._signatures import DOCUMENT, find_flaw, is_made_by, names_only, read_claims, write_time
+from ._standing import find_standing
 
 __all__ = ("Key", "Signature", "read_keys", "verify")
 
 SIGNATURE_LIMIT = 64 * 1024     # octets of a signature file
 _SIGNATURES = 32                # packets in it
-_AHEAD = 24 * 3600              # seconds that a date may lie ahead of this host's clock
+_AHEAD = 30 * 60                # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
-_CLOCK_HINT = "set the clock of this host"
+_CLOCK_HINT = "set the clock of the machine that judged this"
+_KEY_HINT = ("do not use this release; for a new key of its publisher, or one with its older self-signatures, upgrade this "
+             "collection or set trusted_keys")
 
 
 class Signature(NamedTuple):
@@ -42,6 +45,7 @@ class _Refusal(NamedTuple):
 
     found: str
     hint: str
+    error: type = VerificationError     # the class of it
 
 
 def verify(document, signature, keys, now, name):
@@ -80,9 +84,9 @@ def _list(names):
     return ", ".join(names[:2]) + (" and %d more" % len(names[2:]) if names[2:] else "")
 
 
-def _make_error(name, found, hint):
+def _make_error(name, found, hint, error=VerificationError):
     where = {"url" if "://" in name else "path": name}
-    return VerificationError("signature %s %s" % (name, found), hint=hint, **where)
+    return error("signature %s %s" % (name, found), hint=hint, **where)
 
 
 def _read_file(signature):
@@ -116,16 +120,18 @@ def _judge(document, packet, candidates, now, name):
     for key, member in candidates:
         refusal = _find_refusal(document, packet, member, now)
         if refusal is None:
-            claims = read_claims(packet)
-            warnings = ()
-            if member.expires is not None and member.expires <= now:
-                warnings = ("key %s expired on %s; the signature %s counts because it was made before, on %s" % (
-                    member.public.fingerprint, write_time(member.expires), name, write_time(claims.created)),)
-            return Signature(key.fingerprint, member.public.fingerprint[-16:], claims.created, warnings)
+            created = read_claims(packet).created
+            today = find_standing(member, max(now, created))
+            ended = today.flaw
+            if today.expires is not None and today.expires <= now:
+                ended = "expired on %s" % write_time(today.expires)
+            warnings = ("key %s %s; the signature %s counts because it was made before, on %s" % (
+                member.public.fingerprint, ended, name, write_time(created)),) if ended else ()
+            return Signature(key.fingerprint, member.public.fingerprint[-16:], created, warnings)
         first = first or (key, member, refusal)
     key, member, refusal = first
     raise _make_error(name, "by key %s of %s %s" % (
-        member.public.fingerprint[-16:], key.fingerprint, refusal.found), refusal.hint)
+        member.public.fingerprint[-16:], key.fingerprint, refusal.found), refusal.hint, refusal.error)
 
 
 def _find_refusal(document, packet, member, now):
@@ -138,8 +144,7 @@ def _find_refusal(document, packet, member, now):
     if not names_only(packet, member.public):
         return _Refusal("names another key as well", _CHANGED_HINT)
     if member.flaw:
-        return _Refusal("does not count: the key %s" % member.flaw, (
-            "do not use this release; for a new key of its publisher upgrade this collection, or set trusted_keys"))
+        return _Refusal("does not count: the key %s" % member.flaw, _KEY_HINT)
     if not is_made_by(member.public, packet, document):
         return _Refusal("does not match its document: one of them was changed or damaged", _CHANGED_HINT)
     return _find_untimely(read_claims(packet), member, now)
@@ -148,16 +153,19 @@ def _find_refusal(document, packet, member, now):
 def _find_untimely(claims, member, now):
     dated, clock = "is dated %s" % write_time(claims.created), "this host's clock says %s" % write_time(now)
     if claims.created > now + _AHEAD:
-        return _Refusal("%s, in the future: %s" % (dated, clock), _CLOCK_HINT)
+        return _Refusal("%s, in the future: %s" % (dated, clock), _CLOCK_HINT, ClockError)
     if claims.created < member.starts:
         return _Refusal("%s, before its key was made on %s" % (dated, write_time(member.starts)), _CHANGED_HINT)
-    if member.stated > now + _AHEAD:
+    standing = find_standing(member, claims.created)
+    if standing.flaw:
+        return _Refusal("does not count: the key %s" % standing.flaw, _KEY_HINT)
+    if standing.stated > now + _AHEAD:
         return _Refusal("cannot be judged: its key's own signature is dated %s, in the future: %s" % (
-            write_time(member.stated), clock), _CLOCK_HINT)
-    if member.expires is not None and claims.created >= member.expires:
-        return _Refusal("%s, after its key expired on %s" % (dated, write_time(member.expires)), (
+            write_time(standing.stated), clock), _CLOCK_HINT, ClockError)
+    if standing.expires is not None and claims.created >= standing.expires:
+        return _Refusal("%s, after its key expired on %s" % (dated, write_time(standing.expires)), (
             "upgrade this collection, or name a renewed copy of the key in trusted_keys"))
     if claims.expires is not None and claims.expires <= now:
         return _Refusal("%s and expired on %s: %s" % (dated, write_time(claims.expires), clock), (
-            "ask its publisher for a new signature, or set the clock of this host"))
+            "ask its publisher for a new signature, or set the clock of the machine that judged this"), ClockError)
     return None

@@ -13,12 +13,13 @@ import struct
 from typing import NamedTuple, Optional, Tuple
 
 from ._armor import Malformed
+from ._subpackets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, is_well_formed
 
 # Packet types, RFC 9580 section 5
 SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE = (
     2, 5, 6, 7, 10, 13, 14, 17)
-RSA = 1  # the one public-key algorithm read here, RFC 9580 section 9.1
-ISSUER, EMBEDDED, ISSUER_FINGERPRINT = 16, 32, 33  # signature subpackets, RFC 9580 section 5.2.3.7
+RSA = 1  # the one public-key algorithm that counts, RFC 9580 section 9.1
+_RSA_SIGN_ONLY = 3  # deprecated; the same numbers
 
 _SUBPACKETS = 64         # in one area of one signature
 _BODY_LIMIT = 0xFFFF     # octets of a key: its length is hashed as two octets
@@ -70,6 +71,7 @@ class SignaturePacket(NamedTuple):
     # covered by the signature, and only when that names nobody the hints.
     issuers: Tuple[str, ...]
     embedded: Tuple["SignaturePacket", ...]     # signatures in its subpackets, hashed or not; none within those
+    malformed: Optional[int]        # the kind of its first malformed subpacket, hashed or not, or in those embedded
 
 
 def read_packets(data, most):
@@ -164,8 +166,9 @@ def new_sha1(data):
 def read_signature(body, nested=False):
     """The content of a signature packet, as SignaturePacket.
 
-    :param nested: bool, this one is itself embedded: no deeper look.
-    :raises Malformed: for another version than 4, for anything cut or left over, also in what is embedded.
+    :param nested: bool, this one is itself embedded.
+    :raises Malformed: for another version than 4, for anything cut or left over, also in what is embedded; for what is
+        embedded two deep.
     """
     if body[:1] != b"\x04":
         raise Malformed("a signature of version %s; version 4 expected" % (body[0] if body else "none"))
@@ -176,11 +179,16 @@ def read_signature(body, nested=False):
     unhashed = _read_subpackets(_cut(body, start + 2, loose))
     rest = start + 2 + loose
     left = _cut(body, rest, 2)
-    value = _read_integers(body[rest + 2:], 1)[0] if algorithm == RSA else None
-    embedded = [] if nested else [
-        read_signature(data, nested=True) for found, _critical, data in hashed + unhashed if found == EMBEDDED]
+    value = _read_integers(body[rest + 2:], 1)[0] if algorithm in (RSA, _RSA_SIGN_ONLY) else None
+    inside = [data for found, _critical, data in hashed + unhashed if found == EMBEDDED]
+    if nested and inside:
+        raise Malformed("a signature within a signature within a signature")
+    embedded = [read_signature(data, nested=True) for data in inside]
+    odd = [found for found, _critical, data in hashed + unhashed if not is_well_formed(found, data)]
+    # What follows the hash of another algorithm is not read here, so nobody knows whether it is well-formed.
+    odd += [EMBEDDED for one in embedded if one.malformed is not None or one.value is None]
     return SignaturePacket(kind, algorithm, digest, hashed, unhashed, body[:start], left, value,
-                           _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded))
+                           _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded), odd[0] if odd else None)
 
 
 def _read_subpackets(area):

@@ -13,17 +13,17 @@ import hmac
 import struct
 from typing import NamedTuple, Optional
 
-from ._packets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, RSA, new_sha1
+from ._packets import RSA, new_sha1
+from ._subpackets import CREATED, EMBEDDED, EXPIRES, FLAGS, ISSUER, ISSUER_FINGERPRINT, KEY_EXPIRES
 
 # Signature types, RFC 9580 section 5.2.1
 DOCUMENT, BINDING, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION, USER_ID_REVOCATION = (
     0x00, 0x18, 0x19, 0x1F, 0x20, 0x28, 0x30)
 CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 
-_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS = 2, 3, 9, 27  # subpackets, RFC 9580 section 5.2.3.7
 # Subpackets that may be critical: those read here, and those that ask for nothing when a signature is verified
 # (preferences, primary user id, features). Notations are not among them: we know none.
-_UNDERSTOOD = frozenset((_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT,
+_UNDERSTOOD = frozenset((CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT,
                          11, 21, 22, 23, 25, 30, 34, 39))
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
@@ -33,7 +33,7 @@ _DIGESTS = {
     9: (hashlib.sha384, bytes.fromhex("3041300d060960864801650304020205000430")),
     10: (hashlib.sha512, bytes.fromhex("3051300d060960864801650304020305000440")),
 }
-# Good enough to believe that a key was revoked: to forge that would only stop an install.
+# Good enough to believe what restricts a key: to forge that would only stop an install.
 _WEAK_DIGESTS = {
     2: (new_sha1, bytes.fromhex("3021300906052b0e03021a05000414")),
     11: (hashlib.sha224, bytes.fromhex("302d300d06096086480165030402040500041c")),
@@ -77,29 +77,37 @@ def find_flaw(signature):
     for subpacket in signature.hashed + signature.unhashed:
         if subpacket.critical and subpacket.kind not in _UNDERSTOOD:
             return "has a critical subpacket of type %d, which is not understood" % subpacket.kind
+    unclear = find_unclear(signature)
+    if unclear is None and signature.malformed is not None:
+        return "has a malformed subpacket of type %d" % signature.malformed
+    return unclear
+
+
+def find_unclear(signature):
+    """Why nobody can tell what a SignaturePacket claims: str, or None."""
     seen = {}
     for subpacket in signature.hashed:
         seen.setdefault(subpacket.kind, []).append(subpacket.data)
-    for kind in (_CREATED, _EXPIRES, _KEY_EXPIRES, _FLAGS):
+    for kind in (CREATED, EXPIRES, KEY_EXPIRES, FLAGS):
         if len(seen.get(kind, ())) > 1:
             return "says a thing twice (subpacket type %d)" % kind
-        if kind != _FLAGS and kind in seen and len(seen[kind][0]) != 4:
+        if kind != FLAGS and kind in seen and len(seen[kind][0]) != 4:
             return "has a time of %d octets; 4 expected" % len(seen[kind][0])
-    if _CREATED not in seen:
+    if CREATED not in seen:
         return "has no creation time"
     return None
 
 
 def read_claims(signature):
-    """The Claims of a SignaturePacket in which `find_flaw` finds nothing."""
+    """The Claims of a SignaturePacket in which `find_unclear` finds nothing."""
     said = {subpacket.kind: subpacket.data for subpacket in signature.hashed}
-    created = int.from_bytes(said[_CREATED], "big")
-    lasts = int.from_bytes(said.get(_EXPIRES, b""), "big")  # RFC 9580 section 5.2.3.18: 0 is for ever
-    flags = said.get(_FLAGS)
+    created = int.from_bytes(said[CREATED], "big")
+    lasts = int.from_bytes(said.get(EXPIRES, b""), "big")  # RFC 9580 section 5.2.3.18: 0 is for ever
+    flags = said.get(FLAGS)
     return Claims(
         created=created,
         expires=created + lasts if lasts else None,
-        key_expires=int.from_bytes(said.get(_KEY_EXPIRES, b""), "big"),
+        key_expires=int.from_bytes(said.get(KEY_EXPIRES, b""), "big"),
         flags=None if flags is None else int.from_bytes(flags[:1], "big"),
     )
 
@@ -109,20 +117,28 @@ def names_only(signature, key):
     return bool(signature.issuers) and all(key.fingerprint.endswith(issuer) for issuer in signature.issuers)
 
 
+def may_name(signature, key):
+    """Whether a SignaturePacket names this PublicKey somewhere, hashed or not, or names nobody."""
+    named = [subpacket.data[-8:] for subpacket in signature.hashed + signature.unhashed
+             if subpacket.kind in (ISSUER, ISSUER_FINGERPRINT)]
+    return not named or bytes.fromhex(key.fingerprint[-16:]) in named
+
+
 def is_made_by(key, signature, content, even_weak=False):
     """Whether the RSA mathematics say that this key made this signature over this content.
 
     :param key: PublicKey in which `find_key_flaw` finds nothing.
     :param signature: SignaturePacket.
     :param content: bytes: the document, or the keys and user id as RFC 9580 section 5.2.4 hashes them.
-    :param even_weak: bool, accept SHA-1 and SHA-224 as well: for revocations only.
+    :param even_weak: bool, accept SHA-1 and SHA-224 as well, and a wrong copy of the hash's first octets: for what
+        restricts a key only.
     """
     known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if even_weak else None)
     if known is None or signature.value is None or signature.value >= key.modulus:
         return False
     new, prefix = known
     digest = new(content + signature.covered + struct.pack(">BBI", 4, 0xFF, len(signature.covered))).digest()
-    if digest[:2] != signature.left:
+    if digest[:2] != signature.left and not even_weak:
         return False
     # RFC 8017 sections 8.2.2 and 9.2: the block that the signer must have encrypted is built whole and compared.
     # Parsing the padding instead is how signatures were forged (CVE-2006-4339 and its many descendants).

@@ -49,6 +49,8 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "test_install_links.py", "test_remove.p
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "test_archive.py", "test_interrupts.py", "test_binary.py", "test_obtain.py"
 ODDITIES = "test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_packets.py"
+STANDING, SUBPACKETS, GENUINE = "test_standing.py", "test_subpackets.py", "test_openpgp.py"
+SIGNATURES = "test_signatures.py"
 KEYS, FETCH, TRIES, LIMITS = "test_keys.py", "test_fetch.py", "test_fetch_tries.py", "test_fetch_limits.py"
 REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "test_resume.py"
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
@@ -413,17 +415,61 @@ MUTANTS = {
     "a private key is taken": _never("_keys.py", "packet.tag in (SECRET_KEY, SECRET_SUBKEY)", KEYS),
     "a revoked key signs": _never("_keys.py", "_is_revoked(primary, KEY_REVOCATION, primary.hashed, placed)", MADE),
     "a revoked subkey signs": _never("_keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE),
-    "a subkey without a binding signs": _change(
-        "_keys.py", "if item.under == (PUBLIC_SUBKEY, subkey.body) and item.signature.kind == BINDING:",
-        "if item.signature.kind == BINDING:", MADE),
-    "a subkey need not agree": _never("_keys.py", "not crossed", MADE)._replace(
-        old="    if not crossed:\n        return _Standing(\"has no valid cross-certification in its binding\")\n"
-            "    cross = _find_newest(crossed)\n",
-        new="    cross = _find_newest(crossed) if crossed else claims\n"),
-    "a subkey that may not sign does": _never("_keys.py", "not claims.may_sign", MADE),
+    "a subkey without a binding signs": _never("_standing.py", "not any(one.counts for one in bindings)", STANDING),
+    "a key without a self-signature signs": _never("_standing.py", "not any(one.counts for one in said)", STANDING),
+    "a self-signature counts wherever it stands": _change(
+        "_keys.py", "counts = item.under == place and _is_good(", "counts = _is_good(", MADE),
+    "a subkey need not agree": _never("_standing.py", "one.counts and one.claims.may_sign and not agreed", STANDING),
+    "a key that may not sign does": _never("_standing.py", "not permissions or not all(permissions)", STANDING),
+    "a user id may be silent on signing": _change("_standing.py", "if one in names or one.claims.flags is not None]",
+                                                  "if one.claims.flags is not None]", STANDING),
     "a self-signature by somebody else counts": _change("_keys.py", "or not is_made_by(maker, signature, content):",
                                                         "or False:", MADE),
-    "the older self-signature wins": _change("_keys.py", "return max(found, key=", "return min(found, key=", MADE),
+    "an older self-signature counts": _change("_standing.py", "if newest <= one.claims.created <= moment]",
+                                              "if one.claims.created <= moment]", STANDING),
+    "a self-signature counts before it was made": _change(
+        "_standing.py", "if newest <= one.claims.created <= moment]", "if newest <= one.claims.created]", STANDING),
+    "the newest self-signature is one that was made later": _change(
+        "_standing.py", "[created for created in counting if created <= moment]", "counting", STANDING),
+    "of self-signatures in a tie the last to come wins": _change(
+        "_standing.py", "    return [one for one in part.statements if newest <= one.claims.created <= moment]\n",
+        "    return [one for one in part.statements if newest <= one.claims.created <= moment][-1:]\n", STANDING),
+    "a self-signature that does not count does not restrict": _change(
+        "_keys.py", "if not counts and not (may_name(", "if not counts and (may_name(", MADE),
+    "only who names himself where it counts restricts": _change(
+        "_signatures.py", "signature.hashed + signature.unhashed\n             if subpacket.kind in (ISSUER",
+        "signature.hashed\n             if subpacket.kind in (ISSUER", SIGNATURES),
+    "a wrong copy of the hash lifts a restriction": _change(
+        "_signatures.py", "if digest[:2] != signature.left and not even_weak:", "if digest[:2] != signature.left:", MADE),
+    "another key's end is not extended to an older subkey": _change(
+        "_standing.py", "ends = [_find_end(one.claims, member.oldest)", "ends = [_find_end(one.claims, member.starts)", STANDING),
+    "a cross-certification has no end": _change(
+        "_standing.py", "            ends += [inner.claims.expires for inner in agreed]\n", "", STANDING),
+    "a binding has no end": _change(
+        "_standing.py", "        ends += [_find_end(one.claims, member.public.created) for one in bindings]\n", "", STANDING),
+    "a withdrawn user id counts": _change("_keys.py", "found = tuple([one._replace(counts=False) for one in found])",
+                                          "pass", MADE),
+    "a user id withdrawn beyond doubt restricts for ever": _change(
+        "_standing.py", "any(last <= date <= moment for date in part.withdrawn)", "False", STANDING),
+    "a user id withdrawn later restricts no more": _change(
+        "_standing.py", "last <= date <= moment for", "last <= date for", STANDING),
+    "a user id certified anew restricts no more": _change(
+        "_standing.py", "last <= date <= moment for", "date <= moment for", STANDING),
+    "the only user id restricts no more once it is withdrawn": _change(
+        "_standing.py", "if not (others and any(", "if not (any(", STANDING),
+    "a doubtful withdrawal lifts a restriction": _change(
+        "_keys.py", "if one.counts and one.claims.expires is None])))", "if one.claims.expires is None])))", MADE),
+    "a withdrawal for a while lifts a restriction": _change(
+        "_keys.py", "if one.counts and one.claims.expires is None])))", "if one.counts])))", MADE),
+    "an unclear self-signature is passed over": _change(
+        "_keys.py", "return (), \"has a self-signature that %s\" % unclear", "continue", MADE),
+    "every key is taken for a renewed one": _change(
+        "_keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = True", MADE),
+    "the renewed key is like others": _change(
+        "_keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = False", GENUINE),
+    "the renewed key ignores older self-signatures": _change(
+        "_standing.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING),
+    "a flaw of the key itself is forgotten": _never("_standing.py", "member.flaw", STANDING),
     "short RSA keys are trusted": _never("_signatures.py", "not 2048 <= bits <= 8192", MADE),
     "odd RSA numbers are trusted": _never("_signatures.py",
                                           "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() "
@@ -432,6 +478,17 @@ MUTANTS = {
         old="known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if even_weak else None)",
         new="known = _DIGESTS.get(signature.digest) or _WEAK_DIGESTS.get(signature.digest)"),
     "hashes are not looked at": _never("_signatures.py", "signature.digest not in _DIGESTS", MADE),
+    "malformed subpackets are passed over": _never(
+        "_signatures.py", "unclear is None and signature.malformed is not None", MADE),
+    "malformed subpackets of embedded signatures are passed over": _change(
+        "_packets.py", "if one.malformed is not None or one.value is None]", "if one.value is None]", MADE),
+    "an embedded signature may be of any algorithm": _change(
+        "_packets.py", "if one.malformed is not None or one.value is None]", "if one.malformed is not None]", MADE),
+    "signatures are embedded two deep": _never("_packets.py", "nested and inside", PACKETS),
+    "a sign-only signature restricts nothing": _change(
+        "_packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE),
+    "an intended recipient may have any form": _change(
+        "_subpackets.py", "    35: _is_recipient,", "    135: _is_recipient,", SUBPACKETS),
     "unknown critical subpackets are passed over": _never(
         "_signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE),
     "a thing may be said twice": _never("_signatures.py", "len(seen.get(kind, ())) > 1", MADE),
@@ -441,9 +498,14 @@ MUTANTS = {
     "another class of signature counts": _never("_openpgp.py", "packet.kind != DOCUMENT", MADE),
     "the document may be another": _never("_openpgp.py", "not is_made_by(member.public, packet, document)", MADE),
     "a signature from the future counts": _never("_openpgp.py", "claims.created > now + _AHEAD", MADE),
+    "a signature may be a day ahead": _change("_openpgp.py", "_AHEAD = 30 * 60 ", "_AHEAD = 86400 ", MADE),
+    "a key of the future counts": _never("_openpgp.py", "standing.stated > now + _AHEAD", GENUINE),
+    "a key that does not hold then signs": _never("_openpgp.py", "standing.flaw", MADE),
+    "what was said later is kept quiet": _change("_openpgp.py", "ended = today.flaw", "ended = None", MADE),
+    "the machine that judged is not named": _never("_errors.py", "isinstance(error, ClockError)", MADE),
     "a signature older than its key counts": _never("_openpgp.py", "claims.created < member.starts", MADE),
     "a signature after its key's end counts": _never(
-        "_openpgp.py", "member.expires is not None and claims.created >= member.expires", MADE),
+        "_openpgp.py", "standing.expires is not None and claims.created >= standing.expires", MADE),
     "an expired signature counts": _never("_openpgp.py", "claims.expires is not None and claims.expires <= now", MADE),
     "no trusted signature is needed": _never("_openpgp.py", "not good", MADE),
     "a signature that names two makers counts": _never("_openpgp.py", "not names_only(packet, member.public)", MADE),

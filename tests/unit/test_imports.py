@@ -53,10 +53,12 @@ HOUSE = {
     "obtain: verify": {
         "_armor": [],
         "_hashicorp_key": [],
-        "_packets": ["_armor"],
-        "_signatures": ["_packets"],
-        "_keys": ["_armor", "_hashicorp_key", "_packets", "_signatures"],
-        "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures"],
+        "_subpackets": [],
+        "_packets": ["_armor", "_subpackets"],
+        "_signatures": ["_packets", "_subpackets"],
+        "_standing": ["_packets", "_signatures"],
+        "_keys": ["_armor", "_hashicorp_key", "_packets", "_signatures", "_standing"],
+        "_openpgp": ["_armor", "_hashicorp_key", "_keys", "_packets", "_signatures", "_standing"],
     },
     "obtain: story": {
         "_obtain": ["_bodies", "_credentials", "_fetch", "_index", "_openpgp", "_releases"],

@@ -15,8 +15,9 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     concealed, concealing, errno_text, escaped, os_errors)
 
 STEPS = {
-    "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ArchiveError": "extract",
-    "InstallError": "install", "LockError": "lock", "RunCheckError": "run_check", "MissingDependency": "setup",
+    "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ClockError": "verify",
+    "ArchiveError": "extract", "InstallError": "install", "LockError": "lock", "RunCheckError": "run_check",
+    "MissingDependency": "setup",
 }
 
 

@@ -7,8 +7,9 @@ import os
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _hashicorp_key, _openpgp
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError, VerificationError
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _hashicorp_key, _openpgp, _standing
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    ClockError, RequestError, VerificationError)
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 SIGNING_SUBKEY = "C820C6D5CD27AB87"
@@ -53,9 +54,9 @@ def test_built_in_key_is_what_its_file_says():
     assert (key.fingerprint, key.key_id) == (HASHICORP, "72D7468F")
     signing, = [member for member in key.members if member.public.fingerprint.endswith(SIGNING_SUBKEY)]
     assert signing.public.fingerprint == "374EC75B485913604A831CC7C820C6D5CD27AB87"
-    assert signing.flaw is None
-    assert signing.expires == 1898637264                    # 2030-03-01T23:14:24Z
-    assert signing.stated == 1771456522                     # 2026-02-18T23:15:22Z
+    # 2030-03-01T23:14:24Z and 2026-02-18T23:15:22Z: also for what it signed before, for its older word is not published
+    for moment in (1650353382, NOW):
+        assert _standing.find_standing(signing, moment) == (None, 1898637264, 1771456522)
     assert _hashicorp_key.KEY_DATE == "2026-02-18"
 
 
@@ -185,7 +186,13 @@ def test_expired_key_does_not_warn_before_it_expires(genuine):
     assert len(verify(*release(genuine, "1.14.8") + texts, now=1776549017).warnings) == 1
 
 
+def test_key_that_was_renewed_after_the_clock_is_not_judged(genuine):
+    with pytest.raises(ClockError, match="cannot be judged: its key's own signature is dated 2026-02-18T23:15:22Z"):
+        verify(*release(genuine, "0.11.15"), now=1700000000)
+    assert verify(*release(genuine, "0.11.15"), now=1771456522 - 1800).warnings == ()
+
+
 def test_slow_clock_is_named(genuine):
     with pytest.raises(VerificationError, match="in the future: this host's clock says 1970-01-01T00:00:10Z") as caught:
         verify(*release(genuine, "1.15.8"), now=10)
-    assert "set the clock of this host" in caught.value.hint
+    assert "set the clock of the machine that judged this" in caught.value.hint

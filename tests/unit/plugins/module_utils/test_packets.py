@@ -241,7 +241,9 @@ def test_a_signature_by_another_algorithm_passes_without_value():
 def test_embedded_signatures_are_read_one_deep():
     inner = b"\x04\x19\x01\x08\x00\x00\x00\x00\xab\xcd\x00\x02\x03"
     middle = b"\x04\x19\x01\x08\x00\x00\x00\x0f\x0e\x20" + inner + b"\xab\xcd\x00\x02\x02"
-    found = signature(hashed=b"\x0e\x20" + inner, unhashed=b"\x1d\x20" + middle)
+    with pytest.raises(Malformed, match="a signature within a signature within a signature"):
+        signature(unhashed=b"\x1d\x20" + middle)
+    found = signature(hashed=b"\x0e\x20" + inner, unhashed=b"\x0e\x20" + inner[:-1] + b"\x02")
     assert [(one.kind, one.value, one.embedded) for one in found.embedded] == [(0x19, 3, ()), (0x19, 2, ())]
     with pytest.raises(Malformed, match="cut: 1 octets"):
         signature(unhashed=b"\x0d\x20" + inner[:-1])

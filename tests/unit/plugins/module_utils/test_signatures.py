@@ -40,13 +40,30 @@ def test_genuine_certification_is_good():
 
 @pytest.mark.parametrize("change", [
     lambda one: one._replace(digest=8), lambda one: one._replace(digest=2), lambda one: one._replace(digest=99),
-    lambda one: one._replace(covered=one.covered[:-1]), lambda one: one._replace(left=b"\0\0"),
+    lambda one: one._replace(covered=one.covered[:-1]),
     lambda one: one._replace(value=one.value + 1), lambda one: one._replace(value=0), lambda one: one._replace(value=None),
     lambda one: one._replace(value=one.value + PRIMARY.modulus), lambda one: one._replace(value=PRIMARY.modulus),
-], ids=["SHA-256", "SHA-1", "unknown hash", "covered", "left", "value", "zero", "no value", "beyond", "modulus"])
+], ids=["SHA-256", "SHA-1", "unknown hash", "covered", "value", "zero", "no value", "beyond", "modulus"])
 def test_changed_certification_is_not_made_by_the_key(change):
     assert not _signatures.is_made_by(PRIMARY, change(CERTIFICATION), CONTENT)
     assert not _signatures.is_made_by(PRIMARY, change(CERTIFICATION), CONTENT, even_weak=True)
+
+
+def test_a_wrong_copy_of_the_hash_does_not_lift_a_restriction():
+    changed = CERTIFICATION._replace(left=b"\0\0")
+    assert not _signatures.is_made_by(PRIMARY, changed, CONTENT)
+    assert _signatures.is_made_by(PRIMARY, changed, CONTENT, even_weak=True)
+
+
+@pytest.mark.parametrize("issuers, may", [
+    ((), True), (((16, "34365D9472D7468F"),), True), (((33, "04C874011F0AB405110D02105534365D9472D7468F"),), True),
+    (((16, "34365D9472D7468E"),), False), (((33, "04C874011F0AB405110D02105534365D9472D7468E"),), False),
+    (((16, "34365D9472D7468E"), (16, "34365D9472D7468F")), True),
+], ids=["nobody", "id", "fingerprint", "another id", "another fingerprint", "both"])
+@pytest.mark.parametrize("area", ["hashed", "unhashed"])
+def test_who_may_have_made_it(issuers, may, area):
+    named = tuple(_packets.Subpacket(kind, False, bytes.fromhex(data)) for kind, data in issuers)
+    assert _signatures.may_name(CERTIFICATION._replace(**dict({"hashed": (), "unhashed": ()}, **{area: named})), PRIMARY) == may
 
 
 def test_nothing_else_was_signed():

@@ -1,0 +1,59 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form that each known subpacket of a signature must have (RFC 9580 section 5.2.3).
+
+Also of those that decide nothing here: a signature that its maker did not write by the rules says nothing for sure,
+and other verifiers, sqv among them, refuse it as a whole.
+"""
+
+ISSUER, EMBEDDED, ISSUER_FINGERPRINT = 16, 32, 33
+CREATED, EXPIRES, KEY_EXPIRES, FLAGS = 2, 3, 9, 27
+
+
+def _is_bool(data):
+    return data in (b"\0", b"\1")
+
+
+def _is_time(data):
+    return len(data) == 4
+
+
+def _is_notation(data):
+    # flags, two lengths, a name and a value
+    name, value = int.from_bytes(data[4:6], "big"), int.from_bytes(data[6:8], "big")
+    if len(data) < 8 or len(data) != 8 + name + value:
+        return False
+    try:
+        data[8:8 + name].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_recipient(data):
+    return data[:1] == b"\4" and len(data) == 21 or data[:1] in (b"\5", b"\6") and len(data) == 33
+
+
+# Kinds that are not here may hold anything; issuers and embedded signatures are read, and refused, by `_packets`.
+_FORMS = {
+    CREATED: _is_time,
+    EXPIRES: _is_time,
+    4: _is_bool,                                                        # exportable certification
+    5: lambda data: len(data) == 2,                                     # trust: level and amount
+    6: lambda data: data.endswith(b"\0"),                               # regular expression
+    7: _is_bool,                                                        # revocable
+    KEY_EXPIRES: _is_time,
+    12: lambda data: len(data) == 22 and data[0] & 0x80,                # revocation key: class, algorithm, fingerprint
+    20: _is_notation,
+    25: _is_bool,                                                       # primary user id
+    29: lambda data: data,                                              # reason for revocation: code and text
+    31: lambda data: len(data) >= 2,                                    # signature target: two algorithms and a hash
+    35: _is_recipient,                                                  # intended recipient
+    37: lambda data: not data,                                          # attestations, in a class of their own only
+}
+
+
+def is_well_formed(kind, data):
+    """Whether a subpacket of this kind may have this content (bytes)."""
+    return bool(_FORMS[kind](data)) if kind in _FORMS else True

@@ -1,0 +1,74 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever keys and signatures chance makes: what we accept, sqv accepts too."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import tiers
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _openpgp
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError, VerificationError
+
+pytest.importorskip("cryptography")
+if sys.version_info < (3, 9):
+    pytest.skip("the release site, which makes the signatures, needs Python 3.9", allow_module_level=True)
+if not shutil.which("sqv"):
+    pytest.skip("no sqv on this machine", allow_module_level=True)
+family = pytest.importorskip("release_site.openpgp_family")
+maker = pytest.importorskip("release_site.openpgp_maker")
+
+SIZE = 2400 if tiers.FULL else 240
+SAMPLE = 3      # of what we refuse, sqv is asked about each third
+
+
+def is_accepted(member, now):
+    try:
+        keys = _openpgp.read_keys(tuple(maker.armor(block) for block in member.blocks))
+        _openpgp.verify(family.DOCUMENT, member.signature, keys, now, "/tmp/sums.sig")
+    except (RequestError, VerificationError):
+        return False
+    return True
+
+
+def is_good_to_sqv(member, folder):
+    """What sqv says. Left to itself it takes nothing from the future at all: half an hour is its library's tolerance."""
+    paths = []
+    for name, data in (("keyring", b"".join(member.blocks)), ("signature", member.signature), ("document", family.DOCUMENT)):
+        paths.append(os.path.join(folder, name))
+        with open(paths[-1], "wb") as file:
+            file.write(data)
+    tomorrow = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 30 * family.DAY))
+    done = subprocess.run(["sqv", "--not-after", tomorrow, "--keyring"] + paths, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, check=False)
+    shutil.rmtree(folder)
+    return done.returncode == 0
+
+
+def test_sqv_accepts_whatever_we_accept(tmp_path, proof):
+    now = int(time.time())
+    made = [family.make_member(number, now) for number in range(SIZE)]
+    accepted = [number for number, member in enumerate(made) if is_accepted(member, now)]
+    refused = sorted(set(range(SIZE)) - set(accepted))[::SAMPLE]
+
+    def ask(number):
+        folder = str(tmp_path / str(number))
+        os.mkdir(folder)
+        return is_good_to_sqv(made[number], folder)
+    with ThreadPoolExecutor(2) as pool:
+        good = dict(zip(accepted + refused, pool.map(ask, accepted + refused)))
+    laxer = [number for number in accepted if not good[number]]
+    stricter = [number for number in refused if good[number]]
+    both = [number for number in refused if not good[number]]
+    proof("%d keys and signatures beside sqv: we accept %d, and so does it; of %d that we refuse it accepts %d" % (
+        SIZE, len(accepted), len(refused), len(stricter)))
+    tiers.check_floor("T9", SIZE)
+    assert not laxer, "\n".join("member %d: %s" % (number, "; ".join(made[number].oddities)) for number in laxer[:5])
+    assert len(accepted) > SIZE // 5, "the family is too odd: nothing is tried"
+    assert len(both) > SIZE // 20 and len(stricter) > SIZE // 100, "the family is not odd enough"
