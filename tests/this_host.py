@@ -199,10 +199,13 @@ def forked(work):
         body has ended, however it did; the body may have waited for the process.
     """
     reading, writing = os.pipe()
+    # An interrupt waits: Python swallows it in what it does itself around a fork.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.setpgid(0, 0)
             os.close(reading)
             with os.fdopen(writing, "wb") as stream:
@@ -215,6 +218,7 @@ def forked(work):
     try:
         with contextlib.suppress(PermissionError, ProcessLookupError):  # it has ended already
             os.setpgid(pid, pid)    # here too: whoever comes first
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(writing)
         with os.fdopen(reading, "rb") as stream:
             yield pid, stream

@@ -24,7 +24,7 @@ CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 # Subpackets that may be critical: those read here, and those that ask for nothing when a signature is verified
 # (preferences, primary user id, features). Notations are not among them: we know none.
 _UNDERSTOOD = frozenset((CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT,
-                         11, 21, 22, 23, 25, 30, 34, 39))
+                         11, 21, 22, 23, 25, 30, 34))
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
 # OpenPGP hash algorithm: its function and the DER prefix of its DigestInfo (RFC 8017 section 9.2, note 1)

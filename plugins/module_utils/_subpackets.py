@@ -32,7 +32,8 @@ def _is_notation(data):
 
 
 def _is_recipient(data):
-    return data[:1] == b"\4" and len(data) == 21 or data[:1] in (b"\5", b"\6") and len(data) == 33
+    # of a version 4 key: sqv knows no other
+    return data[:1] == b"\4" and len(data) == 21
 
 
 # Kinds that are not here may hold anything; issuers and embedded signatures are read, and refused, by `_packets`.

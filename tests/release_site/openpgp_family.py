@@ -255,3 +255,14 @@ def make_member(number, now):
             other.insert(1, _revoke(dice, stranger, None, primary))
         blocks.insert(dice.pick((0, len(blocks))), b"".join(other))
     return Member(tuple(blocks), signature, tuple(dice.oddities))
+
+
+def make_subpackets():
+    """Signatures by one good key, with each kind of subpacket in each of many forms: list of Member."""
+    primary, subkey = _make_pair("family primary"), _make_pair("family subkey")
+    block = b"".join([maker.packet(6, primary.body), maker.packet(13, maker.user_id("Demo")), maker.certify(primary, "Demo"),
+                      maker.packet(14, subkey.body), maker.bind(primary, subkey)])
+    contents = _CONTENTS + (maker.make_signature(subkey, 0, DOCUMENT, bare=True),)
+    return [Member((block,), maker.make_signature(subkey, 0, DOCUMENT, **{area: [maker.subpacket(kind, content, critical)]}), (
+        "%s %d %r %s" % (area, kind, content[:20], critical),))
+        for content in contents for area in ("hashed", "unhashed") for kind in _KINDS for critical in (False, True)]

@@ -185,6 +185,20 @@ def test_a_child_ends_what_it_started_when_the_test_is_interrupted(family, inter
     assert_no_child()
 
 
+def test_an_interrupt_during_a_fork_is_not_lost(interrupt, monkeypatch):
+    fork = os.fork
+
+    def fork_and_interrupt():
+        pid = fork()
+        if pid:
+            interrupt()
+        return pid
+    monkeypatch.setattr(os, "fork", fork_and_interrupt)
+    with pytest.raises(KeyboardInterrupt), another_process(lambda ready: signal.pause()):
+        pytest.fail("the body ran")
+    assert_no_child()
+
+
 # ------------------------------------------------------------------ waiting, signals, ports
 
 def test_waiting_gives_what_came_true(monkeypatch):

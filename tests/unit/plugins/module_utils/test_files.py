@@ -623,9 +623,9 @@ def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
 
 
 def test_young_left_overs_stay_where_asked(directory, place):
-    old = put(place, ".tmp.binary.old", age=100)
-    put(place, ".tmp.binary.young", age=10)
-    assert tuple(sweep(directory, older_than=50)) == (old,)
+    old = put(place, ".tmp.binary.old", age=100000)
+    put(place, ".tmp.binary.young")
+    assert tuple(sweep(directory, older_than=50000)) == (old,)
     assert os.listdir(place) == [".tmp.binary.young"]
     assert tuple(sweep(directory)) == (os.path.join(place, ".tmp.binary.young"),)
 

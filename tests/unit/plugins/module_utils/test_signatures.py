@@ -10,7 +10,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._hashicorp_
 
 # The subpackets whose meaning is known here (RFC 9580 section 5.2.3.7): times, flags, issuers, embedded signature;
 # preferences, primary user id, features.
-UNDERSTOOD = {2, 3, 9, 27, 16, 33, 32, 11, 21, 22, 23, 25, 30, 34, 39}
+UNDERSTOOD = {2, 3, 9, 27, 16, 33, 32, 11, 21, 22, 23, 25, 30, 34}
 
 
 def read_certification(text):
