@@ -31,12 +31,12 @@ def _is_notation(data):
     return True
 
 
-def _is_recipient(data):
+def _is_fingerprint(data):
     # of a version 4 key: sqv knows no other
     return data[:1] == b"\4" and len(data) == 21
 
 
-# Kinds that are not here may hold anything; issuers and embedded signatures are read, and refused, by `_packets`.
+# Kinds that are not here may hold anything; embedded signatures are read, and refused, by `_packets`.
 _FORMS = {
     CREATED: _is_time,
     EXPIRES: _is_time,
@@ -45,12 +45,14 @@ _FORMS = {
     6: lambda data: data.endswith(b"\0"),                               # regular expression
     7: _is_bool,                                                        # revocable
     KEY_EXPIRES: _is_time,
+    ISSUER: lambda data: len(data) == 8,
     12: lambda data: len(data) == 22 and data[0] & 0x80,                # revocation key: class, algorithm, fingerprint
     20: _is_notation,
     25: _is_bool,                                                       # primary user id
     29: lambda data: data,                                              # reason for revocation: code and text
+    ISSUER_FINGERPRINT: _is_fingerprint,
     31: lambda data: len(data) >= 2,                                    # signature target: two algorithms and a hash
-    35: _is_recipient,                                                  # intended recipient
+    35: _is_fingerprint,                                                # intended recipient
     37: lambda data: not data,                                          # attestations, in a class of their own only
 }
 

@@ -488,7 +488,7 @@ MUTANTS = {
     "a sign-only signature restricts nothing": _change(
         "_packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE),
     "an intended recipient may have any form": _change(
-        "_subpackets.py", "    35: _is_recipient,", "    135: _is_recipient,", SUBPACKETS),
+        "_subpackets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", SUBPACKETS),
     "unknown critical subpackets are passed over": _never(
         "_signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE),
     "a thing may be said twice": _never("_signatures.py", "len(seen.get(kind, ())) > 1", MADE),

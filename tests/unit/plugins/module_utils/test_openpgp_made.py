@@ -258,6 +258,8 @@ BAD = {
                                      "has a malformed subpacket of type 35"),
     "malformed subpacket in the unhashed area": (
         lambda: signed(demo(), unhashed=[maker.subpacket(25, b"\2")]), "has a malformed subpacket of type 25"),
+    "malformed issuer in the unhashed area": (
+        lambda: signed(demo(), unhashed=[maker.subpacket(33, b"\4")]), "has a malformed subpacket of type 33"),
     "malformed subpacket in an embedded signature": (lambda: signed(demo(), hashed=[maker.subpacket(
         maker.EMBEDDED, demo().sign(DOCUMENT, bare=True, hashed=[maker.subpacket(29, b"")]))]),
         "has a malformed subpacket of type 32"),

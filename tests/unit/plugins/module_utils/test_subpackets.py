@@ -25,6 +25,8 @@ NOTATION = b"\x80\0\0\0\0\1\0\1ab"
     (29, (b"\1", b"\0because"), (b"",)),
     (31, (b"\1\x08", b"\1\x08hash"), (b"", b"\1")),
     (35, (b"\4" + b"\xcd" * 20,), (b"", b"\4" + b"\xcd" * 19, b"\4" + b"\xcd" * 21, b"\3" + b"\xcd" * 20, b"\6" + b"\xcd" * 32)),
+    (33, (b"\4" + b"\xcd" * 20,), (b"", b"\4" + b"\xcd" * 19, b"\4" + b"\xcd" * 21, b"\3" + b"\xcd" * 20, b"\6" + b"\xcd" * 32)),
+    (16, (b"\xab" * 8,), (b"", b"\xab" * 7, b"\xab" * 9)),
     (37, (b"",), (b"\xab" * 32,)),
 ])
 def test_known_subpacket(kind, good, bad):
