@@ -65,11 +65,13 @@ HOUSE = {
         "_archive": [],
     },
     "install: files": {
-        "_directories": [],
+        "_directories": ["_groups", "_mounts"],
         "_files": [],
+        "_groups": [],
         "_interrupts": [],
         "_links": [],
         "_lock": [],
+        "_mounts": [],
     },
     "install: store": {
         "_receipt": [],
