@@ -24,6 +24,7 @@ HOUSE = {
         "_errors": [],
         "_model": [],
         "_digest": [],
+        "_processes": [],
     },
     "names": {  # of versions, files and places: texts in, texts out
         "_choice": ["_index", "_versions"],
