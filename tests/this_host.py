@@ -9,6 +9,7 @@ be had. Runs on Python 3.6.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -17,6 +18,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -298,10 +300,47 @@ def mounted_again(folder, options):
         subprocess.check_call(["umount", "-l", str(folder)])
 
 
-def mount(arguments):
+@contextlib.contextmanager
+def lying_disk(folder, uid):
+    """A FUSE file system of a user on an empty folder, open to all, in which every name is a directory of root's with mode
+    0755, but for the name ``mute``: who asks for that waits as long as the disk is there. Needs root."""
+    try:
+        fd = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as exc:
+        pytest.skip("/dev/fuse: %s" % exc)
+    try:
+        mount(["-i", "-t", "fuse", "-o", "fd=%d,rootmode=40755,user_id=%d,group_id=%d,allow_other" % (fd, uid, uid), "lies",
+               str(folder)], pass_fds=(fd,))
+        try:
+            with another_process(lambda ready: _lie(fd, ready)):
+                yield folder
+        finally:
+            subprocess.check_call(["umount", "-l", str(folder)])
+    finally:
+        os.close(fd)
+
+
+def _lie(fd, ready):
+    """Answer the kernel (fuse(4); structures and numbers: linux/fuse.h)."""
+    ready()
+    attributes = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
+    while True:
+        request = os.read(fd, 1 << 17)
+        _size, operation, unique, node = struct.unpack_from("<IIQQ", request)
+        answers = {
+            1: struct.pack("<4Q2I", node + 1, 0, 0, 0, 0, 0) + attributes,  # LOOKUP
+            3: struct.pack("<Q2I", 0, 0, 0) + attributes,                   # GETATTR
+            26: struct.pack("<4I2HI", 7, 12, 0, 0, 0, 0, 4096),             # INIT
+        }
+        if operation != 2 and not request.endswith(b"\0mute\0"):            # FORGET
+            body = answers.get(operation, b"")
+            os.write(fd, struct.pack("<IiQ", 16 + len(body), 0 if body else -errno.ENOSYS, unique) + body)
+
+
+def mount(arguments, **settings):
     if not ROOT:
         pytest.skip("mount needs root")
-    done = subprocess.run(["mount"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(["mount"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **settings)
     if done.returncode:
         pytest.skip("mount %s: %s" % (" ".join(arguments), done.stdout.decode("utf-8", "replace").strip()))
 

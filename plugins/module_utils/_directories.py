@@ -12,9 +12,12 @@ import contextlib
 import errno
 import os
 import stat
-from typing import FrozenSet, NamedTuple
+from shlex import quote
+from typing import FrozenSet, NamedTuple, Optional
 
 from ._errors import InstallError, os_errors
+from ._groups import account_text, others_in
+from ._mounts import find_mounter, mount_number
 
 DIRECTORY_MODE = 0o755
 MAX_LINKS = 40  # symbolic links on one path, as path_resolution(7)
@@ -30,7 +33,14 @@ class Trust(NamedTuple):
     """Who may be able to change what lies on the way."""
 
     uids: FrozenSet[int]
-    gids: FrozenSet[int]    # groups whose write permission does no harm
+    gids: FrozenSet[int]    # groups whose write permission does no harm while nobody else is in them
+
+
+class Weakness(NamedTuple):
+    """Why others could change something."""
+
+    reason: str
+    remedy: Optional[str] = None    # a command, where one would do
 
 
 def trust_of(owner=None):
@@ -49,12 +59,14 @@ class Directory:
     :param fd: int, owned by this object.
     :param path: str, where the walk found it: links resolved.
     :param trust: Trust, by which entries are judged.
+    :param mount: (number, uid or None), which mount the directory above is on and who mounted that, if known.
     """
 
-    def __init__(self, fd, path, trust):
+    def __init__(self, fd, path, trust, mount=None):
         self.fd = fd
         self.path = path
         self.trust = trust
+        self._mount = mount
 
     def __enter__(self):
         return self
@@ -89,21 +101,52 @@ class Directory:
         """Who but the trusted could replace an entry of this directory.
 
         :param entry: os.stat_result of the entry, None when it does not exist yet.
-        :returns: str, the reason in words; None when nobody could.
+        :returns: Weakness; None when nobody could. Raises InstallError.
         """
         with os_errors("look at directory", self.path):
             own = os.fstat(self.fd)
+            mounter = self._find_mounter()
+        if mounter is not None and mounter not in self.trust.uids:
+            return Weakness("%s (%s) is on a file system that uid %d mounted" % (self.path, whose_text(own), mounter))
         if own.st_uid not in self.trust.uids:
-            return "%s belongs to %s" % (self.path, owner_text(own))
-        group = own.st_mode & stat.S_IWGRP and (own.st_gid not in self.trust.gids or self._has_acl())
-        if not group and not own.st_mode & stat.S_IWOTH:
+            return Weakness("%s belongs to %s" % (self.path, whose_text(own)))
+        others, command = self._writers(own)
+        if command is None:
             return None
+        written = "%s can be written by others (%s%s)" % (self.path, whose_text(own), others)
         if not own.st_mode & stat.S_ISVTX:
-            return "%s can be written by others (%s)" % (self.path, owner_text(own))
+            return Weakness(written, "%s %s" % (command, quote(self.path)))
         if entry is not None and entry.st_uid not in self.trust.uids:
-            return "%s can be written by others (%s) and the entry in it belongs to %s" % (
-                self.path, owner_text(own), owner_text(entry))
+            return Weakness("%s and the entry in it belongs to %s" % (written, whose_text(entry)))
         return None
+
+    def _writers(self, own):
+        """Who but the trusted may write here by its mode.
+
+        :returns: (words about them, maybe none; the command that takes it from them); ("", None) when nobody may.
+        """
+        if own.st_mode & stat.S_IWOTH:
+            return "", "chmod go-w"
+        if not own.st_mode & stat.S_IWGRP:
+            return "", None
+        if own.st_gid not in self.trust.gids:
+            return "", "chmod g-w"
+        others = others_in(own.st_gid, self.trust.uids)
+        if others:
+            return "; in that group: %s" % others, "chmod g-w"
+        if self._has_acl():
+            return "; by its access control list", "setfacl -b"
+        return "", None
+
+    def _find_mounter(self):
+        """The uid of the user who mounted the file system that this is on; None: root, or it cannot be told.
+
+        A mount has its number while something on it is open, so the same number as above means the same mount.
+        """
+        number = mount_number(self.fd)
+        if self._mount is None or self._mount[0] != number:
+            self._mount = (number, find_mounter(number))
+        return self._mount[1]
 
     def _has_acl(self):
         """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
@@ -150,7 +193,7 @@ class Directory:
         path = self.at(name)
         with os_errors("open directory", path):
             fd = os.open(name, _LOOK, dir_fd=self.fd)
-        return Directory(fd, os.path.normpath(path), self.trust)
+        return Directory(fd, os.path.normpath(path), self.trust, self._mount)
 
     def sync(self, done=None):
         """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut.
@@ -252,7 +295,7 @@ def _made(here, name):
 
 def _read_link(here, name, entry, path, what, links, tolerated):
     if entry.st_uid not in here.trust.uids:
-        _refuse("the symbolic link %s belongs to %s" % (here.at(name), owner_text(entry)), path, what, tolerated)
+        _refuse(Weakness("the symbolic link %s belongs to %s" % (here.at(name), whose_text(entry))), path, what, tolerated)
     if links > MAX_LINKS:
         raise InstallError("%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
                            path=path, errno=errno.ELOOP, hint="do they form a loop? write the path without them")
@@ -270,16 +313,22 @@ def judge(here, entry, path, what, tolerated=None):
 def _refuse(weakness, path, what, tolerated):
     if tolerated is None:
         raise unsafe(weakness, path, what)
-    if weakness not in tolerated:
-        tolerated.append(weakness)
+    if weakness.reason not in tolerated:
+        tolerated.append(weakness.reason)
 
 
 def unsafe(weakness, path, what):
-    """The refusal of a place that others could change."""
+    """The refusal of a place that others could change, by a Weakness."""
+    elsewhere = "use a %s below directories that only root or you can write, or become_user: its owner" % what
     return InstallError(
-        "%s %s is not safe: %s, so other users of this host could replace what is installed" % (what, path, weakness),
-        path=path, errno=errno.EPERM,
-        hint="use a %s below directories that only root or you can write, or become_user: its owner" % what)
+        "%s %s is not safe: %s, so other users of this host could replace what is installed" % (
+            what, path, weakness.reason), path=path, errno=errno.EPERM,
+        hint="%s, or %s" % (weakness.remedy, elsewhere) if weakness.remedy else elsewhere)
+
+
+def whose_text(found):
+    """``1000:100 alice:users, drwxrwxr-x`` for a stat result, with ``?`` for what has no name."""
+    return "%s, %s" % (account_text(found), stat.filemode(found.st_mode))
 
 
 def owner_text(found):

@@ -9,6 +9,7 @@ the right ones is not its business.
 """
 
 import contextlib
+import errno
 import http.client
 import os
 import queue
@@ -25,6 +26,7 @@ from ._connections import Connections
 from ._errors import FetchError, MissingDependency, concealed
 from ._faults import NETWORK_HINT, choose_pause, explain
 from ._model import Access
+from ._processes import TASKS_HINT, describe_task_limits
 from ._proxies import choose_proxy
 from ._resume import SoFar
 from ._urls import check_url, follow, shown
@@ -272,7 +274,12 @@ class Fetcher:
                 answers.put((answer, failure))
 
         # Sockets only limit the wait for the next byte: a head that comes byte by byte can only be left to a thread.
-        threading.Thread(target=ask, daemon=True).start()
+        try:
+            threading.Thread(target=ask, daemon=True).start()
+        except RuntimeError as exc:     # what Python makes of EAGAIN
+            raise FetchError("%s from %s: no thread is to be had for the request (%s)" % (
+                what, shown(url), describe_task_limits()), url=shown(url), errno=errno.EAGAIN, hint=TASKS_HINT,
+                next_site=False) from exc
         try:
             answer, failure = answers.get(timeout=max(0.0, ends - time.monotonic()))
         except queue.Empty:

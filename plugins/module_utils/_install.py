@@ -7,9 +7,11 @@ Order is everything here: receipt before binary, and the link last, after the bi
 """
 
 import errno
+import os
 from typing import NamedTuple, Optional, Tuple
 
 from . import _binary, _links, _receipt, _remove, _run_check, _store
+from ._digest import hash_of
 from ._directories import judge, trust_of, walk
 from ._errors import InstallError, TerraformBinaryError, os_errors
 from ._files import sweep
@@ -123,7 +125,7 @@ def _put_right(run, base):
             _look_once_more(run)
         said = run.receipt.run_check
         if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):
-            said = _run_check.run(wish.path)
+            said = _check_run(run, directory)
             run.say("run check passed: %s version -json says %s" % (wish.path, said))
         _record(run, directory, said)
     if plan.link_moves:
@@ -181,6 +183,30 @@ def _look_once_more(run):
         raise InstallError("%s is not right after the install: %s" % (run.wish.path, "; ".join(wrong)),
                            path=run.wish.path, errno=errno.EIO,
                            hint="something else on this host changes it, or its storage loses data")
+
+
+def _check_run(run, directory):
+    """P16: the descriptor that is hashed here is the one that is started, whatever the path leads to by then.
+
+    :returns: str, what the binary said of itself. Raises RunCheckError, InstallError.
+    """
+    wish = run.wish
+    fd, _found = _store.open_binary(directory)
+    if fd is None:
+        raise _replaced(wish.path, "is not there any more")
+    try:
+        with os_errors("read", wish.path):
+            sha256 = hash_of(fd)
+        if sha256 != run.receipt.sha256:
+            raise _replaced(wish.path, "has sha256 %s, expected %s" % (sha256, run.receipt.sha256))
+        return _run_check.run(fd, wish.path, wish.uid, bool(run.tolerated))
+    finally:
+        os.close(fd)
+
+
+def _replaced(path, found):
+    return InstallError("%s %s: it was replaced before its run check" % (path, found), path=path, errno=errno.ESTALE,
+                        hint="something else on this host changes it: run again")
 
 
 def _switch_link(run, base):

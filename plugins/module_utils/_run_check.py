@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The smoke test of an installed binary: it starts, answers ``version`` and exits with 0.
 
-Not its identity: that is the hash (0.12.22 misreports its own version).
+Not its identity: that is the hash (0.12.22 misreports its own version). Its owner may be anybody, and may put other bytes
+into it or another file in its place at any time. So what was hashed is what is started, as its owner and within limits.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ import errno
 import json
 import os
 import pwd
+import resource
+import selectors
 import shutil
 import signal
 import subprocess
@@ -19,38 +22,50 @@ import threading
 import time
 
 from ._errors import RunCheckError, cleaned, errno_text, os_errors
-from ._interrupts import undisturbed
+from ._processes import (
+    TASKS_HINT, count_tasks, describe_task_limits, end_group, ending_children, has_ended)
 
 TIME_LIMIT = 60         # seconds
+OUTPUT_LIMIT = 64 << 10  # bytes of each of its two streams
+CPU_LIMIT = 60          # seconds of processor time
+MEMORY_LIMIT = 1 << 30  # bytes of data; Go reserves much more of addresses, so those are not limited
+FILE_LIMIT = 1 << 20    # bytes of a file; before 1.3 it writes a small log of its own
+TASK_LIMIT = 512        # processes and threads, besides those that its user has
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
+_LONGEST_PAUSE = 0.05   # seconds until it is asked for again whether it has ended
 _SHOWN = 200            # characters of output in a message
-_BY_HAND = "run it by hand on this host, or run_check: false"
-_NOT_ALLOWED = ("look for a mode without x, directories that its owner may not enter, noexec mounts, fapolicyd or SELinux "
-                "on this host, or run_check: false")
+_BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand on this host, "
+            "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20))
+_NOT_ALLOWED = ("look for a mode without x, noexec mounts, fapolicyd or SELinux on this host, or run_check: false")
 _NOT_OURS = "is this the platform of this host? run_check: false skips this"
 _HINTS = {
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
+    errno.EAGAIN: TASKS_HINT + "; run_check: false skips this",
     errno.ENOEXEC: _NOT_OURS,
     errno.ENOENT: _NOT_OURS,    # of what it needs to start
     errno.ETXTBSY: "another process has it open for writing: find and end that one",
 }
 
 
-def run(path, time_limit=TIME_LIMIT):
-    """Run ``path version -json`` in an empty directory with a clean environment.
+def run(fd, path, owner=None, unsafe=False, time_limit=TIME_LIMIT):
+    """Run ``version -json`` of an open file in an empty directory with a clean environment.
 
-    :param path: str, the binary.
+    :param fd: int, the binary, open for reading, its bytes judged by the caller. It is what is started.
+    :param path: str, what to call it.
+    :param owner: int or None, the uid that the binary shall belong to; None: the one that the open file belongs to.
+    :param unsafe: bool, others could have another file under that path by now: then a system that can start only paths,
+        for want of /proc, must not.
     :param time_limit: seconds.
     :returns: str, what it said of itself in a word: its version, or the first line of its output.
     Raises RunCheckError.
 
-    Root runs a binary that belongs to somebody else as that user, who could put other bytes into it at any time.
+    Root runs a binary of somebody else as that user.
     """
-    with _empty_directory(path) as nowhere, _children(), contextlib.ExitStack() as stack:
-        stack.enter_context(undisturbed())  # a stop meanwhile would lose sight of what was started
-        process = _start(path, nowhere, _owner(path, nowhere))
-        output, complaint = _finish(process, path, time_limit, stack.close)
+    with _empty_directory(path) as nowhere, _children(), os_errors("run check of", path, RunCheckError, hint=_BY_HAND), \
+            ending_children():
+        process = _start(fd, path, nowhere, _user(fd, owner, nowhere), unsafe)
+        output, complaint = _finish(process, path, time_limit)
     if process.returncode != 0:
         raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
             path, _ending(process.returncode), _first_line(complaint or output) or "nothing"), path=path, hint=_BY_HAND)
@@ -65,23 +80,27 @@ def _empty_directory(path):
     try:
         yield nowhere
     finally:
-        shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
+        with contextlib.suppress(RecursionError):   # another's directories, as deep as they like
+            shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
 
 
-def _owner(path, nowhere):
+def _user(fd, owner, nowhere):
     """Who shall run it.
 
-    :returns: (uid, gid) of the binary's owner, to whom the empty directory is given; None: as we are.
+    :returns: (uid, gid) of its owner, to whom the empty directory is given; None: as we are.
     """
-    with os_errors("run check of", path, RunCheckError, hint=_BY_HAND):
-        uid = os.stat(path).st_uid
-        if os.geteuid() or not uid:
-            return None
-        try:
-            gid = pwd.getpwuid(uid).pw_gid
-        except KeyError:
-            gid = uid   # a uid without a name has no group of its own, but none of root's either
-        os.chown(nowhere, uid, gid)
+    uid = os.fstat(fd).st_uid if owner is None else owner
+    if os.geteuid() or not uid:
+        return None
+    try:
+        gid = pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        gid = uid   # a uid without a name has no group of its own, but none of root's either
+    folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(folder, uid, gid)
+    finally:
+        os.close(folder)
     return uid, gid
 
 
@@ -98,46 +117,99 @@ def _children():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
 
 
-def _start(path, nowhere, owner):
-    def become():
-        os.setgroups([])
-        os.setgid(owner[1])
-        os.setuid(owner[0])
+def _start(fd, path, nowhere, user, unsafe):
+    environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1",
+                   "GOMAXPROCS": "2"}   # few threads also on large hosts
+    image = _image(fd, path, unsafe)
 
-    environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1"}
+    def restrain():
+        for number, limit in _limits(user[0] if user else os.getuid()):
+            resource.setrlimit(number, limit)
+        if user:    # root sets the real, the effective and the saved ids at once, so there is no way back (setuid(2))
+            os.setgroups([])
+            os.setgid(user[1])
+            os.setuid(user[0])
+
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            return subprocess.Popen([path, "version", "-json"], cwd=nowhere, env=environment, stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                                    preexec_fn=become if owner else None)
+            return subprocess.Popen([path, "version", "-json"], bufsize=0, executable=image, pass_fds=(fd,), cwd=nowhere,
+                                    env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, start_new_session=True, preexec_fn=restrain)
         except OSError as exc:
             if exc.errno != errno.ETXTBSY or time.monotonic() >= give_up:
+                limit = " (%s)" % describe_task_limits() if exc.errno == errno.EAGAIN else ""
                 raise RunCheckError(
-                    "run check of %s: it cannot be started: %s" % (path, errno_text(exc.errno, exc)), path=path,
+                    "run check of %s: it cannot be started: %s%s" % (path, errno_text(exc.errno, exc), limit), path=path,
                     errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
-        except subprocess.SubprocessError as exc:   # what become() raised, without its reason
-            raise RunCheckError("run check of %s: this process cannot become uid %d, its owner" % (path, owner[0]),
-                                path=path, hint=_BY_HAND) from exc
+        except subprocess.SubprocessError as exc:   # what restrain() raised, without its reason
+            raise RunCheckError("run check of %s: this process cannot set limits%s" % (
+                path, " or cannot become uid %d, its owner" % user[0] if user else ""), path=path, hint=_BY_HAND) from exc
         time.sleep(0.1)
 
 
-def _finish(process, path, time_limit, let_stop):
-    """What it wrote to its output and its error output; nothing that it started is left when it did not end in time.
+def _image(fd, path, unsafe):
+    """The name by which exec(2) finds the open file itself, whatever its path leads to by now."""
+    image = "/proc/self/fd/%d" % fd
+    if os.path.exists(image):
+        return image
+    if unsafe:
+        raise RunCheckError("run check of %s: without /proc only its path can be started, and other users of this host "
+                            "could have another file there" % path, path=path,
+                            hint="choose a base_dir that only root or you can write, or run_check: false")
+    return path
 
-    :param let_stop: callable(), from which on a stop may strike, and does if one came before.
-    """
-    with process, os_errors("run check of", path, RunCheckError, hint=_BY_HAND):
+
+def _limits(uid):
+    """For setrlimit(2): pairs of a resource and its (soft, hard) limits, never above those that hold already."""
+    wanted = [("RLIMIT_CORE", 0, 0), ("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1), ("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT),
+              ("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)]
+    tasks = count_tasks(uid) if uid else None   # nothing limits those of root
+    if tasks is not None:
+        wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))
+    limits = []
+    for name, soft, hard in wanted:
+        number = getattr(resource, name)
+        most = resource.getrlimit(number)[1]
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)
+        limits.append((number, (soft, hard)))
+    return limits
+
+
+def _finish(process, path, time_limit):
+    """What it wrote to its output and its error output. Nothing of its process group is left, however it ended."""
+    with process.stdout, process.stderr:
         try:
-            let_stop()
-            return process.communicate(timeout=time_limit)
-        except subprocess.TimeoutExpired:
-            raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),
-                                path=path, hint=_BY_HAND) from None
+            return _listen(process, path, time.monotonic() + time_limit, time_limit)
         finally:
-            if process.poll() is None:  # not reaped yet, so that the number still is its own
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
+
+
+def _listen(process, path, ends, time_limit):
+    """What it wrote until it ended. What it started may hold the pipes for longer: that is not waited for."""
+    said = {process.stdout: b"", process.stderr: b""}
+    pause = 0
+    with selectors.DefaultSelector() as selector:
+        for stream in said:
+            selector.register(stream, selectors.EVENT_READ)
+        while True:
+            ended = has_ended(process)     # asked first, so that all it wrote is there to be read
+            ready = [key.fileobj for key, _events in selector.select(0 if ended else pause)]
+            for stream in ready:
+                data = os.read(stream.fileno(), OUTPUT_LIMIT - len(said[stream]))
+                said[stream] += data
+                if len(said[stream]) >= OUTPUT_LIMIT:
+                    raise RunCheckError("run check of %s: it wrote %d KiB or more, expected an answer to version -json" % (
+                        path, OUTPUT_LIMIT >> 10), path=path, hint=_BY_HAND)
+                if not data:
+                    selector.unregister(stream)
+            if ended and not ready:
+                return said[process.stdout], said[process.stderr]
+            if time.monotonic() >= ends:
+                raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),
+                                    path=path, hint=_BY_HAND)
+            pause = 0 if ready else min(2 * pause + 0.001, _LONGEST_PAUSE)
 
 
 def _ending(status):

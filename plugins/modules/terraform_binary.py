@@ -182,6 +182,7 @@ options:
     description:
       - Run the binary (C(version -json), in a clean environment) after an install or repair and before O(link) moves.
         When it fails the link stays where it was.
+      - Root runs it as the O(owner) of the binary. Time, memory, output and processes are limited.
       - Skipped for a platform that is not the host's.
     type: bool
     default: true

@@ -11,8 +11,10 @@ import contextlib
 import errno
 import os
 import stat
+from shlex import quote
 
-from ..module_utils._directories import Directory, judge, owner_text, trust_of, unsafe, walk
+from ..module_utils._directories import (
+    Directory, Weakness, judge, owner_text, trust_of, unsafe, walk, whose_text)
 from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile
 from ..module_utils._lock import locked
@@ -72,7 +74,8 @@ def _checked(directory, path, what):
         with os_errors("look at", path):
             found = os.fstat(directory.fd)
         if found.st_mode & stat.S_IWOTH:    # a sticky one would do on the way, not here
-            raise unsafe("%s can be written by others (%s)" % (directory.path, owner_text(found)), path, what)
+            raise unsafe(Weakness("%s can be written by others (%s)" % (directory.path, whose_text(found)),
+                                  "chmod o-w %s" % quote(directory.path)), path, what)
     except InstallError:
         directory.close()
         raise

@@ -57,15 +57,33 @@ ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_pr
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
 GUARD = "test_guard.py"
+GROUPS, MOUNTS, PROCESSES = "test_groups.py", "test_mounts.py", "test_processes.py"
 
 MUTANTS = {
     # P1: the way to the store
     "a directory of a stranger passes": _never("_directories.py", "own.st_uid not in self.trust.uids", DIRECTORIES),
     "a directory that all may write to passes": _change(
-        "_directories.py", "if not group and not own.st_mode & stat.S_IWOTH:", "if not group:", DIRECTORIES),
+        "_directories.py", '        if own.st_mode & stat.S_IWOTH:\n            return "", "chmod go-w"\n', "", DIRECTORIES),
     "a directory that a group may write to passes": _change(
-        "_directories.py", "group = own.st_mode & stat.S_IWGRP and", "group = False and", DIRECTORIES),
-    "an access control list is not looked at": _change("_directories.py", "or self._has_acl())", "or False)", DIRECTORIES),
+        "_directories.py", "if not own.st_mode & stat.S_IWGRP:", "if True:", DIRECTORIES),
+    "any group is as good as ours": _never("_directories.py", "own.st_gid not in self.trust.gids", DIRECTORIES),
+    "nobody asks who else is in our group": _never("_directories.py", "others", DIRECTORIES),
+    "an access control list is not looked at": _never("_directories.py", "self._has_acl()", DIRECTORIES),
+    "who has it as primary group is not in a group": _change(
+        "_groups.py", "if account.pw_gid == gid and account.pw_uid not in trusted)", "if False)", GROUPS),
+    "members are not in a group": _change("_groups.py", "for name in group.gr_mem if", "for name in () if", GROUPS),
+    "only the first name of a group counts": _change(
+        "_groups.py", "[group for group in grp.getgrall() if group.gr_gid == gid]", "[]", GROUPS),
+    "a group that is not listed has no members": _change(
+        "_groups.py", "        groups.append(grp.getgrgid(gid))", "        pass", GROUPS),
+    "accounts that are not listed are not missed": _change("_groups.py", "if _are_listed(accounts) else", "if True else", GROUPS),
+    "what a user mounted passes": _never(
+        "_directories.py", "mounter is not None and mounter not in self.trust.uids", DIRECTORIES),
+    "who mounted what is below is not asked": _change(
+        "_directories.py", "if self._mount is None or self._mount[0] != number:", "if self._mount is None:", DIRECTORIES),
+    "a mount that is gone is root's": _never(
+        "_mounts.py", "number not in mounters and number != _number_of_root()", MOUNTS, DIRECTORIES),
+    "the source of a mount is read for its options": _change("_mounts.py", "fields[end + 3:]", "fields[end + 2:]", MOUNTS),
     "a sticky directory need not be sticky": _never("_directories.py", "not own.st_mode & stat.S_ISVTX", DIRECTORIES),
     "an entry of a stranger in a sticky directory passes": _never(
         "_directories.py", "entry is not None and entry.st_uid not in self.trust.uids", DIRECTORIES),
@@ -251,15 +269,54 @@ MUTANTS = {
         "_install.py", "if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):",
         "if False:", INSTALL),
     "any exit status will do": _never("_run_check.py", "process.returncode != 0", RUN_CHECK),
-    "the run check has our environment": _change("_run_check.py", "cwd=nowhere, env=environment,", "cwd=nowhere,", RUN_CHECK),
-    "the run check runs where we are": _change("_run_check.py", "cwd=nowhere, env", "env", RUN_CHECK),
-    "root runs a stranger's binary": _change("_run_check.py", "preexec_fn=become if owner else None", "preexec_fn=None",
-                                             RUN_CHECK),
+    "the run check has our environment": _change("_run_check.py", "env=environment, ", "", RUN_CHECK),
+    "the run check runs where we are": _change("_run_check.py", "pass_fds=(fd,), cwd=nowhere,", "pass_fds=(fd,),", RUN_CHECK),
+    "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
+    "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
+    "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
+    "root runs a stranger's binary": _change("_run_check.py", "        if user:    #", "        if False:    #", RUN_CHECK),
+    "the owner asked for is not the one that runs it": _change(
+        "_run_check.py", "uid = os.fstat(fd).st_uid if owner is None else owner", "uid = os.fstat(fd).st_uid", RUN_CHECK),
+    "a stranger's binary has root's groups": _change("_run_check.py", "            os.setgroups([])\n", "", RUN_CHECK),
+    "a stranger's binary has root's group": _change("_run_check.py", "            os.setgid(user[1])\n", "", RUN_CHECK),
+    "a stranger's binary may become root again": _change(
+        "_run_check.py", "os.setuid(user[0])", "os.seteuid(user[0])", RUN_CHECK),
+    "the empty directory is given away through a link": _change(
+        "_run_check.py", "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW", "os.O_RDONLY | os.O_DIRECTORY", RUN_CHECK),
+    "directories that are too deep are an error": _change(
+        "_run_check.py", "contextlib.suppress(RecursionError)", "contextlib.suppress()", RUN_CHECK),
+    "a flood is swallowed": _never("_run_check.py", "len(said[stream]) >= OUTPUT_LIMIT", RUN_CHECK),
+    "more than a flood is read": _change(
+        "_run_check.py", "OUTPUT_LIMIT - len(said[stream]))", "16 * OUTPUT_LIMIT)", RUN_CHECK),
+    "who holds the pipe holds the run": _change(
+        "_run_check.py", "if ended and not ready:", "if ended and not selector.get_map():", RUN_CHECK),
+    "what has a session of its own goes on": _without("_processes.py", "_adopt(1)", PROCESSES, RUN_CHECK),
+    "what was left behind is not looked for": _change(
+        "_processes.py", "left = find_children() - others", "left = set()", PROCESSES, RUN_CHECK),
+    "what was ours before is ended, too": _change(
+        "_processes.py", "others = find_children()", "others = set()", PROCESSES, RUN_CHECK),
+    "what cannot be ended is waited for": _change(
+        "_processes.py", "while time.monotonic() < ends:", "while True:", PROCESSES, RUN_CHECK),
+    "what the binary left behind goes on": _change(
+        "_processes.py", "            _end_children(others)\n", "            pass\n", RUN_CHECK),
+    "who hangs is not ended": _without("_run_check.py", "end_group(process)", RUN_CHECK),
+    "processor time is not limited": _change(
+        "_run_check.py", '("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+    "memory is not limited": _change(
+        "_run_check.py", '("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+    "addresses are limited": _change("_run_check.py", '("RLIMIT_DATA", ', '("RLIMIT_AS", ', RUN_CHECK),
+    "files are not limited": _change(
+        "_run_check.py", '("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+    "processes are not limited": _never("_run_check.py", "tasks is not None", RUN_CHECK),
+    "processes that were there before count": _change(
+        "_run_check.py", 'wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))',
+        'wanted.append(("RLIMIT_NPROC", TASK_LIMIT, TASK_LIMIT))', RUN_CHECK),
+    "processes are counted in a container": _never(
+        "_processes.py", 'os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE', PROCESSES),
+    "a limit is raised": _never("_run_check.py", "most != resource.RLIM_INFINITY", RUN_CHECK),
     "a busy binary is given up at once": _change("_run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
-    "who is started while a stop comes is left behind": _without(
-        "_run_check.py", "stack.enter_context(undisturbed())", RUN_CHECK),
-    "who hangs is left behind": _change("_run_check.py", "os.killpg(process.pid, signal.SIGKILL)",
-                                        "os.kill(process.pid, 9)", RUN_CHECK),
+    "who hangs is left behind": _change(
+        "_processes.py", "os.killpg(process.pid, signal.SIGKILL)", "os.kill(process.pid, 9)", PROCESSES),
     # P17
     "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
@@ -553,6 +610,8 @@ MUTANTS = {
         "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
     "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
     "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
+    "a thread that is not to be had is a crash": _change(
+        "_fetch.py", "except RuntimeError as exc:     #", "except ZeroDivisionError as exc:     #", LIMITS),
     # credentials and trust
     "the public site is shown credentials": _change("_credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
     "the public site by its absolute name is shown credentials": _change(

@@ -24,6 +24,7 @@ HOUSE = {
         "_errors": [],
         "_model": [],
         "_digest": [],
+        "_processes": [],
     },
     "names": {  # of versions, files and places: texts in, texts out
         "_choice": ["_index", "_versions"],
@@ -68,19 +69,21 @@ HOUSE = {
         "_zip_layout": [],
     },
     "install: files": {
-        "_directories": [],
+        "_directories": ["_groups", "_mounts"],
         "_files": [],
         "_guard": ["_directories"],
+        "_groups": [],
         "_interrupts": [],
         "_links": [],
         "_lock": [],
+        "_mounts": [],
     },
     "install: store": {
         "_receipt": [],
         "_store": ["_receipt"],
     },
     "install: run check": {
-        "_run_check": ["_interrupts"],
+        "_run_check": [],
     },
     "install: story": {
         "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store"],

@@ -5,20 +5,25 @@
 
 import contextlib
 import errno
+import grp
 import os
+import pwd
 import re
 import resource
 import socket
 import stat
 import struct
+import subprocess
 
 import pytest
 
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _mounts
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import (
-    MAX_LINKS, Directory, Trust, judge, kind_text, owner_text, trust_of, walk)
+    MAX_LINKS, Directory, Trust, judge, kind_text, trust_of, walk, whose_text)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import others_in
 from this_host import (
-    NOBODY, ROOT, STRANGER, as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder,
+    NOBODY, ROOT, STRANGER, as_plain_user, in_child, lying_disk, mounted_again, needs_root, open_descriptors, open_folder,
     small_disk, traced)
 
 ONLY_ROOT = Trust(frozenset({0}), frozenset({0}))
@@ -28,6 +33,12 @@ ONLY_ROOT = Trust(frozenset({0}), frozenset({0}))
 def place():
     with open_folder() as folder:
         yield folder
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Nobody else is in any group, whatever this host's databases say."""
+    monkeypatch.setattr(_directories, "others_in", lambda gid, trusted: None)
 
 
 @contextlib.contextmanager
@@ -321,7 +332,7 @@ def test_a_strangers_link_is_refused_even_where_only_root_can_write(place):
     strange = link(place, "strange", made)
     os.chown(strange, STRANGER, STRANGER, follow_symlinks=False)
     error = refusal(strange)
-    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (strange, STRANGER, STRANGER) in str(error)
+    assert "the symbolic link %s belongs to %d:%d ?:?, lrwxrwxrwx" % (strange, STRANGER, STRANGER) in str(error)
     assert error.errno == errno.EPERM
     assert reach(strange, trust=trust_of(STRANGER)) == made
 
@@ -358,9 +369,11 @@ def test_what_others_could_exchange_is_refused_by_name(place):
         found = os.stat(weak)
         assert (error.errno, error.path) == (errno.EPERM, path)
         assert "base_dir %s is not safe: %s %s" % (path, weak, words) in str(error).replace(
-            " (%s) and" % owner_text(found), " and").replace("can be written by others and the", "the")
-        assert owner_text(found) in str(error), "owner, group and mode have to be named"
+            " (%s) and" % whose_text(found), " and").replace("can be written by others and the", "the")
+        assert whose_text(found) in str(error), "owner, group and mode have to be named"
         assert "base_dir" in error.hint and "become_user" in error.hint
+        plain = stat.S_IMODE(found.st_mode) in (0o777, 0o775)
+        assert error.hint.startswith("chmod %s %s, or " % ("go-w" if found.st_mode & stat.S_IWOTH else "g-w", weak)) == plain
 
 
 def test_allow_unsafe_collects_the_same_complaints_once(place):
@@ -418,7 +431,7 @@ def test_a_name_squatted_between_look_and_making_is_refused(place):
         assert directory.weakness(directory.stat("a")) is None
         as_plain_user(lambda: os.mkdir(os.path.join(sticky, "a")))
         directory.make("a", lambda line: pytest.fail("it was not us"))
-        assert "belongs to %d" % NOBODY in directory.weakness(directory.stat("a"))
+        assert "belongs to %d" % NOBODY in directory.weakness(directory.stat("a")).reason
 
 
 @needs_root
@@ -431,21 +444,148 @@ def test_a_sticky_directory_of_a_stranger_is_his(place):
 @needs_root
 def test_roots_group_may_write(place):
     make(place, "group", "a")
-    assert reach(os.path.join(make(place, "group", gid=0, mode=0o775), "a"))
-    assert as_plain_user(lambda: reach(os.path.join(place, "group", "a")))
+    path = os.path.join(make(place, "group", gid=0, mode=0o775), "a")
+    others = others_in(0, {0, NOBODY})
+    if others:      # as on RHEL
+        assert "in that group: %s)" % others in str(refusal(path))
+        pytest.skip("here the group 0 is not root's alone")
+    assert reach(path)
+    assert as_plain_user(lambda: reach(path))
 
 
 @needs_root
 def test_a_plain_users_own_group_may_write_and_no_other(place):
     make(place, "group", "a")
-    make(place, "group", gid=NOBODY, mode=0o775)
-    path = os.path.join(place, "group", "a")
-    assert as_plain_user(lambda: reach(path)) == path
+    path = os.path.join(make(place, "group", gid=STRANGER, mode=0o775), "a")
+    assert as_plain_user(lambda: reach(path), gid=STRANGER) == path
     with pytest.raises(InstallError, match="can be written by others"):
-        as_plain_user(lambda: reach(path), gid=STRANGER)
+        as_plain_user(lambda: reach(path))
 
 
-def test_our_own_group_may_write_when_we_are_no_root(place):
+@needs_root
+def test_a_plain_users_own_group_may_not_write_while_others_have_it_too(place):
+    """A primary group that several accounts of this host share, as "users" or "nogroup"."""
+    shared = [account for account in pwd.getpwall() if account.pw_uid and others_in(account.pw_gid, {0, account.pw_uid})]
+    if not shared:
+        pytest.skip("no two accounts of this host have a primary group in common")
+    me = shared[0]
+    others = others_in(me.pw_gid, {0, me.pw_uid})
+    make(place, "group", "a")
+    path = os.path.join(make(place, "group", uid=me.pw_uid, gid=me.pw_gid, mode=0o775), "a")
+    with pytest.raises(InstallError) as caught:
+        as_plain_user(lambda: reach(path), uid=me.pw_uid, gid=me.pw_gid)
+    found = "%d:%d %s:%s, drwxrwxr-x" % (me.pw_uid, me.pw_gid, me.pw_name, grp.getgrgid(me.pw_gid).gr_name)
+    assert "can be written by others (%s; in that group: %s), so" % (found, others) in str(caught.value)
+    assert caught.value.hint.startswith("chmod g-w %s, or use a base_dir below" % os.path.dirname(path))
+
+
+def test_our_own_group_may_not_write_while_others_are_in_it(place, monkeypatch):
+    make(place, "group", "a")
+    path = os.path.join(make(place, "group", mode=0o775), "a")
+    gid = os.stat(os.path.dirname(path)).st_gid
+    mine = Trust(frozenset({0, os.geteuid()}), frozenset({gid}))
+    asked = []
+
+    def others_in(*arguments):
+        asked.append(arguments)
+        return "bob"
+    monkeypatch.setattr(_directories, "others_in", others_in)
+    assert "; in that group: bob), so" in str(refusal(path, trust=mine))
+    assert asked == [(gid, mine.uids)]
+    os.chmod(os.path.dirname(path), 0o1775)
+    assert reach(path, trust=mine) == path, "sticky, and what is in it is ours"
+
+
+@needs_root
+def test_the_remedy_of_the_refusal_is_one(place):
+    make(place, "it's a group", "a")
+    weak = make(place, "it's a group", gid=STRANGER, mode=0o775)
+    command = refusal(os.path.join(weak, "a")).hint.partition(", or ")[0]
+    subprocess.check_call(command, shell=True)
+    assert reach(os.path.join(weak, "a"))
+
+
+# ------------------------------------------------------------------ who mounted it
+
+@needs_root
+def test_a_users_file_system_may_say_that_it_is_roots(place):
+    """Its owner answers what they like; in a directory like /tmp it would pass."""
+    sticky = make(place, "tmp", mode=0o1777)
+    mine = make(place, "tmp", "iac-platform", uid=STRANGER)
+    os.chmod(sticky, 0o1777)
+    with lying_disk(mine, STRANGER):
+        path = os.path.join(mine, "terraform-binaries")
+        assert os.stat(path).st_uid == 0 and stat.S_IMODE(os.stat(path).st_mode) == 0o755
+        for create in (False, True):
+            error = refusal(path, create=create)
+            assert "base_dir %s is not safe: %s (0:0 root:root, drwxr-xr-x) is on a file system that uid %d mounted" % (
+                path, mine, STRANGER) in str(error)
+        with go(mine) as directory, pytest.raises(InstallError, match="uid %d mounted" % STRANGER):
+            judge(directory, None, mine, "base_dir")
+        tolerated = []
+        assert reach(path, tolerated=tolerated) == path
+        assert len(tolerated) == 1 and "mounted" in tolerated[0]
+        assert reach(path, trust=trust_of(STRANGER)) == path
+        with pytest.raises(InstallError, match="uid %d mounted" % STRANGER):
+            as_plain_user(lambda: reach(path))
+        deep = os.path.join(path, "1.13.4")
+        with go(deep, trust=trust_of(STRANGER)) as directory:
+            directory.trust = trust_of()
+            assert "uid %d mounted" % STRANGER in directory.weakness(None).reason
+
+
+@needs_root
+def test_a_file_system_that_root_mounted_with_fuse_passes(place):
+    with lying_disk(make(place, "disk"), 0) as disk:
+        assert reach(os.path.join(disk, "a")) == os.path.join(disk, "a")
+
+
+@needs_root
+def test_below_a_users_file_system_another_of_roots_does_not_help(place):
+    with lying_disk(make(place, "disk"), STRANGER) as disk:
+        inner = os.path.join(disk, "inner")
+        with small_disk(inner):
+            os.mkdir(os.path.join(inner, "a"))
+            assert "uid %d mounted" % STRANGER in str(refusal(os.path.join(inner, "a")))
+
+
+@needs_root
+def test_a_users_file_system_bound_elsewhere_by_root_is_still_the_users(place):
+    with lying_disk(make(place, "disk"), STRANGER) as disk:
+        there = make(place, "there")
+        subprocess.check_call(["mount", "--bind", os.path.join(disk, "sub"), there])
+        try:
+            assert "uid %d mounted" % STRANGER in str(refusal(os.path.join(there, "a")))
+        finally:
+            subprocess.check_call(["umount", "-l", there])
+
+
+@needs_root
+def test_a_file_system_that_was_unmounted_under_us_is_not_believed(place):
+    with small_disk(make(place, "disk")) as disk:
+        directory = go(disk)
+    with directory, pytest.raises(InstallError) as caught:
+        directory.weakness(None)
+    assert caught.value.errno == errno.ESTALE and caught.value.path == disk
+
+
+def test_where_nobody_tells_who_mounted_it_the_mode_decides(place, monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr(_mounts, "_read", lambda path: None)
+    assert reach(make(place, "a", "b")) == os.path.join(place, "a", "b")
+
+
+def test_a_list_of_mounts_that_breaks_is_an_error(place, monkeypatch):
+    path = make(place, "a", "b")
+
+    def read(path):
+        raise OSError(errno.EIO, "x")
+    monkeypatch.setattr(_mounts, "_read", read)
+    error = refusal(path)
+    assert (error.errno, error.path) == (errno.EIO, "/")
+
+
+def test_our_own_group_may_write_when_we_are_no_root(alone, place):
     make(place, "group", "a")
     path = os.path.join(make(place, "group", mode=0o775), "a")
     gid = os.stat(os.path.dirname(path)).st_gid
@@ -467,13 +607,15 @@ def grant(path, uid):
         pytest.skip("no access control lists on the file system of %s" % path)
 
 
-def test_whom_an_access_control_list_lets_in_is_seen_in_the_group_bits_only(place):
+def test_whom_an_access_control_list_lets_in_is_seen_in_the_group_bits_only(alone, place):
     granted = make(place, "granted")
     path = make(place, "granted", "a")
     trusting = Trust(frozenset({0, os.geteuid()}), frozenset({os.stat(granted).st_gid}))
     grant(granted, STRANGER)
     assert stat.S_IMODE(os.stat(granted).st_mode) == 0o775
-    assert "%s can be written by others" % granted in str(refusal(path, trust=trusting))
+    error = refusal(path, trust=trusting)
+    assert "%s can be written by others" % granted in str(error) and "access control list" in str(error)
+    assert error.hint.startswith("setfacl -b %s, or " % granted)
     os.removexattr(granted, "system.posix_acl_access")
     os.chmod(granted, 0o775)
     assert reach(path, trust=trusting) == path
@@ -482,7 +624,7 @@ def test_whom_an_access_control_list_lets_in_is_seen_in_the_group_bits_only(plac
 @pytest.mark.parametrize("number, safe", [
     (errno.ENODATA, True), (errno.ENOTSUP, True), (errno.ENOENT, True), (errno.EIO, False),
 ])
-def test_an_access_control_list_that_cannot_be_read(place, monkeypatch, number, safe):
+def test_an_access_control_list_that_cannot_be_read(alone, place, monkeypatch, number, safe):
     path = os.path.join(make(place, "group", mode=0o775), "a")
     os.mkdir(path)
     trusting = Trust(frozenset({0, os.geteuid()}), frozenset({os.stat(os.path.dirname(path)).st_gid}))
@@ -496,7 +638,7 @@ def test_an_access_control_list_that_cannot_be_read(place, monkeypatch, number, 
         assert refusal(path, trust=trusting).errno == number
 
 
-def test_a_system_without_such_calls(place, monkeypatch):
+def test_a_system_without_such_calls(alone, place, monkeypatch):
     path = make(place, "group", "a")
     make(place, "group", mode=0o775)
     monkeypatch.delattr(os, "getxattr")
@@ -528,7 +670,7 @@ def test_the_directory_itself_is_judged_with_what_is_put_into_it(place):
                 judge(directory, entry, unsafe, "base_dir")
         tolerated = []
         judge(directory, None, unsafe, "base_dir", tolerated)
-        assert tolerated == [directory.weakness(None)]
+        assert tolerated == [directory.weakness(None).reason]
 
 
 # ------------------------------------------------------------------ an open directory

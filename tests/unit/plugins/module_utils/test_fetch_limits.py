@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is not tried again: what is too slow or too large, odd heads, web pages in place of files."""
 
+import errno
+import resource
 import threading
 
 import pytest
-from this_host import PATIENCE
+from this_host import PATIENCE, as_plain_user
 from transfers import BODY, NAME, SECRET, Sink, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _fetch
@@ -110,6 +112,18 @@ def test_the_deadline_spans_all_tries(file_site, misbehaviours, clock, deadline,
     transfer = Transfer(file_site, retries=4, deadline=deadline).failed("HTTP 503", retry=True, status=503)
     assert file_site.counts(NAME).requests == tries and clock.slept == [119] * (tries - 1)
     assert len(transfer.lines) == tries - 1
+
+
+def test_no_thread_to_be_had_names_the_limit(file_site):
+    Transfer(file_site).succeeded()     # and with it all modules are loaded, which the user may not be able to read
+
+    def attempt():
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        error = Transfer(file_site, retries=4).error
+        return str(error), error.errno, error.hint, error.retry, error.next_site, error.url
+    message, number, hint, *ways_on, url = as_plain_user(attempt)
+    assert "archive from %s: no thread is to be had for the request (ulimit -u 1" % url in message and SECRET not in message
+    assert number == errno.EAGAIN and "--pids-limit" in hint and ways_on == [False, False]
 
 
 def test_endless_headers(file_site, misbehaviours):

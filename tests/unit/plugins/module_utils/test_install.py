@@ -8,10 +8,12 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import tempfile
 import threading
 
 import pytest
-from this_host import strike
+from this_host import open_folder, strike
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _install, _lock
 
@@ -224,10 +226,79 @@ def test_the_run_check_comes_before_a_link_moves_even_when_it_was_run_once(host)
 
 
 @as_root
-def test_a_binary_that_its_owner_cannot_reach_is_not_run_as_root_instead(tmp_path, host):
+def test_a_binary_that_its_owner_cannot_reach_is_run_as_its_owner_all_the_same(tmp_path, host):
     tmp_path.chmod(0o700)
-    failure = host.fail(_errors.RunCheckError, owner="12345", **host.offer())
-    assert failure.errno == errno.EACCES and failure.changed
+    assert host.run(owner="12345", **host.offer())["changed"]
+    assert host.read_receipt()["run_check"] == "1.13.4"
+
+
+def script(path, lines):
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as stream:
+        stream.write("#!/bin/sh\n%s\n" % lines)
+    os.chmod(path, 0o755)
+
+
+class Exchange:
+    """What the owner of the base dir puts in its place, one store after the other, whenever it is called."""
+
+    def __init__(self, host, *stores):
+        self.host = host
+        self.stores = list(stores)
+
+    def __call__(self):
+        if self.stores:
+            os.rename(self.host.base_dir, self.host.at("was%d" % len(self.stores)))
+            os.rename(self.stores.pop(0), self.host.base_dir)
+
+    def before(self, monkeypatch, module, name):
+        """It is called before a function of a module is."""
+        real = getattr(module, name)
+
+        def wrapper(*arguments, **settings):
+            self()
+            return real(*arguments, **settings)
+        monkeypatch.setattr(module, name, wrapper)
+
+
+@as_root
+@pytest.mark.parametrize("owner", ["12345", None])
+def test_what_the_owner_of_the_base_dir_exchanges_after_the_hash_is_not_started(host, monkeypatch, owner):
+    """First comes a binary of root's, so that root would think it may run it, and then a script."""
+    with open_folder() as folder:
+        host.folder, host.base_dir = folder, os.path.join(folder, "store")
+        host.defaults = dict(host.offer(), owner=owner)
+        os.mkdir(host.at("marks"))
+        os.chmod(host.at("marks"), 0o777)
+        script(host.at("roots", "1.13.4", "terraform"), "exit 0")
+        script(host.at("theirs", "1.13.4", "terraform"), "id -u >%s; echo 6.6.6" % host.at("marks", "mark"))
+        os.chown(host.at("theirs", "1.13.4", "terraform"), 12345, 12345)
+        exchange = Exchange(host, host.at("roots"), host.at("theirs"))
+        exchange.before(monkeypatch, tempfile, "mkdtemp")
+        exchange.before(monkeypatch, subprocess, "Popen")
+        host.run()
+        assert exchange.stores == [] and os.listdir(host.at("marks")) == []
+        assert [line for line in host.lines if "run check" in line] == [
+            "run check passed: %s version -json says 1.13.4" % host.binary()]
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda host: host.flip(host.binary()), "has sha256"),
+    (lambda host: os.unlink(host.binary()), "is not there any more"),
+])
+def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, words):
+    """Somebody gets in between the look after the install and the run check."""
+    look = _install._look_once_more
+
+    def look_and_spoil(run):
+        look(run)
+        spoil(host)
+    monkeypatch.setattr(_install, "_look_once_more", look_and_spoil)
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **settings: pytest.fail("it was started"))
+    failure = host.fail(_errors.InstallError, link=host.at("tf"), **host.offer())
+    assert words in str(failure) and "replaced before its run check" in str(failure)
+    assert (failure.errno, failure.path, failure.changed) == (errno.ESTALE, host.binary(), True)
+    assert not os.path.lexists(host.at("tf")) and host.read_receipt()["run_check"] is None
 
 
 # twins

@@ -16,14 +16,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import zipfile
 
 import pytest
 
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _processes, _run_check
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, RunCheckError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable
-from ansible_collections.iac_platform.terraform.plugins.module_utils._run_check import run
+from ansible_collections.iac_platform.terraform.plugins.module_utils._processes import count_tasks
 from this_host import (
-    as_plain_user, in_child, mounted_again, needs_root, open_descriptors, open_folder, runs, strike, wait_until)
+    as_plain_user, in_child, lying_disk, mounted_again, needs_root, open_descriptors, open_folder, runs, strike, wait_until)
 
 # The maker of executables needs no more than Python 3.6; the package around it needs much.
 _TESTS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..")
@@ -79,6 +82,15 @@ class Limit(float):
         return now
 
 
+def run(path, **settings):
+    """The run check of what lies at a path."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return _run_check.run(fd, path, **settings)
+    finally:
+        os.close(fd)
+
+
 def refusal(path, **settings):
     with pytest.raises(RunCheckError) as caught:
         run(path, **settings)
@@ -110,7 +122,7 @@ def test_a_real_program_says_its_version(say, leftovers):
     ("\n \n", "nothing"),
     ("x" * 300, "x" * 200),
     ('{"terraform_version": "%s"}' % ("9" * 300), "9" * 200),
-    ("[" * 100000, "[" * 200),
+    ("[" * 60000, "[" * 200),
 ])
 def test_what_is_made_of_its_words(say, leftovers, place, output, said):
     with open(os.path.join(place, "words"), "w") as stream:
@@ -143,7 +155,7 @@ def test_its_environment_is_clean_and_its_directory_empty(say, place, leftovers,
     found = dict((name, value) for name, value in found.items() if name not in ("PWD", "SHLVL", "_", "OLDPWD"))
     with open(os.path.join(place, "pwd")) as stream:
         nowhere = stream.read().rstrip("\n")
-    assert sorted(found) == ["CHECKPOINT_DISABLE", "HOME", "LC_ALL", "PATH", "TMPDIR"]
+    assert sorted(found) == ["CHECKPOINT_DISABLE", "GOMAXPROCS", "HOME", "LC_ALL", "PATH", "TMPDIR"]
     assert found["CHECKPOINT_DISABLE"] == "1"
     assert os.path.realpath(found["HOME"]) == os.path.realpath(found["TMPDIR"]) == nowhere
     assert nowhere != os.getcwd() and not os.path.exists(nowhere)
@@ -235,24 +247,179 @@ def test_a_stop_ends_the_program_too(say, place, leftovers):
         os.kill(int(stream.read()), 0)
 
 
-def test_a_stop_while_it_is_started_ends_it_too(say, leftovers, monkeypatch):
-    """Nobody knows its number yet."""
-    begun = []
-
-    class Popen(subprocess.Popen):
-        def __init__(self, *arguments, **settings):
-            super().__init__(*arguments, **settings)
-            begun.append(self.pid)
-            strike(signal.SIGTERM)
+def test_a_stop_while_it_starts_ends_it_too(say, leftovers, monkeypatch):
+    """Between fork(2) and exec(2) nobody knows its number yet."""
     path = say("exec sleep 600")
-    monkeypatch.setattr(subprocess, "Popen", Popen)
+    ours = os.getpid()
+
+    def limits(uid):    # in the new process
+        os.kill(ours, signal.SIGTERM)
+        time.sleep(600)
+    monkeypatch.setattr(_run_check, "_limits", limits)
+    before = _processes.find_children()
     with pytest.raises(InstallError, match="stopped by SIGTERM"), stoppable():
         run(path)
-    (pid,) = begun
-    if runs(pid):
-        os.kill(pid, signal.SIGKILL)
-        pytest.fail("it lives on")
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert _processes.find_children() == before
+
+
+# ------------------------------------------------------------------ it takes what it gets
+
+@pytest.mark.parametrize("redirection", ["", " >&2"])
+def test_a_flood_is_cut_off(say, leftovers, monkeypatch, redirection):
+    received = {}
+    real = os.read
+
+    def read(fd, size):
+        before = received.get(fd, 0)
+        assert before + size <= 65536
+        data = real(fd, size)
+        received[fd] = before + len(data)
+        return data
+    monkeypatch.setattr(os, "read", read)
+    error = refusal(say("printf x%s; exec cat /dev/zero%s" % (redirection, redirection)))
+    assert "it wrote 64 KiB or more" in str(error) and 65536 in received.values()
+
+
+def test_less_than_a_flood_is_an_answer(say):
+    assert run(say("head -c 65535 /dev/zero | tr '\\0' x; head -c 65535 /dev/zero >&2")) == "x" * 200
+
+
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize("begin", ["pass", "os.setpgid(0, 0)", "os.setsid()"])
+def test_what_it_started_holds_nothing_and_is_ended_with_it(say, place, status, begin):
+    """Also in another process group, or in a session of its own."""
+    program = "import os, time; %s; print(os.getpid(), flush=True); time.sleep(600)" % begin
+    path = say("%s -Ic '%s' >%s/child &\nwhile ! [ -s %s/child ]; do sleep 0.01; done; exit %d" % (
+        sys.executable, program, place, place, status))
+    if status:
+        refusal(path)
+    else:
+        assert run(path) == "nothing"
+    assert not runs(read_pid(place, "child"))
+
+
+def test_the_answer_is_not_waited_for_beyond_the_end(say, place, monkeypatch):
+    """Where what it started cannot be found, that goes on, and holds the pipes."""
+    monkeypatch.setattr(_processes, "find_children", set)
+    path = say("%s -Ic 'import os, time; os.setsid(); print(1, flush=True); open(\"%s/child\", \"w\").write(str(os.getpid())); "
+               "time.sleep(600)' &\nwhile ! [ -s %s/child ]; do sleep 0.01; done" % (sys.executable, place, place))
+    try:
+        assert run(path) == "1"
+    finally:
+        os.kill(read_pid(place, "child"), signal.SIGKILL)
+        os.waitpid(read_pid(place, "child"), 0)     # by now it is our child
+
+
+@needs_root
+def test_a_program_that_cannot_even_be_killed_is_left_behind(say, place, monkeypatch):
+    """It waits for a file system that does not answer."""
+    monkeypatch.setattr(_processes, "_PATIENCE", 0.2)
+    disk = os.path.join(place, "disk")
+    os.mkdir(disk)
+    with lying_disk(disk, 4242):
+        error = refusal(say("exec cat %s/mute" % disk), owner=4242, time_limit=2)
+    assert "no answer to version -json within 2 s" in str(error)
+    os.wait()   # now it could be
+
+
+def read_pid(place, name):
+    with open(os.path.join(place, name)) as stream:
+        return int(stream.read())
+
+
+def await_end(pid):
+    give_up = time.monotonic() + 30
+    while runs(pid):
+        assert time.monotonic() < give_up, "process %d lives on" % pid
+        time.sleep(0.01)
+
+
+def test_processor_time_is_limited(say, leftovers, monkeypatch):
+    monkeypatch.setattr(_run_check, "CPU_LIMIT", 1)
+    error = refusal(say("while :; do :; done"))
+    assert "ended by SIGXCPU" in str(error) and "processor time" in error.hint
+
+
+def test_memory_is_limited(say):
+    path = say("exec %s -Ic 'import mmap\ntry: mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE)\n"
+               "except OSError as exc: print(exc)\nelse: print(\"had\")'" % sys.executable)
+    assert "Cannot allocate memory" in run(path)
+
+
+def test_addresses_are_not_limited(say):
+    """Go reserves many, and uses few."""
+    path = say("exec %s -Ic 'import mmap\nmmap.mmap(-1, 64 << 30, flags=mmap.MAP_PRIVATE, prot=0)\nprint(\"had\")'"
+               % sys.executable)
+    assert run(path) == "had"
+
+
+def test_files_are_limited(say, leftovers):
+    assert run(say("head -c 1048576 /dev/zero >big && echo fits")) == "fits"
+    assert "ended by SIGXFSZ" in str(refusal(say("exec head -c 1048577 /dev/zero >big")))
+
+
+def test_no_core_is_dumped(say):
+    assert run(say("ulimit -c; ulimit -Hc")) == "0"
+
+
+needs_counts = pytest.mark.skipif(count_tasks(0) is None, reason="in a container a user's processes cannot be counted")
+
+
+@needs_root
+@needs_counts
+def test_a_fork_bomb_is_limited_and_ended(say, place, monkeypatch):
+    monkeypatch.setattr(_run_check, "TASK_LIMIT", 20)
+    open(os.path.join(place, "pids"), "w").close()
+    os.chmod(os.path.join(place, "pids"), 0o666)
+    path = say("n=0; while [ $n -lt 200 ]; do n=$((n+1)); sleep 600 & echo $! >>%s/pids; done" % place)
+    error = refusal(path, owner=4242)
+    assert "fork" in str(error) or "within" in str(error)
+    with open(os.path.join(place, "pids")) as stream:
+        pids = [int(line) for line in stream if line.strip()]
+    assert 0 < len(set(pids)) <= 20
+    for pid in pids:
+        await_end(pid)
+
+
+@needs_counts
+def test_what_its_user_has_besides_does_not_count(say, place, monkeypatch):
+    monkeypatch.setattr(_run_check, "TASK_LIMIT", 20)
+    monkeypatch.setattr(tempfile, "tempdir", place)
+    os.chmod(place, 0o777)
+    path = say("echo 1")
+
+    def attempt():
+        others = [subprocess.Popen(["sleep", "600"]) for dummy in range(30)]
+        try:
+            return run(path)
+        finally:
+            for other in others:
+                other.kill()
+                other.wait()
+    assert as_plain_user(attempt) == "1"
+
+
+def test_a_lower_limit_that_holds_already_stays(say, place, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", place)
+    os.chmod(place, 0o777)
+    path = say("echo $(ulimit -f) $(ulimit -t) $(ulimit -Hf)")
+
+    def attempt():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 8192))
+        resource.setrlimit(resource.RLIMIT_CPU, (7, 7))
+        return run(path)
+    assert as_plain_user(attempt) == "16 7 16"
+
+
+def test_the_genuine_binary_starts_within_the_limits(genuine_site, tmp_path):
+    archives = [os.path.join(folder, name) for folder, _folders, names in os.walk(genuine_site) for name in names
+                if name.endswith("_%s.zip" % NATIVE)]
+    if not archives:
+        pytest.skip("no genuine release for %s in %s" % (NATIVE, genuine_site))
+    with zipfile.ZipFile(archives[0]) as archive:
+        path = archive.extract("terraform", str(tmp_path))
+    os.chmod(path, 0o755)
+    assert run(path) == "1.11.4"
 
 
 # ------------------------------------------------------------------ it cannot be started
@@ -282,20 +449,48 @@ def test_the_binary_of_another_platform(say, leftovers):
     assert error.errno == errno.ENOEXEC and "platform" in error.hint
 
 
-def test_a_file_that_is_not_there(place, leftovers):
-    assert refusal(os.path.join(place, "terraform")).errno == errno.ENOENT
+def test_a_file_without_its_interpreter(say, leftovers):
+    error = refusal(say(b"#!/nowhere/at/all\n"))
+    assert error.errno == errno.ENOENT and "platform" in error.hint
 
 
-def test_no_room_for_another_process(say, place, monkeypatch):
+def test_however_few_files_it_may_open_it_says_so(say, place, monkeypatch):
     path = say("echo 1")
-    monkeypatch.setattr(tempfile, "tempdir", place)
+    tmp = os.path.join(place, "tmp")
+    os.mkdir(tmp)
+    monkeypatch.setattr(tempfile, "tempdir", tmp)
+    fd = os.open(path, os.O_RDONLY)
 
     def attempt():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + failed, free + failed))
+        return _run_check.run(fd, path)
+    failed = 0
+    while failed < 100:
+        try:
+            assert in_child(attempt) == "1"
+            break
+        except RunCheckError as error:
+            assert error.errno in (errno.EMFILE, None) and error.path == path and error.hint
+            failed += 1
+    os.close(fd)
+    assert 3 < failed < 100
+
+
+def test_no_process_to_be_had_names_the_limit(say, place, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", place)
+    os.chmod(place, 0o777)
+    path = say("echo 1")
+
+    def attempt():
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         run(path)
     with pytest.raises(RunCheckError) as caught:
-        in_child(attempt)
-    assert caught.value.errno == errno.EMFILE
+        as_plain_user(attempt)
+    assert caught.value.errno == errno.EAGAIN
+    assert "cannot be started: Resource temporarily unavailable (EAGAIN) (ulimit -u 1" in str(caught.value)
+    assert "--pids-limit" in caught.value.hint and "run_check: false" in caught.value.hint
 
 
 @needs_elf
@@ -356,6 +551,42 @@ def test_a_directory_that_cannot_be_taken_away_hides_nothing(say, place, monkeyp
     os.chmod(os.path.join(tmp, left, "closed"), 0o700)
 
 
+def test_directories_however_deep_hide_nothing(say, leftovers):
+    """Deeper than Python may recurse when it removes them."""
+    path = say("%s -Ic 'import os\nfor step in range(1500): os.mkdir(\"d\"); os.chdir(\"d\")'; echo 1" % sys.executable)
+    assert run(path) == "1"
+    for left in leftovers():
+        subprocess.check_call(["rm", "-rf", os.path.join(tempfile.tempdir, left)])
+
+
+# ------------------------------------------------------------------ what is started, and as whom
+
+@pytest.mark.parametrize("program", [
+    "echo opened", pytest.param(NATIVE and executables.terraform("opened", NATIVE), marks=needs_elf)], ids=["script", "elf"])
+def test_what_was_opened_is_started_whatever_lies_under_its_path_by_then(say, place, program):
+    path = say(program)
+    fd = os.open(path, os.O_RDONLY)
+    os.rename(path, path + ".old")
+    say("echo exchanged; touch %s/mark" % place)
+    assert _run_check.run(fd, path) == "opened"
+    os.unlink(path)
+    os.unlink(path + ".old")
+    assert _run_check.run(fd, path) == "opened"
+    os.close(fd)
+    assert os.listdir(place) == []
+
+
+def test_a_system_without_proc_starts_the_path_unless_others_could_exchange_it(say, monkeypatch, leftovers):
+    """As macOS."""
+    path = say('echo "$0"')
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert run(path) == path
+    error = refusal(path, unsafe=True)
+    assert "without /proc" in str(error)
+    monkeypatch.undo()
+    assert run(path, unsafe=True).startswith("/proc/self/fd/")
+
+
 @needs_root
 def test_root_runs_a_binary_of_another_user_as_that_user(say):
     """Its owner could put other bytes into it after it was hashed: root must not run those."""
@@ -365,6 +596,45 @@ def test_root_runs_a_binary_of_another_user_as_that_user(say):
     daemon = pwd.getpwnam("daemon")
     os.chown(path, daemon.pw_uid, 0)
     assert run(path) == "%d %d %d it" % (daemon.pw_uid, daemon.pw_gid, daemon.pw_gid)
+
+
+@needs_root
+def test_the_owner_asked_for_runs_it_whoever_it_belongs_to(say):
+    path = say("id -u")
+    assert run(path, owner=4242) == "4242"
+    os.chown(path, 4242, 4242)
+    assert run(path, owner=4243) == "4243"
+    assert run(path, owner=0) == "0"
+
+
+@needs_root
+def test_what_its_owner_may_not_start_is_not_started_as_root_instead(say):
+    path = say("id -u", mode=0o700)
+    assert refusal(path, owner=4242).errno == errno.EACCES
+
+
+@needs_root
+def test_there_is_no_way_back_to_root(say):
+    """Neither by the saved ids nor by a group."""
+    path = say("grep -E '^(Uid|Gid|Groups|CapPrm|CapEff|CapAmb):' /proc/self/status | tr -s '\\t\\n' '  '")
+
+    def attempt():
+        os.setgroups([0, 5])
+        return run(path, owner=4242)
+    assert in_child(attempt) == (
+        "Uid: 4242 4242 4242 4242 Gid: 4242 4242 4242 4242 Groups: CapPrm: 0000000000000000 CapEff: 0000000000000000 "
+        "CapAmb: 0000000000000000")
+
+
+@needs_root
+def test_the_empty_directory_is_given_away_by_descriptor(say, place, monkeypatch):
+    """Where TMPDIR is another's, a link may lie in its place by then."""
+    path, there = say("echo 1"), os.path.join(place, "there")
+    os.mkdir(there)
+    os.symlink(there, os.path.join(place, "link"))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: os.path.join(place, "link"))
+    assert refusal(path, owner=4242).errno == errno.ENOTDIR
+    assert os.stat(there).st_uid == 0
 
 
 @needs_root
@@ -387,7 +657,7 @@ def test_a_process_that_may_not_become_another_user(say):
         run(path)
     with pytest.raises(RunCheckError) as caught:
         in_child(attempt)
-    assert "cannot become uid 4242, its owner" in str(caught.value) and caught.value.hint
+    assert "cannot set limits or cannot become uid 4242, its owner" in str(caught.value) and caught.value.hint
 
 
 def test_an_exit_status_counts_beside_the_main_thread(say):

@@ -1,0 +1,73 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who mounted the file system that an open file is on.
+
+A user may mount a file system of their own with FUSE, and it then claims whatever owners and modes they like. The kernel
+knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
+"""
+
+import errno
+import os
+import re
+
+_NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)    # no /proc (macOS), or not for us
+_NUMBER = re.compile(br"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_USER = re.compile(br"(?:^|,)user_id=(\d+)(?:,|$)")
+
+
+def mount_number(fd):
+    """The number of the mount that a descriptor is on, which holds while the descriptor is open.
+
+    :returns: int, or None where the system does not tell. Raises OSError.
+    """
+    found = _NUMBER.search(_read("/proc/self/fdinfo/%d" % fd) or b"")
+    return int(found.group(1)) if found else None
+
+
+def find_mounter(number):
+    """The uid of the user who mounted a file system; None for root's own, and where the system does not tell.
+
+    :param number: int, from mount_number() of a descriptor that is still open; None: not told.
+    Raises OSError; ESTALE for a mount that is gone from the list, as one that was unmounted under us.
+    """
+    text = _read("/proc/self/mountinfo") if number is not None else None
+    if text is None:
+        return None
+    mounters = read_mounters(text)
+    if number not in mounters and number != _number_of_root():
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+    return mounters.get(number)     # in a chroot(2) the mount of / is not listed
+
+
+def read_mounters(text):
+    """Who mounted what, by the text of mountinfo.
+
+    :param text: bytes; blanks within a field are escaped in it, and a field may be empty.
+    :returns: dict, number of the mount to uid, or to None where no user is named.
+    """
+    mounters = {}
+    for line in text.splitlines():
+        fields = line.split(b" ")
+        end = fields.index(b"-", 6)     # of the fields whose number varies; type, source and options follow
+        user = _USER.search(b" ".join(fields[end + 3:]))
+        mounters[int(fields[0])] = int(user.group(1)) if user else None
+    return mounters
+
+
+def _number_of_root():
+    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return mount_number(fd)
+    finally:
+        os.close(fd)
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as exc:
+        if exc.errno not in _NOT_TOLD:
+            raise
+        return None

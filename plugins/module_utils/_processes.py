@@ -1,0 +1,148 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel tells of processes: how many a user has, how many there may be, and what one has left behind.
+
+Most of it is read from /proc (proc(5)); without one, as on macOS, nothing is told.
+"""
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+
+TASKS_HINT = ("raise that limit (docker and podman: --pids-limit; systemd: TasksMax=; else ulimit -u, kernel.pid_max), "
+              "or end other processes")
+_GROUPS = "/sys/fs/cgroup"
+_THREADS = re.compile(br"^Threads:\s*(\d+)", re.MULTILINE)
+_USER = re.compile(br"^Uid:\s*(\d+)", re.MULTILINE)
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC   # inode of /proc/self/ns/pid outside of containers (linux/proc_ns.h)
+_PR_SET_CHILD_SUBREAPER = 36        # linux/prctl.h
+_PATIENCE = 5                       # seconds for what was killed to end: a hanging file system may keep it for ever
+
+
+def count_tasks(uid):
+    """How many processes and threads a user has, as RLIMIT_NPROC counts them (getrlimit(2)).
+
+    :returns: int; None where not all of them can be seen, as from within a container. Raises OSError.
+    """
+    try:
+        if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+            return None
+    except FileNotFoundError:
+        return None
+    return sum(int(_THREADS.search(text).group(1)) for text in _read_states() if int(_USER.search(text).group(1)) == uid)
+
+
+def _read_states():
+    """What /proc says of every process that there is: bytes each."""
+    for number in os.listdir("/proc"):
+        text = None
+        if number.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):   # ended just now, or hidden
+                with open("/proc/%s/status" % number, "rb") as stream:
+                    text = stream.read()
+        if text:
+            yield text
+
+
+@contextlib.contextmanager
+def ending_children():
+    """What became a child of ours during the body is ended with it, and, on Linux, what it left behind: that becomes a
+    child of ours meanwhile. What cannot be ended is left.
+
+    Raises OSError when the children cannot be listed.
+    """
+    _adopt(1)
+    try:
+        others = find_children()
+        try:
+            yield
+        finally:
+            _end_children(others)
+    finally:
+        _adopt(0)
+
+
+def _adopt(yes):
+    try:
+        import ctypes
+        prctl = ctypes.CDLL(None).prctl
+    except (ImportError, AttributeError):   # a Python without it; not Linux
+        return
+    prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(yes), 0, 0, 0)
+
+
+def find_children():
+    """Our child processes; none where the kernel does not list them. Raises OSError."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for thread in os.listdir("/proc/self/task"):
+            with open("/proc/self/task/%s/children" % thread) as stream:
+                found.update(map(int, stream.read().split()))
+    return found
+
+
+def has_ended(process):
+    """Whether a subprocess.Popen has ended. It is not reaped, so that its number stays its own until that is done."""
+    if not hasattr(os, "waitid"):   # macOS
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def end_group(process):
+    """Kill a subprocess.Popen in a session of its own, with its process group, and reap it if it can be ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE)
+
+
+def _end_children(others):
+    ends = time.monotonic() + _PATIENCE
+    while time.monotonic() < ends:
+        left = find_children() - others     # what they leave behind comes in the next turn
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.001)
+
+
+def describe_task_limits():
+    """The limits on processes and threads that we are under: ``ulimit -u 4096, pids.max 20``."""
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    words = "ulimit -u %s" % ("unlimited" if limit == resource.RLIM_INFINITY else limit)
+    most = _find_pids_max()
+    return words if most is None else "%s, pids.max %d" % (words, most)
+
+
+def _find_pids_max():
+    """The lowest limit of the control groups that we are in (cgroups(7)); None where there is none, or it is not told."""
+    limits = []
+    for folder in _control_groups():
+        while folder.startswith(_GROUPS):
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, "pids.max")) as stream:
+                limits.append(int(stream.read()))   # or "max"
+            folder = os.path.dirname(folder)
+    return min(limits) if limits else None
+
+
+def _control_groups():
+    """The folders of those of our control groups that may limit processes."""
+    try:
+        with open("/proc/self/cgroup") as stream:
+            lines = stream.read().splitlines()
+    except OSError:     # not Linux
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            yield _GROUPS + path
+        elif "pids" in controllers.split(","):
+            yield os.path.join(_GROUPS, "pids") + path
