@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import platform
+import re
 import typing
 
 from ansible import constants as C
@@ -27,11 +28,13 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._choice imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, os_errors)
+    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
+    AnswerError, as_raw, check_target_path, read_answer)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
@@ -64,6 +67,7 @@ class ActionModule(ActionBase):
         self._steps = []
         self._warnings = []
         self._previous_version = None
+        self._state = self._platform = None     # as they were asked for
 
     def run(self, tmp=None, task_vars=None):
         self._supports_check_mode = True
@@ -73,9 +77,10 @@ class ActionModule(ActionBase):
         self._task_vars = task_vars or {}
         self._begin()               # again, for another try by until
         try:
-            result.update(self._answer())
+            result.update(self._result(self._answer()))
         except TerraformBinaryError as exc:
-            side, host = ("target", self._host) if isinstance(exc, TransferError) else ("controller", platform.node())
+            of_target = isinstance(exc, (TransferError, AnswerError))
+            side, host = ("target", self._host) if of_target else ("controller", platform.node())
             result.update(failed=True, steps=self._steps, previous_version=self._previous_version,
                           **as_result(exc, side, host))
         if "requested" in result:
@@ -97,6 +102,7 @@ class ActionModule(ActionBase):
         params = _validated(arguments)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
+        self._state, self._platform = params["state"], params["platform"]
         if params["state"] == "absent":
             return self._with_steps(self._module(for_target(arguments)))
         if params["download"] == "target":
@@ -117,16 +123,16 @@ class ActionModule(ActionBase):
         else:
             delivery = self._delivery(order, params, environ, stack)
             plan, told = self._chosen(order, delivery, sent)
-            if not plan.get("failed"):
-                plan["downloaded_bytes"] = delivery.downloaded_bytes
-                sent = dict(sent, version=plan["version"])
-        if plan.get("failed") or not plan.get("changed"):
+            if not plan.failed:
+                plan = plan._replace(downloaded_bytes=delivery.downloaded_bytes)
+                sent = dict(sent, version=plan.version)
+        if plan.failed or not plan.changed:
             return self._unchanged(plan, sent, told)
-        self._previous_version = plan["previous_version"]
-        if not plan["needs_archive"]:
+        self._previous_version = plan.previous_version
+        if not plan.needs_archive:
             return self._with_steps(
                 plan if self._task.check_mode and not self._task.async_val else self._module(sent))
-        order = parse_order(dict(params, archive=None, origin=None), plan["platform"], plan["version"])
+        order = parse_order(dict(params, archive=None, origin=None), plan.platform, plan.version)
         return self._delivered(plan, sent, self._delivery(order, params, environ, stack), stack)
 
     def _delivery(self, order, params, environ, stack):
@@ -154,11 +160,11 @@ class ActionModule(ActionBase):
         except (FetchError, RequestError):
             version = ANY_VERSION       # what is installed may still do
         plan = self._plan(dict(sent, version=version))
-        if plan.get("failed"):
+        if plan.failed:
             return plan, ()
-        order = order._replace(platform=plan["platform"])
-        version, told = resolve(order, plan["intact_versions"], delivery.listing, self._say)
-        if version != plan["version"]:
+        order = order._replace(platform=plan.platform)
+        version, told = resolve(order, plan.intact_versions, delivery.listing, self._say)
+        if version != plan.version:
             plan = self._plan(dict(sent, version=version))
         return plan, (told,)
 
@@ -173,11 +179,11 @@ class ActionModule(ActionBase):
             version = notes.note(key)
             if version:
                 result = self._module(dict(arguments, version=version))
-                if newest([version] + matching(wanted, result.get("intact_versions") or ())) == version:
+                if newest([version] + matching(wanted, result.intact_versions)) == version:
                     return self._with_steps(result)
             result = self._module(arguments)
-            if result.get("version") and not result.get("failed"):
-                notes.take_note(key, result["version"])
+            if result.version and not result.failed:
+                notes.take_note(key, result.version)
         return self._with_steps(result)
 
     def _key(self, arguments):
@@ -185,37 +191,48 @@ class ActionModule(ActionBase):
         parts = [arguments.get(name) for name in ("version", "sites", "platform", "base_dir")]
         return hashlib.sha256(repr([self._host, self.get_become_option("become_user"), parts]).encode()).hexdigest()
 
-    def _with_steps(self, result):
-        """A result with the steps of the controller before those of the target. (A job that was started has none.)"""
-        if "steps" in result:
-            result["steps"] = self._steps + list(result["steps"] or [])
-        return result
+    def _with_steps(self, answer):
+        """An Answer with the steps of the controller before those of the target."""
+        return answer._replace(steps=tuple(self._steps) + answer.steps)
 
     def _plan(self, arguments):
-        """What the module would do: its result in check mode."""
+        """What the module would do: its Answer in check mode. Raises AnswerError."""
         before = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars)
+            return self._ask(arguments, False)
         finally:
             self._task.check_mode = before
 
     def _module(self, arguments):
         """The module for real (or in check mode, if that was asked for), in the background if that was asked for."""
-        return self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
-                                    wrap_async=self._task.async_val)
+        return self._ask(arguments, self._task.async_val)
+
+    def _ask(self, arguments, wrap_async):
+        """Run the module on the target: its Answer. Raises AnswerError."""
+        raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
+                                   wrap_async=wrap_async)
+        asked = read_version(arguments["version"])
+        return read_answer(raw, self._host, asked.version if self._state == "present" else None, asked.allows, self._platform)
+
+    def _result(self, answer):
+        """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
+        result = as_raw(answer)
+        known = {}
+        if self._discovered_interpreter_key:    # by core, which puts it into the result of each module
+            known[self._discovered_interpreter_key] = self._discovered_interpreter
+        if not (answer.failed or answer.job or self._task.check_mode) and answer.base_dir:
+            known.update(facts(self._state, result))
+        return dict(result, ansible_facts=known) if known else result
 
     def _unchanged(self, plan, sent, told):
-        """The plan as the answer; it has no facts yet, for it was made in check mode."""
-        if plan.get("failed"):
+        """The plan as the answer."""
+        if plan.failed:
             return self._with_steps(plan)
         if self._task.async_val:
             return self._module(sent)
-        if not self._task.check_mode and "base_dir" in plan:
-            plan["ansible_facts"] = dict(plan.get("ansible_facts") or {}, **facts("present", plan))
         told = self._origin + told      # nothing was done, so there is not much to tell
-        plan["steps"] = ["controller: %s" % "; ".join(told)] * bool(told) + list(plan.get("steps") or [])
-        return plan
+        return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
 
     def _delivered(self, plan, sent, delivery, stack):
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
@@ -223,9 +240,9 @@ class ActionModule(ActionBase):
             vouching = delivery.vouch()
             if self._task.async_val:
                 return self._module(sent)
-            came = plan["downloaded_bytes"] + vouching.downloaded_bytes
-            return self._with_steps(dict(plan, downloaded_bytes=came, **vouched(vouching)))
-        parcel = delivery.obtain(unless=plan["archive_sha256"])     # known where only the vouching is short
+            came = plan.downloaded_bytes + vouching.downloaded_bytes
+            return self._with_steps(plan._replace(downloaded_bytes=came, **vouched(vouching)))
+        parcel = delivery.obtain(unless=plan.archive_sha256)     # known where only the vouching is short
         laid = stack.enter_context(laid_out(parcel, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
         archive = self._bring(laid, parcel)
         sent = dict(sent, archive=archive, origin=parcel.vouching.site)
@@ -243,6 +260,7 @@ class ActionModule(ActionBase):
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
+            check_target_path(shell.tmpdir, self._host)
         sources = {paper: os.path.join(laid, paper) for paper in parcel.papers}
         if parcel.archive:
             sources[name] = parcel.archive
@@ -274,7 +292,7 @@ class ActionModule(ActionBase):
         told = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
         words = told["stdout"].strip().splitlines()[-1:] if told["rc"] == 0 else []
         fields = words[0].split() if words else []
-        return int(fields[3]) * 1024 if len(fields) >= 6 and fields[3].isdigit() else None
+        return int(fields[3]) * 1024 if len(fields) >= 6 and re.match(r"[0-9]{1,15}\Z", fields[3]) else None
 
     def _let_read(self, places):
         """Let the become user read what was sent."""
@@ -288,16 +306,16 @@ class ActionModule(ActionBase):
                 raise
 
     def _completed(self, result, plan, parcel, archive):
-        """The module's result, with what the controller did before it."""
-        if result.get("failed") or result.get("changed"):   # or another run did it just now: there is not much to tell
-            self._with_steps(result)
-        if not result.get("failed"):
-            result["downloaded_bytes"] = plan["downloaded_bytes"] + parcel.downloaded_bytes
-            return result
-        error = result.get("error") or {}
+        """The module's Answer, with what the controller did before it."""
+        if result.failed or result.changed:     # or another run did it just now: there is not much to tell
+            result = self._with_steps(result)
+        if not result.failed:
+            return result._replace(downloaded_bytes=plan.downloaded_bytes + parcel.downloaded_bytes)
+        error = result.error or {}
         if error.get("step") == "verify" and error.get("path") == archive:
-            error["hint"] = "the controller had the right bytes: look at the connection to %s, and at its remote_tmp" % self._host
-            result["msg"] = ("the transfer spoilt the archive: %s; %s" % (result["msg"].partition(";")[0], error["hint"]))[:400]
+            hint = "the controller had the right bytes: look at the connection to %s, and at its remote_tmp" % self._host
+            msg = "the transfer spoilt the archive: %s; %s" % (result.msg.partition(";")[0], hint)
+            return result._replace(error=dict(error, hint=hint), msg=msg[:400])
         return result
 
     @property
@@ -305,14 +323,14 @@ class ActionModule(ActionBase):
         return self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
 
     def _say(self, line, warning=False):
-        line = "controller: %s" % "".join(char if char.isprintable() else "?" for char in line)
+        line = cleaned("controller: %s" % line)
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
             self._warnings.append(line)
 
     def _show(self, line):
-        display.display("terraform_binary: [%s] %s" % (self._host, line))
+        display.display("terraform_binary: [%s] %s" % (self._host, cleaned(line)))
 
     def _show_waiting(self, what):
         self._show("waiting for the download of %s for another host" % what)

@@ -47,13 +47,14 @@ _LINE = re.compile(br"([0-9a-f]{64}) [ *]([0-9A-Za-z_+~-][0-9A-Za-z._+~-]*)[ \t]
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
 _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S*\Z")
 _HEX = re.compile(r"[0-9A-Fa-f]+\Z")
+_FILE_NAME = re.compile(r"[0-9A-Za-z._+~-]+\Z")
 _OTHER_DIGESTS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"}
 _CHECKSUM_HINT = "give the archive's SHA-256: 64 hex digits, sha256:<hex>, or the lines of SHA256SUMS (in YAML after |)"
 
 
 def sums_name(version):
     """The file name of a release's list of digests."""
-    return "%s_%s_SHA256SUMS" % (PRODUCT, version)
+    return _file_name("%s_%s_SHA256SUMS" % (PRODUCT, version))
 
 
 def signature_names(version, key_ids):
@@ -63,12 +64,12 @@ def signature_names(version, key_ids):
     :returns: tuple of str: one per key, then the name without a key.
     """
     sums = sums_name(version)
-    return tuple("%s.%s.sig" % (sums, key_id.upper()) for key_id in key_ids) + ("%s.sig" % sums,)
+    return tuple(_file_name("%s.%s.sig" % (sums, key_id.upper())) for key_id in key_ids) + ("%s.sig" % sums,)
 
 
 def archive_name(version, platform):
     """The file name of a platform's archive."""
-    return "%s_%s_%s.zip" % (PRODUCT, version, platform)
+    return _file_name("%s_%s_%s.zip" % (PRODUCT, version, platform))
 
 
 def url(site, version, name):
@@ -76,7 +77,17 @@ def url(site, version, name):
 
     :param site: str, URL without a trailing slash.
     """
-    return "%s/%s/%s/%s" % (site, PRODUCT, version, name)
+    return "%s/%s/%s/%s" % (site, PRODUCT, _file_name(version), _file_name(name))
+
+
+def _file_name(name):
+    """A name that may go into a path, a link, a URL, a batch of sftp and onto a screen as it is: these are made here alone.
+
+    :raises RequestError: it has other characters than published names have.
+    """
+    if not _FILE_NAME.match(name) or name.startswith("."):
+        raise RequestError("%s is no name of a release's file: expected letters, digits and ._+~- only" % ascii(name[:80]))
+    return name
 
 
 def detect_platform(system, machine):

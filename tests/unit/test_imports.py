@@ -115,6 +115,7 @@ CONTROLLER = {
     "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
     "_required_version": (["_confined", "_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
+    "_answer": ([], ["_errors", "_model", "_releases", "_versions"]),
     "_settings": ([], ["_wish"]),
     "_trusted_keys": ([], []),
     "_version_file": (["_confined", "_required_version"], ["_constraints", "_versions"]),

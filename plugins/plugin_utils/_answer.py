@@ -1,0 +1,273 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: what a target answers is input, and becomes a checked record here, or is refused.
+
+A host that was taken over answers whatever it likes. What it says names files that are sent to it, decides what is asked of a
+mirror, and is shown and registered on the controller. Nothing else on the controller reads a module's raw result. What a
+record does not have, such as facts, is not passed on. SECURITY.md tells who may attack.
+"""
+
+import re
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from ..module_utils._errors import TerraformBinaryError, cleaned, escaped
+from ..module_utils._model import POLICIES
+from ..module_utils._releases import check_platform
+from ..module_utils._versions import is_exact
+
+_TEXT = 8192            # characters of one text, such as a line or a path
+_LONG = 65536           # characters of what may have many lines: what Python printed before it ended
+_MANY = 10000           # elements of one list
+_DEPTH = 8              # of what is only shown
+_LARGEST = 1 << 62      # of a number
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_SIGNER = re.compile(r"[0-9A-F]{40}\Z")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+_WORD = re.compile(r"[a-zA-Z_]{1,20}\Z")
+_PATH = re.compile(r"/[0-9A-Za-z._+~/-]*\Z")
+_LOOK = "look at this host: its Python or the host itself may have been tampered with"
+_JOB = re.compile(r"[j0-9.]{1,64}\Z")       # of ansible-core's async_wrapper
+
+
+class AnswerError(TerraformBinaryError):
+    """A target answered what the module does not say."""
+
+    step = "plan"
+
+
+class Answer(NamedTuple):
+    """One result of the module, every field checked. ``None`` where the module says null or nothing."""
+
+    failed: bool
+    changed: bool
+    msg: str
+    steps: Tuple[str, ...]
+    version: Optional[str]
+    requested: Optional[str]
+    path: Optional[str]
+    link: Optional[str]
+    previous_version: Optional[str]
+    base_dir: Optional[str]
+    platform: Optional[str]
+    binary_sha256: Optional[str]
+    archive_sha256: Optional[str]
+    size: Optional[int]
+    verification: Optional[Dict[str, Optional[str]]]
+    downloaded_bytes: int
+    needs_archive: bool
+    intact_versions: Tuple[str, ...]
+    removed: Tuple[str, ...]
+    error: Optional[Dict[str, Any]]     # of a failure
+    job: Optional[Dict[str, Any]]       # of a job that was started in the background: what core needs to find it again
+    shown: Dict[str, Any]               # what is only shown and registered: diff, warnings, owner and mode of the path, ...
+
+
+# What is only shown. Of these core and the module make values of any shape.
+_SHOWN = ("diff", "warnings", "invocation", "owner", "group", "mode", "state", "uid", "gid", "secontext", "module_stdout",
+          "module_stderr", "exception", "rc")
+_LINES = ("module_stdout", "module_stderr", "exception")     # these keep their line ends
+
+
+def read_answer(raw, host, version=None, allows=None, platform=None):
+    """A module's result as an Answer.
+
+    :param raw: what ``_execute_module`` returned.
+    :param host: str, the inventory's name of the host, for the error.
+    :param version: str, the exact version that the module was asked for; None: none.
+    :param allows: callable(version) -> bool: what the user asked for; None: anything exact.
+    :param platform: str, the platform that was asked for; None: the host's own, whatever it is.
+    :returns: Answer.
+    :raises AnswerError: whatever is wrong with it: a type, a range, a form, or another version or platform.
+    """
+    gate = _Gate(raw, host)
+    failed = gate.flag("failed") or False
+    answer = Answer(
+        failed=failed, changed=gate.flag("changed") or False, msg=gate.text("msg", _LONG) or "",
+        steps=gate.texts("steps"), version=gate.version("version"), requested=gate.text("requested"),
+        path=gate.text("path"), link=gate.text("link"), previous_version=gate.text("previous_version"),
+        base_dir=gate.text("base_dir"), platform=gate.platform("platform"),
+        binary_sha256=gate.match("binary_sha256", _HEX), archive_sha256=gate.match("archive_sha256", _HEX),
+        size=gate.number("size"), verification=gate.verification("verification"),
+        downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive") or False,
+        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"), error=gate.error("error"),
+        job=gate.job(), shown={name: gate.any(name) for name in _SHOWN if gate.has(name)})
+    if failed or answer.job:
+        return answer
+    if version is not None and answer.version != version:
+        gate.refuse("version", "%s, which was asked for" % version)
+    if allows and answer.version is not None and not allows(answer.version):
+        gate.refuse("version", "one that was asked for")
+    if platform is not None and answer.platform != platform:
+        gate.refuse("platform", "%s, which was asked for" % platform)
+    return answer
+
+
+def as_raw(answer):
+    """An Answer as the result of a task: dict, without what the target did not say."""
+    result = dict(answer.shown)
+    result.update((name, value) for name, value in answer._asdict().items()
+                  if name not in ("shown", "job", "error", "steps") and not (answer.failed and value in (None, ())))
+    result["steps"] = list(answer.steps)
+    if answer.error is not None:
+        result["error"] = dict(answer.error)
+    for name in ("intact_versions", "removed"):
+        if name in result:
+            result[name] = list(result[name])
+    if answer.job:
+        return dict(answer.job, changed=answer.changed)
+    if answer.failed:       # the module says no more of a failure
+        for name in ("downloaded_bytes", "needs_archive"):
+            del result[name]
+    return result
+
+
+def check_target_path(path, host):
+    """Refuse a path that a target named and that is to go into a batch of sftp or a command line.
+
+    Core quotes it, but a batch ends a command with the line, and programs read quotes in their own ways (sftp(1)).
+
+    :raises AnswerError: it is not absolute, or has other than plain characters.
+    """
+    if not _PATH.match(path):
+        raise AnswerError("%s answered what this module does not say: its temporary directory is %s, expected an absolute "
+                          "path of letters, digits and ._+~-" % (host, escaped(path, 60)), path=path, hint=_LOOK)
+
+
+class _Gate:
+    """One raw result, whose values are asked for by name."""
+
+    def __init__(self, raw, host):
+        self._host = host
+        if not isinstance(raw, dict):
+            raise self._refusal("a result", "a mapping", raw)
+        self._raw = raw
+
+    def _refusal(self, name, expected, found):
+        return AnswerError("%s answered what this module does not say: %s is %s, expected %s" % (
+            self._host, name, escaped(str(found), 60), expected), hint=_LOOK)
+
+    def refuse(self, name, expected):
+        raise self._refusal(name, expected, self._raw.get(name))
+
+    def has(self, name):
+        return self._raw.get(name) is not None
+
+    def _get(self, name, kinds, expected):
+        value = self._raw.get(name)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) is not (kinds is bool)):
+            self.refuse(name, expected)
+        return value
+
+    def flag(self, name):
+        return self._get(name, bool, "true or false")
+
+    def number(self, name):
+        value = self._get(name, int, "a number")
+        if value is not None and not 0 <= value <= _LARGEST:
+            self.refuse(name, "a number from 0 on")
+        return value
+
+    def text(self, name, limit=_TEXT):
+        value = self._get(name, str, "text")
+        if value is not None and len(value) > limit:
+            self.refuse(name, "text of at most %d characters" % limit)
+        return None if value is None else cleaned(" ".join(value.splitlines()))
+
+    def match(self, name, pattern):
+        value = self._get(name, str, "text")
+        if value is not None and not pattern.match(value):
+            self.refuse(name, "null or of the form %s" % pattern.pattern)
+        return value
+
+    def version(self, name):
+        value = self._get(name, str, "a version")
+        if value is not None and not is_exact(value):
+            self.refuse(name, "null or a version X.Y.Z")
+        return value
+
+    def platform(self, name):
+        value = self._get(name, str, "a platform")
+        if value is not None:
+            try:
+                check_platform(value)
+            except TerraformBinaryError:
+                self.refuse(name, "a platform such as linux_amd64")
+        return value
+
+    def _list(self, name):
+        value = self._get(name, list, "a list")
+        if value is not None and len(value) > _MANY:
+            raise self._refusal(name, "at most %d elements" % _MANY, "%d elements" % len(value))
+        return value or []
+
+    def texts(self, name):
+        values = self._list(name)
+        if not all(isinstance(value, str) and len(value) <= _TEXT for value in values):
+            self.refuse(name, "a list of texts")
+        return tuple(cleaned(value) for value in values)
+
+    def versions(self, name):
+        values = self._list(name)
+        if not all(isinstance(value, str) and is_exact(value) for value in values):
+            self.refuse(name, "a list of versions X.Y.Z")
+        return tuple(values)
+
+    def _inner(self, name):
+        value = self._get(name, dict, "a mapping")
+        return None if value is None else _Gate({"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host)
+
+    def verification(self, name):
+        inner = self._inner(name)
+        if inner is None:
+            return None
+        found = {
+            "policy": inner.text(name + ".policy"), "signer": inner.match(name + ".signer", _SIGNER),
+            "signed_at": inner.match(name + ".signed_at", _MOMENT), "site": inner.text(name + ".site")}
+        if found["policy"] not in (None,) + POLICIES:
+            inner.refuse(name + ".policy", " or ".join(POLICIES))
+        return found
+
+    def error(self, name):
+        inner = self._inner(name)
+        if inner is None:
+            return None
+        found = {part: inner.text("%s.%s" % (name, part)) for part in ("host", "path", "url", "hint")}
+        found.update((part, inner.match("%s.%s" % (name, part), _WORD)) for part in ("step", "errno_name"))
+        return dict(found, side="target", errno=inner.number(name + ".errno"))
+
+    def job(self):
+        """What core's async_wrapper says of a job that it has started; None where this is the module's own result."""
+        if not self.has("ansible_job_id"):
+            return None
+        found = {"ansible_job_id": self.match("ansible_job_id", _JOB), "results_file": self.text("results_file")}
+        for name in ("started", "finished"):
+            if not isinstance(self._raw.get(name), (bool, int)):    # it became a truth value in ansible-core 2.19
+                self.refuse(name, "true or false")
+            found[name] = self._raw[name]
+        return found
+
+    def any(self, name):
+        """What is only shown: plain values of bounded size, the texts printable."""
+        return self._plain(name, self._raw[name], _DEPTH, [_MANY])
+
+    def _plain(self, name, value, depth, left):
+        left[0] -= 1
+        if left[0] < 0 or depth < 0:
+            raise self._refusal(name, "at most %d values, %d deep" % (_MANY, _DEPTH), "more")
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, dict):
+            return {self._plain(name, key, depth, left): self._plain(name, inner, depth - 1, left)
+                    for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._plain(name, inner, depth - 1, left) for inner in value]
+        text = _message_of(value)
+        if len(text) > _LONG:
+            raise self._refusal(name, "texts of at most %d characters" % _LONG, "%d characters" % len(text))
+        return "\n".join(map(cleaned, text.split("\n"))) if name in _LINES else cleaned(text)
+
+
+def _message_of(value):
+    """The text of a warning, which is a record with an event from ansible-core 2.19 on."""
+    return str(getattr(getattr(value, "event", None), "msg", value))

@@ -1,0 +1,73 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts that lie: what their module answers is changed on its way back, by the interpreter that the inventory names."""
+
+import os
+import sys
+
+import pytest
+from playbook_run import VERSION, task
+from trees import names
+
+# What a host answers in place of a text: (what the module said, what the host says, a word of the refusal).
+LIES = {
+    "other version": ('"version": "%s"' % VERSION, '"version": "1.13.3"', "version is '1.13.3', expected %s" % VERSION),
+    "shell escape": ('"version": "%s"' % VERSION, '"version": "1.13.4\\\\u0027\\\\n!touch LEFT\\\\n\\\\u0027"', "version is"),
+    "other path of the mirror": ('"version": "%s"' % VERSION, '"version": "1.13.4\\/..\\/..\\/api?x="', "version is"),
+    "platform": ('"platform": "linux_[a-z0-9]*"', '"platform": 5', "platform is '5'"),
+    "steps": ('"steps": \\[[^]]*\\]', '"steps": 5', "steps is '5'"),
+    "intact versions": ('"intact_versions": \\[[^]]*\\]', '"intact_versions": ["..\\/x"]', "intact_versions is"),
+    "archive digest": ('"archive_sha256": null', '"archive_sha256": "x"', "archive_sha256 is 'x'"),
+    "changed": ('"changed": true', '"changed": "certainly"', "changed is 'certainly'"),
+}
+FACTS = ('"changed": false', '"changed": false, "ansible_facts": {"terraform_binary_result": {"path": "\\/evil"}, "evil": 1}')
+
+
+def interpreter(folder, name, said, told):
+    """A Python whose standard output is changed by sed: its path."""
+    os.makedirs(os.path.join(folder, "pythons"), exist_ok=True)
+    path = os.path.join(folder, "pythons", name.replace(" ", "-"))
+    with open(path, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n%s \"$@\" | sed 's/%s/%s/'\n" % (sys.executable, said, told))
+    os.chmod(path, 0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lying(play, module_site, folder):
+    """Each of them asked for an install, and one more that is honest."""
+    hosts = {name.replace(" ", "-"): {"ansible_python_interpreter": interpreter(
+        folder, name, said, told.replace("LEFT", os.path.join(folder, "left").replace("/", "\\/")))}
+        for name, (said, told, _words) in LIES.items()}
+    module_site.requests.clear()
+    steps = [task("install", module_site, "%s/{{ inventory_hostname }}" % folder, {"ignore_errors": True})]
+    run = play(steps, hosts=dict(hosts, honest={}))
+    return run, [request.path for request in module_site.requests]
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+def test_a_lie_is_refused_and_nothing_comes_of_it(name, lying, folder):
+    host = name.replace(" ", "-")
+    result = lying[0].on_hosts("install")[host]
+    assert result["failed"] and not result["changed"], result
+    assert result["msg"].startswith("%s answered what this module does not say: " % host) and "\n" not in result["msg"]
+    assert LIES[name][2] in result["msg"], result["msg"]
+    assert (result["error"]["step"], result["error"]["side"], result["error"]["host"]) == ("plan", "target", host)
+    assert names(os.path.join(folder, host)) == [] and not os.path.exists(os.path.join(folder, "left"))
+
+
+def test_the_mirror_is_asked_for_the_honest_host_alone(lying, folder):
+    assert lying[0].on_hosts("install")["honest"]["changed"] and len(lying[1]) == 3, lying[1]
+    assert not [path for path in lying[1] if "api" in path or ".." in path]
+
+
+def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
+    store = os.path.join(folder, "facts")
+    tells = {"name": "facts", "ansible.builtin.debug": {"msg": "{{ [ansible_facts['terraform_binary_result'].path, "
+                                                               "ansible_facts.evil | default('none')] }}"}}
+    run = play([task("first", module_site, store), task("again", module_site, store,
+                                                        {"vars": {"ansible_python_interpreter": interpreter(
+                                                            folder, "facts python", *FACTS)}}), tells])
+    assert not run["again"]["changed"] and not run["again"]["failed"], run["again"]
+    assert run["facts"]["msg"] == [os.path.join(store, VERSION, "terraform"), "none"]
