@@ -93,7 +93,7 @@ def test_another_version_or_platform_than_was_asked_for_is_refused():
     assert "version is '1.13.4', expected 1.13.3, which was asked for" in refusal(HONEST, version="1.13.3")
     assert "platform is 'linux_amd64', expected linux_arm64" in refusal(HONEST, platform="linux_arm64")
     assert "expected one that was asked for" in refusal(HONEST, allows=lambda version: False)
-    assert "version is None, expected 1.13.4" in refusal(dict(HONEST, version=None), version="1.13.4")
+    assert "version is 'None', expected 1.13.4" in refusal(dict(HONEST, version=None), version="1.13.4")
     assert read(HONEST, allows=lambda version: version == "1.13.4").version == "1.13.4"
 
 
