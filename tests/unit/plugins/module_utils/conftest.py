@@ -17,7 +17,7 @@ import stat
 import zipfile
 
 import pytest
-from this_host import Clock
+from this_host import Clock, open_folder
 from transfers import BODY, FAR, NAME
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import (
@@ -249,14 +249,15 @@ def signed(served, site):
 
 
 @pytest.fixture(scope="session")
-def one_authority(tmp_path_factory):
+def one_authority():
     """The path of one of the certificates that come with requests: to load them all takes longer than a download."""
     requests = pytest.importorskip("requests")
     end = "-----END CERTIFICATE-----\n"
-    path = tmp_path_factory.mktemp("authority") / "one.pem"
-    with open(requests.certs.where(), encoding="utf-8") as bundle:
-        path.write_text(bundle.read().partition(end)[0] + end, encoding="utf-8")
-    return str(path)
+    with open(requests.certs.where(), encoding="utf-8") as bundle, open_folder() as folder:     # for plain users, too
+        path = os.path.join(folder, "one.pem")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(bundle.read().partition(end)[0] + end)
+        yield path
 
 
 @pytest.fixture

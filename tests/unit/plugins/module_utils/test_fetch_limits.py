@@ -4,7 +4,6 @@
 """What is not tried again: what is too slow or too large, odd heads, web pages in place of files."""
 
 import errno
-import os
 import resource
 import threading
 
@@ -119,7 +118,6 @@ def test_no_thread_to_be_had_names_the_limit(file_site):
     Transfer(file_site).succeeded()     # and with it all modules are loaded, which the user may not be able to read
 
     def attempt():
-        os.unsetenv("SSL_CERT_FILE")    # of bare_environment, which other users may not read
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         error = Transfer(file_site, retries=4).error
         return str(error), error.errno, error.hint, error.retry, error.next_site, error.url
