@@ -10,6 +10,7 @@ needs: one line of text with full paths, the path or URL, the errno where the sy
 import contextlib
 import errno as _errno
 import os
+import unicodedata
 from urllib.parse import quote
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
@@ -167,12 +168,12 @@ def cleaned(value):
     """A value of a result, or a line, as it may be written and shown: what is not printable becomes ``?``.
 
     Names of files may be anything, line ends, escapes of terminals and bytes that are no text included: these cannot be
-    sent as JSON.
+    sent as JSON. Blanks of all kinds are left: a path with a no-break space in it has to stay that path.
 
     :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
     """
     if isinstance(value, str):
-        return "".join(char if char.isprintable() else "?" for char in value)
+        return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)
     if isinstance(value, dict):
         return dict((cleaned(key), cleaned(one)) for key, one in value.items())
     if isinstance(value, (list, tuple)):

@@ -45,6 +45,10 @@ def test_a_value_of_a_result_is_cleaned_through_and_through():
         "a?[2J": ["b?", ["c?", {"d?": None}]], "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
 
 
+def test_blanks_of_all_kinds_stay():
+    assert cleaned("/opt/a\xa0b\u3000c d") == "/opt/a\xa0b\u3000c d" and cleaned("a\u2028b\u200bc\td") == "a?b?c?d"
+
+
 def test_a_failure_is_cleaned():
     error = InstallError("no \udcff", path="/a\udcff\n", url="https://b/\x1b", hint="remove /a\udcff")
     result = as_result(error, "target", "ho\udcffst")
