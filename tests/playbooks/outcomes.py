@@ -15,7 +15,7 @@ def assert_installed(result, store, version, words=()):
         ".terraform-%s.lock" % version, "%s/" % version, "%s/terraform" % version, "%s/terraform.json" % version]
     assert result["path"] == os.path.join(store, version, "terraform")
     for word in words:
-        assert any(word in step for step in result["steps"]), result["steps"]
+        assert any(word in step for step in result["steps"]), "%s:\n%s" % (word, "\n".join(result["steps"]))
 
 
 def assert_refused(result, step, words, hint=()):

@@ -76,7 +76,7 @@ class TaskRunner:
         """Ask for different things at once, each on a host of its own, in a task that is called ``each``."""
         hosts = {name: dict((variables or {}).get(name, {}), wish=options,
                             surroundings=(environments or {}).get(name, {})) for name, options in wishes.items()}
-        return self([{"name": "each", MODULE: "wish", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 30}, **how))
+        return self([{"name": "each", MODULE: "wish", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how))
 
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):
         """Run tasks one after the other, each on all hosts at once.

@@ -230,7 +230,7 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
 
 def _wish(spent, site, mode, name, words):
     kind, outcome = CASES[name]
-    options = dict({"version": VERSIONS[name], "download": spent.side, "timeout": 5}, **kind)
+    options = dict({"version": VERSIONS[name], "download": spent.side, "timeout": 60}, **kind)
     options.update(OUTCOMES[outcome][2])
     if "client_cert" in options:
         options["client_cert"] = options["client_cert"].format(**words)

@@ -23,7 +23,7 @@ LARGE = 27800000        # bytes, as of a real release
 USER, PASSWORD = "alice", "wonder-land-42"
 SUMS, ZIP, SIGNATURES = "*_SHA256SUMS", "*.zip", "*.sig"
 EVER = None
-IMPATIENT = {"timeout": 2}      # seconds; the others have time, however busy this machine is
+IMPATIENT = {"timeout": 5}      # seconds; the others have time, however busy this machine is
 
 
 class Case(NamedTuple):
@@ -58,7 +58,7 @@ BROKEN_OFF = {
     "chunk-cut": Case((once("chunk_cut", CUT),), words=("the body ended too early",), asked=4, again=1),
     "chunk-nonsense": Case((once("chunk_nonsense", CUT),), words=("broke off after",), asked=4, again=1),
     "reset-in-the-body": Case((once("reset", CUT),), words=("ECONNRESET",), asked=4, again=0.6),
-    "stall": Case((once("stall", CUT),), words=("no answer for 2 s",), asked=4, again=0, options=IMPATIENT),
+    "stall": Case((once("stall", CUT),), words=("no answer for 5 s",), asked=4, again=0, options=IMPATIENT),
     "cut-three-times": Case((once("truncate", CUT), once("truncate", 1000), once("truncate", 1000)),
                             words=("try 4 of 4",), asked=6, again=0),
     "large": Case((once("truncate", 20 << 20), once("stall", 5 << 20)), words=("resumed at byte 26214400 of 278",),
@@ -70,7 +70,7 @@ TRIED_AGAIN = {
     "reset": Case((once("reset"),), words=("ECONNRESET",), asked=4, again=0),
     "closed-without-a-word": Case((once("close_before_reply"),), words=("try 2 of 4",), asked=4, again=0),
     "garbage": Case((once("garbage_status"),), words=("BadStatusLine",), asked=4, again=0),
-    "no-answer": Case((once("delay", 60),), words=("no answer for 2 s",), asked=4, again=0, options=IMPATIENT),
+    "no-answer": Case((once("delay", 60),), words=("no answer for 5 s",), asked=4, again=0, options=IMPATIENT),
     "sums-cut-short": Case((once("truncate", 20, pattern=SUMS),), words=("SHA256SUMS", "try 2 of 4"), asked=4),
     "signature-reset": Case((once("reset", pattern=SIGNATURES),), words=("signature", "try 2 of 4"), asked=4),
     "request-timeout": Case((once("status", 408),), words=("HTTP 408",), asked=4),
@@ -114,12 +114,12 @@ ODD = {
 BROKEN = {
     "cut-short": Case((ever("truncate", 0),), "fetch", (".zip",), ("proxy",), asked=6),
     "chunk-cut": Case((ever("chunk_cut", 0),), "fetch", ("the body ended too early",), asked=6),
-    "stall": Case((ever("stall", 0),), "fetch", ("no answer for 2 s",), asked=4, options=dict(IMPATIENT, retries=2)),
+    "stall": Case((ever("stall", 0),), "fetch", ("no answer for 5 s",), asked=4, options=dict(IMPATIENT, retries=2)),
     "trickle": Case((ever("trickle", 0.2),), "fetch", ("trickled", "less than 1024 a second"), asked=3),
     "reset": Case((ever("reset"),), "fetch", ("ECONNRESET",), asked=6),
     "closed-without-a-word": Case((ever("close_before_reply", pattern=SUMS),), "fetch", ("SHA256SUMS",), asked=4),
     "garbage": Case((ever("garbage_status", pattern=SUMS),), "fetch", ("BadStatusLine",), asked=4),
-    "no-answer": Case((ever("delay", 60, pattern=SUMS),), "fetch", ("no answer for 2 s",), asked=2,
+    "no-answer": Case((ever("delay", 60, pattern=SUMS),), "fetch", ("no answer for 5 s",), asked=2,
                       options=dict(IMPATIENT, retries=2)),
     "server-error": Case((ever("status", 503, pattern=SUMS),), "fetch", ("HTTP 503",), asked=4),
     "busy": Case((ever("retry_later", 429, 1, pattern=SUMS),), "fetch", ("HTTP 429",), ("forks",), asked=2,
@@ -127,7 +127,7 @@ BROKEN = {
     "unauthorized": Case((ever("status", 401, pattern=SUMS),), "fetch", ("HTTP 401",), ("url_username",), asked=1),
     "forbidden": Case((ever("status", 403, pattern=SUMS),), "fetch", ("HTTP 403",), ("credentials",), asked=1),
     "archive-forbidden": Case((ever("status", 403),), "fetch", ("HTTP 403", ".zip"), ("credentials",), asked=3),
-    "not-there": Case((), "fetch", ("HTTP 404",), ("versions there: 1.100.",), published=False),
+    "not-there": Case((), "fetch", ("HTTP 404",), ("versions there: ", "1.100."), published=False),
     "being-published": Case((ever("status", 404),), "fetch", ("HTTP 404", ".zip"), ("being published", "minutes"), asked=3),
     "gone": Case((ever("status", 410, pattern=SUMS),), "fetch", ("HTTP 410",), asked=1),
     "compressed": Case((ever("gzip"),), "fetch", ("Content-Encoding 'gzip'",), asked=3),
@@ -190,7 +190,7 @@ PROXIES = {
                               sites=("http://releases.invalid",), environment={"http_proxy": "{main}"}),
     "refuses-to-connect": Case((), "fetch", ("the proxy answers HTTP 405",), asked=0,
                                sites=("https://releases.invalid",), environment={"https_proxy": "{main}"}),
-    "does-not-answer": Case((ever("delay", 60, pattern="*"),), "fetch", ("no answer for 2 s",), asked=2,
+    "does-not-answer": Case((ever("delay", 60, pattern="*"),), "fetch", ("no answer for 5 s",), asked=2,
                             sites=("http://releases.invalid",), environment={"http_proxy": "{main}"},
                             options=dict(IMPATIENT, retries=2)),
     "not-used": Case((), "fetch", ("not resolved",), asked=0, options={"use_proxy": False},
@@ -307,7 +307,7 @@ def run_all(runner, side, cases, signing_key, host_platform, folder):
                            getattr(misbehaviours, behaviour)(*map(world.fill, arguments)), times)
         options = {option: world.fill(value) for option, value in case.options.items()}
         wishes[name] = wish(sites["main"], os.path.join(folder, name), **dict(dict(
-            version=VERSIONS[name], sites=[world.fill(site) for site in case.sites], download=side, timeout=20,
+            version=VERSIONS[name], sites=[world.fill(site) for site in case.sites], download=side, timeout=60,
             retries=4), **options))
     environments = {name: {key: world.fill(value) for key, value in case.environment.items()}
                     for name, case in cases.items()}

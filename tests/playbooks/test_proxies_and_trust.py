@@ -344,7 +344,7 @@ def take_all(runner, side, ways, servers, host_platform, folder):
     with Relay(int(servers.mirror.http.rpartition(":")[2]), CUT) as relay:
         words = dict(servers.words, relay=relay.url)
         wishes = {name: wish(servers.site, os.path.join(folder, name), **dict(
-            dict(version=versions[name], sites=[_fill(way.site, words)], download=side, timeout=30),
+            dict(version=versions[name], sites=[_fill(way.site, words)], download=side, timeout=60),
             **_fill(way.options, words))) for name, way in ways.items()}
         environments = {name: _fill(way.environment, words) for name, way in ways.items()}
         run = runner.each(wishes, environments=environments)

@@ -21,7 +21,7 @@ CHECKOUT = os.path.dirname(TESTS)
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
 SECONDS = 100       # for the tests of one mutant, which take some: only so that a hang is seen as one
 AT_ONCE = 2 * sweeps.PROCESSES  # tests of the network and of locks wait more than they work
-A_FEW = 6           # in the short run: others each week
+A_FEW = 3           # in the short run: others each week
 
 _folder = None      # of this process of the pool: the collections with a copy of this one, to be changed
 
