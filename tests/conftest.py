@@ -31,7 +31,7 @@ _PATIENCE = 30                  # seconds for what ends by itself, such as the w
 
 def pytest_configure(config):
     if _MARK not in os.environ:     # a pytest in a test, or a worker of xdist, belongs to the run around it
-        os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time_ns())
+        os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time() * 1e6)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -119,7 +119,7 @@ def describe_task_limits():
     limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     words = "ulimit -u %s" % ("unlimited" if limit == resource.RLIM_INFINITY else limit)
     most = _find_pids_max()
-    return words if most is None else "%s, pids.max %d" % (words, most)
+    return words if most is None else "%s, pids.max %s" % (words, most)
 
 
 def _find_pids_max():

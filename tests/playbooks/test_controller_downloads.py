@@ -244,8 +244,8 @@ def kept(tasks, module_site, tmp_path):
     """callable(name, version): the result of an install, and the archives asked for, with a cache_dir for two archives."""
     def run(name, version=VERSION, **options):
         module_site.requests.clear()
-        result = tasks([task("install", module_site, tmp_path / name, version=version, cache_dir=str(tmp_path / "cache"),
-                            **dict({"cache_keep": 2}, **options))])["install"]
+        settings = dict({"cache_keep": 2, "cache_dir": str(tmp_path / "cache")}, **options)
+        result = tasks([task("install", module_site, tmp_path / name, version=version, **settings)])["install"]
         return result, len(module_site.requests)
     return run
 

@@ -44,8 +44,8 @@ def checked(tasks, module_site, stores, strange_key, host_platform):
         "without-run-check": ("signature", {"run_check": False}),
         "by-its-receipt": ("signature", {"verify": "receipt"}),
     }
-    return tasks.each({name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()},
-                     check=True).each
+    asked = {name: wish(module_site, stores[store], **options) for name, (store, options) in wishes.items()}
+    return tasks.each(asked, check=True).each
 
 
 @pytest.mark.parametrize("name", [

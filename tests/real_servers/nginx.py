@@ -98,8 +98,7 @@ def nginx(root, certificate, users, clients):
         write_text(folder, "clients.pem", clients)
         write_text(folder, "users", "".join("%s:%s\n" % (user, _salted(word)) for user, word in users.items()))
         configuration = write_text(
-            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST,
-                                                                 mark=MARK))
+            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST, mark=MARK))
         errors = os.path.join(folder, "error.log")
         with running([program, "-e", errors, "-p", folder, "-c", configuration], ports, os.path.join(folder, "printed")):
             places = ["%s://%s:%d" % (scheme, HOST, port) for scheme, port in zip(("http", "https") * 2, ports)]

@@ -208,7 +208,7 @@ def _make_blocks(dice, primary, subkey, stranger):
         bound.append(_revoke(dice, primary, subkey, stranger))
     things.append(bound)
     if dice.odd(10, "second subkey"):
-        things.append([maker.packet(14, stranger.body), _bind(dice, primary, stranger, subkey)])
+        things.append([maker.packet(14, stranger.body), _bind(dice, primary, subkey=stranger, stranger=subkey)])
     if dice.odd(6, "out of place"):
         from_, to = dice.pick(things), dice.pick(things)
         if len(from_) > 1:
@@ -250,7 +250,7 @@ def make_member(number, now):
         other = [maker.packet(6, stranger.body), maker.packet(13, maker.user_id("Demo")),
                  _certify(dice, stranger, "Demo", 3, primary)]
         if dice.odd(60, "which has the subkey, too"):
-            other += [maker.packet(14, subkey.body), _bind(dice, stranger, subkey, primary)]
+            other += [maker.packet(14, subkey.body), _bind(dice, stranger, subkey=subkey, stranger=primary)]
         if dice.odd(15, "revoked"):
             other.insert(1, _revoke(dice, stranger, None, primary))
         blocks.insert(dice.pick((0, len(blocks))), b"".join(other))

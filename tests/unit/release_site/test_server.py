@@ -130,7 +130,7 @@ def test_many_at_once(site, path, whole):
 @pytest.fixture
 def steady(signing_key):
     """A site whose port nobody else gets while it is off."""
-    with reserved_ports(1) as (port,), Site(("1.13.4",), key=signing_key, port=port) as site:
+    with reserved_ports(1) as ports, Site(("1.13.4",), key=signing_key, port=ports[0]) as site:
         yield site
 
 

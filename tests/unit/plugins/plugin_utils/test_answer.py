@@ -136,7 +136,7 @@ def test_an_ordinary_directory_passes():
 
 @pytest.mark.parametrize("make", [
     lambda bad: _releases.archive_name(bad, "linux_amd64"), lambda bad: _releases.archive_name("1.13.4", bad),
-    lambda bad: _releases.sums_name(bad), lambda bad: _releases.signature_names("1.13.4", [bad]),
+    _releases.sums_name, lambda bad: _releases.signature_names("1.13.4", [bad]),
     lambda bad: _releases.url("https://a.example", bad, "x.zip"), lambda bad: _releases.url("https://a.example", "1.13.4", bad)])
 @pytest.mark.parametrize("bad", ["a'b", "a\nb", "a/b", "a b", "%2e", "a\n", "\x1b[31m"])
 def test_no_name_of_a_file_is_made_of_other_characters(make, bad):
