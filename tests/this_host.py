@@ -87,6 +87,20 @@ def runs(pid):
     return state_of(pid) not in ("", "Z", "X")
 
 
+def children():
+    """The processes that this one has started and not yet waited for: set of pids."""
+    found = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % name) as stream:
+                parent = stream.read().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == os.getpid():
+            found.add(int(name))
+    return found
+
+
 def state_of(pid):
     """The letter for the state of a process (proc(5), stat): S sleeps. "" when there is none of that number."""
     try:

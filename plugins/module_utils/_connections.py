@@ -37,18 +37,30 @@ class Connections:
         # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
         # of their own in the place of ours.
         self._session.verify = (self._bundle or requests.certs.where()) if verified else False
-        self._context = self._make_context()
-        if with_certificate:
-            load_client_certificate(self._context, access)
-        self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=self._context)
+        self._certified = access if with_certificate else None
+        self._context = None    # until something is asked by https
         if not verified:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)     # the user asked for it, and is told
+
+    def prepare(self, url, proxy):
+        """Read the certificates, which takes a tenth of a second, unless that was done or it is all plain http.
+
+        :param proxy: str, URL, or None.
+        :raises RequestError: the client certificate cannot be used.
+        """
+        if self._context is None and "https" in (urlsplit(url).scheme, urlsplit(proxy or "").scheme):
+            context = self._make_context()
+            if self._certified:
+                load_client_certificate(context, self._certified)
+            self._session.mount("https://", _make_adapter(self._requests))
+            self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=context)
+            self._context = context
 
     def close(self):
         self._session.close()
 
     def get(self, url, headers, timeout, proxy):
-        """Ask for a URL.
+        """Ask for a URL, for which ``prepare`` was called.
 
         :param headers: dict, beside the usual ones.
         :param timeout: int, seconds without a byte.
@@ -83,3 +95,15 @@ class Connections:
             store = self._session.verify
             context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context
+
+
+def _make_adapter(requests):
+    """An HTTPAdapter that leaves what to trust to the context, which has read it: requests reads it for each connection."""
+    class Adapter(requests.adapters.HTTPAdapter):
+        """As that of requests, but for where the certificates are."""
+
+        def cert_verify(self, conn, url, verify, cert):
+            super().cert_verify(conn, url, verify, cert)
+            conn.ca_certs = conn.ca_cert_dir = None
+
+    return Adapter()

@@ -254,6 +254,7 @@ class Fetcher:
         """
         connections = self._connect(url, trusted)
         proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
+        connections.prepare(url, proxy)
         carried = _credentials.headers_for(self._access)
         credentials = _credentials.NONE
         if carried:

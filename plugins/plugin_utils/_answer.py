@@ -106,8 +106,10 @@ def read_answer(raw, host, version=None, allows=None, platform=None):
 def as_raw(answer):
     """An Answer as the result of a task: dict, without what the target did not say."""
     result = dict(answer.shown)
+    said = ("failed", "changed", "msg", "previous_version")     # by the module, whatever happened
     result.update((name, value) for name, value in answer._asdict().items()
-                  if name not in ("shown", "job", "error", "steps") and not (answer.failed and value in (None, ())))
+                  if name not in ("shown", "job", "error", "steps")
+                  and (name in said or not (answer.failed and value in (None, ()))))
     result["steps"] = list(answer.steps)
     if answer.error is not None:
         result["error"] = dict(answer.error)

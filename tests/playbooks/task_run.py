@@ -16,6 +16,7 @@ module. That is what playbook tests are for. A start of a module costs a hundred
 
 import collections
 import contextlib
+import gc
 import io
 import json
 import multiprocessing
@@ -29,6 +30,8 @@ import tempfile
 import time
 import traceback
 import uuid
+
+import requests     # which the action plugin imports when it downloads: here, once for all tasks
 
 from ansible import constants
 from ansible.parsing.dataloader import DataLoader
@@ -55,6 +58,9 @@ class TaskRunner:
         self._target = None
 
     def __enter__(self):
+        assert requests.Session
+        connection_loader.get("local", PlayContext(), os.devnull)   # core reads what it documents once
+        gc.freeze()     # or each forked process would copy the pages of all that pytest has
         kept = {name: value for name, value in os.environ.items()
                 if name == "PYTHONPATH" or not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
         self._target = subprocess.Popen(

@@ -250,7 +250,7 @@ def make_member(number, now):
         other = [maker.packet(6, stranger.body), maker.packet(13, maker.user_id("Demo")),
                  _certify(dice, stranger, "Demo", 3, primary)]
         if dice.odd(60, "which has the subkey, too"):
-            other += [maker.packet(14, subkey.body), _bind(dice, stranger, subkey=subkey, stranger=primary)]
+            other += [maker.packet(14, subkey.body), _bind(dice, subkey=subkey, primary=stranger, stranger=primary)]
         if dice.odd(15, "revoked"):
             other.insert(1, _revoke(dice, stranger, None, primary))
         blocks.insert(dice.pick((0, len(blocks))), b"".join(other))

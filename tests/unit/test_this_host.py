@@ -13,7 +13,7 @@ import threading
 import pytest
 import this_host
 from this_host import (
-    Failed, another_process, as_plain_user, finished, in_child, reserved_ports, runs, started, strike, wait_until)
+    Failed, another_process, as_plain_user, children, finished, in_child, reserved_ports, runs, started, strike, wait_until)
 
 
 @pytest.fixture
@@ -37,9 +37,12 @@ def assert_gone(pids):
         wait_until(lambda gone=pid: not runs(gone), "the end of process %d" % pid)
 
 
-def assert_no_child():
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+@pytest.fixture
+def no_child_left():
+    """No process of the test's is left when it has ended, beside those that were there before."""
+    before = children()
+    yield
+    assert children() == before
 
 
 # ------------------------------------------------------------------ programs
@@ -135,11 +138,11 @@ def test_a_skip_in_a_child_is_a_skip(call):
     assert caught.value.msg == "there is no such program"
 
 
+@pytest.mark.usefixtures("no_child_left")
 def test_a_skip_in_another_process_is_a_skip():
     with pytest.raises(pytest.skip.Exception) as caught, another_process(lambda ready: skip()):
         pytest.fail("the body ran")
     assert caught.value.msg == "there is no such program"
-    assert_no_child()
 
 
 def test_another_process_that_is_never_ready_fails():
@@ -147,6 +150,7 @@ def test_another_process_that_is_never_ready_fails():
         pytest.fail("the body ran")
 
 
+@pytest.mark.usefixtures("no_child_left")
 @pytest.mark.parametrize("error", [AssertionError, KeyboardInterrupt])
 def test_another_process_and_what_it_started_are_gone(family, error):
     command, find_pids = family
@@ -160,16 +164,16 @@ def test_another_process_and_what_it_started_are_gone(family, error):
         assert all(map(runs, pids))
         raise error()
     assert_gone(pids)
-    assert_no_child()
 
 
+@pytest.mark.usefixtures("no_child_left")
 def test_a_child_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(this_host, "PATIENCE", 0.05)
     with pytest.raises(Failed, match="did not end within"):
         in_child(signal.pause)
-    assert_no_child()
 
 
+@pytest.mark.usefixtures("no_child_left")
 def test_a_child_ends_what_it_started_when_the_test_is_interrupted(family, interrupt):
     """That is in process groups of its own, like a server."""
     command, find_pids = family
@@ -182,9 +186,9 @@ def test_a_child_ends_what_it_started_when_the_test_is_interrupted(family, inter
     with pytest.raises(KeyboardInterrupt):
         in_child(work)
     assert_gone(find_pids())
-    assert_no_child()
 
 
+@pytest.mark.usefixtures("no_child_left")
 def test_an_interrupt_during_a_fork_is_not_lost(interrupt, monkeypatch):
     fork = os.fork
 
@@ -196,7 +200,6 @@ def test_an_interrupt_during_a_fork_is_not_lost(interrupt, monkeypatch):
     monkeypatch.setattr(os, "fork", fork_and_interrupt)
     with pytest.raises(KeyboardInterrupt), another_process(lambda ready: signal.pause()):
         pytest.fail("the body ran")
-    assert_no_child()
 
 
 # ------------------------------------------------------------------ waiting, signals, ports

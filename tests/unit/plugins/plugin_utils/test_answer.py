@@ -46,7 +46,8 @@ def test_what_the_module_says_passes_and_comes_out_again():
 
 def test_a_failure_passes_and_comes_out_again():
     raw = _answer.as_raw(read(FAILURE, version="1.13.4"))
-    assert raw == {name: value for name, value in FAILURE.items() if value is not None}
+    assert raw == {name: value for name, value in FAILURE.items() if value is not None or name == "previous_version"}
+    assert "previous_version" in raw
 
 
 def test_what_python_printed_before_it_ended_passes():
