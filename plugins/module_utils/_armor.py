@@ -70,10 +70,14 @@ def _decode(text):
 
 
 def _crc24(data):
-    # RFC 9580 section 6.1.1
-    crc = 0xB704CE
-    for octet in data:
-        crc ^= octet << 16
+    # RFC 9580 section 6.1.1, eight bits at a time
+    table = []
+    for octet in range(256):
+        crc = octet << 16
         for _bit in range(8):
             crc = crc << 1 ^ (0x1864CFB if crc & 0x800000 else 0)
-    return (crc & 0xFFFFFF).to_bytes(3, "big")
+        table.append(crc & 0xFFFFFF)
+    crc = 0xB704CE
+    for octet in data:
+        crc = (crc << 8 & 0xFFFFFF) ^ table[crc >> 16 ^ octet]
+    return crc.to_bytes(3, "big")

@@ -8,6 +8,7 @@ and date; what self-signatures say is judged for the moment of a signature, by `
 (their certifications, revocations by a designated revoker) is not read.
 """
 
+import functools
 from typing import NamedTuple, Optional, Tuple
 
 from ._armor import Malformed, read_armor
@@ -52,10 +53,17 @@ def read_keys(texts):
     :returns: tuple of Key, in the order in which they first appear.
     :raises RequestError: for a text that is not whole, not public, not version 4 RSA, or holds the key exposed in 2021.
     """
+    if not texts:
+        return _read_sources((("the built-in key of %s" % KEY_DATE, HASHICORP_KEY),))
+    return _read_sources(tuple([("entry %d of trusted_keys" % number, text) for number, text in enumerate(texts, 1)]))
+
+
+@functools.lru_cache(maxsize=8)     # the same keys are asked for more than once in a run, and by each task of a play
+def _read_sources(sources):
+    """The trusted keys in pairs of where a text is from, and the text: tuple of Key."""
     found = {}      # PublicKey of a primary -> where it was first found, and its subkeys
     placed = []
-    for number, text in enumerate(texts or (HASHICORP_KEY,), 1):
-        source = "entry %d of trusted_keys" % number if texts else "the built-in key of %s" % KEY_DATE
+    for source, text in sources:
         try:
             keys, signatures = _read_text(text)
         except Malformed as exc:
