@@ -14,7 +14,7 @@ from this_host import NOBODY, needs_root, open_folder
 from trees import hash_of, names
 
 OTHER = "1.13.3"
-HOSTS, FORKS = (50, 25) if os.environ.get("TERRAFORM_BINARY_MATRIX") else (12, 6)
+HOSTS, FORKS = (50, 25) if os.environ.get("TERRAFORM_BINARY_MATRIX") else (6, 3)
 
 
 def hosts(count):

@@ -40,7 +40,7 @@ def find_installer(store, version=VERSION):
 
 
 @pytest.fixture(scope="module")
-def stopped(play, module_site, folder):
+def stopped(play, tasks, module_site, folder):
     """An install for each signal, which it gets while the archive comes; then two more with a site in good order."""
     from release_site import misbehaviours
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
@@ -58,7 +58,7 @@ def stopped(play, module_site, folder):
     stopped = run.finish().each
     left = {name: names(store) for name, store in stores.items()}
     return {"stopped": stopped, "left": left, "stores": stores,
-            "second": play.each(wishes).each, "third": play.each(wishes).each}
+            "second": tasks.each(wishes).each, "third": tasks.each(wishes).each}
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
@@ -85,7 +85,7 @@ def test_the_next_run_installs_and_the_third_changes_nothing(name, stopped):
         ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
 
 
-def test_killed_while_writing_the_left_over_is_swept(play, site, tmp_path, host_platform):
+def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path, host_platform):
     from release_site import releases
     site.publish(BIG, archives={host_platform: releases.make_archive(BIG, host_platform, padding=PADDING)})
     store = str(tmp_path / "store")
@@ -105,37 +105,37 @@ def test_killed_while_writing_the_left_over_is_swept(play, site, tmp_path, host_
     left = left_overs()
     assert len(left) == 1 and not os.path.exists(os.path.join(folder, "terraform")), names(folder)
 
-    check = play([task("check", site, store, version=BIG)], check=True)["check"]
+    check = tasks([task("check", site, store, version=BIG)], check=True)["check"]
     assert check["changed"] and left_overs() == left
     assert "target: would remove the left-over %s/%s" % (folder, left[0]) in check["steps"]
 
-    run = play([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
+    run = tasks([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
     assert run["second"]["changed"] and not run["second"]["failed"], run["second"]
     assert "target: left-over removed: %s/%s" % (folder, left[0]) in run["second"]["steps"]
     assert not run["third"]["changed"] and not run["third"]["failed"], run["third"]
     assert names(folder) == ["terraform", "terraform.json"]
 
 
-def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(play, site, tmp_path):
+def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks, site, tmp_path):
     store = str(tmp_path / "store")
-    play([task("install", site, store)])
+    tasks([task("install", site, store)])
     left = os.path.join(store, VERSION, ".tmp.binary.abcd1234")
     with open(left, "wb") as file:
         file.write(b"half")
     site.stop()
-    run = play([task("sweep", site, store), task("again", site, store)])
+    run = tasks([task("sweep", site, store), task("again", site, store)])
     assert run["sweep"]["changed"] and not run["sweep"]["failed"], run["sweep"]
     assert not os.path.exists(left) and "target: left-over removed: %s" % left in run["sweep"]["steps"]
     assert not run["again"]["changed"], run["again"]
 
 
-def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, site, tmp_path):
+def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site, tmp_path):
     from release_site import misbehaviours
     store = str(tmp_path / "store")
     site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
     first = play.start([task("first", site, store, download="target")])
     holder = wait_for(first, lambda: find_installer(store))
-    result = play([task("second", site, store, lock_timeout=1, download="target")])["second"]
+    result = tasks([task("second", site, store, lock_timeout=1, download="target")])["second"]
     os.kill(holder, signal.SIGTERM)
     first.finish()
     assert result["failed"] and result["error"]["step"] == "lock", result

@@ -73,11 +73,11 @@ def make(place, name, uid=0, gid=0, mode=0o755):
 
 @pytest.fixture(scope="module")
 def ask(play, module_site, place):
-    """callable(dict of name and options, host variables for all) -> dict of name and result."""
-    def run(wishes, variables=None):
+    """callable(dict of name and options, host variables for all, who runs them) -> dict of name and result."""
+    def run(wishes, variables=None, runner=play):
         sites = ["file://%s/site" % place]
         asked = {name: wish(module_site, **dict({"sites": sites}, **options)) for name, options in wishes.items()}
-        return play.each(asked, variables=dict.fromkeys(wishes, variables or {})).each
+        return runner.each(asked, variables=dict.fromkeys(wishes, variables or {})).each
     return run
 
 
@@ -159,7 +159,7 @@ def test_only_root_gives_files_away(plain, place):
 
 
 @pytest.fixture(scope="module")
-def unsafe(ask, place, user):
+def unsafe(ask, tasks, place, user):
     """What root is told of places that other users could change."""
     theirs = make(place, "theirs", user.pw_uid, user.pw_gid)
     sticky = make(place, "sticky", mode=0o1777)
@@ -182,10 +182,11 @@ def unsafe(ask, place, user):
     }
     wishes = {name: {"store": store} for name, store in stores.items()}
     wishes["link-in-theirs"] = {"store": os.path.join(place, "safe"), "link": os.path.join(theirs, "terraform")}
-    refused = ask(wishes)
+    refused = ask(wishes, runner=tasks)
     left = {name: names(store) for name, store in stores.items()}
     allowed = {name: dict(options, allow_unsafe_base_dir=True) for name, options in wishes.items() if name != "sticky"}
-    return {"refused": refused, "left": left, "allowed": ask(allowed), "again": ask(allowed), "stores": stores}
+    return {"refused": refused, "left": left, "allowed": ask(allowed, runner=tasks),
+            "again": ask(allowed, runner=tasks), "stores": stores}
 
 
 def mode_and_owner(path):
