@@ -26,7 +26,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._interrupts import stoppable
 from ansible_collections.iac_platform.terraform.plugins.module_utils._processes import count_tasks
 from this_host import (
-    as_plain_user, children, in_child, lying_disk, mounted_again, needs_root, open_descriptors, open_folder, runs, strike, wait_until)
+    as_plain_user, children, in_child, lying_disk, mounted_again, needs_root, open_descriptors, open_folder, runs, strike,
+    wait_until)
 
 # The maker of executables needs no more than Python 3.6; the package around it needs much.
 _TESTS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..")
