@@ -111,14 +111,18 @@ def find_python(version):
     candidates = [os.path.join(folder, name) for folder in os.environ.get("PATH", "").split(os.pathsep)]
     candidates += sorted(glob.glob(os.path.join(pyenv, "versions", version + "*", "bin", name)))
     candidates += sorted(glob.glob(os.path.expanduser("~/.local/share/uv/python/cpython-%s*/bin/%s" % (version, name))))
+    return next((path for path in map(functools.partial(ask_python, version=version), candidates) if path), None)
+
+
+@functools.lru_cache(maxsize=None)
+def ask_python(candidate, version):
+    """The path that an interpreter itself has, if it can be run and is an X.Y; else None."""
+    if not os.access(candidate, os.X_OK):
+        return None
     question = "import sys; print('%d.%d %s' % (sys.version_info[0], sys.version_info[1], sys.executable))"
-    for candidate in candidates:
-        if os.access(candidate, os.X_OK):
-            answer = subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
-            found, _blank, path = answer.stdout.strip().partition(" ")
-            if answer.returncode == 0 and found == version:
-                return path
-    return None
+    answer = subprocess.run([candidate, "-c", question], capture_output=True, text=True, check=False)
+    found, _blank, path = answer.stdout.strip().partition(" ")
+    return path if answer.returncode == 0 and found == version else None
 
 
 def mirror_checkout():
@@ -330,12 +334,19 @@ def sanity(session):
             run_sanity(session)
 
 
+def has_dead_python(folder):
+    """Whether a folder has a name such as python3.9 that does not run, as pyenv's has: ansible-test would try it."""
+    names = [(os.path.join(folder, "python" + version), version) for version in SANITY_PYTHONS]
+    return any(os.access(path, os.X_OK) and not ask_python(path, version) for path, version in names)
+
+
 def run_sanity(session):
     home = make_home(session)
     found = [path for path in map(find_python, SANITY_PYTHONS) if path]
     if not os.environ.get("TERRAFORM_BINARY_MATRIX"):
         found = found[:1] + found[1:][-1:]      # the oldest and the newest; all of them in make matrix
-    path = os.pathsep.join([session.bin] + [os.path.dirname(path) for path in found] + [os.environ["PATH"]])
+    path = os.pathsep.join([session.bin] + [os.path.dirname(path) for path in found] + [
+        folder for folder in os.environ["PATH"].split(os.pathsep) if not has_dead_python(folder)])
     env = dict(os.environ, HOME=str(home), PATH=path, VIRTUAL_ENV=session.virtualenv.location)
     command = [os.path.join(session.bin, "ansible-test"), "sanity", "--venv", "--color", "no"] + session.posargs
     session.log(" ".join(["ansible-test"] + command[1:]))
