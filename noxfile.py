@@ -53,7 +53,7 @@ nox.options.sessions = ["test"]
 
 # What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
 LANES = (("tests",), ("sanity", "lint", "target36"))
-WORKERS = "2"       # of pytest in the first lane
+WORKERS = "3"       # of pytest in the first lane: many tests wait for something
 
 
 class Clock:

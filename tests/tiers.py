@@ -18,7 +18,7 @@ from typing import NamedTuple, Tuple
 FULL = os.environ.get("TERRAFORM_BINARY_PROOF") == "full"
 COUNTS = os.environ.get("TERRAFORM_BINARY_PROOF_COUNTS")    # a file that receives the counts of a full run, as JSON
 QUICK = os.environ.get("TERRAFORM_BINARY_PROOF") == "quick"     # make check: a taste of what takes long
-EXAMPLES = 10000 if FULL else 30 if QUICK else 300              # of each property
+EXAMPLES = 10000 if FULL else 30 if QUICK else 150              # of each property
 _UNIT = "tests/unit/plugins/module_utils/"
 
 

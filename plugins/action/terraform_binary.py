@@ -39,6 +39,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache impo
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
     for_target, is_blank, listed, with_environment)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._trusted_keys import read_trusted_key
@@ -140,11 +141,22 @@ class ActionModule(ActionBase):
         folder, keep = parse_cache(params)
         check = self._task.check_mode
         tells = params["progress"] and not check
-        run = stack.enter_context(open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE))
+        run = stack.enter_context(self._run_folder())
         kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
         cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
                       "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
         return Delivery(order, cache, environ, self._say, self._show if tells else None)
+
+    def _run_folder(self):
+        """Our folder of this run, to be closed; the first task of a run removes those of runs that were killed."""
+        run = open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
+        try:
+            if claim(run, C.DEFAULT_LOCAL_TMP):
+                sweep(C.DEFAULT_LOCAL_TMP, RUN_CACHE, self._say)
+        except BaseException:
+            run.close()
+            raise
+        return run
 
     def _chosen(self, order, delivery, sent):
         """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
@@ -174,7 +186,7 @@ class ActionModule(ActionBase):
         if wanted.version:
             return self._with_steps(self._module(arguments))
         key = self._key(arguments)
-        with open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE) as run:
+        with self._run_folder() as run:
             notes = Cache(run, None, self._say, _silence, "")
             version = notes.note(key)
             if version:

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Installers that are stopped while their host downloads: by a signal that asks, and by one that does not."""
 
+import glob
 import os
 import signal
 import time
@@ -142,3 +143,17 @@ def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site,
     assert "pid %d on " % holder in result["msg"]
     assert os.path.join(store, ".terraform-%s.lock" % VERSION) == result["error"]["path"]
     assert "lock_timeout" in result["error"]["hint"]
+
+
+def test_what_a_killed_ansible_playbook_left_is_removed_by_the_next(play, site, tmp_path):
+    """It cannot tidy up: its own temporary directory stays, with what came of the archive."""
+    from release_site import misbehaviours
+    site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
+    run = play.start([task("killed", site, tmp_path / "store")])
+    wait_for(run, lambda: site.counts(".zip").requests)
+    left = glob.glob(os.path.join(play.folder, "home", "tmp", "ansible-local-%d*" % run.process.pid, "terraform_binary"))
+    run.end()
+    assert len(left) == 1 and any(".tmp." in name for name in names(left[0])), left
+    result = play([task("next", site, tmp_path / "store")])["next"]
+    assert result["changed"] and not os.path.exists(left[0]), result
+    assert "controller: left by a run that was killed, removed: %s" % left[0] in result["steps"]

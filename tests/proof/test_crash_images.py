@@ -14,7 +14,7 @@ import pytest
 import sweeps
 import tiers
 
-EVERY = 1 if tiers.FULL else 13     # of all images every so many-th is made
+EVERY = 1 if tiers.FULL else 31     # of all images every so many-th is made
 SCENARIOS = ("nothing", "damaged, link", "mode", "removal, link")
 
 

@@ -107,6 +107,7 @@ REACH = {
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {
     "_cache": (["_folders", "_kept"], ["_files"]),
+    "_killed": (["_folders"], []),
     "_confined": ([], []),
     "_delivery": (["_progress"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),

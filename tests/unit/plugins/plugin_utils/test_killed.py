@@ -1,0 +1,146 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What killed controllers left: real folders of real processes, of which some have ended."""
+
+import os
+import sys
+import time
+
+import pytest
+
+if sys.version_info < (3, 9):
+    pytest.skip("controller code needs Python 3.9", allow_module_level=True)
+
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _folders, _killed
+from this_host import STRANGER, needs_root, started
+
+NAME = "terraform_binary"
+LONG_AGO = time.time() - 3 * 86400
+
+
+class Home:
+    """Ansible's local temporary directory, with runs in it."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.said, self.warnings = [], []
+
+    def run(self, pid, claimed=True, random="abcdefgh"):
+        """The directory that core makes for a run, with our folder and an archive in it."""
+        parent = os.path.join(self.folder, "ansible-local-%d%s" % (pid, random))
+        os.mkdir(parent, 0o700)
+        with _folders.open_run(parent, NAME) as run:
+            if claimed:
+                assert _killed.claim(run, parent)
+            _folders.write(run, "archive.zip", b"an archive")
+        return parent
+
+    def sweep(self):
+        """What is left of the other runs after the first task of one more."""
+        parent = self.run(os.getpid(), random="myownrun")
+        _killed.sweep(parent, NAME, lambda line, warning=False: (self.warnings if warning else self.said).append(line))
+        assert os.listdir(os.path.join(parent, NAME))
+        return sorted(set(os.listdir(self.folder)) - {os.path.basename(parent)})
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def killed(home):
+    """The run of a process that was killed."""
+    with started(["sleep", "600"]) as process:
+        parent = home.run(process.pid)
+    return parent
+
+
+def change_owner_file(parent, change):
+    path = os.path.join(parent, NAME, _killed.OWNER)
+    with open(path, encoding="utf-8") as file:
+        machine, process = file.read().splitlines()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("%s\n%s\n" % change(machine, process))
+
+
+def make_old(parent):
+    for name in os.listdir(os.path.join(parent, NAME)):
+        os.utime(os.path.join(parent, NAME, name), (LONG_AGO, LONG_AGO))
+
+
+def test_what_a_killed_run_left_goes(home, killed):
+    assert home.sweep() == []
+    assert home.said == ["left by a run that was killed, removed: %s/%s" % (killed, NAME)] and not home.warnings
+
+
+def test_what_is_not_ours_stays(home, killed):
+    os.mkdir(os.path.join(killed, "of another plugin"))
+    assert home.sweep() == [os.path.basename(killed)] and os.listdir(killed) == ["of another plugin"]
+
+
+def test_a_run_that_goes_on_keeps_its_folder(home):
+    with started(["sleep", "600"]) as process:
+        parent = home.run(process.pid)
+        make_old(parent)
+        assert home.sweep() == [os.path.basename(parent)] and len(os.listdir(os.path.join(parent, NAME))) == 2
+
+
+def test_the_number_of_a_process_that_was_given_anew_is_not_the_run(home):
+    with started(["sleep", "600"]) as process:
+        parent = home.run(process.pid)
+        change_owner_file(parent, lambda machine, owner: (machine, "%s 1" % owner.split()[0]))
+        assert home.sweep() == []
+
+
+def test_a_run_of_another_machine_has_two_days(home, killed):
+    change_owner_file(killed, lambda machine, owner: ("another", owner))
+    assert home.sweep() == [os.path.basename(killed)]
+    os.rename(os.path.join(home.folder, "ansible-local-%dmyownrun" % os.getpid()), os.path.join(home.folder, "gone"))
+    make_old(killed)
+    assert home.sweep() == ["gone"]
+
+
+def test_what_nobody_claimed_stays(home):
+    with started(["sleep", "600"]) as process:
+        parent = home.run(process.pid, claimed=False)
+    make_old(parent)
+    assert home.sweep() == [os.path.basename(parent)]
+
+
+@pytest.mark.parametrize("name", ["ansible-local-12", "ansible-local-xabcdefgh", "ansible-tmp-12abcdefgh", "12abcdefgh"])
+def test_a_directory_of_another_name_is_neither_claimed_nor_swept(name, home, killed):
+    parent = os.path.join(home.folder, name)
+    os.rename(killed, parent)
+    assert home.sweep() == [name] and not home.said
+    with _folders.open_run(parent, "other") as run:
+        assert not _killed.claim(run, parent)
+
+
+def test_it_is_claimed_once(home):
+    parent = home.run(os.getpid())
+    with _folders.open_run(parent, NAME) as run:
+        assert not _killed.claim(run, parent)
+
+
+def test_a_link_in_its_place_stays(home, killed, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    os.rename(os.path.join(killed, NAME), str(other / NAME))
+    os.symlink(str(other / NAME), os.path.join(killed, NAME))
+    assert home.sweep() == [os.path.basename(killed)] and len(os.listdir(str(other / NAME))) == 2
+
+
+@needs_root
+def test_what_belongs_to_another_user_stays(home, killed):
+    os.chown(os.path.join(killed, NAME), STRANGER, STRANGER)
+    assert home.sweep() == [os.path.basename(killed)] and not home.said
+
+
+def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+    monkeypatch.setattr(_killed.shutil, "rmtree", refuse)
+    assert home.sweep() == [os.path.basename(killed)] and not home.said
+    assert home.warnings == ["left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')" % (
+        killed, NAME, killed, NAME)]
