@@ -11,6 +11,7 @@ import os
 import ssl
 from urllib.parse import urlsplit
 
+from ._errors import RequestError, os_errors
 from ._trust import find_bundle, load_client_certificate
 
 
@@ -93,7 +94,9 @@ class Connections:
                 for store in filter(os.path.isdir, self._stores):
                     context.load_verify_locations(capath=store)
             store = self._session.verify
-            context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
+            with os_errors("read the certificates", store, RequestError,
+                           hint="install certifi anew, which requests has them from, or name a bundle by ca_path"):
+                context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context
 
 

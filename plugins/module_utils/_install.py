@@ -100,7 +100,7 @@ def _apply(run):
             else:
                 with locked(base, LINK_LOCK, wish.lock_timeout, run.say):
                     _remove.remove(run, base)
-            return _store.intact_versions(base, wish.platform, wish.version if present else None)
+            return _store.intact_versions(base, wish.platform, wish.version if present else None, present)
 
 
 def _put_right(run, base):

@@ -6,6 +6,7 @@
 Check mode ends here, and so does every run that finds all in order, whoever runs it.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -18,6 +19,7 @@ from ._errors import InstallError, RequestError, os_errors
 from ._files import temps
 from ._lock import is_held
 from ._model import PRODUCT, RECEIPT, Wish
+from ._versions import is_exact, order
 
 SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
 _VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
@@ -95,6 +97,9 @@ def make_plan(wish, signers, label=None, patient=True):
 def take_stock(wish):
     """The versions that are there, as far as names and receipts tell: what a constraint chooses from.
 
+    Of those that a constraint for an install allows and that are newer than all that is surely right, the newest that is right
+    is found by its hash, where times leave doubt: a store that was copied or restored must not be rolled back.
+
     :param wish: Wish, with or without a version.
     :returns: Stock. Raises InstallError.
     """
@@ -111,7 +116,23 @@ def _take_stock(wish):
         if base is None:
             return _store.Stock({}, (), ())
         with base:
-            return _store.take_stock(base)
+            stock = _store.take_stock(base)
+            return _settle_doubts(base, wish, stock) if wish.state == "present" and wish.version is None else stock
+
+
+def _settle_doubts(base, wish, stock):
+    known = [name for name, platform in stock.intact.items() if platform == wish.platform and wish.wanted.allows(name)]
+    doubtful = [name for name in stock.doubtful if is_exact(name) and wish.wanted.allows(name)]
+    for name in sorted(doubtful, key=order, reverse=True):
+        if known and order(name) < max(map(order, known)):
+            break
+        receipt = None
+        with contextlib.suppress(InstallError):     # what cannot be looked at stays doubtful
+            receipt = _store.find_intact(base, name, doubted=True)
+        if receipt is not None and receipt.platform == wish.platform:
+            return stock._replace(intact=dict(stock.intact, **{name: receipt.platform}),
+                                  doubtful=tuple(each for each in stock.doubtful if each != name))
+    return stock
 
 
 def _look(wish, signers, label):
@@ -127,7 +148,8 @@ def _look(wish, signers, label):
             if found is not None and wish.state == "present":
                 verdict = _store.judge(wish, found, signers, trust)
             right = wish.state == "present" and not verdict.install
-            intact = _store.intact_versions(base, wish.platform, wish.version if right else None)
+            intact = _store.intact_versions(
+                base, wish.platform, wish.version if wish.state == "present" else None, right)
     if found is not None and wish.state == "absent":
         _check_removable(wish, found)
     occupant = _look_at_link(wish, trust, tolerated)

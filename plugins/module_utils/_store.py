@@ -16,6 +16,7 @@ from . import _receipt
 from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
 from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
+from ._versions import is_exact, order
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -131,8 +132,7 @@ def judge(wish, found, signers, trust):
     return Verdict(
         replace=replace, mend=mend, vouch=_short_vouching(wish, receipt, signers),
         check=("%s was never seen to run" % path,) if wish.run_check and wish.native and not receipt.run_check else (),
-        record=("the receipt does not know this file (mtime, inode)",)
-        if wish.verify == "receipt" and not _is_known(found) else ())
+        record=("the receipt does not know this file (mtime, inode)",) if not _is_known(found) else ())
 
 
 def _wrong_bytes(wish, found):
@@ -194,19 +194,27 @@ def _short_vouching(wish, receipt, signers):
     return ()
 
 
-def intact_versions(base, platform, proven=None):
-    """The versions under a base dir whose binary still is the file its receipt knows (size, mtime, inode).
+def intact_versions(base, platform, asked=None, proven=False):
+    """The versions under a base dir whose binary is right, as far as names, sizes and times tell.
+
+    Those that are newer than what was asked for may keep a host from going back, for a site may be behind: where times leave
+    doubt about them (a store that was copied, or restored from a backup), they are hashed.
 
     :param base: the base dir, open.
     :param platform: str, that the binaries are for.
-    :param proven: str, a version whose binary was just found right, which is intact whatever its times say.
+    :param asked: str, the version that is to be present; None: none.
+    :param proven: bool, that one was just found right, and is intact whatever its times say.
     :returns: tuple of str, sorted by name.
     """
     intact = []
     for name in base.names():
+        if proven and name == asked:
+            intact.append(name)
+            continue
+        doubted = asked is not None and is_exact(name) and order(name) > order(asked)
         with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
-            receipt = None if name == proven else _find_intact(base, name)
-            if name == proven or receipt is not None and receipt.platform == platform:
+            receipt = find_intact(base, name, doubted)
+            if receipt is not None and receipt.platform == platform:
                 intact.append(name)
     return tuple(intact)
 
@@ -232,7 +240,7 @@ def take_stock(base):
     for name in base.names():
         receipt, names = None, (RECEIPT,)
         with contextlib.suppress(InstallError):
-            receipt = _find_intact(base, name)
+            receipt = find_intact(base, name)
             names = _names_in(base, name)
         if receipt is not None:
             intact[name] = receipt.platform
@@ -255,8 +263,14 @@ def _is_version_dir(base, name):
     return not name.startswith(".") and found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def _find_intact(base, name):
-    """The receipt of a binary that is the file it knows; None for anything else. Raises InstallError."""
+def find_intact(base, name, doubted=False):
+    """The receipt of a version whose binary is right.
+
+    :param base: the base dir, open.
+    :param name: str, of the version's directory.
+    :param doubted: bool, hash a binary of the right size that is not the file its receipt knows; else that one is not intact.
+    :returns: Receipt, or None. Raises InstallError.
+    """
     if not _is_version_dir(base, name):
         return None
     with base.enter(name) as directory:
@@ -266,6 +280,17 @@ def _find_intact(base, name):
         if _writers(status, directory.trust) or directory.weakness(status):
             return None
         receipt, complaint = _receipt.read(directory, name)
-        known = receipt is not None and status.st_size == receipt.size and _is_known(
-            Found((), receipt, complaint, status))
-        return receipt if known else None
+        if receipt is None or status.st_size != receipt.size:
+            return None
+        if _is_known(Found((), receipt, complaint, status)) or doubted and _hash(directory) == receipt.sha256:
+            return receipt
+        return None
+
+
+def _hash(directory):
+    """The SHA-256 of a version's binary; None when it cannot be opened."""
+    fd, _status = open_binary(directory)
+    if fd is None:
+        return None
+    with os_errors("read", directory.at(PRODUCT)), os.fdopen(fd, "rb") as stream:
+        return hash_of(stream.fileno())

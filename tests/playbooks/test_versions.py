@@ -8,6 +8,7 @@ Most of it is tried with the action plugin and the module alone; the last tests 
 
 import datetime
 import os
+import shutil
 import socket
 
 import playbook_run
@@ -278,6 +279,24 @@ def test_a_site_that_is_behind_rolls_nothing_back(tasks, shelf, ahead):
         assert warning in result["steps"][0]
     assert "%s is behind, the newest that matches there is 1.13.4" % shelf.url in run["latest"]["warnings"][0]
     assert run["< 1.15"]["changed"] and run["< 1.15"]["version"] == "1.13.4" and "warnings" not in run["< 1.15"]
+
+
+@pytest.mark.parametrize("version", ["latest", ">= 1.13"])
+def test_a_store_that_was_restored_is_not_rolled_back(version, tasks, shelf, ahead, tmp_path):
+    """Copied, or come back from a backup: other inodes, other times. The site is behind."""
+    _store, other = ahead
+    original, store = tmp_path / "original", tmp_path / "store"
+    link = str(tmp_path / "terraform")
+    tasks([task("install", other, original, version="1.15.0")])
+    shutil.copytree(str(original), str(store))
+    os.utime(str(store / "1.15.0" / "terraform"), ns=(10**18, 10**18))
+    os.symlink(str(store / "1.15.0" / "terraform"), link)
+    first = tasks([task("first", shelf, store, version=version, link=link)])["first"]
+    assert not first["failed"] and first["version"] == "1.15.0" and first["downloaded_bytes"] < 10000, first
+    assert "which is installed" in first["warnings"][0] and os.readlink(link).endswith("/1.15.0/terraform")
+    again = tasks([task("again", shelf, store, version=version, link=link)])["again"]
+    assert not again["changed"] and not again["failed"] and again["version"] == "1.15.0", again
+    assert not (store / "1.13.4").exists()
 
 
 def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):

@@ -80,13 +80,13 @@ HOUSE = {
     },
     "install: store": {
         "_receipt": [],
-        "_store": ["_receipt"],
+        "_store": ["_receipt", "_versions"],
     },
     "install: run check": {
         "_run_check": [],
     },
     "install: story": {
-        "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store"],
+        "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store", "_versions"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [
@@ -102,7 +102,8 @@ REACH = {
     "obtain: fetch": ["names"],
     "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
     "install: run check": ["install: files"],
-    "install: story": ["install: extract", "install: files", "install: store", "install: run check"],
+    "install: store": ["names"],
+    "install: story": ["names", "install: extract", "install: files", "install: store", "install: run check"],
 }
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).
 CONTROLLER = {

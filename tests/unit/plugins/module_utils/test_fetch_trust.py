@@ -165,6 +165,19 @@ def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details
         assert running.server.connections == 1
 
 
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_bundle_of_requests_that_is_broken(secure, file_site, monkeypatch, tmp_path, content):
+    """It matters as soon as something is asked by https."""
+    path = tmp_path / "certifi.pem"
+    if content is not None:
+        path.write_bytes(content)
+    trust(monkeypatch, tmp_path, str(path), "certifi")
+    Transfer(file_site.url)
+    with pytest.raises(_errors.RequestError, match="read the certificates .*certifi.pem: ") as caught:
+        Transfer(secure[0])
+    assert caught.value.path == str(path) and "certifi" in caught.value.hint
+
+
 def test_plain_http_behind_https(file_site):
     assert ": TLS: " in str(Transfer(file_site.url.replace("http:", "https:")).error)
 

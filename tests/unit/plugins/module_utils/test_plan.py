@@ -258,6 +258,25 @@ def test_what_is_in_a_store(installed):
     assert stock.ours == ["1.13.4", "1.9.8", "1.13.3"]
 
 
+@pytest.mark.parametrize("version,found", [
+    ("latest", {"1.13.4", "1.13.5"}), ("< 1.13.5", {"1.13.4"}), ("!= 1.13.4", {"1.13.4", "1.13.5"}),
+    ("~> 1.9.0", {"1.13.4", "1.9.8"})])
+def test_the_newest_that_times_leave_in_doubt_is_hashed(version, found, installed):
+    """Of what a constraint allows, as long as it is newer than all that is known to be right."""
+    for other in ("1.13.5", "1.9.8", "1.13.6"):
+        assert installed.run(**installed.offer(other))["changed"]
+        os.utime(installed.binary(other), ns=(10**18, 10**18))
+    installed.flip(installed.binary("1.13.6"))
+    wish = installed.wish(version=version, checksum=None, archive=None, checksum_policy="signature")
+    stock = _plan.take_stock(wish)
+    assert set(stock.intact) == found and set(stock.doubtful) == {"1.13.5", "1.9.8", "1.13.6"} - found
+
+
+def test_a_removal_hashes_nothing(installed):
+    os.utime(installed.binary(), ns=(10**18, 10**18))
+    assert _plan.take_stock(installed.wish(version="~> 1.13.0", checksum=None, state="absent")).doubtful == ("1.13.4",)
+
+
 def test_what_a_twin_is_in_the_middle_of_is_looked_at_again(installed, monkeypatch):
     """Between the renames of receipt and binary a version looks damaged: the newest one must not be missed for that."""
     good, path = installed.read_receipt(), installed.receipt()

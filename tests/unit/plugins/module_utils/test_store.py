@@ -288,23 +288,33 @@ def test_a_changed_time_makes_it_hash(installed):
     installed.mend(verify="receipt")
 
 
-def test_right_bytes_of_another_time_are_recorded_alone(installed):
+@pytest.mark.parametrize("verify", ["full", "receipt"])
+def test_right_bytes_of_another_time_are_recorded_alone(installed, verify):
     os.utime(installed.binary(), ns=(10**18, 10**18))
     binary = installed.picture()["store/1.13.4/terraform"]
-    assert not installed.run(verify="full")["changed"]
-    foreseen = installed.check(verify="receipt")
+    foreseen = installed.check(verify=verify)
     assert foreseen["changed"] and not foreseen["needs_archive"] and "recorded" in foreseen["msg"]
-    installed.mend(verify="receipt")
+    installed.mend(verify=verify)
     assert installed.picture()["store/1.13.4/terraform"] == binary
     assert installed.read_receipt()["mtime_ns"] == 10**18
 
 
-def test_a_copied_store_is_recorded_anew(installed):
+def test_newer_versions_that_times_leave_in_doubt_are_hashed(installed):
+    """A site may be behind: what is newer than what it offers must not be missed because a store was restored."""
+    for version in ("1.13.5", "1.13.6", "1.9.8"):
+        installed.run(**installed.offer(version))
+        os.utime(installed.binary(version), ns=(10**18, 10**18))
+    installed.flip(installed.binary("1.13.6"))
+    assert installed.run()["intact_versions"] == ["1.13.4", "1.13.5"], "1.13.6 is damaged, 1.9.8 is older"
+
+
+@pytest.mark.parametrize("verify", ["full", "receipt"])
+def test_a_copied_store_is_recorded_anew(installed, verify):
     os.rename(installed.base_dir, installed.at("old"))
     shutil.copytree(installed.at("old"), installed.base_dir)
-    result = installed.run(verify="full")
-    assert not result["changed"] and result["intact_versions"] == ["1.13.4"], "what was just hashed is intact"
-    installed.mend(verify="receipt")
+    foreseen = installed.check(verify="full")
+    assert foreseen["changed"] and foreseen["intact_versions"] == ["1.13.4"], "what was just hashed is intact"
+    installed.mend(verify=verify)
     assert installed.read_receipt()["inode"] == os.stat(installed.binary()).st_ino
 
 
