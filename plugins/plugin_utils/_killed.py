@@ -17,7 +17,7 @@ import stat
 import time
 
 from ..module_utils._errors import os_errors
-from ._folders import read, write
+from ._folders import FILE_MODE
 
 OWNER = "owner"
 _RUN = re.compile(r"ansible-local-([0-9]+)[a-z0-9_]{8}\Z")
@@ -32,9 +32,15 @@ def claim(run, parent):
     :returns: bool, it was not said before: this is the run's first task. Raises InstallError.
     """
     found = _RUN.match(os.path.basename(os.path.realpath(parent)))
-    if not found or read(run, OWNER) is not None:
+    if not found:
         return False
-    write(run, OWNER, _describe(found.group(1)).encode("utf-8"))
+    with os_errors("create", run.at(OWNER)):
+        try:    # the first tasks of all hosts come here at once
+            fd = os.open(OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=run.fd)
+        except FileExistsError:
+            return False
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(_describe(found.group(1)).encode("utf-8"))
     return True
 
 
@@ -71,7 +77,7 @@ def _is_left(folder, pid):
         said = stream.read(1000)
     if said.partition("\n")[0] != _describe(pid).partition("\n")[0]:     # of another machine, or before it was started anew
         return time.time() - max(os.lstat(os.path.join(folder, each)).st_mtime for each in os.listdir(folder)) > _LONGEST_RUN
-    return said != _describe(pid)
+    return said.count("\n") == 2 and said != _describe(pid)     # or it is just being written
 
 
 def _describe(pid):

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What killed controllers left: real folders of real processes, of which some have ended."""
 
+import multiprocessing
 import os
 import sys
 import time
@@ -42,6 +43,11 @@ class Home:
         _killed.sweep(parent, NAME, lambda line, warning=False: (self.warnings if warning else self.said).append(line))
         assert os.listdir(os.path.join(parent, NAME))
         return sorted(set(os.listdir(self.folder)) - {os.path.basename(parent)})
+
+
+def _claim(parent):
+    with _folders.open_run(parent, NAME) as run:
+        return _killed.claim(run, parent)
 
 
 @pytest.fixture
@@ -102,6 +108,16 @@ def test_a_run_of_another_machine_has_two_days(home, killed):
     assert home.sweep() == ["gone"]
 
 
+@pytest.mark.parametrize("said", ["", "%s", "%s\n", "%s\n12"])
+def test_what_is_just_being_claimed_stays(said, home, killed):
+    path = os.path.join(killed, NAME, _killed.OWNER)
+    with open(path, encoding="utf-8") as file:
+        machine = file.readline().rstrip("\n")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(said.replace("%s", machine))
+    assert home.sweep() == [os.path.basename(killed)]
+
+
 def test_what_nobody_claimed_stays(home):
     with started(["sleep", "600"]) as process:
         parent = home.run(process.pid, claimed=False)
@@ -122,6 +138,16 @@ def test_it_is_claimed_once(home):
     parent = home.run(os.getpid())
     with _folders.open_run(parent, NAME) as run:
         assert not _killed.claim(run, parent)
+
+
+def test_of_many_at_once_one_claims_it(home):
+    """As the first tasks of all hosts do."""
+    parent = home.run(os.getpid(), claimed=False)
+
+    for dummy in range(20):
+        with multiprocessing.get_context("fork").Pool(8) as pool:
+            assert sum(pool.map(_claim, [parent] * 8, chunksize=1)) == 1
+        os.unlink(os.path.join(parent, NAME, _killed.OWNER))
 
 
 def test_a_link_in_its_place_stays(home, killed, tmp_path_factory):
