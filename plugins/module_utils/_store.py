@@ -132,7 +132,8 @@ def judge(wish, found, signers, trust):
     return Verdict(
         replace=replace, mend=mend, vouch=_short_vouching(wish, receipt, signers),
         check=("%s was never seen to run" % path,) if wish.run_check and wish.native and not receipt.run_check else (),
-        record=("the receipt does not know this file (mtime, inode)",) if not _is_known(found) else ())
+        record=("the receipt does not know this file (mtime, inode)",)
+        if wish.verify == "receipt" and not _is_known(found) else ())
 
 
 def _wrong_bytes(wish, found):

@@ -175,8 +175,6 @@ options:
     description:
       - How an installed binary is judged. V(full) hashes it in every run.
       - V(receipt) compares size, mode, owner, modification time and inode with the receipt and hashes only when they differ.
-      - A binary whose bytes are right, and whose time or inode are not those of the receipt, as in a store that was copied or
-        restored, is recorded anew, which counts as a change.
     type: str
     choices: [full, receipt]
     default: full
