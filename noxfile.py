@@ -54,6 +54,7 @@ nox.options.sessions = ["test"]
 # What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
 LANES = (("tests",), ("sanity", "lint", "target36"))
 WORKERS = "3"       # of pytest in the first lane: many tests wait for something
+IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")     # each worker takes the next file, the longest come first
 
 
 class Clock:
@@ -190,7 +191,7 @@ def run_pytest(session, clock, *arguments):
     mirror_checkout()
     with session.chdir(TREE):
         clock.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", "--durations=10",
-                  *arguments, env=settings())
+                  *arguments, env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None))
 
 
 @nox.session(python=False)
@@ -259,7 +260,7 @@ def check(session):
         with session.chdir(COLLECTIONS):    # the names of modules begin here
             clock.run(*MYPY)
         session.env["TERRAFORM_BINARY_PROOF"] = "quick"
-        run_pytest(session, clock, "-q", "-n", "auto", "--dist", "loadfile", *(session.posargs or ["tests/unit"]))
+        run_pytest(session, clock, "-q", "-n", "auto", *IN_FILES, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session
@@ -293,8 +294,7 @@ def tests(session):
     """Unit tests, playbook tests and the short form of the proof."""
     with timed(session, "all tests with ansible-core %s; about 9 minutes on two cores" % MAIN_CORE) as clock:
         clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
-        run_pytest(session, clock, *(session.posargs or [
-            "-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder", "tests"]))
+        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, *IN_FILES, "tests"]))
 
 
 @nox.session
@@ -307,7 +307,7 @@ def proof(session):
         session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
                            TERRAFORM_BINARY_COMMIT=commit)
         # Two files at a time, in their order: the long ones come first, and most of them wait now and then.
-        run_pytest(session, clock, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(session.posargs or [
+        run_pytest(session, clock, "-n", "2", *IN_FILES, *(session.posargs or [
             "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
             "tests/playbooks/test_proxies_and_trust.py"]))
 
@@ -451,4 +451,4 @@ def matrix(session, core):
     with timed(session, "playbook tests with ansible-core %s; about 10 minutes on two cores" % core) as clock:
         clock.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
         session.env["TERRAFORM_BINARY_MATRIX"] = "full"
-        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, "--dist", "loadfile", "tests/playbooks"]))
+        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, *IN_FILES, "tests/playbooks"]))

@@ -8,6 +8,7 @@ asks for it, and then the test is skipped where the site cannot run.
 """
 
 import fcntl
+import gc
 import importlib
 import os
 import signal
@@ -72,7 +73,8 @@ def _processes_of(mark):
 # The files that take longest come first, so that no worker is left alone with one in the end.
 _LONGEST = ("test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py", "test_mutants.py", "test_fault_sweep.py",
             "test_crash_images.py", "test_hostile_networks.py", "test_versions.py", "test_controller_downloads.py",
-            "test_progress_lines.py", "test_main_job.py", "test_crowd.py", "test_parsers.py")
+            "test_progress_lines.py", "test_main_job.py", "test_crowd.py", "test_parsers.py",
+            "test_run_check.py", "test_binary.py", "test_openpgp_made.py", "test_store.py", "test_cache.py")
 
 
 def _place(item):
@@ -87,6 +89,13 @@ def pytest_collection_modifyitems(config, items):
         others = [item for item in items if tiers.tier_of(item.nodeid) is None]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+
+
+def pytest_collection_finish():
+    """What is there before the tests stays, and many tests fork: then nothing that walks through it copies its pages."""
+    if hasattr(gc, "freeze"):   # Python 3.7
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_logreport(report):

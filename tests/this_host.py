@@ -381,7 +381,8 @@ def find_strace():
     path = shutil.which("strace")
     if path is None:
         return None, "strace is not installed"
-    done = finished([path, "-f", "-o", os.devnull, "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = finished([path, "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=execve", "true"], stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT)
     if done.returncode:
         return None, "strace does not work here: %s" % done.stdout.decode("utf-8", "replace").strip()
     return path, None
@@ -402,7 +403,7 @@ def traced(folder, source, calls, *faults):
     trace, answer = os.path.join(str(folder), "trace"), os.path.join(str(folder), "answer")
     program = "import json\n%s\nwith open(%r, 'w') as stream:\n    json.dump(result, stream)\n" % (
         textwrap.dedent(source), answer)
-    command = [strace, "-f", "-y", "-qq", "-s", "0", "-o", trace, "-e", "trace=" + ",".join(calls)]
+    command = [strace, "-f", "--seccomp-bpf", "-y", "-qq", "-s", "0", "-o", trace, "-e", "trace=" + ",".join(calls)]
     for fault in faults:
         command += ["-e", "inject=" + fault]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))

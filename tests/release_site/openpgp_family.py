@@ -9,6 +9,7 @@ and badly formed, in either area, several user ids, direct-key signatures, sever
 """
 
 import functools
+import itertools
 import random
 from typing import NamedTuple, Tuple
 
@@ -257,12 +258,13 @@ def make_member(number, now):
     return Member(tuple(blocks), signature, tuple(dice.oddities))
 
 
-def make_subpackets():
-    """Signatures by one good key, with each kind of subpacket in each of many forms: list of Member."""
+def make_subpackets(step=1):
+    """Signatures by one good key, with each kind of subpacket in each of many forms, or each ``step``-th: list of Member."""
     primary, subkey = _make_pair("family primary"), _make_pair("family subkey")
     block = b"".join([maker.packet(6, primary.body), maker.packet(13, maker.user_id("Demo")), maker.certify(primary, "Demo"),
                       maker.packet(14, subkey.body), maker.bind(primary, subkey)])
     contents = _CONTENTS + (maker.make_signature(subkey, 0, DOCUMENT, bare=True),)
+    forms = itertools.product(contents, ("hashed", "unhashed"), _KINDS, (False, True))
     return [Member((block,), maker.make_signature(subkey, 0, DOCUMENT, **{area: [maker.subpacket(kind, content, critical)]}), (
         "%s %d %r %s" % (area, kind, content[:20], critical),))
-        for content in contents for area in ("hashed", "unhashed") for kind in _KINDS for critical in (False, True)]
+        for content, area, kind, critical in itertools.islice(forms, 0, None, step)]

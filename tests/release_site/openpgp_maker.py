@@ -83,6 +83,7 @@ def four(number):
     return struct.pack(">I", number)
 
 
+@functools.lru_cache(maxsize=None)
 def crc24(data):
     """The checksum of RFC 4880 6.1."""
     crc = 0xB704CE

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role repeats the module's options by name, in three places: keeps them together, and keeps AWX's surveys in mind."""
 
+import functools
 import os
 
 import pytest
@@ -14,6 +15,7 @@ yaml = pytest.importorskip("yaml")
 ROLE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "roles", "terraform_binary")
 
 
+@functools.lru_cache(maxsize=None)
 def read(*path):
     with open(os.path.join(ROLE, *path), "rb") as file:
         return yaml.safe_load(file)

@@ -4,6 +4,7 @@
 """The vocabulary agrees with what it repeats: galaxy.yml, and the module's documentation."""
 
 import ast
+import functools
 import os
 import re
 
@@ -19,6 +20,7 @@ def read(*path):
         return file.read().decode("utf-8")
 
 
+@functools.lru_cache(maxsize=None)
 def documented():
     """The module's options as documented, those of the fragments that it names included."""
     yaml = pytest.importorskip("yaml")

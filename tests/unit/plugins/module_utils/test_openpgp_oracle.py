@@ -84,7 +84,7 @@ def test_sqv_accepts_whatever_we_accept(tmp_path, proof):
 
 def test_sqv_accepts_every_subpacket_that_we_accept(tmp_path, proof):
     now = int(time.time())
-    made = family.make_subpackets()[::1 if tiers.FULL else 200 if tiers.QUICK else 40]
+    made = family.make_subpackets(1 if tiers.FULL else 200 if tiers.QUICK else 40)
     accepted = [member for member in made if is_accepted(member, now)]
     refused = [member for member in made if member not in accepted][::10 * SAMPLE]
     good = ask_sqv(accepted + refused, tmp_path)

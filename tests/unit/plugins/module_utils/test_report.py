@@ -4,6 +4,7 @@
 """What is returned: the same words in check mode and after the run, nothing that cannot be known, nothing left out."""
 
 import ast
+import functools
 import os
 import re
 
@@ -18,6 +19,7 @@ ELSEWHERE = {"steps", "error", "ansible_facts"}
 NOW = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z\Z")
 
 
+@functools.lru_cache(maxsize=None)
 def returns():
     """The keys that the module documents."""
     yaml = pytest.importorskip("yaml")

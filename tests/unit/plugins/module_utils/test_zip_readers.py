@@ -20,7 +20,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _arc
 
 PATH = "/srv/a.zip"
 SECONDS = 60        # for one call of a reader, which takes some milliseconds
-EACH = 6            # of the refused ones, so many are passed over for each that the readers see
+EACH = 10 if tiers.QUICK else 6      # of the refused ones, so many are passed over for each that the readers see
 # Oddities that are in order with some kinds of members only.
 SOMETIMES = {
     "plain": {"ZIP64 sizes", "ZIP64 sizes, streamed, descriptor of 20 bytes", "descriptor of 12 bytes",

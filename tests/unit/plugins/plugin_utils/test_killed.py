@@ -45,9 +45,16 @@ class Home:
         return sorted(set(os.listdir(self.folder)) - {os.path.basename(parent)})
 
 
-def _claim(parent):
-    with _folders.open_run(parent, NAME) as run:
-        return _killed.claim(run, parent)
+def _claim(start, parent, firsts):
+    """Once all are there, and as often as there is room in ``firsts``: count in its place who says that it was the first."""
+    for number in range(len(firsts)):
+        start.wait()
+        with _folders.open_run(parent, NAME) as run:
+            first = _killed.claim(run, parent)
+        with firsts.get_lock():
+            firsts[number] += first
+        if start.wait() == 0:
+            os.unlink(os.path.join(parent, NAME, _killed.OWNER))
 
 
 @pytest.fixture
@@ -142,12 +149,15 @@ def test_it_is_claimed_once(home):
 
 def test_of_many_at_once_one_claims_it(home):
     """As the first tasks of all hosts do."""
-    parent = home.run(os.getpid(), claimed=False)
-
-    for dummy in range(20):
-        with multiprocessing.get_context("fork").Pool(8) as pool:
-            assert sum(pool.map(_claim, [parent] * 8, chunksize=1)) == 1
-        os.unlink(os.path.join(parent, NAME, _killed.OWNER))
+    parent, fork = home.run(os.getpid(), claimed=False), multiprocessing.get_context("fork")
+    start, firsts = fork.Barrier(8), fork.Array("i", 20)
+    processes = [fork.Process(target=_claim, args=(start, parent, firsts), daemon=True) for dummy in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert list(firsts) == [1] * 20
 
 
 def test_a_link_in_its_place_stays(home, killed, tmp_path_factory):
