@@ -11,6 +11,7 @@ import collections
 import contextlib
 import errno
 import hashlib
+import importlib
 import os
 import platform
 import re
@@ -21,17 +22,16 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
-from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, newest, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, os_errors)
+    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
-from ansible_collections.iac_platform.terraform.plugins.module_utils._report import facts, vouched
+from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
     AnswerError, as_raw, check_target_path, read_answer)
@@ -40,14 +40,18 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery i
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
+    ROLE, check_options, read_role_variables)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
-    for_target, is_blank, listed, with_environment)
+    decrypted, for_target, is_blank, listed, with_environment)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
 RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
 ANY_VERSION = "0.0.0"               # a plan of any version tells what the target has
+_LEAST_PYTHON = (3, 6)
 
 display = Display()
 # How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
@@ -69,6 +73,7 @@ class ActionModule(ActionBase):
         self._warnings = []
         self._previous_version = None
         self._state = self._platform = None     # as they were asked for
+        self._tells = False         # whether somebody watches
 
     def run(self, tmp=None, task_vars=None):
         self._supports_check_mode = True
@@ -80,15 +85,36 @@ class ActionModule(ActionBase):
         try:
             result.update(self._result(self._answer()))
         except TerraformBinaryError as exc:
-            of_target = isinstance(exc, (TransferError, AnswerError))
-            side, host = ("target", self._host) if of_target else ("controller", platform.node())
-            result.update(failed=True, steps=self._steps, previous_version=self._previous_version,
-                          **as_result(exc, side, host))
+            result.update(self._failure(exc))
+        except AnsibleConnectionFailure:
+            raise       # the host is unreachable, which core has its own way to tell
+        except AnsibleError as exc:
+            result.update(self._failure(StartError("Ansible cannot run the module: %s" % exc)))
         if "requested" in result:
             result["requested"] = self._requested
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
         return result
+
+    def _failure(self, exc):
+        """A typed error as the result of the task: of the target, or of the controller."""
+        of_target = isinstance(exc, (TransferError, AnswerError, StartError))
+        side, host = ("target", self._host) if of_target else ("controller", platform.node())
+        found = as_result(exc, side, host)
+        return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
+
+    def _named(self, result):
+        """A failure whose message begins with the machine that it is about, and the fact of it."""
+        error = dict(result["error"])
+        if error["side"] == "target":
+            error["host"] = self._host
+        hint = error["hint"]
+        message = result["msg"][:-len(hint) - 2] if hint and result["msg"].endswith("; " + hint) else result["msg"]
+        message = composed(message, hint, self._host if error["side"] == "target" else "controller")
+        found = dict(result, msg=message, error=error)
+        if not self._task.check_mode:   # a prediction must not enter a fact cache
+            found["ansible_facts"] = failed_facts(found, self._requested)
+        return found
 
     def cleanup(self, force=False):
         """A job in the background has taken its folder over by then; one that is still known here was ours alone."""
@@ -103,7 +129,7 @@ class ActionModule(ActionBase):
         params = _validated(arguments)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
-        self._state, self._platform = params["state"], params["platform"]
+        self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(for_target(arguments)))
         if params["download"] == "target":
@@ -140,7 +166,7 @@ class ActionModule(ActionBase):
         """What the controller obtains; the stack closes its cache."""
         folder, keep = parse_cache(params)
         check = self._task.check_mode
-        tells = params["progress"] and not check
+        tells = self._tells and not check
         run = stack.enter_context(self._run_folder())
         kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
         cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
@@ -230,12 +256,46 @@ class ActionModule(ActionBase):
     def _result(self, answer):
         """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
         result = as_raw(answer)
-        known = {}
+        if answer.failed:
+            result = self._named(result if answer.error else self._explained(result))
+        known = dict(result.pop("ansible_facts", {}))
         if self._discovered_interpreter_key:    # by core, which puts it into the result of each module
             known[self._discovered_interpreter_key] = self._discovered_interpreter
-        if not (answer.failed or answer.job or self._task.check_mode) and answer.base_dir:
+        foreseen = self._task.check_mode and answer.changed     # a prediction must not enter a fact cache
+        if not (answer.failed or answer.job or foreseen) and answer.base_dir:
             known.update(facts(self._state, result))
+        if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
+            self._show(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
+
+    def _explained(self, result):
+        """The failure of a module that did not even start, with the reason that stands in what it printed."""
+        printed = "%s\n%s" % (result.get("module_stdout") or "", result.get("module_stderr") or result.get("exception") or "")
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
+        last = lines[-1] if lines else result["msg"]
+        version, path = self._find_python()
+        hint = "ansible-playbook -vvv shows all that it printed"
+        if version and version < _least_python():
+            last = "Python on %s is %s (%s): %s or later is needed" % (
+                self._host, ".".join(map(str, version)), path, ".".join(map(str, _least_python())))
+            hint = "install a newer python3 there, or set ansible_python_interpreter to one that is there"
+        elif "No module named" in last:
+            hint = "install the whole of Python's standard library there (Debian: python3, not python3-minimal)"
+        elif re.search("sudo.*not found", last):
+            hint = "there is no sudo: log in as root, or set ansible_become_method"
+        failure = as_result(StartError(last, hint=hint), "target", self._host)
+        return dict(result, msg=failure["msg"], error=failure["error"])
+
+    def _find_python(self):
+        """The Python that runs modules on the target: (tuple of three int, str: its path); (None, None): it does not tell."""
+        path = self._discovered_interpreter or self._task_vars.get("ansible_python_interpreter")
+        if not path or str(path).startswith("auto"):
+            path = (self._task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python") or "python3"
+        shell = self._connection._shell
+        told = self._low_level_execute_command("%s -c %s" % (shell.quote(str(path)), shell.quote(
+            "import sys; print('%d %d %d %s' % (sys.version_info[:3] + (sys.executable,)))")), sudoable=False)
+        found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
+        return (tuple(map(int, found.groups()[:3])), cleaned(found.group(4))) if found else (None, None)
 
     def _unchanged(self, plan, sent, told):
         """The plan as the answer."""
@@ -342,20 +402,33 @@ class ActionModule(ActionBase):
             self._warnings.append(line)
 
     def _show(self, line):
-        display.display("terraform_binary: [%s] %s" % (self._host, cleaned(line)))
+        # stdout belongs to the callback, which may write JSON there.
+        display.display("terraform_binary: [%s] %s" % (self._host, cleaned(line)), stderr=True)
 
     def _show_waiting(self, what):
         self._show("waiting for the download of %s for another host" % what)
 
     def _arguments(self, environ, of_task):
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
-        arguments = {key: value for key, value in self._task.args.items() if not is_blank(value)}
+        given = decrypted(self._task.args)
+        role = self._task._role
+        if role and role.get_name() == ROLE:
+            given.update(decrypted(read_role_variables(self._task_vars, self._template)))
+        arguments = {key: value for key, value in given.items() if not is_blank(value)}
+        check_options(arguments)
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = with_environment(arguments, environ, of_task)
         keys = listed(arguments.get("trusted_keys"))
         if keys:
             arguments["trusted_keys"] = [read_trusted_key(key, self._find) for key in keys]
         return arguments
+
+    def _template(self, name, value):
+        """The value of a variable. Raises RequestError."""
+        try:
+            return self._templar.template(value)
+        except AnsibleError as exc:
+            raise RequestError("the variable %s has no value: %s" % (name, exc), hint="look at where it is set") from exc
 
     def _find_version(self, version, version_file):
         """The option version, as it was written or as version_file has it: dict. Raises RequestError.
@@ -390,6 +463,18 @@ class TransferError(InstallError):
     """The archive could not be sent to the target."""
 
 
+class StartError(TerraformBinaryError):
+    """Ansible could not run the module on the target."""
+
+    step = "setup"
+
+
+def _least_python():
+    """The oldest Python that a target may have, as a tuple: ours, or that of this ansible-core where it is newer."""
+    least = getattr(importlib.import_module("ansible.module_utils.basic"), "_PY_MIN", None)
+    return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON     # a truth value up to 2.16
+
+
 def _validated(arguments):
     """The task's arguments as the module will see them, to decide by; they travel as they are. Raises RequestError."""
     given, short = dict(arguments), {}
@@ -401,10 +486,7 @@ def _validated(arguments):
             given[name] = {key: "" if key in short else value for key, value in headers.items()}
     checked = ArgumentSpecValidator(SPEC).validate(given)
     if checked.error_messages:
-        words = "; ".join(
-            "Unsupported parameters for (%s): %s" % (MODULE, error.msg) if isinstance(error, UnsupportedError) else error.msg
-            for error in checked.errors.errors)
-        raise RequestError(remove_values(words, checked._no_log_values))
+        raise RequestError(remove_values("; ".join(checked.error_messages), checked._no_log_values))
     params = checked.validated_parameters
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 

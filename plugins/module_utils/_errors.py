@@ -206,23 +206,35 @@ def concealed(text, secrets):
     return text
 
 
+def composed(message, hint=None, machine=""):
+    """The one line that a failure is told in, of at most MESSAGE_LIMIT characters. What to do is never what is cut.
+
+    :param message: str: what, where, found, expected.
+    :param hint: str, what to do.
+    :param machine: str, the machine that it is about, for the beginning; empty: the reader knows.
+    """
+    if machine and not message.startswith(machine):
+        message = "%s: %s" % (machine, message)
+    end = "; %s" % hint if hint else ""
+    room = MESSAGE_LIMIT - len(end)
+    if len(message) > room:
+        message = message[:room - 3] + "..."
+    return message + end
+
+
 def as_result(error, side, host):
     """The failure as returned to Ansible.
 
     :param error: TerraformBinaryError.
     :param side: str, ``controller`` or ``target``.
     :param host: str, the name of the machine that failed.
-    :returns: dict with ``msg`` (one line, at most MESSAGE_LIMIT characters), ``error`` and ``changed``.
+    :returns: dict with ``msg`` (see composed()), ``error`` and ``changed``.
     """
     message = str(error)
     if isinstance(error, ClockError):
         message = "%s (judged by the %s, %s)" % (message, side, host)
-    if error.hint:
-        message = "%s; %s" % (message, error.hint)
-    if len(message) > MESSAGE_LIMIT:
-        message = message[:MESSAGE_LIMIT - 3] + "..."
     return cleaned({
-        "msg": message,
+        "msg": composed(message, error.hint),
         "changed": error.changed,
         "error": {
             "step": error.step,

@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from ._armor import Malformed, read_armor
 from ._errors import RequestError
-from ._hashicorp_key import HASHICORP_KEY, KEY_DATE
+from ._hashicorp_key import FINGERPRINT, HASHICORP_KEY, KEY_DATE
 from ._packets import (PUBLIC_KEY, PUBLIC_SUBKEY, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID, Packet,
                        PublicKey, SignaturePacket, read_packets, read_public_key, read_signature)
 from ._signatures import (BINDING, CERTIFICATIONS, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION,
@@ -26,7 +26,7 @@ _PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
 _COMPROMISED = "91A6E7F85D05C65630BEF18951852D87348FFC4C"
 # HashiCorp's key, renewed in February 2026 and since published without its older self-signatures. For this key alone
 # the oldest ones that there are speak for what it signed before them, else no older release could be verified.
-_RENEWED = "C874011F0AB405110D02105534365D9472D7468F"
+_RENEWED = FINGERPRINT
 
 
 class Key(NamedTuple):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The vocabulary: the one argument spec and the records that pass between the steps. No logic."""
 
-from typing import FrozenSet, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
@@ -14,7 +14,7 @@ HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.
 POLICIES = ("pinned", "sha256sums", "signature")  # from the weakest to the strongest
 
 # The module's argument spec, shared with nobody but the plugins: see the module for what each option means.
-SPEC = dict(
+SPEC: Dict[str, Dict[str, Any]] = dict(
     version=dict(type="str"),
     version_file=dict(type="str"),
     state=dict(type="str", default="present", choices=["present", "absent"]),

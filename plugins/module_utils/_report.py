@@ -149,6 +149,22 @@ def facts(state, result):
     }}
 
 
+def failed_facts(result, requested):
+    """The facts that go with a failure.
+
+    :param result: dict with ``changed``, ``msg`` and ``error``.
+    :param requested: str, the version as it was written; None: there was none.
+    """
+    return {"terraform_binary_result": {
+        "failed": True,
+        "changed": result["changed"],
+        "msg": result["msg"],
+        "error": result["error"],
+        "requested": requested or "",
+        "checked_at": _rfc3339(time.time()),
+    }}
+
+
 def _would_go(plan):
     """The paths that a removal takes away, in its order."""
     wish = plan.wish

@@ -1,13 +1,15 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines about a download under way, for somebody who watches: few, and none about a short one.
+"""Lines for somebody who watches: about a download under way, few, and none about a short one; and one about a change.
 
 The first comes after two seconds at the earliest. From one to the next at least a quarter of the download has come or
 ten seconds have gone by; the last one says that all of it is there.
 """
 
 import time
+
+from ..module_utils._hashicorp_key import FINGERPRINT
 
 SILENT = 2.0        # seconds
 QUARTER = 25        # per cent
@@ -81,3 +83,19 @@ def in_units(count):
             return ("%d %s" if unit == "bytes" else "%.1f %s") % (count, unit)
         count /= 1000
     return "%.1f GB" % count
+
+
+def describe_change(answer):
+    """What a task has changed on a host: ``Terraform 1.11.4 installed at ... (was 1.10.5), signed by HashiCorp 2025-04-09``.
+
+    :param answer: Answer of a module that has changed something and has not failed.
+    :returns: str.
+    """
+    line = answer.msg
+    if answer.previous_version and answer.version not in (None, answer.previous_version):
+        line += " (was %s)" % answer.previous_version
+    verification = answer.verification or {}
+    if verification.get("signer"):
+        signer = "HashiCorp" if verification["signer"] == FINGERPRINT else "the key %s" % verification["signer"]
+        line += ", signed by %s %s" % (signer, (verification["signed_at"] or "")[:10])
+    return line

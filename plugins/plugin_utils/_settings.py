@@ -77,6 +77,19 @@ def listed(value):
     return [str(item).strip() for item in values if not is_blank(item)]
 
 
+def decrypted(value):
+    """A value of a task, with the text in place of what ansible-vault encrypted, at any depth.
+
+    Up to ansible-core 2.18 such values come as objects that decrypt themselves when they become text, and that neither JSON nor
+    the validation of options takes.
+    """
+    if isinstance(value, dict):
+        return {key: decrypted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [decrypted(inner) for inner in value]
+    return str(value) if hasattr(value, "__ENCRYPTED__") else value
+
+
 def is_blank(value):
     """Null, empty or nothing but blanks: what counts as not given."""
     return value is None or value == [] or isinstance(value, str) and not value.strip()

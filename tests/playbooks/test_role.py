@@ -13,6 +13,7 @@ from playbook_run import VERSION
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 
+FAIL = "Fail with what the module said"
 MISSING = "1.13.99"     # a version that the site does not have
 NEEDED = ("version", "base_dir", "sites", "trusted_keys")
 
@@ -103,8 +104,8 @@ def test_text_is_a_mode(facts):
 def test_a_failure_is_recorded_and_then_told(name, facts, done):
     said = done.on_hosts("Put Terraform in place")[name]
     assert facts[name]["failed"] is True and facts[name]["changed"] is False
-    assert facts[name]["msg"] == said["msg"] == done.on_hosts("Fail with what the module said")[name]["msg"]
-    assert facts[name]["error"] == said.get("error", {})
+    assert facts[name]["msg"] == said["msg"] == done.on_hosts(FAIL)[name]["msg"]
+    assert facts[name]["error"] == said["error"] and name in told_to_have_failed(done)
     assert facts[name]["requested"] == (MISSING if "site" in name else "")
     assert facts[name]["checked_at"].endswith("Z") and "version" in facts[name]["msg"].lower()
 
@@ -117,12 +118,26 @@ def test_the_error_comes_in_parts(facts, module_site):
 def test_check_mode_leaves_no_fact_and_no_file(checked, folder, hosts):
     assert {host: result["msg"] for host, result in checked.on_hosts("fact").items()} == {host: "none" for host in hosts}
     assert checked.on_hosts("Put Terraform in place")["plain"]["changed"]
-    assert checked.on_hosts("Fail with what the module said").keys() == BAD.keys()
+    assert told_to_have_failed(checked) == set(BAD)
+
+
+def told_to_have_failed(run):
+    return set(line["host"] for line in run.lines if line["task"] == FAIL and line["status"] == "failed")
 
 
 def test_check_mode_of_the_role_alone_leaves_no_fact(play, variables):
     run = play([include(check_mode=True), tell("fact")], extra_vars=variables("alone", version=MISSING))
-    assert run["fact"]["msg"] == "none" and run["Put Terraform in place"]["failed"]
+    assert run["fact"]["msg"] == "none" and run["Put Terraform in place"]["error"] and run[FAIL]["failed"]
+
+
+def test_check_mode_leaves_the_fact_where_nothing_would_change(play, variables, done):
+    run = play([include(), tell("fact"), dict(tell("outcome"), **{"ansible.builtin.debug": {"var": "terraform_binary_outcome"}})],
+               hosts={"plain": variables("plain"), "new": variables("new")}, check=True)
+    facts = {host: result["msg"] for host, result in run.on_hosts("fact").items()}
+    assert facts["new"] == "none" and facts["plain"]["version"] == VERSION and facts["plain"]["changed"] is False
+    outcomes = {host: result["terraform_binary_outcome"] for host, result in run.on_hosts("outcome").items()}
+    assert outcomes["new"]["changed"] and not outcomes["plain"]["changed"]
+    assert {outcome["version"] for outcome in outcomes.values()} == {VERSION}
 
 
 def test_the_fact_is_about_the_latest_run_of_the_role(play, variables):
@@ -147,5 +162,5 @@ def test_the_playbook_runs_by_its_name(play, variables, folder, module_site):
 def test_the_playbook_takes_its_hosts_from_a_variable_and_fails_as_the_module_does(play, variables):
     wish = dict(variables("limited", version=MISSING), terraform_binary_hosts="h2")
     run = play("iac_platform.terraform.install", hosts=("h1", "h2"), extra_vars=wish)
-    assert run.returncode == 2 and MISSING in run["Fail with what the module said"]["msg"]
+    assert run.returncode == 2 and MISSING in run[FAIL]["msg"]
     assert list(run.on_hosts("Put Terraform in place")) == ["h2"]

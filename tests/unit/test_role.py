@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role repeats the module's options by name, in three places: keeps them together, and keeps AWX's surveys in mind."""
+"""The role's documentation repeats the module's options by name: keeps them together, and keeps AWX's surveys in mind."""
 
 import functools
 import os
@@ -19,13 +19,6 @@ ROLE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "ro
 def read(*path):
     with open(os.path.join(ROLE, *path), "rb") as file:
         return yaml.safe_load(file)
-
-
-def test_every_option_is_passed_and_unset_ones_are_not():
-    (task,) = read("tasks", "module.yml")
-    assert task["iac_platform.terraform.terraform_binary"] == dict(
-        (option, "{{ terraform_binary_%s | default(omit) }}" % option) for option in SPEC
-    )
 
 
 def test_every_option_is_documented():
@@ -54,10 +47,3 @@ def test_no_option_refuses_the_blank_answer_of_a_survey(option):
 
 def test_nothing_has_a_default_in_the_role():
     assert read("defaults", "main.yml") == {}
-
-
-@pytest.mark.parametrize("name", ["main.yml", "module.yml"])
-def test_task_files_stay_short(name):
-    with open(os.path.join(ROLE, "tasks", name), encoding="utf-8") as file:
-        lines = [line for line in file if "| default(omit) }}" not in line]     # a line for each option is no logic
-    assert len(lines) <= 40

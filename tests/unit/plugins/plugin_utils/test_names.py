@@ -1,0 +1,63 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of options and variables: known ones are read, unknown ones refused with the one that was probably meant."""
+
+import pytest
+
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import check_options, read_role_variables
+
+
+def as_it_is(_name, value):
+    return value
+
+
+def refusal(function, *arguments):
+    with pytest.raises(RequestError) as caught:
+        function(*arguments)
+    return "%s; %s" % (caught.value, caught.value.hint)
+
+
+@pytest.mark.parametrize("written, meant", [
+    ("basedir", "base_dir"), ("lnk", "link"), ("checksum_polcy", "checksum_policy"), ("Version", "version"), ("site", "sites"),
+    ("trusted_key", "trusted_keys"),
+])
+def test_an_unknown_name_is_refused_with_a_near_one(written, meant):
+    for words in (refusal(check_options, {"version": "1.13.4", written: "x"}),
+                  refusal(read_role_variables, {"terraform_binary_" + written: "x"}, as_it_is)):
+        assert written in words and ("did you mean %s?" % meant in words or "did you mean terraform_binary_%s?" % meant in words)
+
+
+def test_none_is_made_up():
+    assert refusal(check_options, ["dest"]).endswith("; ansible-doc iac_platform.terraform.terraform_binary lists them")
+
+
+def test_every_option_is_known():
+    check_options(SPEC)
+    check_options(["headers"])     # an alias
+    given = {"terraform_binary_" + option: option for option in SPEC}
+    assert read_role_variables(given, as_it_is) == {option: option for option in SPEC}
+
+
+def test_a_name_may_be_anything():
+    assert "'" not in refusal(check_options, ["x\n[WARNING]: y"]).partition(" is no")[0]
+    assert "\\n" in refusal(check_options, ["x\ny"])
+
+
+def test_other_variables_are_nobodys_business():
+    given = {"terraform_version": "1", "terraform_binaries": 2, "terraform_binary": 3, "terraform_binary_hosts": "all",
+             "terraform_binary_result": {}, "terraform_binary_outcome": {}, "omit": "__omit__"}
+    assert read_role_variables(given, as_it_is) == {}
+
+
+def test_what_is_omitted_is_not_set():
+    given = {"terraform_binary_link": "__omit__", "terraform_binary_mode": "__omit", "omit": "__omit__"}
+    assert read_role_variables(given, as_it_is) == {"mode": "__omit"}
+
+
+def test_the_names_of_failed_templates_are_told():
+    def fail(name, value):
+        raise RequestError("%s of %s" % (name, value))
+    assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("terraform_binary_link of x")
