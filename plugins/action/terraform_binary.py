@@ -112,7 +112,7 @@ class ActionModule(ActionBase):
         message = result["msg"][:-len(hint) - 2] if hint and result["msg"].endswith("; " + hint) else result["msg"]
         message = composed(message, hint, self._host if error["side"] == "target" else "controller")
         found = dict(result, msg=message, error=error)
-        if not self._task.check_mode:   # a prediction must not enter a fact cache
+        if self._of_role and not self._task.check_mode:     # core drops it but in the role; a prediction must not enter a cache
             found["ansible_facts"] = failed_facts(found, self._requested)
         return found
 
@@ -391,6 +391,11 @@ class ActionModule(ActionBase):
         return result
 
     @property
+    def _of_role(self):
+        """Whether this is the task of our role."""
+        return self._task._role is not None and self._task._role.get_name() == ROLE
+
+    @property
     def _host(self):
         return self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
 
@@ -411,8 +416,7 @@ class ActionModule(ActionBase):
     def _arguments(self, environ, of_task):
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
         given = decrypted(self._task.args)
-        role = self._task._role
-        if role and role.get_name() == ROLE:
+        if self._of_role:
             given.update(decrypted(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
