@@ -89,7 +89,8 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure:
             raise       # the host is unreachable, which core has its own way to tell
         except AnsibleError as exc:
-            result.update(self._failure(StartError("Ansible cannot run the module: %s" % exc)))
+            result.update(self._failure(StartError(
+                "Ansible cannot run the module: %s" % exc, hint="ansible-playbook -vvv shows what it tried")))
         if "requested" in result:
             result["requested"] = self._requested
         if self._warnings:
@@ -270,24 +271,28 @@ class ActionModule(ActionBase):
 
     def _explained(self, result):
         """The failure of a module that did not even start, with the reason that stands in what it printed."""
-        printed = "%s\n%s" % (result.get("module_stdout") or "", result.get("module_stderr") or result.get("exception") or "")
+        printed = "\n".join(result.get(name) or "" for name in ("module_stderr", "module_stdout", "exception"))
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
-        last = lines[-1] if lines else result["msg"]
+        # Python ends with what is wrong, everybody else begins with it.
+        reason = ([line for line in lines if re.match(r"\w*(Error|Exception)\b", line)][-1:] or lines[:1]
+                  or ["the module ended without an answer"])[0]
         version, path = self._find_python()
         hint = "ansible-playbook -vvv shows all that it printed"
-        if version and version < _least_python():
-            last = "Python on %s is %s (%s): %s or later is needed" % (
-                self._host, ".".join(map(str, version)), path, ".".join(map(str, _least_python())))
-            hint = "install a newer python3 there, or set ansible_python_interpreter to one that is there"
-        elif "No module named" in last:
-            hint = "install the whole of Python's standard library there (Debian: python3, not python3-minimal)"
-        elif re.search("sudo.*not found", last):
+        if re.search("sudo.*not found", reason):
             hint = "there is no sudo: log in as root, or set ansible_become_method"
-        failure = as_result(StartError(last, hint=hint), "target", self._host)
+        elif not version:
+            hint = "no Python answers as %s there: install python3, or set ansible_python_interpreter" % path
+        elif version < _least_python():
+            reason = "Python is %s (%s): %s or later is needed" % (
+                ".".join(map(str, version)), path, ".".join(map(str, _least_python())))
+            hint = "install a newer python3 there, or set ansible_python_interpreter to one that is there"
+        elif "No module named" in reason:
+            hint = "install the whole of Python's standard library there (Debian: python3, not python3-minimal)"
+        failure = as_result(StartError(reason, hint=hint), "target", self._host)
         return dict(result, msg=failure["msg"], error=failure["error"])
 
     def _find_python(self):
-        """The Python that runs modules on the target: (tuple of three int, str: its path); (None, None): it does not tell."""
+        """The Python that runs modules on the target: (tuple of three int, or None when it does not answer, str: its path)."""
         path = self._discovered_interpreter or self._task_vars.get("ansible_python_interpreter")
         if not path or str(path).startswith("auto"):
             path = (self._task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python") or "python3"
@@ -295,7 +300,7 @@ class ActionModule(ActionBase):
         told = self._low_level_execute_command("%s -c %s" % (shell.quote(str(path)), shell.quote(
             "import sys; print('%d %d %d %s' % (sys.version_info[:3] + (sys.executable,)))")), sudoable=False)
         found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
-        return (tuple(map(int, found.groups()[:3])), cleaned(found.group(4))) if found else (None, None)
+        return (tuple(map(int, found.groups()[:3])), cleaned(found.group(4))) if found else (None, cleaned(str(path)))
 
     def _unchanged(self, plan, sent, told):
         """The plan as the answer."""
@@ -427,12 +432,12 @@ class ActionModule(ActionBase):
             arguments["trusted_keys"] = [read_trusted_key(key, self._find) for key in keys]
         return arguments
 
-    def _template(self, name, value):
-        """The value of a variable. Raises RequestError."""
+    def _template(self, variable):
+        """A variable, as a dict of its name and value, with its templates replaced. Raises RequestError."""
         try:
-            return self._templar.template(value)
+            return self._templar.template(variable)
         except AnsibleError as exc:
-            raise RequestError("the variable %s has no value: %s" % (name, exc), hint="look at where it is set") from exc
+            raise RequestError("the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set") from exc
 
     def _find_version(self, version, version_file):
         """The option version, as it was written or as version_file has it: dict. Raises RequestError.

@@ -265,7 +265,9 @@ class _Gate:
         if isinstance(value, (list, tuple)):
             return [self._plain(name, inner, depth - 1, left) for inner in value]
         text = _message_of(value)
-        if len(text) > _LONG:
+        if name in _LINES and len(text) > _LONG:    # a Python that cannot read a module shows all of it
+            text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
+        elif len(text) > _LONG:
             raise self._refusal(name, "texts of at most %d characters" % _LONG, "%d characters" % len(text))
         return "\n".join(map(cleaned, text.split("\n"))) if name in _LINES else cleaned(text)
 

@@ -29,12 +29,13 @@ def check_options(names: Collection[str]) -> None:
                                hint=_suggest(name, "", "ansible-doc %s" % MODULE))
 
 
-def read_role_variables(variables: Mapping[str, Any], template: Callable[[str, Any], Any]) -> Dict[str, Any]:
+def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> Dict[str, Any]:
     """The module's options, as the role's variables have them.
 
     :param variables: all variables of the task.
-    :param template: callable(name, value): the value with its templates replaced; it raises RequestError.
-    :returns: option and value, without those that are not set, or are ``omit``.
+    :param template: callable(dict of one name and value): the same with its templates replaced, without what became
+        ``omit``, or with the text that stands for it up to ansible-core 2.18; it raises RequestError.
+    :returns: option and value, without those that are not set.
     :raises RequestError: a name that is none of the role's.
     """
     for name in sorted(variables):
@@ -44,17 +45,12 @@ def read_role_variables(variables: Mapping[str, Any], template: Callable[[str, A
     options = {}
     for name, option in _VARIABLES.items():
         if name in variables:
-            value = template(name, variables[name])
-            if not _is_omitted(value, variables):
-                options[option] = value
+            for value in template({name: variables[name]}).values():
+                if not (isinstance(value, str) and value == variables.get("omit")):
+                    options[option] = value
     return options
 
 
 def _suggest(name: str, prefix: str, command: str) -> str:
     near = difflib.get_close_matches(name.lower(), sorted(_OPTIONS), 1)
     return "%s%s lists them" % ("did you mean %s%s? " % (prefix, near[0]) if near else "", command)
-
-
-def _is_omitted(value: Any, variables: Mapping[str, Any]) -> bool:
-    """Whether it is what Ansible's ``omit`` stands for: a text of its own up to 2.18, a marker from 2.19 on."""
-    return type(value).__name__ == "Omit" or isinstance(value, str) and value == variables.get("omit")

@@ -60,7 +60,7 @@ def watched(play, slow_site, folder):
 
 
 def test_a_long_download_shows_one_line_a_quarter(watched):
-    lines = shown(watched[0].stdout)
+    lines = shown(watched[0].stderr)
     assert watched[0].returncode == 0 and watched[3] == 1
     assert len(set(host for host, _percent in lines)) == 1      # the one that downloads
     percents = [percent for _host, percent in lines]
@@ -69,10 +69,21 @@ def test_a_long_download_shows_one_line_a_quarter(watched):
 
 
 def test_those_who_wait_say_so_once(watched):
-    waiting = re.findall(r"terraform_binary: \[(\w+)\] waiting for the download of (\S+) for another host", watched[0].stdout)
-    downloads = shown(watched[0].stdout)[0][0]
+    waiting = re.findall(r"terraform_binary: \[(\w+)\] waiting for the download of (\S+) for another host", watched[0].stderr)
+    downloads = shown(watched[0].stderr)[0][0]
     assert sorted(host for host, _what in waiting) == sorted({"h1", "h2", "h3"} - {downloads})
     assert all(what.endswith(".zip") for _host, what in waiting)
+
+
+def test_each_host_says_what_has_changed(watched, slow_site, folder):
+    news = re.findall(r"terraform_binary: \[(\w+)\] (Terraform .*)", watched[0].stderr)
+    assert sorted(news) == [(host, "Terraform %s installed at %s/watched/%s/%s/terraform, signed by the key %s 2025-01-01" % (
+        VERSION, folder, host, VERSION, slow_site.key.fingerprint)) for host in ("h1", "h2", "h3")]
+
+
+def test_stdout_belongs_to_the_callback(watched):
+    """Which may write JSON there, as ansible.posix.json does."""
+    assert "terraform_binary: [" not in watched[0].stdout
 
 
 @pytest.mark.parametrize("run", [1, 2])

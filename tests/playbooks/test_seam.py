@@ -202,3 +202,122 @@ def test_files_are_where_they_should_be(runs, name, form):
         "%s/%s/terraform" % (hosts[host]["terraform_binary_base_dir"], VERSION))}
     assert there == ({"unchanged"} if case.check else {"installs", "unchanged"})
     assert not os.path.exists(hosts["refused"]["terraform_binary_base_dir"])
+
+
+def include(**variables):
+    """A task that includes the role with variables of its own, and goes on when it fails."""
+    return {"block": [{"ansible.builtin.include_role": {"name": ROLE}, "vars": {
+        "terraform_binary_" + option: value for option, value in variables.items()}}],
+        "rescue": [{"ansible.builtin.meta": "noop"}]}
+
+
+OUTCOME = {"name": "outcome", "ansible.builtin.debug": {"var": "terraform_binary_outcome"}}
+PASSWORD = "the password of the vault"
+TOKEN = "a-token-that-nobody-may-see"
+
+
+def encrypted(text):
+    """A value as ansible-vault writes it: YAML."""
+    vault = pytest.importorskip("ansible.parsing.vault")
+    secret = vault.VaultSecret(PASSWORD.encode())
+    lines = vault.VaultLib([("default", secret)]).encrypt(text, secret).decode().splitlines()
+    return "!vault |\n" + "".join("        %s\n" % line for line in lines)
+
+
+@pytest.fixture(scope="module")
+def vaulted(play, module_site, folder):
+    """The role and the module with encrypted values at every depth, with all that -vvv shows."""
+    place = os.path.join(folder, "vaulted")
+    os.mkdir(place)
+    pathlib.Path(place, "password").write_text(PASSWORD + "\n", encoding="utf-8")
+    keys = json.dumps(module_site.key.armored)
+    pathlib.Path(place, "vars.yml").write_text("".join([
+        "terraform_binary_version: ", encrypted(VERSION), "terraform_binary_url_token: ", encrypted(TOKEN),
+        "terraform_binary_url_headers:\n  X-Key: ", encrypted(TOKEN), "terraform_binary_sites:\n  - ", encrypted(module_site.url),
+        "terraform_binary_trusted_keys: [%s]\n" % keys]), encoding="utf-8")
+    options = {option: "{{ terraform_binary_%s }}" % option
+               for option in ("version", "sites", "trusted_keys", "url_token", "url_headers")}
+    own = {"name": "module", MODULE: dict(options, base_dir=place + "/module")}
+    return play([include(base_dir=place + "/role"), OUTCOME, own], verbosity=3, arguments=(
+        "-e", "@%s/vars.yml" % place, "--vault-password-file", place + "/password"))
+
+
+def test_an_encrypted_value_works_wherever_a_plain_one_does(vaulted, module_site):
+    assert vaulted.returncode == 0, vaulted.output
+    for result in (vaulted["outcome"]["terraform_binary_outcome"], vaulted["module"]):
+        assert result["changed"] and result["version"] == VERSION
+    sent = [request.headers.get("X-Key") for request in module_site.requests if VERSION in request.path]
+    assert sent.count(TOKEN) >= 2
+
+
+def test_an_encrypted_value_is_masked(vaulted):
+    assert TOKEN not in vaulted.output and TOKEN not in json.dumps(vaulted.lines)
+
+
+@pytest.fixture(scope="module")
+def variants(play, module_site, folder):
+    """One play of the role, with what its variables come from, on hosts of one case each; and a host that is delegated to."""
+    usual = {key: value for key, value in wish(module_site, "").items() if key != "base_dir"}
+    stores = {name: os.path.join(folder, "variants", name) for name in ("defaults", "precedence", "omitted", "misspelt", "odd")}
+    hosts = {name: {"terraform_binary_base_dir": store} for name, store in stores.items()}
+    hosts["precedence"]["terraform_binary_version"] = MISSING      # the play's variables are stronger
+    hosts["omitted"].update(terraform_binary_link="{{ omit }}", terraform_binary_mode="{{ nothing | default(omit) }}")
+    hosts["misspelt"].update(terraform_binary_lnk="/usr/local/bin/terraform")
+    hosts["odd"].update(terraform_binary_link="{{ there_is_no_such_variable }}")
+    role = {"role": ROLE, "vars": {"terraform_binary_version": VERSION}, "ignore_errors": True}
+    keywords = {"module_defaults": {"group/iac_platform.terraform.terraform": usual}, "roles": [role], "post_tasks": [OUTCOME]}
+    run = play([], hosts=hosts, keywords=keywords)
+    return {host: result["terraform_binary_outcome"] for host, result in run.on_hosts("outcome").items()}, stores
+
+
+def test_what_is_not_set_leaves_module_defaults_alone(variants):
+    outcomes, stores = variants
+    for name in ("defaults", "precedence", "omitted"):
+        assert outcomes[name]["changed"] and outcomes[name]["path"].startswith(stores[name]), outcomes[name]
+
+
+@pytest.mark.parametrize("name, words", [
+    ("misspelt", "controller: terraform_binary_lnk is no variable of the role"),
+    ("misspelt", "did you mean terraform_binary_link?"),
+    ("odd", "the variable terraform_binary_link has no value: "),
+    ("odd", "there_is_no_such_variable"),
+])
+def test_a_variable_that_cannot_be_meant_is_refused(variants, name, words):
+    outcomes, stores = variants
+    assert words in outcomes[name]["msg"] and outcomes[name]["error"]["step"] == "request"
+    assert not os.path.exists(stores[name])
+
+
+# What stands in for Python on a host: a shell script -> what the message says, and what to do.
+NO_PYTHON = {
+    "old": ("case $1 in -c) echo '2 7 18 /usr/bin/python';; *) echo 'SyntaxError: invalid syntax' >&2; exit 1;; esac",
+            "old: Python is 2.7.18 (/usr/bin/python): 3.", "install a newer python3 there"),
+    "cut": ("case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) printf 'Traceback\\nModuleNotFoundError: "
+            "No module named '\\''zipfile'\\''\\n' >&2; exit 1;; esac", "cut: ModuleNotFoundError: ", "not python3-minimal"),
+    "root": ("echo '/bin/sh: 1: sudo: not found' >&2; exit 127", "root: /bin/sh: 1: sudo: not found", "there is no sudo"),
+    "gone": ("echo 'pyenv: python3.9: command not found' >&2; exit 127", "gone: pyenv: python3.9: command not found",
+             "set ansible_python_interpreter"),
+    "mute": ("exit 1", "mute: ", "no Python answers as "),
+    "loud": ("case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) head -c 400000 /dev/zero | tr '\\0' x >&2; exit 1;; esac",
+             "loud: xxx", "-vvv shows all"),
+}
+
+
+@pytest.fixture(scope="module")
+def started(play, module_site, folder):
+    hosts = {}
+    for name, (script, _words, _hint) in NO_PYTHON.items():
+        path = os.path.join(folder, name + ".sh")
+        pathlib.Path(path).write_text("#!/bin/sh\n%s\n" % script, encoding="utf-8")
+        os.chmod(path, 0o755)
+        hosts[name] = {"ansible_python_interpreter": path}
+    options = wish(module_site, os.path.join(folder, "started"))
+    return play([include(**options), OUTCOME], hosts=hosts)
+
+
+@pytest.mark.parametrize("name", sorted(NO_PYTHON))
+def test_a_module_that_cannot_start_says_why(started, name):
+    _script, words, hint = NO_PYTHON[name]
+    outcome = started.on_hosts("outcome")[name]["terraform_binary_outcome"]
+    assert outcome["msg"].startswith(words) and hint in outcome["msg"], outcome["msg"]
+    assert outcome["error"]["host"] == name and outcome["error"]["step"] == "setup" and len(outcome["msg"]) <= 400

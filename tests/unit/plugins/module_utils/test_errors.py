@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, cleaned,
+    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, cleaned, composed,
     concealed, concealing, errno_text, escaped, os_errors)
 
 STEPS = {
@@ -168,3 +168,17 @@ def test_an_error_is_told_without_secrets():
     with pytest.raises(FetchError) as caught, concealing([u"sesame"]):
         raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
     assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")
+
+
+HINT = "free some space"
+
+
+@pytest.mark.parametrize("message, hint, machine, expected", [
+    ("no room", None, "", "no room"),
+    ("no room", HINT, "", "no room; free some space"),
+    ("no room", HINT, "web1", "web1: no room; free some space"),
+    ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
+    ("x" * MESSAGE_LIMIT, HINT, "web1", "web1: " + "x" * (MESSAGE_LIMIT - len("web1: ...; " + HINT)) + "...; " + HINT),
+])
+def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
+    assert composed(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT

@@ -50,6 +50,12 @@ def test_a_failure_passes_and_comes_out_again():
     assert "previous_version" in raw
 
 
+def test_of_what_it_printed_at_length_the_ends_are_kept():
+    text = "\n".join("line %d" % number for number in range(40000))
+    found = _answer.as_raw(read({"failed": True, "msg": "MODULE FAILURE", "module_stderr": text}))["module_stderr"]
+    assert found.startswith("line 0\n") and found.endswith("line 39999") and len(found) < 66000 and "\n...\n" in found
+
+
 def test_what_python_printed_before_it_ended_passes():
     raw = {"failed": True, "msg": "MODULE FAILURE\nSee stdout", "module_stderr": "Traceback\n  one\x1b[31m\n", "rc": 1,
            "module_stdout": "", "exception": "(traceback unavailable)"}

@@ -10,8 +10,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._model impo
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import check_options, read_role_variables
 
 
-def as_it_is(_name, value):
-    return value
+def as_it_is(variable):
+    return variable
 
 
 def refusal(function, *arguments):
@@ -55,9 +55,10 @@ def test_other_variables_are_nobodys_business():
 def test_what_is_omitted_is_not_set():
     given = {"terraform_binary_link": "__omit__", "terraform_binary_mode": "__omit", "omit": "__omit__"}
     assert read_role_variables(given, as_it_is) == {"mode": "__omit"}
+    assert read_role_variables({"terraform_binary_link": "{{ omit }}"}, lambda variable: {}) == {}
 
 
 def test_the_names_of_failed_templates_are_told():
-    def fail(name, value):
-        raise RequestError("%s of %s" % (name, value))
-    assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("terraform_binary_link of x")
+    def fail(variable):
+        raise RequestError("no value: %s" % ", ".join(variable))
+    assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("no value: terraform_binary_link")

@@ -10,7 +10,8 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import Watched, in_units
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import read_answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import Watched, describe_change, in_units
 
 MB = 1000 * 1000
 
@@ -102,3 +103,22 @@ def test_a_new_try_begins_at_nothing():
     (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (27841443, "27.8 MB"), (5 * 10**9, "5.0 GB")])
 def test_bytes_for_people(count, text):
     assert in_units(count) == text
+
+
+HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
+INSTALLED = {"changed": True, "msg": "Terraform 1.13.4 installed at /opt/t", "version": "1.13.4", "previous_version": None}
+SIGNED = {"policy": "signature", "signer": HASHICORP, "signed_at": "2025-04-09T13:35:39Z", "site": None}
+
+
+@pytest.mark.parametrize("more, line", [
+    ({}, "Terraform 1.13.4 installed at /opt/t"),
+    ({"previous_version": "1.13.4"}, "Terraform 1.13.4 installed at /opt/t"),
+    ({"previous_version": "1.10.5", "verification": SIGNED},
+     "Terraform 1.13.4 installed at /opt/t (was 1.10.5), signed by HashiCorp 2025-04-09"),
+    ({"verification": dict(SIGNED, signer="0" * 40)},
+     "Terraform 1.13.4 installed at /opt/t, signed by the key %s 2025-04-09" % ("0" * 40)),
+    ({"verification": dict(SIGNED, policy="pinned", signer=None, signed_at=None)}, "Terraform 1.13.4 installed at /opt/t"),
+    ({"msg": "Terraform 1.13.4 removed", "version": "1.13.4", "previous_version": "1.13.4"}, "Terraform 1.13.4 removed"),
+])
+def test_a_change_in_one_line(more, line):
+    assert describe_change(read_answer(dict(INSTALLED, **more), "web1")) == line

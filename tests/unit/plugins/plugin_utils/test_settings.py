@@ -94,3 +94,18 @@ def test_a_token_in_the_tasks_environment_is_refused():
     with pytest.raises(_errors.RequestError) as caught:
         _settings.with_environment({}, {"TERRAFORM_BINARY_TOKEN": "SECRET"}, {"TERRAFORM_BINARY_TOKEN": "SECRET"})
     assert "travels to the target" in str(caught.value) and "SECRET" not in str(caught.value)
+
+
+class Encrypted:
+    """As core's AnsibleVaultEncryptedUnicode up to 2.18."""
+
+    __ENCRYPTED__ = True
+
+    def __str__(self):
+        return "plain"
+
+
+def test_encrypted_values_become_text_at_any_depth():
+    given = {"version": Encrypted(), "url_headers": {"X": Encrypted()}, "sites": [Encrypted(), ["a", Encrypted()]], "mode": 493}
+    assert _settings.decrypted(given) == {
+        "version": "plain", "url_headers": {"X": "plain"}, "sites": ["plain", ["a", "plain"]], "mode": 493}
