@@ -282,11 +282,15 @@ def install(session):
             given["terraform_binary_" + name.lower()] = os.path.abspath(os.path.expanduser(os.environ[name]))
     if os.environ.get("SITES"):
         given["terraform_binary_sites"] = os.environ["SITES"].split()
+    facts = BUILD / "facts"
     session.run(
-        "ansible-playbook", "iac_platform.terraform.install", "-v", "-i", "localhost,", "-c", "local",
-        "-e", json.dumps(dict(given, ansible_python_interpreter="{{ ansible_playbook_python }}")),
-        *session.posargs, env=dict(settings(), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml"),
-    )
+        "ansible-playbook", "iac_platform.terraform.install", "-i", "localhost,", "-c", "local",
+        "-e", json.dumps(dict(given, ansible_python_interpreter="{{ ansible_playbook_python }}")), *session.posargs,
+        env=dict(settings(), ANSIBLE_CACHE_PLUGIN="ansible.builtin.jsonfile", ANSIBLE_CACHE_PLUGIN_CONNECTION=str(facts)))
+    for path in facts.glob("*localhost"):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(kept["__payload__"])["terraform_binary_result"]
+        session.log("Terraform %s is %s: call it as %s" % (found["version"], found["path"], found["link"] or found["path"]))
 
 
 @nox.session

@@ -71,7 +71,8 @@ def show(folder, site):
     variables = folder / "wish.json"
     variables.write_text(json.dumps(wish, indent=2) + "\n")
     print("A release site is at %s; its releases are signed with a key made a moment ago." % site.url)
-    print("What is wished for, in %s:\n\n%s" % (variables, variables.read_text()))
+    print("What is wished for is in %s:" % variables)
+    print("$ ansible-playbook iac_platform.terraform.install -i localhost, -c local -e @%s" % variables)
 
     head("1. Nothing is there: fetch, verify, install, link")
     first = play(variables, site, changed=True)
@@ -90,36 +91,32 @@ def show(folder, site):
     third = play(variables, site, changed=True)
     claim("the binary is whole again: its SHA-256 is %s..." % whole[:12], hash_of(binary) == whole)
 
-    head("The end")
-    print("run 1 installed (%d requests), run 2 changed nothing (%d), run 3 healed (%d)\n" % (first, second, third))
-    print("binary  %s\nreceipt %s\nlink    %s\n" % (binary, binary.with_suffix(".json"), link))
+    head("The end: run 1 installed (%d requests), run 2 changed nothing (%d), run 3 healed (%d)" % (first, second, third))
+    print("  binary  %s\n  receipt %s\n  link    %s" % (binary, binary.with_suffix(".json"), link))
     answer = subprocess.run([str(link), "version"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    print("$ %s version\n%s" % (link, answer))
+    print("$ %s version\n  %s" % (link, answer.strip()))
     claim("it is the version that was wished for", VERSION in answer)
 
 
 def play(variables, site, changed):
-    """Run the shipped playbook, on the screen, and check what it says it did.
+    """Run the shipped playbook, show what it says of itself, and check what it says it did.
 
     :returns: int, the number of requests that it made.
     """
     site.requests.clear()
-    command = ["ansible-playbook", "iac_platform.terraform.install", "-v", "-i", "localhost,", "-c", "local"]
-    command += ["-e", "@%s" % variables]
-    print("$ %s\n" % " ".join(command), flush=True)
-    env = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="yaml", ANSIBLE_NOCOLOR="1")
-    said = []
-    with subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        for line in process.stdout:
-            print("    " + line.rstrip(), flush=True)
-            said.append(line)
-    claim("the playbook succeeded", process.returncode == 0)
-    recap = re.search(r"^localhost .*\bchanged=(\d+)", "".join(said), re.MULTILINE)
+    command = ["ansible-playbook", "iac_platform.terraform.install", "-i", "localhost,", "-c", "local", "-e", "@%s" % variables]
+    done = subprocess.run(command, env=dict(os.environ, ANSIBLE_NOCOLOR="1"), text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        print(done.stdout)
+    claim("the playbook succeeded", done.returncode == 0)
+    for line in done.stdout.splitlines():
+        if line.startswith(("terraform_binary: ", "localhost ")):
+            print("  " + line)
+    recap = re.search(r"^localhost .*\bchanged=(\d+)", done.stdout, re.MULTILINE)
     claim("it says that %s" % ("something was changed" if changed else "nothing was changed"),
           recap is not None and (recap.group(1) != "0") == changed)
-    counts = site.counts()
-    print("    (requests to the site: %d, bytes from it: %d)" % (counts.requests, counts.bytes))
-    return counts.requests
+    return site.counts().requests
 
 
 def flip_a_byte(path):
@@ -137,7 +134,7 @@ def hash_of(path):
 
 
 def head(text):
-    print("\n%s\n%s\n" % (text, "=" * len(text)), flush=True)
+    print("\n%s" % text, flush=True)
 
 
 def claim(text, holds):
