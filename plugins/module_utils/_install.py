@@ -124,9 +124,13 @@ def _put_right(run, base):
         if run.changed:
             _look_once_more(run)
         said = run.receipt.run_check
-        if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):
-            said = _check_run(run, directory)
-            run.say("run check passed: %s version -json says %s" % (wish.path, said))
+        if touched or plan.verdict.check or plan.link_moves:
+            if wish.run_check and wish.native:
+                said = _check_run(run, directory)
+                run.say("run check passed: %s version -json says %s" % (wish.path, said))
+            else:
+                run.say("run check skipped: %s" % (
+                    "%s is for %s, not for this host" % (wish.path, wish.platform) if wish.run_check else "run_check is false"))
         _record(run, directory, said)
     if plan.link_moves:
         _switch_link(run, base)

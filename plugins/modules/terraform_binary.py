@@ -140,7 +140,9 @@ options:
   link:
     description:
       - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
-      - Anything but a link in its place is refused unless O(link_force=true).
+      - Anything but a link in its place is refused unless O(link_force=true). A directory is always refused, also by another
+        name.
+      - A link to a binary for another O(platform) than the host's is refused unless O(run_check=false).
     type: path
   link_force:
     description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
@@ -183,7 +185,7 @@ options:
       - Run the binary (C(version -json), in a clean environment) after an install or repair and before O(link) moves.
         When it fails the link stays where it was.
       - Root runs it as the O(owner) of the binary. Time, memory, output and processes are limited.
-      - Skipped for a platform that is not the host's.
+      - Skipped for a platform that is not the host's. RV(steps) tells when it is skipped.
     type: bool
     default: true
   url_username:

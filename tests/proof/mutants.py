@@ -266,8 +266,8 @@ MUTANTS = {
         "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
     # P16
     "the link moves to a binary that does not run": _change(
-        "_install.py", "if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):",
-        "if False:", INSTALL),
+        "_install.py", "        if touched or plan.verdict.check or plan.link_moves:\n            if wish.run_check and wish.native:",
+        "        if True:\n            if False:", INSTALL),
     "any exit status will do": _never("_run_check.py", "process.returncode != 0", RUN_CHECK),
     "the run check has our environment": _change("_run_check.py", "env=environment, ", "", RUN_CHECK),
     "the run check runs where we are": _change("_run_check.py", "pass_fds=(fd,), cwd=nowhere,", "pass_fds=(fd,),", RUN_CHECK),
@@ -320,6 +320,12 @@ MUTANTS = {
     # P17
     "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
+    "a directory in the link's place is replaced": _never("_links.py", 'occupant.kind == "directory"', LINKS, INSTALL_LINKS),
+    "a link to a directory is a link": _change(
+        "_links.py", 'Occupant("directory" if _leads_to_directory(directory, name) else "link",', 'Occupant("link",', LINKS,
+        INSTALL_LINKS),
+    "a link may lead to what cannot run": _never(
+        "_wish.py", 'wish.state == "present" and wish.run_check and not wish.native', INSTALL_LINKS),
     "the link is removed before it is made": _change(
         "_links.py", "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
         "            with contextlib.suppress(FileNotFoundError):\n                os.unlink(name, dir_fd=directory.fd)\n"
