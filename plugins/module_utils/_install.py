@@ -72,7 +72,7 @@ def apply(plan, signers, source, say, label=None):
     """
     run = Run(plan, signers, source, say, label)
     try:
-        with stoppable(run.wish.path), os_errors("work on", run.wish.version_dir):  # what no step has a better word for
+        with stoppable(run.wish.path), os_errors("work on", run.wish.version_dir, place="base_dir"):    # the word of no step
             intact = _apply(run)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
@@ -89,7 +89,7 @@ def _apply(run):
         _remove.remove_link(run)    # there is no store, so there is no lock to take either
         return ()
     with base:
-        judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir")
+        judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir", own=True)
         run.say("directory verified: %s" % base.described())
         with locked(base, lock_name(wish.version), wish.lock_timeout, run.say) as run.held:
             run.plan = run.look()
@@ -199,7 +199,7 @@ def _check_run(run, directory):
     if fd is None:
         raise _replaced(wish.path, "is not there any more")
     try:
-        with os_errors("read", wish.path):
+        with os_errors("read", wish.path, place="base_dir"):
             sha256 = hash_of(fd)
         if sha256 != run.receipt.sha256:
             raise _replaced(wish.path, "has sha256 %s, expected %s" % (sha256, run.receipt.sha256))

@@ -34,7 +34,7 @@ def look(directory, name, hashed=False):
     if found is None:
         return _ABSENT
     if stat.S_ISLNK(found.st_mode):
-        with os_errors("read the link", path):
+        with os_errors("read the link", path, place=directory.place):
             try:
                 target = os.readlink(name, dir_fd=directory.fd)
             except FileNotFoundError:
@@ -78,11 +78,11 @@ def switch(directory, name, target):
     path = directory.at(name)
     aside = _aside(name)
     try:
-        with os_errors("prepare the link", directory.at(aside)):
+        with os_errors("prepare the link", directory.at(aside), place=directory.place):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside, dir_fd=directory.fd)
             os.symlink(target, aside, dir_fd=directory.fd)
-        with os_errors("switch the link", path):
+        with os_errors("switch the link", path, place=directory.place):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
         with contextlib.suppress(OSError):
@@ -98,7 +98,7 @@ def switch(directory, name, target):
 
 def remove(directory, name):
     """Remove the link. Raises InstallError; with ``changed`` set when only the durability is in doubt."""
-    with os_errors("remove the link", directory.at(name)):
+    with os_errors("remove the link", directory.at(name), place=directory.place):
         os.unlink(name, dir_fd=directory.fd)
     directory.sync(done="link %s is removed" % directory.at(name))
 
@@ -109,7 +109,7 @@ def _aside(name):
 
 
 def _digest(directory, name, path):
-    with os_errors("read", path):
+    with os_errors("read", path, place=directory.place):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
         try:
             return hash_of(fd)

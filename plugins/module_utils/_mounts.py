@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who mounted the file system that an open file is on.
+"""The file system that an open file is on: its mount, what that allows, and who mounted it.
 
 A user may mount a file system of their own with FUSE, and it then claims whatever owners and modes they like. The kernel
 knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
@@ -13,6 +13,7 @@ import re
 
 _NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)    # no /proc (macOS), or not for us
 _NUMBER = re.compile(br"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_ESCAPED = re.compile(br"\\([0-7]{3})")
 _USER = re.compile(br"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
@@ -47,12 +48,44 @@ def read_mounters(text):
     :returns: dict, number of the mount to uid, or to None where no user is named.
     """
     mounters = {}
-    for line in text.splitlines():
-        fields = line.split(b" ")
-        end = fields.index(b"-", 6)     # of the fields whose number varies; type, source and options follow
+    for fields, end in _lines(text):
         user = _USER.search(b" ".join(fields[end + 3:]))
         mounters[int(fields[0])] = int(user.group(1)) if user else None
     return mounters
+
+
+def _lines(text):
+    """The fields of each line of mountinfo, and where those end whose number varies: type, source and options follow."""
+    for line in text.splitlines():
+        fields = line.split(b" ")
+        yield fields, fields.index(b"-", 6)
+
+
+def describe(fd):
+    """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
+    number = mount_number(fd)
+    for fields, end in _lines(_read("/proc/self/mountinfo") or b""):
+        if int(fields[0]) == number:
+            point = _ESCAPED.sub(lambda found: bytes([int(found.group(1), 8)]), fields[4])
+            return "%s (%s)" % (os.fsdecode(point), os.fsdecode(fields[end + 1]))
+    return "its file system"
+
+
+def free_bytes(room):
+    """What is free for the user that this runs as.
+
+    :param room: os.statvfs_result.
+    :returns: int, bytes; None where blocks are not counted: ramfs, and tmpfs without a limit, say that they have none at all.
+    """
+    if not room.f_blocks:
+        return None
+    return room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
+
+
+def megabytes(count, up=False):
+    """A number of bytes in words: ``35 MB``, or ``9 kB`` below one; rounded down, or up for what is needed."""
+    unit, name = (10**6, "MB") if count >= 10**6 else (1000, "kB")
+    return "%d %s" % ((count + (unit - 1 if up else 0)) // unit, name)
 
 
 def _number_of_root():

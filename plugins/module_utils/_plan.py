@@ -82,14 +82,14 @@ def make_plan(wish, signers, label=None, patient=True):
     """
     plan = None
     try:
-        with os_errors("look at", wish.version_dir):    # what no step has a better word for
+        with os_errors("look at", wish.version_dir, place="base_dir"):    # what no step has a better word for
             plan = _look(wish, signers, label)
     except InstallError as exc:
         if not patient or exc.errno not in _VANISHED:
             raise
     if plan is None or patient and plan.is_ahead:
         time.sleep(SECOND_LOOK)
-        with os_errors("look at", wish.version_dir):
+        with os_errors("look at", wish.version_dir, place="base_dir"):
             plan = _look(wish, signers, label)
     return plan
 
@@ -111,7 +111,7 @@ def take_stock(wish):
 
 
 def _take_stock(wish):
-    with os_errors("look at", wish.base_dir):
+    with os_errors("look at", wish.base_dir, place="base_dir"):
         base = walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
         if base is None:
             return _store.Stock({}, (), ())
@@ -161,7 +161,7 @@ def _look(wish, signers, label):
 def enter_version(base, wish):
     """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
     entry = base.stat(wish.version)
-    judge(base, entry, wish.base_dir, "base_dir")
+    judge(base, entry, wish.base_dir, "base_dir", own=True)
     if entry is None:
         return None
     if not stat.S_ISDIR(entry.st_mode):
@@ -180,7 +180,7 @@ def enter_version(base, wish):
 def _check_entry(directory, name, wish):
     """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
     entry = directory.stat(name)
-    judge(directory, entry, wish.version_dir, "base_dir")
+    judge(directory, entry, wish.version_dir, "base_dir", own=True)
     if entry is not None and stat.S_ISDIR(entry.st_mode):
         raise InstallError("%s is a directory, expected a regular file" % directory.at(name), path=directory.at(name),
                            errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")

@@ -152,7 +152,7 @@ MUTANTS = {
         "_plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE),
     "a version directory may be a file": _never("_plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES),
     "a binary that others may replace passes": _change(
-        "_plan.py", '    entry = directory.stat(name)\n    judge(directory, entry, wish.version_dir, "base_dir")\n',
+        "_plan.py", '    entry = directory.stat(name)\n    judge(directory, entry, wish.version_dir, "base_dir", own=True)\n',
         "    entry = directory.stat(name)\n", PLAN, INSTALL, STORE),
     # P5: what is there
     "the binary is looked at through a link": _change(
@@ -220,11 +220,12 @@ MUTANTS = {
     "a mend that cannot be looked at is no change": _change(
         "_binary.py", "        return True\n    return (found.st_uid", "        return False\n    return (found.st_uid", BINARY),
     "a failed sync is tried again": _change(
-        "_files.py", '        with os_errors("sync", self.path):\n            os.fsync(self.fd)\n',
-        '        with os_errors("sync", self.path):\n            try:\n                os.fsync(self.fd)\n'
+        "_files.py", '        with self._errors("sync"):\n            os.fsync(self.fd)\n',
+        '        with self._errors("sync"):\n            try:\n                os.fsync(self.fd)\n'
         "            except OSError:\n                os.fsync(self.fd)\n", FILES, ERRORS),
     "the owner is set after the mode": _change(
-        "_files.py", '    with os_errors("set the mode %04o of" % mode, path):\n        os.fchmod(fd, mode)', "    pass", FILES),
+        "_files.py", '    with os_errors("set the mode %04o of" % mode, path, place=place):\n        os.fchmod(fd, mode)',
+        "    pass", FILES),
     "what was written is not read back": _never("_files.py", "(found.st_size, sha256) != (self.size, self.sha256)", FILES),
     "the mode is not read back": _change("_files.py", "        check_mode(found, mode, self.path)\n", "", FILES, ERRORS),
     "the binary may be of another machine": _never("_archive.py", "not right", ARCHIVE, BINARY),
@@ -257,7 +258,8 @@ MUTANTS = {
         "                pass\n\n\ndef set_owner",
         FILES),
     "a mended mode is not synced": _change(
-        "_binary.py", '        with os_errors("sync", wish.path):\n            os.fsync(fd)\n', '        if True:\n', CRASH),
+        "_binary.py", '        with os_errors("sync", wish.path, place=directory.place):\n            os.fsync(fd)\n',
+        '        if True:\n', CRASH),
     "another file than the judged one is mended": _never(
         "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
             new="if fd is not None:"),
@@ -266,7 +268,8 @@ MUTANTS = {
         "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
     # P16
     "the link moves to a binary that does not run": _change(
-        "_install.py", "        if touched or plan.verdict.check or plan.link_moves:\n            if wish.run_check and wish.native:",
+        "_install.py",
+        "        if touched or plan.verdict.check or plan.link_moves:\n            if wish.run_check and wish.native:",
         "        if True:\n            if False:", INSTALL),
     "any exit status will do": _never("_run_check.py", "process.returncode != 0", RUN_CHECK),
     "the run check has our environment": _change("_run_check.py", "env=environment, ", "", RUN_CHECK),
@@ -613,7 +616,7 @@ MUTANTS = {
     "who could write the file itself is not asked": _without(
         "_guard.py", 'judge(opened, None, opened.path, "file", weak)', GUARD),
     "the sticky bit protects a file": _without(
-        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
+        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, whose_text(found)))', GUARD),
     "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
     "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
     "a thread that is not to be had is a crash": _change(
@@ -657,6 +660,8 @@ MUTANTS = {
     "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
                                                      PROXIES)._replace(new="if not proxy:"),
     # what is told
+    "what to do is cut off": _change(
+        "_errors.py", "    room = MESSAGE_LIMIT - len(hint) ", "    room = MESSAGE_LIMIT ", ERROR_TREE),
     "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
     "a result's texts are not cleaned": _change(
         "_errors.py", 'return "".join(char if char.isprintable() else "?" for char in value)', "return value", ERROR_TREE),
