@@ -247,6 +247,20 @@ def walk(path, what, trust, say, create=False, tolerated=None):
     :returns: Directory, or None when something is missing and create is off.
     Raises InstallError. The directory itself is not judged here but with what is to be put into it.
     """
+    here, whole = explore(path, what, trust, tolerated, say if create else None)
+    if whole:
+        return here
+    here.close()
+    return None
+
+
+def explore(path, what, trust, tolerated=None, make=None):
+    """Open as much as there is of the way to a directory; see walk().
+
+    :param make: callable(line), told of every directory that is created; None: nothing is.
+    :returns: (Directory, bool: it is the one at the path, and not one above it, in which the next component is missing).
+    Raises InstallError.
+    """
     todo = [name for name in reversed(path.split("/")) if name]
     links = 0
     here = _root(trust, what)
@@ -256,10 +270,9 @@ def walk(path, what, trust, say, create=False, tolerated=None):
             entry = here.stat(name)
             if entry is None:
                 judge(here, None, path, what, tolerated)    # check mode promises no more than can be kept
-                if not create:
-                    here.close()
-                    return None
-                here.make(name, say)
+                if make is None:
+                    return here, False
+                here.make(name, make)
                 entry = _made(here, name)
             judge(here, entry, path, what, tolerated)
             if stat.S_ISLNK(entry.st_mode):
@@ -280,7 +293,7 @@ def walk(path, what, trust, say, create=False, tolerated=None):
     except BaseException:
         here.close()
         raise
-    return here
+    return here, True
 
 
 def _root(trust, place):

@@ -18,9 +18,9 @@ import string
 import time
 
 from ._digest import CHUNK, hash_of
-from ._errors import InstallError, after_change, hint_for, os_errors
+from ._errors import InstallError, after_change, os_errors
 from ._groups import group_name, user_name
-from ._mounts import describe, free_bytes, megabytes
+from ._mounts import check_room
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -65,12 +65,7 @@ class PendingFile:
 
         :param size: int, bytes still to be written.
         """
-        with self._errors("ask for the free space of"):
-            room = os.fstatvfs(self.fd)
-            free = free_bytes(room)
-            where = describe(self.fd)
-        if free is not None and size > free:
-            raise no_space(where, free, size, self.final, self.directory.place)
+        check_room(self.fd, size, self.final, self.directory.place)
 
     def write(self, data):
         """Append all of it, however short the single writes are."""
@@ -164,19 +159,6 @@ class PendingFile:
             name, self.name = self.name, None
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=self.directory.fd)
-
-
-def no_space(where, free, needed, path, place):
-    """The refusal of what does not fit.
-
-    :param where: str, the file system.
-    :param free, needed: int, bytes.
-    :param path: str, what it is needed for.
-    :param place: str, as for hint_for().
-    """
-    return InstallError("%s free on %s, %s needed for %s" % (
-        megabytes(free), where, megabytes(needed, up=True), path), path=path, errno=errno.ENOSPC,
-        hint=hint_for(errno.ENOSPC, place))
 
 
 def set_owner_and_mode(fd, path, mode, uid=None, gid=None, place=None):

@@ -18,9 +18,7 @@ from ._files import sweep
 from ._interrupts import stoppable, undisturbed
 from ._lock import locked
 from ._model import Receipt
-from ._plan import Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
-
-LINK_LOCK = ".terraform-link.lock"
+from ._plan import LINK_LOCK, Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
 
 
 class Outcome(NamedTuple):

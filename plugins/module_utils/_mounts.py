@@ -10,6 +10,9 @@ knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
 import errno
 import os
 import re
+from typing import NamedTuple
+
+from ._errors import InstallError, hint_for, os_errors
 
 _NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)    # no /proc (macOS), or not for us
 _NUMBER = re.compile(br"^mnt_id:\s*(\d+)$", re.MULTILINE)
@@ -61,25 +64,57 @@ def _lines(text):
         yield fields, fields.index(b"-", 6)
 
 
-def describe(fd):
-    """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
+class Mount(NamedTuple):
+    """Where a file system is mounted, and of what type it is."""
+
+    point: str
+    kind: str
+
+
+def find_mount(fd):
+    """The Mount that an open file is on; None where the system does not tell. Raises OSError."""
     number = mount_number(fd)
     for fields, end in _lines(_read("/proc/self/mountinfo") or b""):
         if int(fields[0]) == number:
             point = _ESCAPED.sub(lambda found: bytes([int(found.group(1), 8)]), fields[4])
-            return "%s (%s)" % (os.fsdecode(point), os.fsdecode(fields[end + 1]))
-    return "its file system"
+            return Mount(os.fsdecode(point), os.fsdecode(fields[end + 1]))
+    return None
 
 
-def free_bytes(room):
-    """What is free for the user that this runs as.
+def describe(fd):
+    """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
+    mount = find_mount(fd)
+    return "%s (%s)" % mount if mount else "its file system"
 
-    :param room: os.statvfs_result.
-    :returns: int, bytes; None where blocks are not counted: ramfs, and tmpfs without a limit, say that they have none at all.
-    """
-    if not room.f_blocks:
+
+def status(fd):
+    """What fstatvfs(3) says; None where it says nothing: of a descriptor with O_PATH, before Linux 3.12. Raises OSError."""
+    try:
+        return os.fstatvfs(fd)
+    except OSError as exc:
+        if exc.errno not in (errno.EBADF, errno.ENOSYS):
+            raise
         return None
-    return room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
+
+
+def check_room(fd, needed, path, place, freed=0):
+    """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+
+    :param fd: int, of anything on the file system.
+    :param needed: int, bytes.
+    :param path: str, what they are needed for.
+    :param place: str, as for hint_for().
+    :param freed: int, bytes that are given back before.
+    Raises InstallError.
+    """
+    with os_errors("ask for the free space of", path, place=place):
+        room, where = status(fd), describe(fd)
+    if room is None or not room.f_blocks:   # ramfs, and tmpfs without a limit, say that they have no blocks at all
+        return
+    free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
+    if needed > free + freed:
+        raise InstallError("%s free on %s, %s needed for %s" % (megabytes(free), where, megabytes(needed, up=True), path),
+                           path=path, errno=errno.ENOSPC, hint=hint_for(errno.ENOSPC, place))
 
 
 def megabytes(count, up=False):

@@ -159,7 +159,7 @@ def _would_go(plan):
     if plan.removes:
         ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
         gone += ["%s/%s" % (wish.version_dir, name) for name in ours] + list(plan.litter)
-        if len(ours) + len(plan.litter) == len(plan.found.names):
+        if plan.empties:
             gone.append(wish.version_dir)
     return gone
 

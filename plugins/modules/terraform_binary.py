@@ -275,6 +275,8 @@ options:
     type: bool
     default: true
 notes:
+  - What can be seen to keep a host from taking a release is an error in check mode, too, and before anything is fetched or
+    sent for it - missing rights, mounts that are read-only or noexec, and too little space, 100 MB where the size is not known.
   - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
     the job's time limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
   - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).

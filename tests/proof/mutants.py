@@ -56,7 +56,7 @@ REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "te
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-GUARD = "test_guard.py"
+GUARD, OBSTACLES = "test_guard.py", "test_preflight.py"
 GROUPS, MOUNTS, PROCESSES = "test_groups.py", "test_mounts.py", "test_processes.py"
 
 MUTANTS = {
@@ -135,6 +135,31 @@ MUTANTS = {
     "a file system without locks is an error": _never("_lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(
         "_lock.py", "signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)", "signal.setitimer(signal.ITIMER_REAL, 0)", LOCK),
+    # the look: what cannot be done
+    "who may not write is not seen": _never("_plan.py", "plan.changes", OBSTACLES),
+    "what needs nothing is refused": _change("_plan.py", "        if plan.changes:\n", "        if True:\n", OBSTACLES),
+    "rights are not asked for": _change(
+        "_obstacles.py", "    if _may(directory, name, rights) or _may(directory, name, rights):", "    if True:", OBSTACLES),
+    "a fault of the storage is a no": _change(
+        "_obstacles.py", " or _may(directory, name, rights):", ":", OBSTACLES),
+    "a read-only mount is a matter of rights": _never(
+        "_obstacles.py", "room is not None and room.f_flag & os.ST_RDONLY", OBSTACLES),
+    "a noexec mount is not seen": _never(
+        "_obstacles.py", 'room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0)', OBSTACLES),
+    "noexec matters where nothing is run": _change("_preflight.py", "    if plan.runs:", "    if True:", OBSTACLES),
+    "inodes are not counted": _never(
+        "_obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES),
+    "the link needs no name": _change(
+        "_preflight.py", "        if present:\n            check_names", "        if False:\n            check_names", OBSTACLES),
+    "the directory of the link is not looked at": _never("_preflight.py", "plan.link_moves", OBSTACLES),
+    "locks are not looked at": _change("_preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
+    "a removal is not foreseen": _never("_preflight.py", "plan.removes and plan.empties", OBSTACLES),
+    "a twin's file leaves no room for itself": _change(
+        "_preflight.py", "if exc.errno != errno.ENOSPC or not twin_is_at_work():", "if True:", OBSTACLES),
+    "left-overs are not given back": _change(
+        "_preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES),
+    "a disk that does not count is full": _change(
+        "_mounts.py", "if room is None or not room.f_blocks:", "if room is None:", OBSTACLES, FILES),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install.py", "run.plan = run.look()", INSTALL),
     "left-overs are not swept": _change(
@@ -189,7 +214,7 @@ MUTANTS = {
     "a receipt with odd values counts": _never(
         "_receipt.py", 'not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1', RECEIPT),
     # P7, P9, P11, P12: the temporary file
-    "free space is not asked for": _never("_files.py", "room.f_blocks and size > free", FILES),
+    "free space is not asked for": _never("_mounts.py", "needed > free + freed", FILES, OBSTACLES),
     "a temporary file may be there already": _change("_files.py", " | os.O_EXCL", "", FILES),
     "a temporary file is opened through a link": _change(
         "_files.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES),
@@ -664,7 +689,9 @@ MUTANTS = {
         "_errors.py", "    room = MESSAGE_LIMIT - len(hint) ", "    room = MESSAGE_LIMIT ", ERROR_TREE),
     "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
     "a result's texts are not cleaned": _change(
-        "_errors.py", 'return "".join(char if char.isprintable() else "?" for char in value)', "return value", ERROR_TREE),
+        "_errors.py",
+        'return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)',
+        "return value", ERROR_TREE),
     "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
     "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),

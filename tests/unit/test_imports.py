@@ -77,6 +77,7 @@ HOUSE = {
         "_links": [],
         "_lock": ["_groups"],
         "_mounts": [],
+        "_obstacles": ["_directories", "_groups", "_mounts"],
     },
     "install: store": {
         "_receipt": [],
@@ -86,7 +87,10 @@ HOUSE = {
         "_run_check": ["_groups"],
     },
     "install: story": {
-        "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store", "_versions"],
+        "_plan": [
+            "_directories", "_files", "_links", "_lock", "_preflight", "_receipt", "_store", "_versions",
+        ],
+        "_preflight": ["_lock", "_mounts", "_obstacles"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [
