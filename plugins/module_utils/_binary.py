@@ -27,11 +27,11 @@ def install(run, directory):
     Raises what the source raises, ArchiveError, InstallError.
     """
     wish = run.wish
-    with PendingFile(directory, "archive") as spool:
+    with PendingFile(directory, "archive", wish.path) as spool:
         spool.unlink()
         archive = run.source.archive(spool)
         run.downloaded_bytes += archive.downloaded_bytes
-        with archive.file, PendingFile(directory, "binary") as pending:
+        with archive.file, PendingFile(directory, "binary", wish.path) as pending:
             binary = _archive.find_binary(archive.file, wish.platform, archive.path)
             if binary.others:
                 run.say("passed over in %s: %s" % (archive.path, ", ".join(binary.others)))
@@ -65,7 +65,7 @@ def replace(run, directory):
     run.say("to replace: %s" % "; ".join(run.plan.verdict.replace))
     fd = _open_judged(run, directory)
     try:
-        with PendingFile(directory, "binary") as pending:
+        with PendingFile(directory, "binary", path) as pending:
             pending.reserve(run.receipt.size)
             copy(fd, path, pending)
             if pending.sha256 != run.receipt.sha256:
@@ -98,14 +98,14 @@ def mend(run, directory):
     try:
         with undisturbed():
             try:
-                set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid)
+                set_owner_and_mode(fd, wish.path, wish.mode, wish.uid, wish.gid, directory.place)
             finally:    # the owner may be another one already where the mode could not be set
                 run.changed = run.changed or _is_another(fd, plan.found.stat)
             if plan.found.label_differs:
-                with os_errors("label", wish.path):
+                with os_errors("label", wish.path, place=directory.place):
                     run.label(fd, wish.path, True)
                 run.changed = True
-        with os_errors("sync", wish.path):
+        with os_errors("sync", wish.path, place=directory.place):
             os.fsync(fd)
             mended = os.fstat(fd)
         check_mode(mended, wish.mode, wish.path)

@@ -16,7 +16,7 @@ from shlex import quote
 from typing import FrozenSet, NamedTuple, Optional
 
 from ._errors import InstallError, os_errors
-from ._groups import account_text, others_in
+from ._groups import account_text, others_in, user_name
 from ._mounts import find_mounter, mount_number
 
 DIRECTORY_MODE = 0o755
@@ -40,7 +40,7 @@ class Weakness(NamedTuple):
     """Why others could change something."""
 
     reason: str
-    remedy: Optional[str] = None    # a command, where one would do
+    remedy: Optional[str] = None    # what to do, where something would do
 
 
 def trust_of(owner=None):
@@ -59,13 +59,15 @@ class Directory:
     :param fd: int, owned by this object.
     :param path: str, where the walk found it: links resolved.
     :param trust: Trust, by which entries are judged.
+    :param place: str, the option that led here, by which errors tell the way out: see hint_for().
     :param mount: (number, uid or None), which mount the directory above is on and who mounted that, if known.
     """
 
-    def __init__(self, fd, path, trust, mount=None):
+    def __init__(self, fd, path, trust, place=None, mount=None):
         self.fd = fd
         self.path = path
         self.trust = trust
+        self.place = place
         self._mount = mount
 
     def __enter__(self):
@@ -86,7 +88,7 @@ class Directory:
 
     def stat(self, name):
         """lstat(2) of an entry; None when there is none. Raises InstallError."""
-        with os_errors("look at", self.at(name)):
+        with os_errors("look at", self.at(name), place=self.place):
             try:
                 return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
             except FileNotFoundError:
@@ -94,8 +96,8 @@ class Directory:
 
     def described(self):
         """Its path with owner and mode, read from the descriptor. Raises InstallError."""
-        with os_errors("look at directory", self.path):
-            return "%s (%s)" % (self.path, owner_text(os.fstat(self.fd)))
+        with os_errors("look at directory", self.path, place=self.place):
+            return "%s (%s)" % (self.path, whose_text(os.fstat(self.fd)))
 
     def weakness(self, entry):
         """Who but the trusted could replace an entry of this directory.
@@ -103,13 +105,14 @@ class Directory:
         :param entry: os.stat_result of the entry, None when it does not exist yet.
         :returns: Weakness; None when nobody could. Raises InstallError.
         """
-        with os_errors("look at directory", self.path):
+        with os_errors("look at directory", self.path, place=self.place):
             own = os.fstat(self.fd)
             mounter = self._find_mounter()
         if mounter is not None and mounter not in self.trust.uids:
-            return Weakness("%s (%s) is on a file system that uid %d mounted" % (self.path, whose_text(own), mounter))
+            return Weakness("%s (%s) is on a file system that user %s mounted" % (
+                self.path, whose_text(own), user_name(mounter)), _become(mounter))
         if own.st_uid not in self.trust.uids:
-            return Weakness("%s belongs to %s" % (self.path, whose_text(own)))
+            return Weakness("%s belongs to %s" % (self.path, whose_text(own)), _become(own.st_uid))
         others, command = self._writers(own)
         if command is None:
             return None
@@ -153,7 +156,7 @@ class Directory:
         all of them (acl(5)). Linux only; elsewhere such lists do not show in the mode, and are not seen."""
         if not hasattr(os, "getxattr"):
             return False
-        with os_errors("look at the access control list of", self.path):
+        with os_errors("look at the access control list of", self.path, place=self.place):
             try:
                 return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))   # by descriptor O_PATH forbids it
             except OSError as exc:
@@ -166,7 +169,7 @@ class Directory:
         path = self.at(name)
         umask = os.umask(0o777 & ~mode)  # so that a kill between mkdir and fchmod locks nobody out
         try:
-            with os_errors("create directory", path):
+            with os_errors("create directory", path, place=self.place):
                 os.mkdir(name, mode, dir_fd=self.fd)
         except InstallError as exc:
             if exc.errno != errno.EEXIST:
@@ -174,7 +177,7 @@ class Directory:
             return
         finally:
             os.umask(umask)
-        with os_errors("set the mode of the new directory", path):
+        with os_errors("set the mode of the new directory", path, place=self.place):
             fd = os.open(name, _READ, dir_fd=self.fd)
             try:
                 os.fchmod(fd, mode)
@@ -183,7 +186,7 @@ class Directory:
                 os.close(fd)
         if made.st_mode & 0o777 != mode:    # that it is a directory was a condition of the open
             raise InstallError("created directory %s but found %s there, expected %s" % (
-                path, owner_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
+                path, whose_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
                 hint="the file system ignores modes, or something on this host changes it: choose another place")
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
@@ -191,9 +194,9 @@ class Directory:
     def enter(self, name):
         """Open a sub-directory that is there; it is the caller's to close. Raises InstallError."""
         path = self.at(name)
-        with os_errors("open directory", path):
+        with os_errors("open directory", path, place=self.place):
             fd = os.open(name, _LOOK, dir_fd=self.fd)
-        return Directory(fd, os.path.normpath(path), self.trust, self._mount)
+        return Directory(fd, os.path.normpath(path), self.trust, self.place, self._mount)
 
     def sync(self, done=None):
         """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut.
@@ -202,7 +205,7 @@ class Directory:
         Raises InstallError.
         """
         try:
-            with os_errors("sync directory", self.path):
+            with os_errors("sync directory", self.path, place=self.place):
                 self._fsync()
         except InstallError as exc:
             if done is None:
@@ -224,7 +227,7 @@ class Directory:
 
     def names(self):
         """The entries' names, sorted; raises InstallError."""
-        with os_errors("list directory", self.path):
+        with os_errors("list directory", self.path, place=self.place):
             fd = os.open(".", _READ, dir_fd=self.fd)
             try:
                 return sorted(os.listdir(fd))
@@ -244,19 +247,32 @@ def walk(path, what, trust, say, create=False, tolerated=None):
     :returns: Directory, or None when something is missing and create is off.
     Raises InstallError. The directory itself is not judged here but with what is to be put into it.
     """
+    here, whole = explore(path, what, trust, tolerated, say if create else None)
+    if whole:
+        return here
+    here.close()
+    return None
+
+
+def explore(path, what, trust, tolerated=None, make=None):
+    """Open as much as there is of the way to a directory; see walk().
+
+    :param make: callable(line), told of every directory that is created; None: nothing is.
+    :returns: (Directory, bool: it is the one at the path, and not one above it, in which the next component is missing).
+    Raises InstallError.
+    """
     todo = [name for name in reversed(path.split("/")) if name]
     links = 0
-    here = _root(trust)
+    here = _root(trust, what)
     try:
         while todo:
             name = todo.pop()
             entry = here.stat(name)
             if entry is None:
                 judge(here, None, path, what, tolerated)    # check mode promises no more than can be kept
-                if not create:
-                    here.close()
-                    return None
-                here.make(name, say)
+                if make is None:
+                    return here, False
+                here.make(name, make)
                 entry = _made(here, name)
             judge(here, entry, path, what, tolerated)
             if stat.S_ISLNK(entry.st_mode):
@@ -265,7 +281,7 @@ def walk(path, what, trust, say, create=False, tolerated=None):
                 todo.extend(part for part in reversed(target.split("/")) if part)
                 if target.startswith("/"):
                     here.close()
-                    here = _root(trust)
+                    here = _root(trust, what)
                 continue
             if not stat.S_ISDIR(entry.st_mode):
                 raise InstallError("%s %s: %s is not a directory but %s" % (
@@ -277,12 +293,12 @@ def walk(path, what, trust, say, create=False, tolerated=None):
     except BaseException:
         here.close()
         raise
-    return here
+    return here, True
 
 
-def _root(trust):
+def _root(trust, place):
     with os_errors("open directory", "/"):
-        return Directory(os.open("/", _LOOK), "/", trust)
+        return Directory(os.open("/", _LOOK), "/", trust, place)
 
 
 def _made(here, name):
@@ -295,45 +311,54 @@ def _made(here, name):
 
 def _read_link(here, name, entry, path, what, links, tolerated):
     if entry.st_uid not in here.trust.uids:
-        _refuse(Weakness("the symbolic link %s belongs to %s" % (here.at(name), whose_text(entry))), path, what, tolerated)
+        _refuse(Weakness("the symbolic link %s belongs to %s" % (here.at(name), whose_text(entry)), _become(entry.st_uid)),
+                path, what, tolerated)
     if links > MAX_LINKS:
         raise InstallError("%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
                            path=path, errno=errno.ELOOP, hint="do they form a loop? write the path without them")
-    with os_errors("read the link", here.at(name)):
+    with os_errors("read the link", here.at(name), place=here.place):
         return os.readlink(name, dir_fd=here.fd)
 
 
-def judge(here, entry, path, what, tolerated=None):
-    """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk()."""
+def judge(here, entry, path, what, tolerated=None, own=False):
+    """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk().
+
+    :param own: bool, the directory belongs to the store, whose rules nothing relaxes.
+    """
     weakness = here.weakness(entry)
     if weakness:
-        _refuse(weakness, path, what, tolerated)
+        _refuse(weakness, path, what, tolerated, own)
 
 
-def _refuse(weakness, path, what, tolerated):
+def _refuse(weakness, path, what, tolerated, own=False):
     if tolerated is None:
-        raise unsafe(weakness, path, what)
+        raise unsafe(weakness, path, what, not own and what in ("base_dir", "link"))
     if weakness.reason not in tolerated:
         tolerated.append(weakness.reason)
 
 
-def unsafe(weakness, path, what):
-    """The refusal of a place that others could change, by a Weakness."""
-    elsewhere = "use a %s below directories that only root or you can write, or become_user: its owner" % what
+def unsafe(weakness, path, what, yields=False):
+    """The refusal of a place that others could change, by a Weakness.
+
+    :param yields: bool, allow_unsafe_base_dir would let it pass.
+    """
+    us = user_name(os.geteuid())
+    ways = [weakness.remedy] if weakness.remedy and (yields or not weakness.remedy.startswith("become")) else []
+    if yields:
+        ways.append("allow_unsafe_base_dir: true")
+    ways.append("use a %s below directories that only %s can write" % (what, us if us == "root" else "root or %s" % us))
     return InstallError(
-        "%s %s is not safe: %s, so other users of this host could replace what is installed" % (
-            what, path, weakness.reason), path=path, errno=errno.EPERM,
-        hint="%s, or %s" % (weakness.remedy, elsewhere) if weakness.remedy else elsewhere)
+        "%s %s is not safe: %s, so others than %s could replace what is installed" % (what, path, weakness.reason, us),
+        path=path, errno=errno.EPERM, hint=", or ".join(ways))
+
+
+def _become(uid):
+    return "become_user: %s" % user_name(uid)
 
 
 def whose_text(found):
-    """``1000:100 alice:users, drwxrwxr-x`` for a stat result, with ``?`` for what has no name."""
+    """``alice:users, drwxrwxr-x`` for a stat result."""
     return "%s, %s" % (account_text(found), stat.filemode(found.st_mode))
-
-
-def owner_text(found):
-    """``1000:1000, drwxr-xr-x`` for a stat result."""
-    return "%d:%d, %s" % (found.st_uid, found.st_gid, stat.filemode(found.st_mode))
 
 
 def kind_text(found):

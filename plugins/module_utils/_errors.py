@@ -17,14 +17,20 @@ MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
 _HARMLESS = 3           # so many first characters of a secret do not give it away
 
+# The usual way out, by what went wrong; {0} is what else may be chosen, by where it did.
 _HINTS = {
-    _errno.EACCES: "run as a user who may do this (become: true), or choose another base_dir",
-    _errno.EPERM: "run as a user who may do this (become: true), or choose another base_dir",
-    _errno.EROFS: "the file system is mounted read-only: choose another base_dir or remount it",
-    _errno.ENOSPC: "free some space (or inodes) on that file system, or choose another base_dir",
-    _errno.EDQUOT: "the quota on that file system is used up",
-    _errno.EIO: "the storage reports an error: look at the kernel log of this host",
+    _errno.EROFS: "the file system is mounted read-only: remount it{0}",
+    _errno.ENOSPC: "free some space (or inodes) on that file system{0}",
+    _errno.EDQUOT: "the quota on that file system is used up: raise it{0}",
+    _errno.EIO: "the storage reports an error: look at the kernel log",
     _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
+}
+_RIGHTS = "let the user who runs Ansible do this{0}"
+_ELSEWHERE = {  # place: what is set in its stead, and the way to the right to write there
+    "base_dir": ("base_dir", "run as a user who may do this (become: true){0}"),
+    "link": ("link", "run as a user who may do this (become: true){0}"),
+    "cache_dir": ("cache_dir", _RIGHTS),
+    "local_tmp": ("local_tmp (ANSIBLE_LOCAL_TEMP)", _RIGHTS),
 }
 
 
@@ -119,21 +125,35 @@ class MissingDependency(TerraformBinaryError):
     step = "setup"
 
 
+def hint_for(number, place=None):
+    """The usual way out of an error of the system.
+
+    :param number: int, the errno.
+    :param place: str, the option or setting that says where it happened: base_dir, link, cache_dir, local_tmp; None, or
+        another: nothing else can be chosen.
+    :returns: str, or None where none is known.
+    """
+    option, rights = _ELSEWHERE.get(place, (None, "let the user who does this do so"))
+    hint = rights if number in (_errno.EACCES, _errno.EPERM) else _HINTS.get(number)
+    return hint and hint.format(", or choose another %s" % option if option else "")
+
+
 @contextlib.contextmanager
-def os_errors(doing, path, error=InstallError, hint=None):
+def os_errors(doing, path, error=InstallError, hint=None, place=None):
     """Turn an OSError of the body into a typed error that names the act and the path.
 
     :param doing: str, the act as a verb with its object: ``create directory``.
     :param path: str, the full path that the act is about.
     :param error: the class to raise; it takes message, path, errno and hint.
     :param hint: str, a better way out than the usual one for that errno.
+    :param place: str, as for hint_for(), which says what the usual one is.
     """
     try:
         yield
     except OSError as exc:
         raise error(
             "%s %s: %s" % (doing, path, errno_text(exc.errno, exc)),
-            path=path, errno=exc.errno, hint=hint or _HINTS.get(exc.errno),
+            path=path, errno=exc.errno, hint=hint or hint_for(exc.errno, place),
         ) from exc
 
 

@@ -19,6 +19,8 @@ import time
 
 from ._digest import CHUNK, hash_of
 from ._errors import InstallError, after_change, os_errors
+from ._groups import group_name, user_name
+from ._mounts import check_room
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -29,17 +31,19 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 class PendingFile:
     """A file on its way to its name. As a context manager it removes itself unless it was published.
 
-    :param directory: an open directory with ``fd``, ``at(name)`` and ``sync(done)``.
+    :param directory: an open directory with ``fd``, ``place``, ``at(name)`` and ``sync(done)``.
     :param kind: str, part of the temporary name: ``binary``, ``receipt``, ``archive``.
+    :param final: str, path of the file that it is needed for, for messages; None: ``kind`` in that directory.
     """
 
-    def __init__(self, directory, kind):
+    def __init__(self, directory, kind, final=None):
         self.directory = directory
+        self.final = final or directory.at(kind)
         self.name = "%s%s.%s" % (TEMP_PREFIX, kind, "".join(random.SystemRandom().choice(_ALPHABET) for _i in range(8)))
         self.path = directory.at(self.name)
         self.size = 0
         self._hash = hashlib.sha256()
-        with os_errors("create", self.path):
+        with self._errors("create"):
             self.fd = os.open(self.name, _CREATE, 0o600, dir_fd=directory.fd)
 
     def __enter__(self):
@@ -47,6 +51,9 @@ class PendingFile:
 
     def __exit__(self, *exc_info):
         self.discard()
+
+    def _errors(self, doing):
+        return os_errors(doing, self.path, place=self.directory.place)
 
     @property
     def sha256(self):
@@ -58,19 +65,13 @@ class PendingFile:
 
         :param size: int, bytes still to be written.
         """
-        with os_errors("ask for the free space of", self.path):
-            room = os.fstatvfs(self.fd)
-        free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
-        if room.f_blocks and size > free:   # no blocks at all: ramfs and tmpfs without a limit do not count them
-            raise InstallError(
-                "not enough space for %s: %d bytes free on its file system, %d needed" % (self.path, free, size),
-                path=self.path, errno=errno.ENOSPC, hint="free some space there or choose another base_dir")
+        check_room(self.fd, size, self.final, self.directory.place)
 
     def write(self, data):
         """Append all of it, however short the single writes are."""
         self._hash.update(data)
         view = memoryview(data)
-        with os_errors("write", self.path):
+        with self._errors("write"):
             while view:
                 count = os.write(self.fd, view)
                 if not count:   # no error and no progress: broken storage, not a short write
@@ -80,7 +81,7 @@ class PendingFile:
 
     def restart(self):
         """Forget what was written: the source starts over."""
-        with os_errors("truncate", self.path):
+        with self._errors("truncate"):
             os.lseek(self.fd, 0, os.SEEK_SET)
             os.ftruncate(self.fd, 0)
         self.size = 0
@@ -88,7 +89,7 @@ class PendingFile:
 
     def unlink(self):
         """Drop the name and keep the bytes: a kill leaves nothing behind."""
-        with os_errors("unlink", self.path):
+        with self._errors("unlink"):
             os.unlink(self.name, dir_fd=self.directory.fd)
         self.name = None
 
@@ -97,7 +98,7 @@ class PendingFile:
 
         Without a buffer, whose seek() drops the errno when lseek(2) fails.
         """
-        with os_errors("read back", self.path):
+        with self._errors("read back"):
             os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
             return os.fdopen(os.dup(self.fd), "rb", 0)
 
@@ -110,11 +111,11 @@ class PendingFile:
         :returns: os.stat_result of what is there now.
         Raises InstallError, also when what is read back is not what was written.
         """
-        set_owner_and_mode(self.fd, self.path, mode, uid, gid)
+        set_owner_and_mode(self.fd, self.path, mode, uid, gid, self.directory.place)
         if label is not None:
-            with os_errors("label", self.path):
+            with self._errors("label"):
                 label(self.fd, path, True)
-        with os_errors("sync", self.path):
+        with self._errors("sync"):
             os.fsync(self.fd)
             found = os.fstat(self.fd)
             sha256 = hash_of(self.fd)
@@ -132,11 +133,11 @@ class PendingFile:
         :returns: os.stat_result before the rename.
         Raises InstallError; with ``changed`` set when the rename was done and only what follows failed.
         """
-        with os_errors("close", self.path):
+        with self._errors("close"):
             found = os.fstat(self.fd)
             fd, self.fd = self.fd, None
             os.close(fd)
-        with os_errors("rename %s to" % self.path, self.directory.at(name)):
+        with os_errors("rename %s to" % self.path, self.directory.at(name), place=self.directory.place):
             os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         self.name = None
         with after_change():
@@ -160,12 +161,13 @@ class PendingFile:
                 os.unlink(name, dir_fd=self.directory.fd)
 
 
-def set_owner_and_mode(fd, path, mode, uid=None, gid=None):
-    """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError."""
+def set_owner_and_mode(fd, path, mode, uid=None, gid=None, place=None):
+    """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError; ``place`` as for hint_for()."""
     if uid is not None or gid is not None:
-        with os_errors("set the owner %s:%s of" % ("-" if uid is None else uid, "-" if gid is None else gid), path):
+        with os_errors("set the owner %s:%s of" % (
+                "-" if uid is None else user_name(uid), "-" if gid is None else group_name(gid)), path, place=place):
             os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
-    with os_errors("set the mode %04o of" % mode, path):
+    with os_errors("set the mode %04o of" % mode, path, place=place):
         os.fchmod(fd, mode)
 
 
@@ -174,7 +176,7 @@ def check_mode(found, mode, path):
     if stat.S_IMODE(found.st_mode) != mode:
         raise InstallError("the mode of %s is %04o after it was set to %04o" % (
             path, stat.S_IMODE(found.st_mode), mode), path=path, errno=errno.EPERM,
-            hint="the file system ignores modes (mount options): choose another base_dir")
+            hint="the file system ignores modes (mount options): use another one")
 
 
 def copy(fd, path, pending):
@@ -207,7 +209,7 @@ def sweep(directory, older_than=0):
     """
     for name in temps(directory):
         path = directory.at(name)
-        with os_errors("remove the left-over", path), contextlib.suppress(FileNotFoundError):
+        with os_errors("remove the left-over", path, place=directory.place), contextlib.suppress(FileNotFoundError):
             age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
             if older_than and age < older_than:     # 0 takes all: after the clock went back, ages are negative
                 continue
@@ -222,10 +224,10 @@ def remove(directory, name):
     """
     path = directory.at(name)
     aside = "%sremoved.%s" % (TEMP_PREFIX, name)
-    with os_errors("remove the left-over", directory.at(aside)), contextlib.suppress(FileNotFoundError):
+    with os_errors("remove the left-over", directory.at(aside), place=directory.place), contextlib.suppress(FileNotFoundError):
         os.unlink(aside, dir_fd=directory.fd)   # rename(2) between two names of one file does nothing and says 0
-    with os_errors("remove", path):
+    with os_errors("remove", path, place=directory.place):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
-    with after_change(), os_errors("unlink", directory.at(aside)):
+    with after_change(), os_errors("unlink", directory.at(aside), place=directory.place):
         os.unlink(aside, dir_fd=directory.fd)
     directory.sync(done="%s is removed" % path)

@@ -50,11 +50,22 @@ def _are_listed(accounts):
     return any(account.pw_uid == uid for account in accounts)
 
 
+def user_name(uid):
+    """The name of a user; the number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
+
+
+def group_name(gid):
+    """The name of a group; the number where there is none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except (KeyError, OverflowError):
+        return str(gid)
+
+
 def account_text(found):
-    """``1000:100 alice:users`` for a stat result; a number without a name has ``?`` in its place."""
-    user = group = "?"
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(found.st_uid).pw_name
-    with contextlib.suppress(KeyError):
-        group = grp.getgrgid(found.st_gid).gr_name
-    return "%d:%d %s:%s" % (found.st_uid, found.st_gid, user, group)
+    """``alice:users`` for a stat result."""
+    return "%s:%s" % (user_name(found.st_uid), group_name(found.st_gid))

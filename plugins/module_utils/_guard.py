@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from ._directories import MAX_LINKS, Directory, judge, owner_text, walk
+from ._directories import MAX_LINKS, Directory, judge, walk, whose_text
 from ._errors import InstallError, VerificationError
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # not to block on a FIFO
@@ -59,7 +59,7 @@ def _open(path, what, trust, weak):
             if entry is None or not stat.S_ISLNK(entry.st_mode):
                 return Directory(os.open(name, _OPEN, dir_fd=directory.fd), directory.at(name), trust)
             if entry.st_uid not in trust.uids:
-                weak.append("the symbolic link %s belongs to %s" % (directory.at(name), owner_text(entry)))
+                weak.append("the symbolic link %s belongs to %s" % (directory.at(name), whose_text(entry)))
             place = directory.at(os.readlink(name, dir_fd=directory.fd))
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
@@ -68,7 +68,7 @@ def _judge_file(opened, weak):
     """The rule for directories holds for files, but for the sticky bit, which keeps nobody from writing to a file."""
     found = os.fstat(opened.fd)
     if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_ISVTX:
-        weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))
+        weak.append("%s has the sticky bit (%s)" % (opened.path, whose_text(found)))
     judge(opened, None, opened.path, "file", weak)
 
 

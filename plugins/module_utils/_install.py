@@ -18,9 +18,7 @@ from ._files import sweep
 from ._interrupts import stoppable, undisturbed
 from ._lock import locked
 from ._model import Receipt
-from ._plan import Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
-
-LINK_LOCK = ".terraform-link.lock"
+from ._plan import LINK_LOCK, Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
 
 
 class Outcome(NamedTuple):
@@ -72,7 +70,7 @@ def apply(plan, signers, source, say, label=None):
     """
     run = Run(plan, signers, source, say, label)
     try:
-        with stoppable(run.wish.path), os_errors("work on", run.wish.version_dir):  # what no step has a better word for
+        with stoppable(run.wish.path), os_errors("work on", run.wish.version_dir, place="base_dir"):    # the word of no step
             intact = _apply(run)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
@@ -89,7 +87,7 @@ def _apply(run):
         _remove.remove_link(run)    # there is no store, so there is no lock to take either
         return ()
     with base:
-        judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir")
+        judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir", own=True)
         run.say("directory verified: %s" % base.described())
         with locked(base, lock_name(wish.version), wish.lock_timeout, run.say) as run.held:
             run.plan = run.look()
@@ -124,9 +122,13 @@ def _put_right(run, base):
         if run.changed:
             _look_once_more(run)
         said = run.receipt.run_check
-        if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):
-            said = _check_run(run, directory)
-            run.say("run check passed: %s version -json says %s" % (wish.path, said))
+        if touched or plan.verdict.check or plan.link_moves:
+            if wish.run_check and wish.native:
+                said = _check_run(run, directory)
+                run.say("run check passed: %s version -json says %s" % (wish.path, said))
+            else:
+                run.say("run check skipped: %s" % (
+                    "%s is for %s, not for this host" % (wish.path, wish.platform) if wish.run_check else "run_check is false"))
         _record(run, directory, said)
     if plan.link_moves:
         _switch_link(run, base)
@@ -195,7 +197,7 @@ def _check_run(run, directory):
     if fd is None:
         raise _replaced(wish.path, "is not there any more")
     try:
-        with os_errors("read", wish.path):
+        with os_errors("read", wish.path, place="base_dir"):
             sha256 = hash_of(fd)
         if sha256 != run.receipt.sha256:
             raise _replaced(wish.path, "has sha256 %s, expected %s" % (sha256, run.receipt.sha256))

@@ -12,12 +12,13 @@ from typing import NamedTuple, Optional
 
 from ._digest import hash_of
 from ._errors import InstallError, after_change, os_errors
+from ._model import PRODUCT
 
 
 class Occupant(NamedTuple):
     """What lies where the link shall be."""
 
-    kind: str                   # absent, link, file, other
+    kind: str                   # absent, link, file, directory (or a link to one), other
     target: Optional[str]       # of a link
     size: Optional[int]         # of a file, bytes
     sha256: Optional[str]       # of a file that may be replaced
@@ -33,21 +34,35 @@ def look(directory, name, hashed=False):
     if found is None:
         return _ABSENT
     if stat.S_ISLNK(found.st_mode):
-        with os_errors("read the link", path):
+        with os_errors("read the link", path, place=directory.place):
             try:
-                return Occupant("link", os.readlink(name, dir_fd=directory.fd), None, None)
+                target = os.readlink(name, dir_fd=directory.fd)
             except FileNotFoundError:
                 return _ABSENT      # a removal came in between
+        return Occupant("directory" if _leads_to_directory(directory, name) else "link", target, None, None)
     if stat.S_ISREG(found.st_mode):
         return Occupant("file", None, found.st_size, _digest(directory, name, path) if hashed else None)
-    return Occupant("other", None, None, None)
+    return Occupant("directory" if stat.S_ISDIR(found.st_mode) else "other", None, None, None)
+
+
+def _leads_to_directory(directory, name):
+    """Whether a link is another name of a directory, as /bin is on many systems. What cannot be reached is none."""
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=directory.fd).st_mode)
+    except OSError:
+        return False
 
 
 def check_replaceable(occupant, path, force):
-    """Refuse to switch a link over something that is none. Raises InstallError."""
+    """Refuse to switch a link over something that is none, or over another name of a directory. Raises InstallError."""
+    if occupant.kind == "directory":
+        leads = " (a link to %s)" % occupant.target if occupant.target else ""
+        raise InstallError(
+            "link %s is a directory%s, expected a symbolic link to a file, or nothing" % (path, leads), path=path,
+            errno=errno.EEXIST, hint="name the link in it: %s/%s" % (path, PRODUCT))
     if occupant.kind == "other":
         raise InstallError(
-            "link %s: there is something that is neither a link nor a file, expected a symbolic link" % path,
+            "link %s: there is something that is neither a link nor a file, expected a symbolic link or nothing" % path,
             path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
     if occupant.kind == "file" and not force:
         raise InstallError(
@@ -63,11 +78,11 @@ def switch(directory, name, target):
     path = directory.at(name)
     aside = _aside(name)
     try:
-        with os_errors("prepare the link", directory.at(aside)):
+        with os_errors("prepare the link", directory.at(aside), place=directory.place):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside, dir_fd=directory.fd)
             os.symlink(target, aside, dir_fd=directory.fd)
-        with os_errors("switch the link", path):
+        with os_errors("switch the link", path, place=directory.place):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
         with contextlib.suppress(OSError):
@@ -83,7 +98,7 @@ def switch(directory, name, target):
 
 def remove(directory, name):
     """Remove the link. Raises InstallError; with ``changed`` set when only the durability is in doubt."""
-    with os_errors("remove the link", directory.at(name)):
+    with os_errors("remove the link", directory.at(name), place=directory.place):
         os.unlink(name, dir_fd=directory.fd)
     directory.sync(done="link %s is removed" % directory.at(name))
 
@@ -94,7 +109,7 @@ def _aside(name):
 
 
 def _digest(directory, name, path):
-    with os_errors("read", path):
+    with os_errors("read", path, place=directory.place):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
         try:
             return hash_of(fd)

@@ -19,6 +19,7 @@ import time
 from typing import Set, Tuple
 
 from ._errors import InstallError, LockError, os_errors
+from ._groups import account_text
 
 LOCK_MODE = 0o600
 _HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
@@ -36,7 +37,7 @@ class _Blocked(Exception):
 def locked(directory, name, timeout, say, who="another installer"):
     """Hold the lock for the body.
 
-    :param directory: an open directory with ``fd`` and ``at(name)``.
+    :param directory: an open directory with ``fd``, ``place`` and ``at(name)``.
     :param name: str, the lock file's name in it.
     :param timeout: number of seconds to wait for another holder; 0: try once more and no longer, for a mere look
         by is_held() holds the lock for an instant, too.
@@ -118,7 +119,7 @@ def _try(fd, directory, name, path):
     if number in _HELD:
         return None, _holder(fd)
     if number:
-        with os_errors("lock", path):
+        with os_errors("lock", path, place=directory.place):
             raise OSError(number, os.strerror(number))
     there = directory.stat(name)
     if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
@@ -127,7 +128,7 @@ def _try(fd, directory, name, path):
 
 
 def _open(directory, name, path):
-    with os_errors("open the lock", path):
+    with os_errors("open the lock", path, place=directory.place):
         try:
             fd = os.open(name, _OPEN, LOCK_MODE, dir_fd=directory.fd)
         except OSError as exc:
@@ -142,8 +143,8 @@ def _open(directory, name, path):
         if found.st_nlink > 1:      # writing our word into it would write into the other name's file
             raise _not_ours(path, "has %d names" % found.st_nlink)
         if found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise _not_ours(path, "belongs to or can be written by others (%d:%d, %s)" % (
-                found.st_uid, found.st_gid, stat.filemode(found.st_mode)))
+            raise _not_ours(path, "belongs to or can be written by others (%s, %s)" % (
+                account_text(found), stat.filemode(found.st_mode)))
     except InstallError:
         _close(fd)
         raise

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who mounted the file system that an open file is on.
+"""The file system that an open file is on: its mount, what that allows, and who mounted it.
 
 A user may mount a file system of their own with FUSE, and it then claims whatever owners and modes they like. The kernel
 knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
@@ -10,9 +10,13 @@ knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
 import errno
 import os
 import re
+from typing import NamedTuple
+
+from ._errors import InstallError, hint_for, os_errors
 
 _NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)    # no /proc (macOS), or not for us
 _NUMBER = re.compile(br"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_ESCAPED = re.compile(br"\\([0-7]{3})")
 _USER = re.compile(br"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
@@ -47,12 +51,76 @@ def read_mounters(text):
     :returns: dict, number of the mount to uid, or to None where no user is named.
     """
     mounters = {}
-    for line in text.splitlines():
-        fields = line.split(b" ")
-        end = fields.index(b"-", 6)     # of the fields whose number varies; type, source and options follow
+    for fields, end in _lines(text):
         user = _USER.search(b" ".join(fields[end + 3:]))
         mounters[int(fields[0])] = int(user.group(1)) if user else None
     return mounters
+
+
+def _lines(text):
+    """The fields of each line of mountinfo, and where those end whose number varies: type, source and options follow."""
+    for line in text.splitlines():
+        fields = line.split(b" ")
+        yield fields, fields.index(b"-", 6)
+
+
+class Mount(NamedTuple):
+    """Where a file system is mounted, and of what type it is."""
+
+    point: str
+    kind: str
+
+
+def find_mount(fd):
+    """The Mount that an open file is on; None where the system does not tell. Raises OSError."""
+    number = mount_number(fd)
+    for fields, end in _lines(_read("/proc/self/mountinfo") or b""):
+        if int(fields[0]) == number:
+            point = _ESCAPED.sub(lambda found: bytes([int(found.group(1), 8)]), fields[4])
+            return Mount(os.fsdecode(point), os.fsdecode(fields[end + 1]))
+    return None
+
+
+def describe(fd):
+    """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
+    mount = find_mount(fd)
+    return "%s (%s)" % mount if mount else "its file system"
+
+
+def status(fd):
+    """What fstatvfs(3) says; None where it says nothing: of a descriptor with O_PATH, before Linux 3.12. Raises OSError."""
+    try:
+        return os.fstatvfs(fd)
+    except OSError as exc:
+        if exc.errno not in (errno.EBADF, errno.ENOSYS):
+            raise
+        return None
+
+
+def check_room(fd, needed, path, place, freed=0):
+    """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+
+    :param fd: int, of anything on the file system.
+    :param needed: int, bytes.
+    :param path: str, what they are needed for.
+    :param place: str, as for hint_for().
+    :param freed: int, bytes that are given back before.
+    Raises InstallError.
+    """
+    with os_errors("ask for the free space of", path, place=place):
+        room, where = status(fd), describe(fd)
+    if room is None or not room.f_blocks:   # ramfs, and tmpfs without a limit, say that they have no blocks at all
+        return
+    free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
+    if needed > free + freed:
+        raise InstallError("%s free on %s, %s needed for %s" % (megabytes(free), where, megabytes(needed, up=True), path),
+                           path=path, errno=errno.ENOSPC, hint=hint_for(errno.ENOSPC, place))
+
+
+def megabytes(count, up=False):
+    """A number of bytes in words: ``35 MB``, or ``9 kB`` below one; rounded down, or up for what is needed."""
+    unit, name = (10**6, "MB") if count >= 10**6 else (1000, "kB")
+    return "%d %s" % ((count + (unit - 1 if up else 0)) // unit, name)
 
 
 def _number_of_root():

@@ -13,14 +13,15 @@ import stat
 import time
 from typing import NamedTuple, Optional, Tuple
 
-from . import _links, _receipt, _store
-from ._directories import judge, kind_text, trust_of, walk
+from . import _links, _preflight, _receipt, _store
+from ._directories import explore, judge, kind_text, trust_of, walk
 from ._errors import InstallError, RequestError, os_errors
 from ._files import temps
 from ._lock import is_held
 from ._model import PRODUCT, RECEIPT, Wish
 from ._versions import is_exact, order
 
+LINK_LOCK = ".terraform-link.lock"
 SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
 _VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
 
@@ -58,6 +59,31 @@ class Plan(NamedTuple):
         return not names or PRODUCT in names or RECEIPT in names or bool(self.litter)
 
     @property
+    def runs(self):
+        """The binary will be run."""
+        verdict = self.verdict
+        return self.wish.run_check and self.wish.native and self.wish.state == "present" and bool(
+            verdict.install or verdict.replace or verdict.mend or verdict.check or self.link_moves)
+
+    @property
+    def rewrites(self):
+        """Names in the version's directory, which is there, will be made or removed."""
+        verdict, receipt = self.verdict, self.found.receipt
+        if self.wish.state == "absent":
+            return self.removes and bool(self.found.names)
+        if verdict.install or verdict.replace or self.litter:
+            return True
+        return receipt.format <= _receipt.FORMAT and bool(
+            verdict.vouch or verdict.check or verdict.record or verdict.mend and (receipt.run_check or self.runs)
+            or self.wish.link and self.wish.link not in receipt.links)
+
+    @property
+    def empties(self):
+        """Nothing will be left in the version's directory (absent)."""
+        ours = [name for name in (PRODUCT, RECEIPT) if name in self.found.names]
+        return len(ours) + len(self.litter) == len(self.found.names)
+
+    @property
     def changes(self):
         return self.removes or any(self.verdict) or bool(self.litter) or self.link_moves
 
@@ -82,14 +108,14 @@ def make_plan(wish, signers, label=None, patient=True):
     """
     plan = None
     try:
-        with os_errors("look at", wish.version_dir):    # what no step has a better word for
+        with os_errors("look at", wish.version_dir, place="base_dir"):    # what no step has a better word for
             plan = _look(wish, signers, label)
     except InstallError as exc:
         if not patient or exc.errno not in _VANISHED:
             raise
     if plan is None or patient and plan.is_ahead:
         time.sleep(SECOND_LOOK)
-        with os_errors("look at", wish.version_dir):
+        with os_errors("look at", wish.version_dir, place="base_dir"):
             plan = _look(wish, signers, label)
     return plan
 
@@ -111,7 +137,7 @@ def take_stock(wish):
 
 
 def _take_stock(wish):
-    with os_errors("look at", wish.base_dir):
+    with os_errors("look at", wish.base_dir, place="base_dir"):
         base = walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
         if base is None:
             return _store.Stock({}, (), ())
@@ -141,27 +167,31 @@ def _look(wish, signers, label):
     found, verdict, litter, intact = None, _store.Verdict(), (), ()
     if wish.state == "present":
         verdict = _store.Verdict(install=("%s is not installed" % wish.path,))
-    base = walk(wish.base_dir, "base_dir", trust, None, tolerated=tolerated)
-    if base is not None:
-        with base:
+    with contextlib.ExitStack() as opened:
+        base, whole = explore(wish.base_dir, "base_dir", trust, tolerated)
+        opened.enter_context(base)
+        if whole:
             found, litter = _look_at_version(base, wish, label)
             if found is not None and wish.state == "present":
                 verdict = _store.judge(wish, found, signers, trust)
             right = wish.state == "present" and not verdict.install
             intact = _store.intact_versions(
                 base, wish.platform, wish.version if wish.state == "present" else None, right)
-    if found is not None and wish.state == "absent":
-        _check_removable(wish, found)
-    occupant = _look_at_link(wish, trust, tolerated)
-    if wish.state == "present" and occupant is not None and occupant.target == wish.path and not verdict.install:
-        verdict = _judge_record(wish, found.receipt, verdict)
-    return Plan(wish, found, verdict, litter, occupant, tuple(tolerated or ()), intact)
+        if found is not None and wish.state == "absent":
+            _check_removable(wish, found)
+        place, occupant = _look_at_link(opened, wish, trust, tolerated)
+        if wish.state == "present" and occupant is not None and occupant.target == wish.path and not verdict.install:
+            verdict = _judge_record(wish, found.receipt, verdict)
+        plan = Plan(wish, found, verdict, litter, occupant, tuple(tolerated or ()), intact)
+        if plan.changes:
+            _preflight.check(plan, base, whole, place, (lock_name(wish.version),) + (LINK_LOCK,) * plan.link_moves)
+    return plan
 
 
 def enter_version(base, wish):
     """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
     entry = base.stat(wish.version)
-    judge(base, entry, wish.base_dir, "base_dir")
+    judge(base, entry, wish.base_dir, "base_dir", own=True)
     if entry is None:
         return None
     if not stat.S_ISDIR(entry.st_mode):
@@ -180,7 +210,7 @@ def enter_version(base, wish):
 def _check_entry(directory, name, wish):
     """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
     entry = directory.stat(name)
-    judge(directory, entry, wish.version_dir, "base_dir")
+    judge(directory, entry, wish.version_dir, "base_dir", own=True)
     if entry is not None and stat.S_ISDIR(entry.st_mode):
         raise InstallError("%s is a directory, expected a regular file" % directory.at(name), path=directory.at(name),
                            errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")
@@ -219,14 +249,15 @@ def open_link_directory(wish, trust, say=None, create=False, tolerated=None):
     return walk(wish.link.rpartition("/")[0] or "/", "link", trust, say, create=create, tolerated=tolerated)
 
 
-def _look_at_link(wish, trust, tolerated):
+def _look_at_link(opened, wish, trust, tolerated):
+    """:returns: (Directory: of the link, or the nearest one above it; Occupant); (None, None) without a link."""
     if wish.link is None:
-        return None
-    directory = open_link_directory(wish, trust, tolerated=tolerated)
-    if directory is None:
-        return _links.Occupant("absent", None, None, None)
-    with directory:
-        return look_at_link(directory, wish, tolerated)
+        return None, None
+    directory, whole = explore(wish.link.rpartition("/")[0] or "/", "link", trust, tolerated)
+    opened.enter_context(directory)
+    if not whole:
+        return directory, _links.Occupant("absent", None, None, None)
+    return directory, look_at_link(directory, wish, tolerated)
 
 
 def _check_outside(wish, directory, name):

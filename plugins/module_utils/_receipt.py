@@ -72,7 +72,7 @@ def read(directory, version):
     if found.st_uid not in directory.trust.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None, "%s could be written by others (%d:%d, %s)" % (
             path, found.st_uid, found.st_gid, stat.filemode(found.st_mode))
-    with os_errors("read", path):
+    with os_errors("read", path, place=directory.place):
         with os.fdopen(os.open(RECEIPT, _READ, dir_fd=directory.fd), "rb") as stream:
             data = stream.read(CAP + 1)
     if len(data) > CAP:

@@ -68,7 +68,7 @@ def remove_link(run):
 def _remove_directory(run, base):
     path = run.wish.version_dir
     try:
-        with os_errors("remove directory", path):
+        with os_errors("remove directory", path, place="base_dir"):
             os.rmdir(run.wish.version, dir_fd=base.fd)
     except InstallError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):

@@ -8,6 +8,7 @@ import re
 import stat
 import time
 
+from ._groups import account_text, group_name, user_name
 from ._model import PRODUCT, RECEIPT
 
 _UNKNOWN = "known after the archive is fetched"
@@ -174,7 +175,7 @@ def _would_go(plan):
     if plan.removes:
         ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
         gone += ["%s/%s" % (wish.version_dir, name) for name in ours] + list(plan.litter)
-        if len(ours) + len(plan.litter) == len(plan.found.names):
+        if plan.empties:
             gone.append(wish.version_dir)
     return gone
 
@@ -216,7 +217,7 @@ def _before(plan):
     if found is not None and found.stat is not None:
         state.update(state="present", size=found.stat.st_size, sha256=found.sha256 or (
             found.receipt.sha256 if found.receipt and not plan.verdict.install else "not vouched for"),
-            mode=_mode(found.stat), owner="%d:%d" % (found.stat.st_uid, found.stat.st_gid))
+            mode=_mode(found.stat), owner=account_text(found.stat))
         if found.receipt:
             state["policy"] = found.receipt.policy
     if plan.litter:
@@ -241,10 +242,11 @@ def _after(plan, receipt):
         mode="%04o" % wish.mode,
         policy=wish.policy if plan.verdict.install or plan.verdict.vouch or not receipt else receipt.policy)
     if plan.verdict.install or plan.verdict.replace:
-        state["owner"] = "%d:%d" % (os.geteuid(), os.getegid())     # a new file
+        state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))      # a new file
     if wish.uid is not None or wish.gid is not None:
-        uid, gid = state["owner"].split(":")
-        state["owner"] = "%s:%s" % (uid if wish.uid is None else wish.uid, gid if wish.gid is None else wish.gid)
+        user, group = state["owner"].split(":")
+        state["owner"] = "%s:%s" % (user if wish.uid is None else user_name(wish.uid),
+                                    group if wish.gid is None else group_name(wish.gid))
     if wish.link:
         state["link"] = {wish.link: wish.path}
     return state

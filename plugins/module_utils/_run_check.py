@@ -22,6 +22,7 @@ import threading
 import time
 
 from ._errors import RunCheckError, cleaned, errno_text, os_errors
+from ._groups import user_name
 from ._processes import (
     TASKS_HINT, count_tasks, describe_task_limits, end_group, ending_children, has_ended)
 
@@ -144,7 +145,7 @@ def _start(fd, path, nowhere, user, unsafe):
                     errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
         except subprocess.SubprocessError as exc:   # what restrain() raised, without its reason
             raise RunCheckError("run check of %s: this process cannot set limits%s" % (
-                path, " or cannot become uid %d, its owner" % user[0] if user else ""), path=path, hint=_BY_HAND) from exc
+                path, " or cannot become %s, its owner" % user_name(user[0]) if user else ""), path=path, hint=_BY_HAND) from exc
         time.sleep(0.1)
 
 

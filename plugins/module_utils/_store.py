@@ -15,6 +15,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from . import _receipt
 from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
+from ._groups import group_name, user_name
 from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
 from ._versions import is_exact, order
 
@@ -54,7 +55,7 @@ def open_binary(directory):
     found = directory.stat(PRODUCT)
     if found is None or not stat.S_ISREG(found.st_mode):
         return None, found
-    with os_errors("open", path):
+    with os_errors("open", path, place=directory.place):
         try:
             fd = os.open(PRODUCT, _READ, dir_fd=directory.fd)
         except FileNotFoundError:
@@ -63,7 +64,7 @@ def open_binary(directory):
             if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
                 raise   # not its mode, which an install would mend, but something else
             return None, found
-    with os_errors("look at", path):
+    with os_errors("look at", path, place=directory.place):
         return fd, os.fstat(fd)
 
 
@@ -86,9 +87,9 @@ def look(directory, wish, label=None):
         return found._replace(unreadable=status is not None and stat.S_ISREG(status.st_mode))
     try:
         if receipt and status.st_size == receipt.size and not _is_familiar(found, wish, directory.trust):
-            with os_errors("read", directory.at(PRODUCT)):
+            with os_errors("read", directory.at(PRODUCT), place=directory.place):
                 found = found._replace(sha256=hash_of(fd))
-        with os_errors("read the label of", directory.at(PRODUCT)):
+        with os_errors("read the label of", directory.at(PRODUCT), place=directory.place):
             return found._replace(label_differs=label is not None and label(fd, wish.path, False))
     finally:
         os.close(fd)
@@ -158,9 +159,9 @@ def _owner_and_mode(found, wish):
     """The differences in words, as a tuple."""
     differs = ()
     if wish.uid is not None and found.st_uid != wish.uid:
-        differs += ("owner %d, expected %d" % (found.st_uid, wish.uid),)
+        differs += ("owner %s, expected %s" % (user_name(found.st_uid), user_name(wish.uid)),)
     if wish.gid is not None and found.st_gid != wish.gid:
-        differs += ("group %d, expected %d" % (found.st_gid, wish.gid),)
+        differs += ("group %s, expected %s" % (group_name(found.st_gid), group_name(wish.gid)),)
     if stat.S_IMODE(found.st_mode) != wish.mode:
         differs += ("mode %04o, expected %04o" % (stat.S_IMODE(found.st_mode), wish.mode),)
     return differs
@@ -179,7 +180,7 @@ def _shared(found, trust, differs, path):
 def _writers(found, trust):
     """Who but the trusted may write to the binary, in words; None when nobody may."""
     if found.st_uid not in trust.uids:
-        return "belongs to uid %d, who could rewrite it" % found.st_uid
+        return "belongs to %s, who could rewrite it" % user_name(found.st_uid)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "could be written by others (%s)" % stat.filemode(found.st_mode)
     return None
@@ -293,5 +294,5 @@ def _hash(directory):
     fd, _status = open_binary(directory)
     if fd is None:
         return None
-    with os_errors("read", directory.at(PRODUCT)), os.fdopen(fd, "rb") as stream:
+    with os_errors("read", directory.at(PRODUCT), place=directory.place), os.fdopen(fd, "rb") as stream:
         return hash_of(stream.fileno())

@@ -14,7 +14,9 @@ from ._errors import RequestError
 from ._model import PRODUCT, SPEC, Order, Wish
 from ._urls import is_loopback, origin
 
-_PLAIN_BITS = 0o755     # what a mode may set: no setuid, setgid, sticky; nobody but the owner writes
+_PLAIN_BITS = 0o755     # what a mode may set
+_REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
+_OCTAL = re.compile(r"[0-7]{1,5}\Z")
 _SCHEMES = ("https", "http", "file")
 _LONGEST = 86400        # seconds; far more overflows what sockets take
 _HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
@@ -197,16 +199,20 @@ def _number(name, option, look_up):
 
 def _mode(value):
     """Permission bits from an octal text, or from the number that YAML made of one."""
-    text = "%o" % value if isinstance(value, int) and value >= 0 else str(value).strip()
+    is_number = isinstance(value, int) and value >= 0
+    text = "%o" % value if is_number else str(value).strip()
     digits = text[2:] if text[:2].lower() == "0o" else text
-    if not digits or len(digits) > 5 or any(char not in "01234567" for char in digits):
+    if not _OCTAL.match(digits):
         raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint="write it in quotes: '0755'")
     mode = int(digits, 8)
-    if mode & ~_PLAIN_BITS or not mode & 0o400:
-        raise RequestError(
-            "mode %s is %04o: expected no setuid, setgid or sticky bit, no write bit for group and others, and a read "
-            "bit for the owner" % (ascii(value), mode), hint="write it in quotes: '0755'")
-    return mode
+    reason = next((reason for bits, reason in _REFUSED_BITS if mode & bits), None if mode & 0o400 else "its owner cannot read it")
+    if reason is None:
+        return mode
+    if is_number and _OCTAL.match(str(value)):  # written without a leading zero, which leaves none to see
+        raise RequestError("mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s" % (
+            value, mode, reason), hint="write it in quotes: '0755'")
+    raise RequestError("mode %04o is not allowed: %s" % (mode, reason), hint="write '%04o', or another without that" % (
+        mode & _PLAIN_BITS | 0o400))
 
 
 def _within(number, least, most, option, unit):
@@ -216,7 +222,10 @@ def _within(number, least, most, option, unit):
 
 
 def _check_link(wish):
-    """The link must not lie where the store keeps its own, nor in the way to it."""
+    """The link must not lie where the store keeps its own, nor in the way to it, and not lead to what cannot be tried."""
+    if wish.state == "present" and wish.run_check and not wish.native:
+        raise RequestError("link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run" % (
+            wish.link, wish.platform), path=wish.link, hint="leave out link or platform, or set run_check: false")
     if (wish.base_dir + "/").startswith(wish.link + "/"):
         raise RequestError("link %s is %s or a directory above it" % (wish.link, wish.base_dir), path=wish.link,
                            hint="write the path of a link, not of the store")

@@ -140,7 +140,9 @@ options:
   link:
     description:
       - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
-      - Anything but a link in its place is refused unless O(link_force=true).
+      - Anything but a link in its place is refused unless O(link_force=true). A directory is always refused, also by another
+        name.
+      - A link to a binary for another O(platform) than the host's is refused unless O(run_check=false).
     type: path
   link_force:
     description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
@@ -183,7 +185,7 @@ options:
       - Run the binary (C(version -json), in a clean environment) after an install or repair and before O(link) moves.
         When it fails the link stays where it was.
       - Root runs it as the O(owner) of the binary. Time, memory, output and processes are limited.
-      - Skipped for a platform that is not the host's.
+      - Skipped for a platform that is not the host's. RV(steps) tells when it is skipped.
     type: bool
     default: true
   url_username:
@@ -273,6 +275,8 @@ options:
     type: bool
     default: true
 notes:
+  - What can be seen to keep a host from taking a release is an error in check mode, too, and before anything is fetched or
+    sent for it - missing rights, mounts that are read-only or noexec, and too little space, 100 MB where the size is not known.
   - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
     the job's time limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
   - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).

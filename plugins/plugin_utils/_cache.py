@@ -135,7 +135,7 @@ class Cache:
                 return None
             stack.callback(os.close, fd)
             path = folder.at(ARCHIVE)
-            with os_errors("read", path):
+            with os_errors("read", path, place="local_tmp"):
                 found = hash_of(fd)
             if found == sha256:
                 return path

@@ -185,15 +185,15 @@ def laid_out(parcel, parent):
     :yields: str, its path. In it are the archive under its name (a link into the cache) and the papers.
     Raises InstallError.
     """
-    with os_errors("create a directory in", parent):
+    with os_errors("create a directory in", parent, place="local_tmp"):
         folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
     try:
         for name, data in parcel.papers.items():
             path = os.path.join(folder, name)
-            with os_errors("write", path), open(path, "wb") as file:
+            with os_errors("write", path, place="local_tmp"), open(path, "wb") as file:
                 file.write(data)
         if parcel.archive:
-            with os_errors("create a link in", folder):
+            with os_errors("create a link in", folder, place="local_tmp"):
                 os.symlink(parcel.archive, os.path.join(folder, parcel.vouching.archive_name))
         yield folder
     finally:

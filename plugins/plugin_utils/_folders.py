@@ -14,7 +14,7 @@ import stat
 from shlex import quote
 
 from ..module_utils._directories import (
-    Directory, Weakness, judge, owner_text, trust_of, unsafe, walk, whose_text)
+    Directory, Weakness, judge, trust_of, unsafe, walk, whose_text)
 from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile
 from ..module_utils._lock import locked
@@ -36,9 +36,9 @@ def open_run(parent, name):
     :returns: Directory, to be closed. Raises InstallError.
     """
     real = os.path.realpath(parent)
-    with os_errors("open directory", real):
+    with os_errors("open directory", real, place="local_tmp"):
         fd = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with Directory(fd, real, trust_of()) as above:
+    with Directory(fd, real, trust_of(), "local_tmp") as above:
         return enter(above, name)
 
 
@@ -71,7 +71,7 @@ def _checked(directory, path, what):
     """The directory, unless others than the trusted could put files there. Raises InstallError."""
     try:
         judge(directory, None, path, what)
-        with os_errors("look at", path):
+        with os_errors("look at", path, place=directory.place):
             found = os.fstat(directory.fd)
         if found.st_mode & stat.S_IWOTH:    # a sticky one would do on the way, not here
             raise unsafe(Weakness("%s can be written by others (%s)" % (directory.path, whose_text(found)),
@@ -84,7 +84,7 @@ def _checked(directory, path, what):
 
 def open_file(directory, name):
     """A regular file of ours, open for reading: int, or None when there is none. Raises InstallError."""
-    with os_errors("open", directory.at(name)):
+    with os_errors("open", directory.at(name), place=directory.place):
         try:
             fd = os.open(name, _OPEN, dir_fd=directory.fd)
         except FileNotFoundError:
@@ -92,7 +92,7 @@ def open_file(directory, name):
         found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_uid not in directory.trust.uids:
         os.close(fd)
-        raise InstallError("%s is not a regular file of ours (%s)" % (directory.at(name), owner_text(found)),
+        raise InstallError("%s is not a regular file of ours (%s)" % (directory.at(name), whose_text(found)),
                            path=directory.at(name), errno=errno.EPERM, hint="remove it")
     return fd
 
@@ -102,7 +102,7 @@ def read(directory, name):
     fd = open_file(directory, name)
     if fd is None:
         return None
-    with os_errors("read", directory.at(name)), os.fdopen(fd, "rb") as stream:
+    with os_errors("read", directory.at(name), place=directory.place), os.fdopen(fd, "rb") as stream:
         return stream.read()
 
 
@@ -116,7 +116,7 @@ def write(directory, name, data):
 
 def remove(directory, name):
     """Have no file of that name. Raises InstallError."""
-    with os_errors("remove", directory.at(name)), contextlib.suppress(FileNotFoundError):
+    with os_errors("remove", directory.at(name), place=directory.place), contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory.fd)
 
 

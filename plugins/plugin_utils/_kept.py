@@ -83,7 +83,7 @@ class Kept:
             return False
         path = folder.at(ARCHIVE)
         try:
-            with os_errors("touch", path):
+            with os_errors("touch", path, place=folder.place):
                 os.utime(fd)        # used just now: eviction goes by that
             copy(fd, path, pending)
         finally:
@@ -130,7 +130,7 @@ class Kept:
             with enter(self._directory, name) as folder:
                 list(sweep(folder))     # which does it while it is gone through
                 remove(folder, ARCHIVE)
-            with os_errors("remove directory", self._directory.at(name)):
+            with os_errors("remove directory", self._directory.at(name), place="cache_dir"):
                 os.rmdir(name, dir_fd=self._directory.fd)
             # Under the lock: who waits for it looks whether its file still has that name.
             remove(self._directory, name + LOCK)

@@ -34,7 +34,7 @@ def claim(run, parent):
     found = _RUN.match(os.path.basename(os.path.realpath(parent)))
     if not found:
         return False
-    with os_errors("create", run.at(OWNER)):
+    with os_errors("create", run.at(OWNER), place=run.place):
         try:    # the first tasks of all hosts come here at once
             fd = os.open(OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=run.fd)
         except FileExistsError:
@@ -52,7 +52,7 @@ def sweep(parent, name, say):
     :param say: callable(line, warning=False).
     """
     above, own = os.path.split(os.path.realpath(parent))
-    with os_errors("list", above):
+    with os_errors("list", above, place="local_tmp"):
         others = [each for each in os.listdir(above) if _RUN.match(each) and each != own]
     for other in others:
         folder = os.path.join(above, other, name)

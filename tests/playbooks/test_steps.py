@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run tells while it works: a line for each step, in the result and in the system's log, on a host that downloads."""
 
+import grp
 import os
+import pwd
 import re
 
 import pytest
@@ -49,7 +51,8 @@ def install(logged, module_site, host_platform):
         "release": "%s/terraform/%s/terraform_%s" % (module_site.url, VERSION, VERSION), "platform": host_platform,
         "key_id": module_site.key.key_id, "signer": module_site.key.fingerprint, "size": str(result["size"]),
         "archive_size": str(len(release.archives[host_platform])), "digest": release.digest(host_platform),
-        "sha256": result["binary_sha256"], "owner": "%d:%d" % (os.geteuid(), os.getegid()),
+        "sha256": result["binary_sha256"],
+        "owner": "%s:%s" % (pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name),
     }
 
 

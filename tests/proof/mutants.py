@@ -56,7 +56,7 @@ REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "te
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-GUARD = "test_guard.py"
+GUARD, OBSTACLES = "test_guard.py", "test_preflight.py"
 GROUPS, MOUNTS, PROCESSES = "test_groups.py", "test_mounts.py", "test_processes.py"
 
 MUTANTS = {
@@ -135,6 +135,31 @@ MUTANTS = {
     "a file system without locks is an error": _never("_lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(
         "_lock.py", "signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)", "signal.setitimer(signal.ITIMER_REAL, 0)", LOCK),
+    # the look: what cannot be done
+    "who may not write is not seen": _never("_plan.py", "plan.changes", OBSTACLES),
+    "what needs nothing is refused": _change("_plan.py", "        if plan.changes:\n", "        if True:\n", OBSTACLES),
+    "rights are not asked for": _change(
+        "_obstacles.py", "    if _may(directory, name, rights) or _may(directory, name, rights):", "    if True:", OBSTACLES),
+    "a fault of the storage is a no": _change(
+        "_obstacles.py", " or _may(directory, name, rights):", ":", OBSTACLES),
+    "a read-only mount is a matter of rights": _never(
+        "_obstacles.py", "room is not None and room.f_flag & os.ST_RDONLY", OBSTACLES),
+    "a noexec mount is not seen": _never(
+        "_obstacles.py", 'room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0)', OBSTACLES),
+    "noexec matters where nothing is run": _change("_preflight.py", "    if plan.runs:", "    if True:", OBSTACLES),
+    "inodes are not counted": _never(
+        "_obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES),
+    "the link needs no name": _change(
+        "_preflight.py", "        if present:\n            check_names", "        if False:\n            check_names", OBSTACLES),
+    "the directory of the link is not looked at": _never("_preflight.py", "plan.link_moves", OBSTACLES),
+    "locks are not looked at": _change("_preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
+    "a removal is not foreseen": _never("_preflight.py", "plan.removes and plan.empties", OBSTACLES),
+    "a twin's file leaves no room for itself": _change(
+        "_preflight.py", "if exc.errno != errno.ENOSPC or not twin_is_at_work():", "if True:", OBSTACLES),
+    "left-overs are not given back": _change(
+        "_preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES),
+    "a disk that does not count is full": _change(
+        "_mounts.py", "if room is None or not room.f_blocks:", "if room is None:", OBSTACLES, FILES),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install.py", "run.plan = run.look()", INSTALL),
     "left-overs are not swept": _change(
@@ -152,7 +177,7 @@ MUTANTS = {
         "_plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE),
     "a version directory may be a file": _never("_plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES),
     "a binary that others may replace passes": _change(
-        "_plan.py", '    entry = directory.stat(name)\n    judge(directory, entry, wish.version_dir, "base_dir")\n',
+        "_plan.py", '    entry = directory.stat(name)\n    judge(directory, entry, wish.version_dir, "base_dir", own=True)\n',
         "    entry = directory.stat(name)\n", PLAN, INSTALL, STORE),
     # P5: what is there
     "the binary is looked at through a link": _change(
@@ -189,7 +214,7 @@ MUTANTS = {
     "a receipt with odd values counts": _never(
         "_receipt.py", 'not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1', RECEIPT),
     # P7, P9, P11, P12: the temporary file
-    "free space is not asked for": _never("_files.py", "room.f_blocks and size > free", FILES),
+    "free space is not asked for": _never("_mounts.py", "needed > free + freed", FILES, OBSTACLES),
     "a temporary file may be there already": _change("_files.py", " | os.O_EXCL", "", FILES),
     "a temporary file is opened through a link": _change(
         "_files.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES),
@@ -220,11 +245,12 @@ MUTANTS = {
     "a mend that cannot be looked at is no change": _change(
         "_binary.py", "        return True\n    return (found.st_uid", "        return False\n    return (found.st_uid", BINARY),
     "a failed sync is tried again": _change(
-        "_files.py", '        with os_errors("sync", self.path):\n            os.fsync(self.fd)\n',
-        '        with os_errors("sync", self.path):\n            try:\n                os.fsync(self.fd)\n'
+        "_files.py", '        with self._errors("sync"):\n            os.fsync(self.fd)\n',
+        '        with self._errors("sync"):\n            try:\n                os.fsync(self.fd)\n'
         "            except OSError:\n                os.fsync(self.fd)\n", FILES, ERRORS),
     "the owner is set after the mode": _change(
-        "_files.py", '    with os_errors("set the mode %04o of" % mode, path):\n        os.fchmod(fd, mode)', "    pass", FILES),
+        "_files.py", '    with os_errors("set the mode %04o of" % mode, path, place=place):\n        os.fchmod(fd, mode)',
+        "    pass", FILES),
     "what was written is not read back": _never("_files.py", "(found.st_size, sha256) != (self.size, self.sha256)", FILES),
     "the mode is not read back": _change("_files.py", "        check_mode(found, mode, self.path)\n", "", FILES, ERRORS),
     "the binary may be of another machine": _never("_archive.py", "not right", ARCHIVE, BINARY),
@@ -257,7 +283,8 @@ MUTANTS = {
         "                pass\n\n\ndef set_owner",
         FILES),
     "a mended mode is not synced": _change(
-        "_binary.py", '        with os_errors("sync", wish.path):\n            os.fsync(fd)\n', '        if True:\n', CRASH),
+        "_binary.py", '        with os_errors("sync", wish.path, place=directory.place):\n            os.fsync(fd)\n',
+        '        if True:\n', CRASH),
     "another file than the judged one is mended": _never(
         "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
             new="if fd is not None:"),
@@ -266,8 +293,9 @@ MUTANTS = {
         "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
     # P16
     "the link moves to a binary that does not run": _change(
-        "_install.py", "if wish.run_check and wish.native and (touched or plan.verdict.check or plan.link_moves):",
-        "if False:", INSTALL),
+        "_install.py",
+        "        if touched or plan.verdict.check or plan.link_moves:\n            if wish.run_check and wish.native:",
+        "        if True:\n            if False:", INSTALL),
     "any exit status will do": _never("_run_check.py", "process.returncode != 0", RUN_CHECK),
     "the run check has our environment": _change("_run_check.py", "env=environment, ", "", RUN_CHECK),
     "the run check runs where we are": _change("_run_check.py", "pass_fds=(fd,), cwd=nowhere,", "pass_fds=(fd,),", RUN_CHECK),
@@ -320,6 +348,12 @@ MUTANTS = {
     # P17
     "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
+    "a directory in the link's place is replaced": _never("_links.py", 'occupant.kind == "directory"', LINKS, INSTALL_LINKS),
+    "a link to a directory is a link": _change(
+        "_links.py", 'Occupant("directory" if _leads_to_directory(directory, name) else "link",', 'Occupant("link",', LINKS,
+        INSTALL_LINKS),
+    "a link may lead to what cannot run": _never(
+        "_wish.py", 'wish.state == "present" and wish.run_check and not wish.native', INSTALL_LINKS),
     "the link is removed before it is made": _change(
         "_links.py", "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
         "            with contextlib.suppress(FileNotFoundError):\n                os.unlink(name, dir_fd=directory.fd)\n"
@@ -607,7 +641,7 @@ MUTANTS = {
     "who could write the file itself is not asked": _without(
         "_guard.py", 'judge(opened, None, opened.path, "file", weak)', GUARD),
     "the sticky bit protects a file": _without(
-        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
+        "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, whose_text(found)))', GUARD),
     "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
     "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
     "a thread that is not to be had is a crash": _change(
@@ -651,9 +685,13 @@ MUTANTS = {
     "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
                                                      PROXIES)._replace(new="if not proxy:"),
     # what is told
+    "what to do is cut off": _change(
+        "_errors.py", "    room = MESSAGE_LIMIT - len(hint) ", "    room = MESSAGE_LIMIT ", ERROR_TREE),
     "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
     "a result's texts are not cleaned": _change(
-        "_errors.py", 'return "".join(char if char.isprintable() else "?" for char in value)', "return value", ERROR_TREE),
+        "_errors.py",
+        'return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)',
+        "return value", ERROR_TREE),
     "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
     "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),

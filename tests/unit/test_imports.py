@@ -40,7 +40,7 @@ HOUSE = {
         "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
-        "_report": [],
+        "_report": ["_groups"],
     },
     "obtain: fetch": {
         "_bodies": ["_faults", "_urls"],
@@ -70,23 +70,27 @@ HOUSE = {
     },
     "install: files": {
         "_directories": ["_groups", "_mounts"],
-        "_files": [],
+        "_files": ["_groups", "_mounts"],
         "_guard": ["_directories"],
         "_groups": [],
         "_interrupts": [],
         "_links": [],
-        "_lock": [],
+        "_lock": ["_groups"],
         "_mounts": [],
+        "_obstacles": ["_directories", "_groups", "_mounts"],
     },
     "install: store": {
         "_receipt": [],
-        "_store": ["_receipt", "_versions"],
+        "_store": ["_groups", "_receipt", "_versions"],
     },
     "install: run check": {
-        "_run_check": [],
+        "_run_check": ["_groups"],
     },
     "install: story": {
-        "_plan": ["_directories", "_files", "_links", "_lock", "_receipt", "_store", "_versions"],
+        "_plan": [
+            "_directories", "_files", "_links", "_lock", "_preflight", "_receipt", "_store", "_versions",
+        ],
+        "_preflight": ["_lock", "_mounts", "_obstacles"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [
@@ -102,7 +106,8 @@ REACH = {
     "obtain: fetch": ["names"],
     "obtain: story": ["names", "obtain: fetch", "obtain: verify"],
     "install: run check": ["install: files"],
-    "install: store": ["names"],
+    "install: store": ["names", "install: files"],
+    "report": ["install: files"],
     "install: story": ["names", "install: extract", "install: files", "install: store", "install: run check"],
 }
 # What the controller alone runs: file -> (the siblings it may import, the files of module_utils besides the vocabulary).

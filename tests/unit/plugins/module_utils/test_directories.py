@@ -21,7 +21,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _dir
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import (
     MAX_LINKS, Directory, Trust, judge, kind_text, trust_of, walk, whose_text)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
-from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import others_in
+from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import group_name, others_in, user_name
 from this_host import (
     NOBODY, ROOT, STRANGER, as_plain_user, in_child, lying_disk, mounted_again, needs_root, open_descriptors, open_folder,
     small_disk, traced)
@@ -332,7 +332,7 @@ def test_a_strangers_link_is_refused_even_where_only_root_can_write(place):
     strange = link(place, "strange", made)
     os.chown(strange, STRANGER, STRANGER, follow_symlinks=False)
     error = refusal(strange)
-    assert "the symbolic link %s belongs to %d:%d ?:?, lrwxrwxrwx" % (strange, STRANGER, STRANGER) in str(error)
+    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (strange, STRANGER, STRANGER) in str(error)
     assert error.errno == errno.EPERM
     assert reach(strange, trust=trust_of(STRANGER)) == made
 
@@ -371,14 +371,27 @@ def test_what_others_could_exchange_is_refused_by_name(place):
         assert "base_dir %s is not safe: %s %s" % (path, weak, words) in str(error).replace(
             " (%s) and" % whose_text(found), " and").replace("can be written by others and the", "the")
         assert whose_text(found) in str(error), "owner, group and mode have to be named"
-        assert "base_dir" in error.hint and "become_user" in error.hint
+        assert ("become_user: %s" % user_name(found.st_uid) in error.hint) == ("belongs to" in words and "entry" not in words)
+        assert "allow_unsafe_base_dir: true, or use a base_dir below directories that only root" in error.hint
+        assert "so others than %s could replace" % user_name(os.geteuid()) in str(error)
         plain = stat.S_IMODE(found.st_mode) in (0o777, 0o775)
         assert error.hint.startswith("chmod %s %s, or " % ("go-w" if found.st_mode & stat.S_IWOTH else "g-w", weak)) == plain
 
 
+def test_what_may_be_allowed_is_said_only_where_it_helps(place):
+    """Not for the store's own directories, whose rules nothing relaxes, and not for the controller's."""
+    unsafe = make(place, "unsafe", mode=0o777)
+    for what, own, helps in (
+            ("base_dir", False, True), ("link", False, True), ("base_dir", True, False), ("cache_dir", False, False)):
+        with walk(unsafe, what, trust_of(), None) as directory, pytest.raises(InstallError) as caught:
+            judge(directory, None, unsafe, what, own=own)
+        assert ("allow_unsafe_base_dir" in caught.value.hint) == helps
+        assert caught.value.hint.startswith("chmod go-w %s, or " % unsafe)
+
+
 def test_allow_unsafe_collects_the_same_complaints_once(place):
     for path, _weak, _words in unsafe_places(place):
-        complaint = str(refusal(path)).split(" is not safe: ")[1].split(", so other users")[0]
+        complaint = str(refusal(path)).split(" is not safe: ")[1].split(", so others than")[0]
         tolerated = []
         target = os.path.realpath(path)
         assert reach(path, tolerated=tolerated) == target
@@ -403,7 +416,7 @@ def test_a_directory_that_is_not_ours_is_refused(place):
     """As a plain user sees it who trusts root alone: his own folder is another's."""
     if ROOT:
         os.chown(place, NOBODY, NOBODY)
-    assert "belongs to %d:" % os.stat(place).st_uid in str(refusal(make(place, "a"), trust=ONLY_ROOT))
+    assert "belongs to %s:" % user_name(os.stat(place).st_uid) in str(refusal(make(place, "a"), trust=ONLY_ROOT))
 
 
 def test_in_a_sticky_directory_what_is_ours_passes_and_can_be_made(place):
@@ -420,7 +433,7 @@ def test_in_a_sticky_directory_what_a_stranger_put_there_first_is_refused(place)
     squatted = os.path.join(sticky, "iac-platform")
     as_plain_user(lambda: os.mkdir(squatted))
     error = refusal(os.path.join(squatted, "terraform-binaries"), create=True)
-    assert "the entry in it belongs to %d:%d" % (NOBODY, NOBODY) in str(error)
+    assert "the entry in it belongs to %s:" % user_name(NOBODY) in str(error)
     assert os.listdir(squatted) == []
 
 
@@ -431,7 +444,7 @@ def test_a_name_squatted_between_look_and_making_is_refused(place):
         assert directory.weakness(directory.stat("a")) is None
         as_plain_user(lambda: os.mkdir(os.path.join(sticky, "a")))
         directory.make("a", lambda line: pytest.fail("it was not us"))
-        assert "belongs to %d" % NOBODY in directory.weakness(directory.stat("a")).reason
+        assert "belongs to %s:" % user_name(NOBODY) in directory.weakness(directory.stat("a")).reason
 
 
 @needs_root
@@ -474,9 +487,9 @@ def test_a_plain_users_own_group_may_not_write_while_others_have_it_too(place):
     path = os.path.join(make(place, "group", uid=me.pw_uid, gid=me.pw_gid, mode=0o775), "a")
     with pytest.raises(InstallError) as caught:
         as_plain_user(lambda: reach(path), uid=me.pw_uid, gid=me.pw_gid)
-    found = "%d:%d %s:%s, drwxrwxr-x" % (me.pw_uid, me.pw_gid, me.pw_name, grp.getgrgid(me.pw_gid).gr_name)
+    found = "%s:%s, drwxrwxr-x" % (me.pw_name, grp.getgrgid(me.pw_gid).gr_name)
     assert "can be written by others (%s; in that group: %s), so" % (found, others) in str(caught.value)
-    assert caught.value.hint.startswith("chmod g-w %s, or use a base_dir below" % os.path.dirname(path))
+    assert caught.value.hint.startswith("chmod g-w %s, or allow_unsafe_base_dir: true, or use a" % os.path.dirname(path))
 
 
 def test_our_own_group_may_not_write_while_others_are_in_it(place, monkeypatch):
@@ -518,20 +531,20 @@ def test_a_users_file_system_may_say_that_it_is_roots(place):
         assert os.stat(path).st_uid == 0 and stat.S_IMODE(os.stat(path).st_mode) == 0o755
         for create in (False, True):
             error = refusal(path, create=create)
-            assert "base_dir %s is not safe: %s (0:0 root:root, drwxr-xr-x) is on a file system that uid %d mounted" % (
+            assert "base_dir %s is not safe: %s (root:root, drwxr-xr-x) is on a file system that user %d mounted" % (
                 path, mine, STRANGER) in str(error)
-        with go(mine) as directory, pytest.raises(InstallError, match="uid %d mounted" % STRANGER):
+        with go(mine) as directory, pytest.raises(InstallError, match="user %d mounted" % STRANGER):
             judge(directory, None, mine, "base_dir")
         tolerated = []
         assert reach(path, tolerated=tolerated) == path
         assert len(tolerated) == 1 and "mounted" in tolerated[0]
         assert reach(path, trust=trust_of(STRANGER)) == path
-        with pytest.raises(InstallError, match="uid %d mounted" % STRANGER):
+        with pytest.raises(InstallError, match="user %d mounted" % STRANGER):
             as_plain_user(lambda: reach(path))
         deep = os.path.join(path, "1.13.4")
         with go(deep, trust=trust_of(STRANGER)) as directory:
             directory.trust = trust_of()
-            assert "uid %d mounted" % STRANGER in directory.weakness(None).reason
+            assert "user %d mounted" % STRANGER in directory.weakness(None).reason
 
 
 @needs_root
@@ -546,7 +559,7 @@ def test_below_a_users_file_system_another_of_roots_does_not_help(place):
         inner = os.path.join(disk, "inner")
         with small_disk(inner):
             os.mkdir(os.path.join(inner, "a"))
-            assert "uid %d mounted" % STRANGER in str(refusal(os.path.join(inner, "a")))
+            assert "user %d mounted" % STRANGER in str(refusal(os.path.join(inner, "a")))
 
 
 @needs_root
@@ -555,7 +568,7 @@ def test_a_users_file_system_bound_elsewhere_by_root_is_still_the_users(place):
         there = make(place, "there")
         subprocess.check_call(["mount", "--bind", os.path.join(disk, "sub"), there])
         try:
-            assert "uid %d mounted" % STRANGER in str(refusal(os.path.join(there, "a")))
+            assert "user %d mounted" % STRANGER in str(refusal(os.path.join(there, "a")))
         finally:
             subprocess.check_call(["umount", "-l", there])
 
@@ -832,7 +845,8 @@ def test_the_descriptor_is_not_inherited(place):
 
 def test_a_directory_describes_itself(place):
     with go(place) as directory:
-        assert directory.described() == "%s (%d:%d, drwxr-xr-x)" % (place, os.geteuid(), os.stat(place).st_gid)
+        assert directory.described() == "%s (%s:%s, drwxr-xr-x)" % (
+            place, user_name(os.geteuid()), group_name(os.stat(place).st_gid))
 
 
 def test_kinds_have_names(place):

@@ -83,13 +83,25 @@ def test_another_class_may_be_asked_for():
 
 
 @pytest.mark.parametrize("number, words", [
-    (errno.EACCES, "become: true"), (errno.EPERM, "become: true"), (errno.EROFS, "read-only"),
+    (errno.EACCES, "let the user"), (errno.EPERM, "let the user"), (errno.EROFS, "read-only"),
     (errno.ENOSPC, "free some space"), (errno.EDQUOT, "quota"), (errno.EIO, "kernel log"), (errno.EMFILE, "ulimit -n"),
 ])
 def test_the_usual_way_out(number, words):
     with pytest.raises(InstallError) as caught, os_errors("do", "/a"):
         raise OSError(number, "x")
-    assert words in caught.value.hint
+    assert words in caught.value.hint and "choose" not in caught.value.hint
+
+
+@pytest.mark.parametrize("place, option, rights", [
+    ("base_dir", "base_dir", "become: true"), ("link", "link", "become: true"),
+    ("cache_dir", "cache_dir", "the user who runs Ansible"), ("local_tmp", "local_tmp (ANSIBLE_LOCAL_TEMP)", "who runs Ansible"),
+])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_the_way_out_is_that_of_the_place(number, place, option, rights):
+    with pytest.raises(InstallError) as caught, os_errors("do", "/a", place=place):
+        raise OSError(number, "x")
+    assert caught.value.hint.endswith(", or choose another %s" % option)
+    assert (rights in caught.value.hint) == (number in (errno.EACCES, errno.EPERM))
 
 
 def test_a_better_way_out_wins():
@@ -140,6 +152,11 @@ def test_a_long_message_is_cut(size, expected):
     message = as_result(InstallError("x" * size), "target", "web1")["msg"]
     assert len(message) == expected
     assert message.endswith("...") == (size > MESSAGE_LIMIT)
+
+
+def test_what_to_do_is_never_cut():
+    message = as_result(InstallError("x" * 1000, hint="do that"), "target", "web1")["msg"]
+    assert len(message) == MESSAGE_LIMIT and message.endswith("x...; do that")
 
 
 SECRET = u"p\\ss/w\u00f6rd of alice"

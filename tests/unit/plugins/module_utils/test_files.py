@@ -286,8 +286,18 @@ def test_what_cannot_fit_is_refused_early(place):
         with PendingFile(directory, "binary") as pending:
             pending.reserve(60000)
             error = refusal(pending.reserve, 70000)
-    assert error.errno == errno.ENOSPC and error.path == pending.path
-    assert "not enough space for %s: 65536 bytes free on its file system, 70000 needed" % pending.path in str(error)
+    final = os.path.join(place, "binary")
+    assert error.errno == errno.ENOSPC and error.path == final
+    assert str(error) == "65 kB free on %s (tmpfs), 70 kB needed for %s" % (place, final)
+    assert error.hint == "free some space (or inodes) on that file system, or choose another base_dir"
+
+
+@needs_root
+def test_the_file_that_room_is_needed_for_is_named(place):
+    with small_disk(place), walk(place, "cache_dir", trust_of(), None) as directory:
+        with PendingFile(directory, "binary", "/srv/1.11.4/terraform") as pending:
+            error = refusal(pending.reserve, 90579096)
+    assert str(error).endswith("91 MB needed for /srv/1.11.4/terraform") and "cache_dir" in error.hint
 
 
 def test_no_disk_has_room_for_everything(directory):
@@ -519,7 +529,7 @@ def test_whatever_the_system_refuses_is_an_error_with_a_path(directory, place, m
         with monkeypatch.context() as faulty:
             fail(faulty, call, errno.EIO)
             error = refusal(act, pending)
-    assert (error.errno, error.path) == (errno.EIO, pending.path)
+    assert (error.errno, error.path) == (errno.EIO, pending.final if call == "fstatvfs" else pending.path)
     assert os.listdir(place) == []
 
 

@@ -4,6 +4,7 @@
 """The link: it moves last, and the receipt knows it before it does."""
 
 import fcntl
+import itertools
 import os
 import signal
 
@@ -102,9 +103,34 @@ def test_a_file_in_place_of_the_link(installed):
 
 
 def test_a_directory_in_place_of_the_link(installed):
+    """Also by another name, such as /bin on many systems: there it would replace the way to all other programs."""
     os.mkdir(installed.at("tf"))
-    installed.refuse(_errors.InstallError, link=installed.at("tf"))
-    installed.refuse(_errors.InstallError, link=installed.at("tf"), link_force=True)
+    os.symlink("tf", installed.at("alias"))
+    for link, force in itertools.product((installed.at("tf"), installed.at("alias")), (False, True)):
+        failure = installed.refuse(_errors.InstallError, link=link, link_force=force)
+        assert failure.hint == "name the link in it: %s/terraform" % link
+
+
+def test_a_link_to_a_link_to_a_directory_that_is_gone_is_a_link(installed):
+    os.symlink("nowhere", installed.at("tf"))
+    assert installed.run(link=installed.at("tf"))["changed"]
+
+
+def test_a_link_to_what_cannot_run_here_is_refused(installed):
+    """Unless the run check is off on purpose. What is said of a removal does not matter."""
+    foreign = installed.offer("1.9.8", platform="linux_arm64" if installed.platform == "linux_amd64" else "linux_amd64")
+    failure = installed.refuse(_errors.RequestError, link=installed.at("tf"), **foreign)
+    assert foreign["platform"] in str(failure) and "run_check: false" in failure.hint
+    assert installed.run(**foreign)["changed"]
+    assert any(line.startswith("run check skipped: ") and foreign["platform"] in line for line in installed.lines)
+    assert installed.run(link=installed.at("tf"), run_check=False, **foreign)["changed"]
+    assert "run check skipped: run_check is false" in installed.lines
+    assert os.readlink(installed.at("tf")) == installed.binary("1.9.8")
+    assert installed.run(link=installed.at("tf"), state="absent", **foreign)["changed"]
+
+
+def test_a_run_check_that_took_place_is_not_called_skipped(installed):
+    assert not any("skipped" in line for line in installed.lines)
 
 
 def test_a_link_is_refused_before_anything_is_installed(host):

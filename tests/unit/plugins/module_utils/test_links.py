@@ -67,8 +67,11 @@ def test_what_may_lie_there(directory, path):
     assert look(directory, "terraform", hashed=True) == Occupant("file", None, 3, hashlib.sha256(b"abc").hexdigest())
     os.unlink(path)
     os.mkdir(path)
-    assert look(directory, "terraform", hashed=True) == Occupant("other", None, None, None)
-    os.rmdir(path)
+    assert look(directory, "terraform", hashed=True) == Occupant("directory", None, None, None)
+    os.rename(path, path + ".d")
+    os.symlink("terraform.d", path)
+    assert look(directory, "terraform") == Occupant("directory", "terraform.d", None, None)
+    os.unlink(path)
     os.mkfifo(path)
     assert look(directory, "terraform", hashed=True) == Occupant("other", None, None, None)
 
@@ -110,10 +113,12 @@ def test_what_may_be_replaced(path):
     (Occupant("file", None, 12, None), False, "a regular file of 12 bytes"),
     (Occupant("other", None, None, None), False, "neither a link nor a file"),
     (Occupant("other", None, None, None), True, "neither a link nor a file"),
+    (Occupant("directory", None, None, None), False, "is a directory, expected"),
+    (Occupant("directory", "usr/bin", None, None), True, "is a directory (a link to usr/bin), expected"),
 ])
 def test_what_may_not_be_replaced(path, occupant, force, words):
     error = refusal(check_replaceable, occupant, path, force)
-    assert "link %s: there is" % path in str(error) and words in str(error) and "expected a symbolic link" in str(error)
+    assert str(error).startswith("link %s" % path) and words in str(error) and "expected a symbolic link" in str(error)
     assert (error.errno, error.path) == (errno.EEXIST, path)
     assert ("link_force" in error.hint) == (occupant.kind == "file")
 
@@ -287,7 +292,7 @@ def test_a_directory_that_we_may_not_write_to(place, path):
             switch(directory, "terraform", "/opt/new")
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
-    assert caught.value.errno == errno.EACCES and "become" in caught.value.hint
+    assert caught.value.errno == errno.EACCES and "become" in caught.value.hint and "another link" in caught.value.hint
     assert os.readlink(path) == "/opt/old"
 
 

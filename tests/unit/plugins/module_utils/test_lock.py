@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, LockError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import account_text
 from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
 from this_host import (
     NOBODY, PATIENCE, another_process, as_plain_user, finished, mounted_again, needs_root, open_descriptors, open_folder,
@@ -400,7 +401,7 @@ def test_a_directory_in_its_place(directory, path):
 def test_a_strangers_lock_is_refused(directory, path):
     take(directory)
     os.chown(path, NOBODY, NOBODY)
-    assert "belongs to or can be written by others (%d:%d, -rw-------)" % (NOBODY, NOBODY) in str(refusal(directory))
+    assert "belongs to or can be written by others (%s, -rw-------)" % account_text(os.stat(path)) in str(refusal(directory))
 
 
 def test_a_lock_that_may_not_be_opened(directory, place, path):

@@ -4,6 +4,7 @@
 """Verdicts: each damage is seen, by its own words, and mended; receipts of other collections; what spares the hashing."""
 
 import errno
+import grp
 import os
 import shutil
 import stat
@@ -119,9 +120,9 @@ def test_a_second_name_alone_is_no_damage(installed):
 def test_a_binary_of_another_user_is_replaced(installed, verify):
     os.chown(installed.binary(), 12345, 12345)
     foreseen = installed.check(verify=verify)
-    assert not foreseen["needs_archive"] and any("belongs to uid 12345" in line for line in installed.lines)
+    assert not foreseen["needs_archive"] and any("belongs to 12345, who" in line for line in installed.lines)
     assert foreseen["diff"]["before"]["owner"] == "12345:12345"
-    assert foreseen["diff"]["after"]["owner"] == "%d:%d" % (os.geteuid(), os.getegid())
+    assert foreseen["diff"]["after"]["owner"] == "root:%s" % grp.getgrgid(os.getegid()).gr_name
     installed.mend(verify=verify)
     assert os.stat(installed.binary()).st_uid == os.geteuid()
 

@@ -189,8 +189,17 @@ def test_a_full_disk_is_an_error_that_names_it_and_spoils_nothing(tmp_path):
         with pytest.raises(_errors.InstallError) as caught:
             run.archive(os.urandom(200000))
         assert caught.value.errno == 28 and str(tmp_path / "small") in str(caught.value)
+        assert "choose another local_tmp (ANSIBLE_LOCAL_TEMP)" in caught.value.hint
         assert not [path for path in everything(run.folder) if ".tmp." in path]
         assert run.archive()
+
+
+def test_a_full_cache_dir_is_told_apart_from_a_full_folder_of_the_run(tmp_path):
+    os.mkdir(str(tmp_path / "kept"))
+    with small_disk(tmp_path / "kept"):
+        with pytest.raises(_errors.InstallError) as caught:
+            Run(tmp_path, kept=str(tmp_path / "kept")).archive(os.urandom(200000))
+        assert caught.value.errno == 28 and "choose another cache_dir" in caught.value.hint
 
 
 def test_a_killed_fetch_is_taken_over_and_leaves_nothing(run):

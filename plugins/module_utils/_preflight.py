@@ -1,0 +1,74 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last part of the look: whether a host can take what a plan is about to do, before anything is fetched or sent for it.
+
+Looks only, and refuses only what is seen to be bound to fail. A race after the look is dealt with by the act itself.
+"""
+
+import errno
+import os
+
+from ._errors import InstallError
+from ._lock import is_held
+from ._mounts import check_room
+from ._obstacles import check_exec, check_lock, check_names, check_writing
+
+UNKNOWN_SIZE = 100 * 10**6      # bytes that an archive and its binary take, where nobody knows better
+
+
+def check(plan, base, whole, link_directory, locks):
+    """Refuse a plan with changes that cannot be carried out.
+
+    :param plan: Plan.
+    :param base: Directory, the base dir; the nearest one above it where that is missing.
+    :param whole: bool, it is the base dir.
+    :param link_directory: Directory, that of the link, or the nearest one above it; None: no link was asked for.
+    :param locks: tuple of str, names of the locks that will be taken: that of the version first.
+    Raises InstallError, RunCheckError.
+    """
+    wish, present = plan.wish, plan.wish.state == "present"
+    doing = "write" if present else "remove"
+    if whole:
+        for name in locks:
+            check_lock(base, name)
+    if plan.found is not None:
+        with base.enter(wish.version) as directory:
+            if plan.rewrites:
+                check_writing(directory, doing, wish.path)
+            _check_file_system(plan, directory, lambda: is_held(base, locks[0]))
+        if plan.removes and plan.empties:
+            check_writing(base, doing, wish.version_dir)
+    elif present:
+        check_writing(base, doing, wish.path)
+        _check_file_system(plan, base, lambda: whole and is_held(base, locks[0]))
+    if plan.link_moves:
+        check_writing(link_directory, doing, wish.link)
+        if present:
+            check_names(link_directory, wish.link)
+
+
+def _check_file_system(plan, directory, twin_is_at_work):
+    """What is about the file system on which the binary is, or will be."""
+    wish, verdict = plan.wish, plan.verdict
+    if plan.runs:
+        check_exec(directory, wish.path)
+    if not (verdict.install or verdict.replace):
+        return
+    try:
+        freed = [directory.stat(os.path.basename(path)) for path in plan.litter]
+        check_room(directory.fd, _needed(plan), wish.path, directory.place, sum(each.st_blocks * 512 for each in freed if each))
+        if not freed:
+            check_names(directory, wish.path)
+    except InstallError as exc:
+        # A twin takes the room for the very file that is wanted: who waits for its lock will find it there.
+        if exc.errno != errno.ENOSPC or not twin_is_at_work():
+            raise
+
+
+def _needed(plan):
+    """Bytes; 0 for a given archive, which tells its size when it is read, and is neither fetched nor sent."""
+    receipt = plan.found.receipt if plan.found is not None else None
+    if receipt is not None:
+        return receipt.size
+    return 0 if plan.wish.archive else UNKNOWN_SIZE
