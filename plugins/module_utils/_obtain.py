@@ -204,7 +204,7 @@ class Source:
         return vouching._replace(downloaded_bytes=fetcher.downloaded)
 
     def _read_signature(self, fetcher, site):
-        """The key's own signature file, else the one without a key in its name.
+        """The key's own signature file; the one without a key in its name where that cannot be had, whatever the reason.
 
         :returns: (bytes, str: its URL).
         """
@@ -213,10 +213,14 @@ class Source:
         for name in specific:
             url = _releases.url(site, wish.version, name)
             try:
-                return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
+                data = fetcher.read(url, _fetch.SIGNATURE_CAP, "signature")
             except FetchError as exc:
-                if exc.status not in (403, 404):
-                    raise
+                reason = str(exc)
+            else:
+                if _openpgp.may_be_signature(data):
+                    return data, url    # it is judged, whatever comes of it
+                reason = "signature %s is something else" % url
+            self._say("%s; asking for %s" % (reason, plain))
         url = _releases.url(site, wish.version, plain)
         return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
 

@@ -23,6 +23,7 @@ __all__ = ("Key", "Signature", "read_keys", "verify")
 
 SIGNATURE_LIMIT = 64 * 1024     # octets of a signature file
 _SIGNATURES = 32                # packets in it
+_PACKET = b"\x80"               # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is
 _AHEAD = 30 * 60                # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
@@ -79,6 +80,11 @@ def verify(document, signature, keys, now, name):
     return good[0]
 
 
+def may_be_signature(data):
+    """Whether bytes begin as a signature file does, binary or armored; if not, something else was answered in its place."""
+    return data[:1] >= _PACKET or b"-----BEGIN PGP" in data
+
+
 def _list(names):
     # a message has 400 characters, its hint included
     return ", ".join(names[:2]) + (" and %d more" % len(names[2:]) if names[2:] else "")
@@ -93,8 +99,7 @@ def _read_file(signature):
     """The signatures in a file, each naming its maker: list of SignaturePacket."""
     if len(signature) > SIGNATURE_LIMIT:
         raise Malformed("it is longer than %d octets" % SIGNATURE_LIMIT)
-    # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is.
-    if signature[:1] < b"\x80":
+    if signature[:1] < _PACKET:
         blocks = read_armor(signature.decode("latin-1"))
         if [label for label, _data in blocks] != ["SIGNATURE"]:
             raise Malformed("it is neither binary nor one armored PGP SIGNATURE")

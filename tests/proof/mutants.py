@@ -461,6 +461,8 @@ MUTANTS = {
     "a download with another digest is installed": _change(
         "_obtain.py", "            if received.sha256 == vouching.archive_sha256:", "            if True:", OBTAIN),
     "the signature is not verified": _never("_obtain.py", "signature is not None", OBTAIN),
+    "a key's own signature that refuses is passed over": _never(
+        "_obtain.py", "_openpgp.may_be_signature(data)", OBTAIN),
     "the checksum of the wish is not compared": _never("_obtain.py", "wish.checksum and sha256 != wish.checksum", OBTAIN),
     "sums may name a file twice": _never("_releases.py", "name in digests", RELEASES),
     "sums may have odd lines": _change("_releases.py", "        if not found:\n            raise error(",

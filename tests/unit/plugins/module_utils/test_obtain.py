@@ -149,18 +149,32 @@ def test_an_unsigned_index_that_others_can_write_chooses_nothing(online, site):
 
 # signatures
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_without_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, status):
-    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+@pytest.mark.parametrize("behaviour, arguments", [
+    *[("status", (status,)) for status in (400, 401, 403, 404, 410, 500, 503)],
+    ("redirect", ("http://127.0.0.1:9/login",)), ("redirect_loop", ()), ("close_before_reply", ()), ("garbage_status", ()),
+    ("html_200", ()), ("replace", (b"",)), ("replace", (b'{"errors": [{"status": 404}]}',)), ("replace", (bytes(70000),)),
+], ids=str)
+def test_whatever_is_wrong_with_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, behaviour, arguments):
+    site.misbehave("*.%s.sig" % site.key.key_id, getattr(wrong, behaviour)(*arguments))
     online.fetch()
-    assert paths(site) == [SUMS, "%s.%s.sig" % (SUMS, site.key.key_id), SUMS + ".sig", online.archive_name]
+    assert [name for name in paths(site) if name != "login"][-2:] == [SUMS + ".sig", online.archive_name]
+    assert any("; asking for %s.sig" % SUMS in line for line in online.host.lines)
 
 
-@pytest.mark.parametrize("status", [401, 410, 500])
-def test_other_answers_for_the_keys_own_signature_do_not_lead_to_the_plain_one(online, site, wrong, status):
-    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+@pytest.mark.parametrize("data", [b"\x88\x01x", b"-----BEGIN PGP SIGNATURE-----\n", None])
+def test_a_keys_own_signature_that_was_read_and_refuses_ends_it(online, site, wrong, data):
+    specific = "%s.%s.sig" % (SUMS, site.key.key_id)
+    data = data or site.files["terraform/1.13.4/" + specific].body[:-1] + b"x"
+    site.misbehave("*." + site.key.key_id + ".sig", wrong.replace(data))
+    failure = online.refusal(_errors.VerificationError)
+    assert specific in str(failure) and site.counts(SUMS + ".sig").requests == 0
+
+
+def test_when_the_plain_signature_fails_too_its_words_are_told(online, site, wrong):
+    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(500))
+    site.misbehave("*SHA256SUMS.sig", wrong.status(410))
     failure = online.refusal(_errors.FetchError)
-    assert failure.status == status and site.counts(SUMS + ".sig").requests == 0
+    assert failure.status == 410 and failure.url.endswith(SUMS + ".sig") and site.counts(SUMS + ".sig").requests == 1
 
 
 def test_no_signature_at_all(online, site):
