@@ -21,9 +21,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import _credentials
-from ._bodies import judge_head, open_any, open_file, refuse_web_page
+from ._bodies import LONGEST_START, check_start, decode, judge_head, open_any, open_file
 from ._connections import Connections
-from ._errors import FetchError, MissingDependency, concealed
+from ._errors import FetchError, MissingDependency, concealed, concealing
 from ._faults import NETWORK_HINT, choose_pause, explain
 from ._model import Access
 from ._processes import TASKS_HINT, describe_task_limits
@@ -123,9 +123,11 @@ class Fetcher:
         :raises RequestError: not a URL that can be fetched; certificates that cannot be read.
         """
         sink = _Memory()
-        received = self._receive(url, sink, cap, what)
+        received, body = self._receive(url, sink, cap, what, True)
+        with concealing(self._secrets):
+            data = decode(body, bytes(sink.data), cap, what)
         self._say("%s received: %d bytes from %s" % (what, received.bytes, shown(url)))
-        return bytes(sink.data)
+        return data
 
     def download(self, url, sink, cap, what):
         """Bring the bytes at a URL into a sink. It raises what ``read`` does; errors of the sink pass untouched.
@@ -134,18 +136,18 @@ class Fetcher:
             ``write(block)``; ``restart()``, called before the download begins again from its first byte.
         :returns: Received.
         """
-        received = self._receive(url, sink, cap, what)
+        received, _body = self._receive(url, sink, cap, what, False)
         self._say("%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, shown(url)))
         return received
 
-    def _receive(self, url, sink, cap, what):
-        """Try until it worked, must not be tried again, or was tried often or long enough."""
+    def _receive(self, url, sink, cap, what, decodable):
+        """Try until it worked, must not be tried again, or was tried often or long enough: (Received, Body)."""
         ends = time.monotonic() + self.deadline
         so_far = SoFar(sink)
         attempt = 1
         while True:
             try:
-                return self._attempt(url, so_far, cap, what, ends)
+                return self._attempt(url, so_far, cap, what, ends, decodable)
             except FetchError as exc:
                 exc.conceal(self._secrets)
                 failure = exc
@@ -156,7 +158,7 @@ class Fetcher:
             self._say("try %d of %d in %.1f s: %s" % (attempt, self.retries, pause, failure))
             time.sleep(pause)
 
-    def _attempt(self, url, so_far, cap, what, ends):
+    def _attempt(self, url, so_far, cap, what, ends, decodable):
         """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
         if not so_far.resumable:
             so_far.restart()
@@ -166,11 +168,11 @@ class Fetcher:
                 raise _too_large("announces %d bytes" % so_far.size, body.url, cap, what)
             if so_far.count:
                 self._say("%s resumed at byte %d of %d from %s" % (what, so_far.count, so_far.size, body.url))
-            for block in self._blocks(body, so_far, cap, what, ends):
+            for block in _with_long_start(self._blocks(body, so_far, cap, what, ends)):
                 if not so_far.count:
-                    refuse_web_page(body, block, what)
+                    check_start(body, block, what, decodable)
                 so_far.add(block)
-        return Received(so_far.count, so_far.sha256)
+        return Received(so_far.count, so_far.sha256), body
 
     def _blocks(self, body, so_far, cap, what, ends):
         """The body, block by block, held to its announced size, the cap, the lowest speed and the deadline."""
@@ -311,6 +313,21 @@ class Fetcher:
         """The FetchError for something that the transport raised."""
         reason, retry, hint = explain(exc, self.timeout)
         return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
+
+
+def _with_long_start(blocks):
+    """The same bytes; the first block is long enough to tell what they are, unless there are no more."""
+    start = b""
+    for block in blocks:
+        if start is None:
+            yield block
+        else:
+            start += block
+            if len(start) >= LONGEST_START:
+                yield start
+                start = None
+    if start:
+        yield start
 
 
 def _too_large(found, place, cap, what):

@@ -579,9 +579,13 @@ MUTANTS = {
     "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
     "the thread that asks takes a stop": _without(
         "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
-    "a web page is taken for a file": _change(
-        "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
-    "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
+    "a web page is taken for a file": _change("_bodies.py", "if is_labelled or start", "if False and start", LIMITS),
+    "a web page is taken for a file when it was compressed": _without(
+        "_bodies.py", "_refuse_web_page(body, found, what)", LIMITS),
+    "a compressed body is taken": _change(
+        "_bodies.py", "elif not decodable or body.coding not in _DECODED:", "elif False:", LIMITS),
+    "a compressed document of any size is taken": _never("_bodies.py", "len(found) > cap", LIMITS),
+    "a part that is compressed goes on with what is not": _never("_resume.py", "body.coding != self._coding", RESUME),
     "https may be left": _change(
         "_urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST),
     "unsigned bytes come over plain http from elsewhere": _change(
