@@ -132,7 +132,10 @@ class Delivery:
         def fetch_watched(sink):
             fetch(Watched(sink, name, self._show) if self._show else sink).file.close()
 
-        return self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
+        # What one platform's or site's archive is says nothing of another's, even where one checksum is given for all.
+        what = (vouching.site, self._order.version, name, digest)
+        place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
+        return self._cache.archive(digest, place, self._key(*what), name, fetch_watched)
 
     def _key(self, place, *parts):
         """The name in the cache for what comes from a place: a site, or a URL."""

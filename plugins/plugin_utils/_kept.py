@@ -6,8 +6,8 @@
 It promises that the bytes it hands out were just hashed, or are those that were put in, and that what another run removes
 is never missed: whoever wants an archive gets a copy. Several runs may share it.
 
-    <cache_dir>/<digest>/archive.zip    files of mode 0600 in directories of 0700
-    <cache_dir>/<digest>.lock           held by who fills it or removes it
+    <cache_dir>/<place>/archive.zip     files of mode 0600 in directories of 0700
+    <cache_dir>/<place>.lock            held by who fills it or removes it
     <cache_dir>/<key>.document
     <cache_dir>/documents.lock          held by who writes one
 """
@@ -58,15 +58,16 @@ class Kept:
         """Forget a document, which was found bad. Raises InstallError."""
         remove(self._directory, key + DOCUMENT)
 
-    def fill(self, sha256, pending, fetch, waiting):
+    def fill(self, sha256, place, pending, fetch, waiting):
         """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
 
+        :param place: str of 64 hex digits: see Cache.archive().
         :param pending: PendingFile that gets it.
         :param fetch: callable(sink).
         :param waiting: callable(), called when another run takes its time.
         Raises what ``fetch`` raises, InstallError.
         """
-        with turn(self._directory, sha256, self._say, waiting), enter(self._directory, sha256) as folder:
+        with turn(self._directory, place, self._say, waiting), enter(self._directory, place) as folder:
             list(sweep(folder))     # which does it while it is gone through
             if not self._copy_from(folder, sha256, pending):
                 fetch(pending)
@@ -74,7 +75,7 @@ class Kept:
                     copy(pending.fd, pending.path, copied)
                     copied.settle(FILE_MODE)
                     copied.publish(ARCHIVE)
-        self._evict(sha256)
+        self._evict(place)
 
     def _copy_from(self, folder, sha256, pending):
         """:returns: bool, the bytes are in ``pending``, and are right."""

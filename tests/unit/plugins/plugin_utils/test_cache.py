@@ -43,14 +43,15 @@ class Run:
         kept = _kept.Kept(_folders.open_kept(self.kept), self.keep, self.say) if self.kept else None
         return _cache.Cache(_folders.open_run(self.folder, "ours"), kept, self.say, self.waited.append, self.turn)
 
-    def archive(self, data=DATA, before=None, key=KEY):
-        """The path; ``before`` is called by the one process that fetches."""
+    def archive(self, data=DATA, before=None, key=KEY, place=None):
+        """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
         def fetch(sink):
             self.note("fetches")
             if before:
                 before()
             sink.write(data)
-        return self.cache().archive(hashlib.sha256(data).hexdigest(), key, "a.zip", fetch)
+        digest = hashlib.sha256(data).hexdigest()
+        return self.cache().archive(digest, place or digest, key, "a.zip", fetch)
 
     def document(self, data=b"sums", key=KEY, error=None):
         def fetch():
@@ -125,6 +126,14 @@ def test_many_processes_cause_one_fetch(run):
     assert run.fetches == 1
     with open(path, "rb") as file:
         assert file.read() == DATA
+
+
+def test_the_same_bytes_from_elsewhere_are_fetched_again(tmp_path):
+    first, second = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2"))
+    assert first.archive(place="a1" * 32) != first.archive(place="b2" * 32) and first.fetches == 2
+    second.archive(place="a1" * 32)
+    second.archive(place="c3" * 32)
+    assert second.fetches == 1 and kept_digests(tmp_path / "kept") == {"a1" * 32, "b2" * 32, "c3" * 32}
 
 
 def test_many_processes_cause_one_fetch_of_a_document(run):
