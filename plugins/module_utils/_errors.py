@@ -223,7 +223,7 @@ def as_result(error, side, host):
         message = message[:MESSAGE_LIMIT - 3] + "..."
     return cleaned({
         "msg": message,
-        "changed": error.changed,
+        "changed": error.changed and side == "target",     # what the controller does to itself changes no host
         "error": {
             "step": error.step,
             "side": side,

@@ -23,7 +23,7 @@ from typing import Dict, Type
 from ..module_utils._digest import hash_of
 from ..module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_errors
 from ..module_utils._files import PendingFile, sweep
-from ._folders import FILE_MODE, enter, open_file, read, remove, turn, write
+from ._folders import enter, once, open_file, publish, read, remove, turn, write
 from ._kept import ARCHIVE, DOCUMENT
 
 _FAILURE, _NOTE = ".failure", ".note"
@@ -44,6 +44,7 @@ class Cache:
         self._run = run
         self._kept = kept
         self._say = say
+        self._say_once = once(say)
         self._waiting = waiting
         self._round = round_name
 
@@ -119,10 +120,10 @@ class Cache:
         """
         path = self._find(sha256, place)
         if path is None:
-            with self._turn(place, what):
+            with self._turn(place, what) as age:
                 path = self._find(sha256, place, self._say)
                 if path is None:
-                    return self._fill(sha256, place, key, what, fetch)
+                    return self._fill(sha256, place, key, what, fetch, age)
         self._say("archive is here already: %s, sha256 %s" % (path, sha256))
         return path
 
@@ -144,25 +145,24 @@ class Cache:
             say("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
         return None
 
-    def _fill(self, sha256, place, key, what, fetch):
+    def _fill(self, sha256, place, key, what, fetch, age):
         def fetch_once(sink):
             self._recall(key)
             with self._remembering(key):
                 fetch(sink)
 
         with enter(self._run, place) as folder:
-            list(sweep(folder))     # which does it while it is gone through
+            list(sweep(folder, age))     # which does it while it is gone through
             with PendingFile(folder, "archive") as pending:
                 if self._kept:
                     self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
                 else:
                     fetch_once(pending)
-                pending.settle(FILE_MODE)
-                pending.publish(ARCHIVE)
+                publish(pending, ARCHIVE)
             return folder.at(ARCHIVE)
 
     def _turn(self, name, what):
-        return turn(self._run, name, self._say, lambda: self._waiting(what))
+        return turn(self._run, name, self._say_once, lambda: self._waiting(what))
 
     @contextlib.contextmanager
     def _remembering(self, key):

@@ -238,8 +238,8 @@ MUTANTS = {
     "a rename is not synced": _change(
         "_files.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
     "what was renamed is not looked at": _change(
-        "_files.py", "if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):\n                raise",
-        "if False:\n                raise", FILES),
+        "_files.py", "if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):\n"
+        "                raise", "if False:\n                raise", FILES),
     "a failure after the rename says that nothing changed": _change(
         "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
         '        if True:\n            self.directory.sync(done="%s is in place"', FILES),

@@ -168,3 +168,10 @@ def test_an_error_is_told_without_secrets():
     with pytest.raises(FetchError) as caught, concealing([u"sesame"]):
         raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
     assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")
+
+
+@pytest.mark.parametrize("side, changed", [("target", True), ("controller", False)])
+def test_only_an_error_of_the_target_says_that_it_was_changed(side, changed):
+    with pytest.raises(_errors.InstallError) as caught, _errors.after_change():
+        raise _errors.InstallError("too late", errno=5)
+    assert _errors.as_result(caught.value, side, "h")["changed"] is changed
