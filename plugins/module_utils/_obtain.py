@@ -237,7 +237,7 @@ class Source:
             self._say("signature good: SHA256SUMS of %s signed by %s on %s" % (
                 wish.version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
             for warning in signed.warnings:
-                self._say(warning, warning=True)
+                self._say(warning, warning=not wish.origin)     # who knows the origin has fetched it, and was warned then
         name, sha256 = _releases.find_archive(sums, wish.version, wish.platform, where)
         if wish.checksum and sha256 != wish.checksum:
             raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (

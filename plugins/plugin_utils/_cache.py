@@ -87,10 +87,13 @@ class Cache:
             self._kept.keep_document(key, data)
 
     def _keep(self, key, name, data, what):
+        """:returns: bool, it was not there."""
         if read(self._run, name) != data:
             with self._turn(key, what):
                 if read(self._run, name) != data:
                     write(self._run, name, data)
+                    return True
+        return False
 
     def drop_document(self, key):
         """Forget, for this run, a document that was found good. Raises InstallError."""
@@ -106,8 +109,8 @@ class Cache:
         return None if data is None else data.decode()
 
     def take_note(self, key, text):
-        """Note a text for this run. Raises InstallError."""
-        self._keep(key, key + _NOTE, text.encode(), "its version")
+        """Note a text for this run: bool, it was not noted before. Raises InstallError."""
+        return self._keep(key, key + _NOTE, text.encode(), "a note")
 
     def archive(self, sha256, place, key, what, fetch):
         """The archive of that digest: its path, after all of it was hashed.

@@ -191,6 +191,7 @@ def test_several_keys_each_may_have_its_own_signature(online, site, strange_key)
 def test_another_key_is_refused_and_no_archive_asked_for(online, site, strange_key):
     failure = online.refusal(_errors.VerificationError, trusted_keys=[strange_key.armored])
     assert "not trusted" in str(failure) and site.counts(".zip").requests == 0
+    assert "upgrade this collection (its built-in key is of 2026-02-18)" in failure.hint and "trusted_keys" in failure.hint
     with pytest.raises(_errors.VerificationError):
         online.vouch(trusted_keys=[strange_key.armored])
 
@@ -329,6 +330,16 @@ def test_a_given_archive_asks_no_site(online, site, given):
     assert (archive.vouching.signer, archive.vouching.site) == (site.key.fingerprint, given["archive"])
     assert archive.path == given["archive"]
     assert online.vouch(origin="https://mirror.example", **given).site == "https://mirror.example"
+
+
+@pytest.mark.parametrize("origin, warned", [(None, 1), ("https://mirror.example", 0)])
+def test_who_has_fetched_a_given_archive_was_warned_then(online, site, given, origin, warned):
+    from release_site import make_signing_key
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})
+    site.publish("1.13.4", key=old)
+    site.write(online.host.at("mirror"))
+    online.vouch(trusted_keys=[old.armored], origin=origin, **given)
+    assert len(online.host.warnings) == warned and sum("expired" in line for line in online.host.lines) == 1
 
 
 @pytest.mark.parametrize("policy, needed", [("signature", (SUMS, SUMS + ".sig")), ("sha256sums", (SUMS,)), ("pinned", ())])

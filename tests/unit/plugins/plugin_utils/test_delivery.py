@@ -27,10 +27,12 @@ class Controller:
 
     def __init__(self, folder):
         self.folder = str(folder)
-        self.lines = []
+        self.lines, self.warnings = [], []
 
     def say(self, line, warning=False):
         self.lines.append(line)
+        if warning:
+            self.warnings.append(line)
 
     @contextlib.contextmanager
     def delivery(self, task="one", version=VERSION, platform=PLATFORM, **options):
@@ -258,3 +260,18 @@ def test_a_checksum_beside_signed_sums_is_each_ones_own_affair_too(controller, s
             controller.obtain(platform=OTHER_PLATFORM, **options)
         assert "another platform" in caught.value.hint
         assert controller.obtain(**options).archive
+
+
+def test_an_expired_key_is_a_warning_once_a_run(controller, site, tmp_path):
+    from release_site import make_signing_key
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})   # it was good when it signed
+    for version in (VERSION, "1.13.3"):
+        site.publish(version, key=old)
+        for task in ("one", "two"):
+            controller.obtain(task, version=version, sites=[site.url], trusted_keys=[old.armored])
+    (warning,) = controller.warnings
+    assert "expired on " in warning and "upgrade this collection" in warning and controller.lines.count(warning) == 4
+    os.mkdir(str(tmp_path / "later"))
+    later = Controller(tmp_path / "later")
+    later.vouch(sites=[site.url], trusted_keys=[old.armored])
+    assert later.warnings == [warning]
