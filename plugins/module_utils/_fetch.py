@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from . import _credentials
 from ._bodies import LONGEST_START, check_start, decode, judge_head, open_any, open_file
+from ._certificates import look_up
 from ._connections import Connections
 from ._errors import FetchError, MissingDependency, concealed, concealing
 from ._faults import NETWORK_HINT, choose_pause, explain
@@ -85,9 +86,11 @@ class Fetcher:
     :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
     :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
         but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
+    :param machine: str, which machine asks, for messages: ``the controller``.
     """
 
-    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None):
+    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None,
+                 machine=None):
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
@@ -99,6 +102,8 @@ class Fetcher:
         self._environ = os.environ if environ is None else environ
         self._secrets = _credentials.secrets(access)
         self._connections = {}  # (with client certificate, verified): Connections
+        self._machine = machine
+        self._way = []          # to the answer that is read now: for messages
         self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
 
     def __enter__(self):
@@ -149,6 +154,8 @@ class Fetcher:
             try:
                 return self._attempt(url, so_far, cap, what, ends, decodable)
             except FetchError as exc:
+                if self._way:
+                    exc.args = ("%s (%s)" % (exc, ", ".join(self._way)),)
                 exc.conceal(self._secrets)
                 failure = exc
             pause = choose_pause(attempt, failure)
@@ -160,6 +167,7 @@ class Fetcher:
 
     def _attempt(self, url, so_far, cap, what, ends, decodable):
         """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
+        self._way = []
         if not so_far.resumable:
             so_far.restart()
         with contextlib.ExitStack() as stack:
@@ -235,11 +243,14 @@ class Fetcher:
 
     def _follow(self, stack, url, what, ends, headers):
         """The Body at a URL, redirects followed; the stack closes it."""
-        site = _credentials.choose_site(url, self._sites)
+        site, begun = _credentials.choose_site(url, self._sites), url
         for dummy in range(REDIRECTS + 1):
             if site and not _credentials.may_be_shown(url, site):
                 site = None     # for good: where a redirect comes back to was chosen by somebody else
-            response, credentials = self._ask(url, what, ends, headers, site is not None)
+            proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
+            self._way = ["by %s" % self._machine] * bool(self._machine) + ["redirected from %s" % shown(begun)] * (
+                url != begun) + ["through %s" % (proxy,)] * bool(proxy)
+            response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
@@ -248,14 +259,14 @@ class Fetcher:
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
 
-    def _ask(self, url, what, ends, headers, trusted):
+    def _ask(self, url, proxy, what, ends, headers, trusted):
         """Send one request.
 
+        :param proxy: str, URL, or None.
         :param trusted: bool, the URL may be shown credentials.
         :returns: (requests.Response, its body still to be read; what the URL was shown of the credentials).
         """
         connections = self._connect(url, trusted)
-        proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
         connections.prepare(url, proxy)
         carried = _credentials.headers_for(self._access)
         credentials = _credentials.NONE
@@ -272,7 +283,9 @@ class Fetcher:
             try:
                 answer = connections.get(url, headers, self.timeout, proxy)
             except self._faults as exc:
-                failure = exc
+                failure = self._convert(exc, what, shown(url), store=connections.store, look_up=lambda by_proxy: look_up(
+                    *(proxy, None) if by_proxy else (url, proxy), timeout=self.timeout))
+                failure.__cause__ = exc
             finally:
                 answers.put((answer, failure))
 
@@ -288,7 +301,7 @@ class Fetcher:
         except queue.Empty:
             raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
         if failure is not None:
-            raise self._convert(failure, what, shown(url)) from failure
+            raise failure
         return answer, credentials
 
     def _connect(self, url, trusted):
@@ -309,9 +322,9 @@ class Fetcher:
         except self._faults as exc:
             raise self._convert(exc, what, place, " broke off after %d bytes" % count) from exc
 
-    def _convert(self, exc, what, place, broke=""):
-        """The FetchError for something that the transport raised."""
-        reason, retry, hint = explain(exc, self.timeout)
+    def _convert(self, exc, what, place, broke="", **tls):
+        """The FetchError for something that the transport raised; ``tls`` as explain() takes it."""
+        reason, retry, hint = explain(exc, self.timeout, **tls)
         return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
 
 

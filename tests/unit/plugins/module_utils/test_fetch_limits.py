@@ -6,6 +6,7 @@
 import errno
 import gzip
 import resource
+import ssl
 import threading
 import zlib
 
@@ -13,7 +14,7 @@ import pytest
 from this_host import PATIENCE, as_plain_user
 from transfers import BODY, NAME, SECRET, Sink, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -265,3 +266,19 @@ def test_a_portal_behind_a_redirect_is_named(file_site, misbehaviours):
     file_site.misbehave(NAME, misbehaviours.redirect(place + "?back=" + SECRET))
     file_site.misbehave("login", misbehaviours.html_200())
     Transfer(file_site).failed("is a web page", status=200, place=place)
+
+
+@pytest.mark.parametrize("behaviour, arguments", [
+    ("status", (426, {"Upgrade": "h2c"})), ("status", (505,)), ("garbage_status", (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00",)),
+    ("garbage_status", (b"HTTP/2 200 OK",)), ("garbage_status", (b"SSH-2.0-OpenSSH_9.2",)),
+])
+def test_what_does_not_speak_http_1_is_named(file_site, misbehaviours, behaviour, arguments):
+    file_site.misbehave("*", getattr(misbehaviours, behaviour)(*arguments))
+    error = Transfer(file_site).error
+    assert "does not speak HTTP/1.1" in error.hint and "BadStatusLine" not in str(error)
+
+
+def test_tls_that_agrees_on_http_2_alone():
+    failure = ssl.SSLError(1, "[SSL: TLSV1_ALERT_NO_APPLICATION_PROTOCOL] tlsv1 alert no application protocol")
+    failure.reason = "TLSV1_ALERT_NO_APPLICATION_PROTOCOL"
+    assert "does not speak HTTP/1.1" in _faults.explain(failure, 1)[2]
