@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bodies of answers: opened only when status, headers and first bytes are in order.
 
-It promises that a body which is handed out is the file itself, in no encoding, and not a login page in its place.
+It promises that a body which is handed out is the file itself, compressed by nobody on the way, and not a login page in its
+place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) only make them suspect.
 """
 
 import errno
 import os
 import re
 import stat
+import zlib
 from typing import Callable, NamedTuple, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -18,6 +20,13 @@ from ._faults import hint_of, refuse_status
 from ._urls import shown
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')     # RFC 9110, 8.8.3
+# How the files of a release site begin: a zip, a signature (RFC 9580, 4.2: the packet's type is 2), SHA256SUMS, an index.
+_PUBLISHED = re.compile(rb"PK[\x03\x05]|[\x88-\x8b\xc2]|[\xef\xbb\xbf \t\r\n]*(?:-----BEGIN PGP|[0-9a-fA-F]{64}[ \t]|[{])")
+LONGEST_START = 80              # bytes that are enough to tell
+# HTTP Content Coding Registry, IANA. What is none of these is somebody's own label (aws-chunked, utf-8), and means nothing.
+_CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
+                      "x-gzip", "zstd"))
+_DECODED = ("gzip", "x-gzip", "deflate")
 
 
 class Body(NamedTuple):
@@ -29,6 +38,7 @@ class Body(NamedTuple):
     etag: Optional[str]             # a strong validator (RFC 9110, 8.8.1); None: there is none
     part: Optional[str]             # Content-Range of a partial answer; None: it is the whole
     read: Callable[[int], bytes]    # at most so many bytes, as soon as there are any; b"" at the end
+    coding: str = ""                # Content-Encoding, as far as HTTP knows it
 
 
 def open_any(path, what):
@@ -69,11 +79,7 @@ def judge_head(response, place, what, credentials, resuming):
     partial = resuming and response.status_code == 206
     if response.status_code != 200 and not partial:
         raise refuse_status(response.status_code, headers.get("Retry-After", ""), place, what, credentials)
-    encoding = headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in ("", "identity"):
-        raise FetchError(
-            "%s from %s came with Content-Encoding %s: none was asked for" % (what, place, escaped(encoding)),
-            url=place)
+    codings = [coding.strip().lower() for coding in headers.get("Content-Encoding", "").split(",")]
     size = None
     if "Content-Length" in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         if not re.match(r"[0-9]{1,18}\Z", headers["Content-Length"]):
@@ -83,7 +89,8 @@ def judge_head(response, place, what, credentials, resuming):
         size = int(headers["Content-Length"])
     etag = headers.get("ETag", "").strip()
     return Body(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
-                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw))
+                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw),
+                ", ".join(coding for coding in codings if coding in _CODINGS))
 
 
 def _find_reader(raw):
@@ -93,17 +100,61 @@ def _find_reader(raw):
     return raw._fp.read1        # older urllib3 has no read1; _fp is the answer of http.client, which has
 
 
-def refuse_web_page(body, block, what):
-    """A captive portal, or a login page, answers 200 with HTML whatever one asks for. Raises FetchError for one.
+def check_start(body, start, what, decodable):
+    """Look at the first bytes of a body. Raises FetchError where they show that it is not the file itself.
 
-    :param block: bytes, the first of the body.
+    :param start: bytes, LONGEST_START of them unless the whole is shorter.
+    :param decodable: bool, decode() will be called with all of it.
     """
+    if not _is_coded(body, start):
+        _refuse_web_page(body, start, what)
+    elif not decodable or body.coding not in _DECODED:
+        raise _coded_error(body, what, "was compressed on the way (Content-Encoding %s)" % body.coding)
+
+
+def decode(body, data, cap, what):
+    """The file itself, from all bytes of a body. Servers compress what nobody asked them to.
+
+    :param cap: int, the most bytes that are accepted. Raises FetchError.
+    """
+    if not _is_coded(body, data):
+        return data
+    found = b""
+    try:
+        while data:     # gzip may have several members (RFC 1952, 2.2)
+            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)   # takes gzip and zlib
+            found += decoder.decompress(data, cap + 1 - len(found))
+            if len(found) > cap:
+                raise FetchError("%s from %s goes on after %d bytes, uncompressed: at most %d are accepted" % (
+                    what, body.url, cap, cap), url=body.url)
+            if not decoder.eof:
+                raise zlib.error("it ends too early")
+            data = decoder.unused_data
+    except zlib.error as exc:
+        raise _coded_error(body, what, "came with Content-Encoding %s and cannot be decoded (%s)" % (
+            body.coding, escaped(str(exc)))) from exc
+    _refuse_web_page(body, found, what)
+    return found
+
+
+def _is_coded(body, start):
+    return bool(body.coding) and not _PUBLISHED.match(start)
+
+
+def _coded_error(body, what, found):
+    return FetchError("%s from %s %s, which was not asked for" % (what, body.url, found), url=body.url,
+                      hint="have that server (or the proxy before it) send this file as it is, or name another site")
+
+
+def _refuse_web_page(body, start, what):
+    """A captive portal, or a login page, answers 200 with HTML whatever one asks for. Raises FetchError for one."""
     if body.content_type is None:
         return
     media_type = body.content_type.partition(";")[0].strip().lower()
-    if media_type in ("text/html", "application/xhtml+xml") or block.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    is_labelled = media_type in ("text/html", "application/xhtml+xml") and not _PUBLISHED.match(start)
+    if is_labelled or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise FetchError(
             "%s from %s is a web page: HTTP 200, Content-Type %s, beginning with %s"
-            % (what, body.url, escaped(body.content_type), escaped(block.decode("latin-1"))),
+            % (what, body.url, escaped(body.content_type), escaped(start.decode("latin-1"))),
             status=200, url=body.url,
             hint="a login page or proxy answers in place of the site: let this machine through, or name another site")

@@ -29,7 +29,10 @@ class Connections:
     def __init__(self, requests, urllib3, access, environ, with_certificate, verified):
         self._requests = requests
         self._urllib3 = urllib3
-        self._bundle = find_bundle(access, environ) if verified else None
+        choice = find_bundle(access, environ) if verified else None
+        self._bundle = choice and choice[1]
+        # whom it trusts, for messages
+        self.store = "%s %s" % choice if choice else "the system's trust store and the one of requests"
         self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)    # OpenSSL reads that of the process alone
         self._verified = verified
         self._session = requests.Session()

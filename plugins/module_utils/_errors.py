@@ -255,7 +255,7 @@ def as_result(error, side, host):
         message = "%s (judged by the %s, %s)" % (message, side, host)
     return cleaned({
         "msg": composed(message, error.hint),
-        "changed": error.changed,
+        "changed": error.changed and side == "target",     # what the controller does to itself changes no host
         "error": {
             "step": error.step,
             "side": side,

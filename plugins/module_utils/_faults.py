@@ -21,20 +21,34 @@ BACKOFF = 1.0                   # seconds before the second try; doubled for eac
 BACKOFF_CAP = 30.0
 RETRY_AFTER_CAP = 120.0         # seconds that a server may ask us to wait
 
-NETWORK_HINT = "look at network and proxy settings (https_proxy, no_proxy) of this machine, or name another site"
+NETWORK_HINT = "look at the network and the proxy settings (https_proxy, no_proxy) there, or name another site"
+_PROXY_HINT = "look at that proxy, and at https_proxy, http_proxy and no_proxy; use_proxy: false asks directly"
 _KEPT_BACK = (
     "the credentials were kept back: they go only to the sites that you named and below their paths, not with a redirect "
     "that leads out of there, not over plain http, and not to the public site"
 )
 _TLS_HINT = (
-    "look at this machine's clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to "
-    "the system's trust store"
+    "look at the clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to the system's "
+    "trust store"
 )
 _ALERT_HINT = (     # RFC 8446, 6.2: the other side closed the connection over something that we sent, or did not
     "the other side refuses the connection: if it wants a client certificate, look at client_cert and client_key"
 )
+# What OpenSSL says of an answer that is no TLS, in its releases.
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE|HTTPS?_(PROXY_)?REQUEST")
+_NO_HTTP_1 = "the site, or what stands before it, does not speak HTTP/1.1: have it allow that beside HTTP/2, or name another site"
+_CLEARTEXT_HINT = "this port speaks TLS: write the URL with https://"
+# What a certificate is refused for, in the words of OpenSSL, of ssl and of older urllib3.
+_CERTIFICATE_TROUBLE = (
+    ("time", re.compile("expired|not yet valid")),
+    ("name", re.compile("mismatch|doesn't match")),
+    ("issuer", re.compile("self.signed|issuer certificate|verify the first certificate")),
+)
+_NAMES = 3      # of a certificate, in a message
 _HINTS = {
     400: "the site may want a client certificate: set client_cert and client_key",
+    426: _NO_HTTP_1,
+    505: _NO_HTTP_1,
     401: {
         NONE: "the site wants credentials: set url_username and url_password, or url_token",
         SHOWN: "the site does not accept the credentials that it was shown: look at url_username and url_password, "
@@ -43,7 +57,7 @@ _HINTS = {
     },
     403: {
         NONE: "the site or a proxy refuses: look whether it wants credentials (url_token, url_username), blocks this "
-              "machine, or answers so for files that it does not have",
+              "address, or answers so for files that it does not have",
         SHOWN: "the credentials are not good for this file, or the site answers so for files that it does not have",
         WITHHELD: _KEPT_BACK,
     },
@@ -72,7 +86,8 @@ def refuse_status(status, retry_after, place, what, credentials=NONE):
     :param credentials: str, what the URL was shown of them: see _credentials.
     """
     message = "%s from %s: HTTP %d %s" % (what, place, status, http.client.responses.get(status, ""))
-    details = dict(status=status, url=place, hint=hint_of(status, credentials))
+    hint = _CLEARTEXT_HINT if status == 400 and place.startswith("http:") else hint_of(status, credentials)
+    details = dict(status=status, url=place, hint=hint)
     if _is_transient(status):
         return _TryLater(message, _read_retry_after(retry_after), **details)
     return FetchError(message, **details)
@@ -80,14 +95,14 @@ def refuse_status(status, retry_after, place, what, credentials=NONE):
 
 def hint_of(status, credentials=NONE):
     """What the operator can do about an HTTP status: str, or None."""
-    if 500 <= status <= 599:
+    if 500 <= status <= 599 and status not in _HINTS:
         return "the site, or a proxy before it, is in trouble: try again later, or name a second site"
     hint = _HINTS.get(status)
     return hint[credentials] if isinstance(hint, dict) else hint
 
 
 def _is_transient(status):
-    return status in (408, 425, 429) or 500 <= status <= 599
+    return status in (408, 425, 429) or 500 <= status <= 599 and status != 505
 
 
 def _read_retry_after(text):
@@ -108,32 +123,71 @@ def choose_pause(attempt, failure):
     return max(backoff, getattr(failure, "after", None) or 0.0)
 
 
-def explain(exc, timeout):
-    """Why the transport failed: (reason, may it be tried again, hint). No text that could hold a URL is passed on."""
+def explain(exc, timeout, store="", look_up=lambda by_proxy: None):
+    """Why the transport failed: (reason, may it be tried again, hint). No text that could hold a URL is passed on.
+
+    :param store: str, whose certificates are trusted.
+    :param look_up: callable(by_proxy) -> the Certificate that was shown, by the proxy or by the site; or None.
+    """
     causes = _causes(exc)
-    proxy = "proxy: " if any(type(cause).__name__ == "ProxyError" for cause in causes) else ""
+    by_proxy = any(type(cause).__name__ == "ProxyError" for cause in causes)
+    proxy, hint = ("proxy: ", _PROXY_HINT) if by_proxy else ("", NETWORK_HINT)
     for cause in causes:
         tunnel = _TUNNEL.search(str(cause))
         if tunnel:
             status = int(tunnel.group(1))
-            return "the proxy answers HTTP %d" % status, _is_transient(status), hint_of(status) or NETWORK_HINT
+            return "the proxy answers HTTP %d" % status, _is_transient(status), hint_of(status) or _PROXY_HINT
         if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
             lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
-            detail = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or str(cause)
-            hint = _ALERT_HINT if "ALERT" in str(getattr(cause, "reason", "")) else _TLS_HINT
-            return "%sTLS: %s" % (proxy, escaped(detail, 120)), lost, hint
+            reason, own_hint = _explain_tls(cause, by_proxy, store, look_up)
+            return "%sTLS: %s" % (proxy, reason), lost, "does that port speak TLS? If so, %s" % hint if lost else own_hint
         if isinstance(cause, socket.gaierror):
-            return "%sthe host name is not resolved: %s" % (proxy, cause.strerror), True, NETWORK_HINT
+            return "%sthe host name is not resolved: %s" % (proxy, cause.strerror), True, hint
         if isinstance(cause, socket.timeout):
-            return "%sno answer for %s s" % (proxy, timeout), True, NETWORK_HINT
+            return "%sno answer for %s s" % (proxy, timeout), True, hint
         if isinstance(cause, OSError) and cause.errno:
-            return proxy + errno_text(cause.errno), True, NETWORK_HINT
+            return proxy + errno_text(cause.errno), True, hint
     # Bad HTTP tells more than the ValueError that it often comes from.
     core = next((cause for cause in causes if isinstance(cause, http.client.HTTPException)), causes[-1])
     if isinstance(core, http.client.IncompleteRead):
-        return "the body ended too early", True, NETWORK_HINT
+        return "the body ended too early", True, hint
+    if isinstance(core, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(core, ConnectionError):
+        begins = "" if re.search("[/?@]", str(core)) else ": it begins with %s" % escaped(str(core), 40)
+        hint = _CLEARTEXT_HINT if "\x15\x03" in str(core) else _NO_HTTP_1    # an alert of TLS (RFC 8446, 5.1)
+        return "%sthe answer is not HTTP/1.1%s" % (proxy, begins), True, hint
     detail = "" if re.search("[/?@]", str(core)) else ": %s" % escaped(str(core), 120)
-    return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), NETWORK_HINT
+    return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), hint
+
+
+def _explain_tls(cause, by_proxy, store, look_up):
+    """Why a connection by TLS failed: (reason, hint)."""
+    reason = str(getattr(cause, "reason", None) or "")
+    if _NO_TLS.search(reason):
+        hint = "write http:// in the proxy's URL, if that is meant" if by_proxy else (
+            "http://? That is for checksum_policy signature or pinned alone; or name the port that speaks TLS")
+        return "what answers there does not speak TLS", hint
+    if "NO_APPLICATION_PROTOCOL" in reason:
+        return escaped(reason, 120), _NO_HTTP_1
+    detail = getattr(cause, "verify_message", None) or reason or str(cause)
+    trouble = next((kind for kind, words in _CERTIFICATE_TROUBLE if words.search(detail)), None)
+    if trouble is None:
+        return escaped(detail, 120), _ALERT_HINT if "ALERT" in reason else _TLS_HINT
+    shown = look_up(by_proxy)
+    if trouble == "time":
+        clock = "the clock says %s" % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        dates = "good from %s to %s; " % (shown.starts, shown.ends) if shown else ""
+        return "%s (%s%s)" % (escaped(detail, 120), dates, clock), (
+            "if that clock is right, whoever runs the %s has to renew its certificate; if not, set it" % (
+                "proxy" if by_proxy else "site"))
+    if trouble == "name":
+        names = shown.names if shown else ()
+        more = " and %d more" % len(names[_NAMES:]) if names[_NAMES:] else ""
+        for_whom = " (it is for %s%s)" % (", ".join(escaped(name) for name in names[:_NAMES]), more) if names else ""
+        return escaped(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
+    issuer = " (issued by %s)" % escaped(shown.issuer) if shown and shown.issuer else ""
+    return escaped(detail, 120) + issuer, (
+        "trusted is %s; if a proxy inspects TLS, or the site has a private CA, name a file with its certificate in ca_path or "
+        "add it to the system's trust store" % store)
 
 
 def _causes(exc):

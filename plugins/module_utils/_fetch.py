@@ -21,9 +21,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import _credentials
-from ._bodies import judge_head, open_any, open_file, refuse_web_page
+from ._bodies import LONGEST_START, check_start, decode, judge_head, open_any, open_file
+from ._certificates import look_up
 from ._connections import Connections
-from ._errors import FetchError, MissingDependency, concealed
+from ._errors import FetchError, MissingDependency, concealed, concealing
 from ._faults import NETWORK_HINT, choose_pause, explain
 from ._model import Access
 from ._processes import TASKS_HINT, describe_task_limits
@@ -85,9 +86,11 @@ class Fetcher:
     :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
     :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
         but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
+    :param machine: str, which machine asks, for messages: ``the controller``.
     """
 
-    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None):
+    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None,
+                 machine=None):
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
@@ -99,6 +102,8 @@ class Fetcher:
         self._environ = os.environ if environ is None else environ
         self._secrets = _credentials.secrets(access)
         self._connections = {}  # (with client certificate, verified): Connections
+        self._machine = machine
+        self._way = []          # to the answer that is read now: for messages
         self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
 
     def __enter__(self):
@@ -123,9 +128,11 @@ class Fetcher:
         :raises RequestError: not a URL that can be fetched; certificates that cannot be read.
         """
         sink = _Memory()
-        received = self._receive(url, sink, cap, what)
+        received, body = self._receive(url, sink, cap, what, True)
+        with concealing(self._secrets):
+            data = decode(body, bytes(sink.data), cap, what)
         self._say("%s received: %d bytes from %s" % (what, received.bytes, shown(url)))
-        return bytes(sink.data)
+        return data
 
     def download(self, url, sink, cap, what):
         """Bring the bytes at a URL into a sink. It raises what ``read`` does; errors of the sink pass untouched.
@@ -134,19 +141,21 @@ class Fetcher:
             ``write(block)``; ``restart()``, called before the download begins again from its first byte.
         :returns: Received.
         """
-        received = self._receive(url, sink, cap, what)
+        received, _body = self._receive(url, sink, cap, what, False)
         self._say("%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, shown(url)))
         return received
 
-    def _receive(self, url, sink, cap, what):
-        """Try until it worked, must not be tried again, or was tried often or long enough."""
+    def _receive(self, url, sink, cap, what, decodable):
+        """Try until it worked, must not be tried again, or was tried often or long enough: (Received, Body)."""
         ends = time.monotonic() + self.deadline
         so_far = SoFar(sink)
         attempt = 1
         while True:
             try:
-                return self._attempt(url, so_far, cap, what, ends)
+                return self._attempt(url, so_far, cap, what, ends, decodable)
             except FetchError as exc:
+                if self._way:
+                    exc.args = ("%s (%s)" % (exc, ", ".join(self._way)),)
                 exc.conceal(self._secrets)
                 failure = exc
             pause = choose_pause(attempt, failure)
@@ -156,8 +165,9 @@ class Fetcher:
             self._say("try %d of %d in %.1f s: %s" % (attempt, self.retries, pause, failure))
             time.sleep(pause)
 
-    def _attempt(self, url, so_far, cap, what, ends):
+    def _attempt(self, url, so_far, cap, what, ends, decodable):
         """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
+        self._way = []
         if not so_far.resumable:
             so_far.restart()
         with contextlib.ExitStack() as stack:
@@ -166,11 +176,11 @@ class Fetcher:
                 raise _too_large("announces %d bytes" % so_far.size, body.url, cap, what)
             if so_far.count:
                 self._say("%s resumed at byte %d of %d from %s" % (what, so_far.count, so_far.size, body.url))
-            for block in self._blocks(body, so_far, cap, what, ends):
+            for block in _with_long_start(self._blocks(body, so_far, cap, what, ends)):
                 if not so_far.count:
-                    refuse_web_page(body, block, what)
+                    check_start(body, block, what, decodable)
                 so_far.add(block)
-        return Received(so_far.count, so_far.sha256)
+        return Received(so_far.count, so_far.sha256), body
 
     def _blocks(self, body, so_far, cap, what, ends):
         """The body, block by block, held to its announced size, the cap, the lowest speed and the deadline."""
@@ -233,11 +243,14 @@ class Fetcher:
 
     def _follow(self, stack, url, what, ends, headers):
         """The Body at a URL, redirects followed; the stack closes it."""
-        site = _credentials.choose_site(url, self._sites)
+        site, begun = _credentials.choose_site(url, self._sites), url
         for dummy in range(REDIRECTS + 1):
             if site and not _credentials.may_be_shown(url, site):
                 site = None     # for good: where a redirect comes back to was chosen by somebody else
-            response, credentials = self._ask(url, what, ends, headers, site is not None)
+            proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
+            self._way = ["by %s" % self._machine] * bool(self._machine) + ["redirected from %s" % shown(begun)] * (
+                url != begun) + ["through %s" % (proxy,)] * bool(proxy)
+            response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
@@ -246,14 +259,14 @@ class Fetcher:
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
 
-    def _ask(self, url, what, ends, headers, trusted):
+    def _ask(self, url, proxy, what, ends, headers, trusted):
         """Send one request.
 
+        :param proxy: str, URL, or None.
         :param trusted: bool, the URL may be shown credentials.
         :returns: (requests.Response, its body still to be read; what the URL was shown of the credentials).
         """
         connections = self._connect(url, trusted)
-        proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
         connections.prepare(url, proxy)
         carried = _credentials.headers_for(self._access)
         credentials = _credentials.NONE
@@ -270,7 +283,9 @@ class Fetcher:
             try:
                 answer = connections.get(url, headers, self.timeout, proxy)
             except self._faults as exc:
-                failure = exc
+                failure = self._convert(exc, what, shown(url), store=connections.store, look_up=lambda by_proxy: look_up(
+                    *(proxy, None) if by_proxy else (url, proxy), timeout=self.timeout))
+                failure.__cause__ = exc
             finally:
                 answers.put((answer, failure))
 
@@ -286,7 +301,7 @@ class Fetcher:
         except queue.Empty:
             raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
         if failure is not None:
-            raise self._convert(failure, what, shown(url)) from failure
+            raise failure
         return answer, credentials
 
     def _connect(self, url, trusted):
@@ -307,10 +322,25 @@ class Fetcher:
         except self._faults as exc:
             raise self._convert(exc, what, place, " broke off after %d bytes" % count) from exc
 
-    def _convert(self, exc, what, place, broke=""):
-        """The FetchError for something that the transport raised."""
-        reason, retry, hint = explain(exc, self.timeout)
+    def _convert(self, exc, what, place, broke="", **tls):
+        """The FetchError for something that the transport raised; ``tls`` as explain() takes it."""
+        reason, retry, hint = explain(exc, self.timeout, **tls)
         return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
+
+
+def _with_long_start(blocks):
+    """The same bytes; the first block is long enough to tell what they are, unless there are no more."""
+    start = b""
+    for block in blocks:
+        if start is None:
+            yield block
+        else:
+            start += block
+            if len(start) >= LONGEST_START:
+                yield start
+                start = None
+    if start:
+        yield start
 
 
 def _too_large(found, place, cap, what):

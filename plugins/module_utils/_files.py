@@ -127,9 +127,10 @@ class PendingFile:
         check_mode(found, mode, self.path)
         return found
 
-    def publish(self, name):
+    def publish(self, name, alone=True):
         """Rename it to its name and sync the directory.
 
+        :param alone: bool, nobody else renames to that name now: what is there then has to be this file.
         :returns: os.stat_result before the rename.
         Raises InstallError; with ``changed`` set when the rename was done and only what follows failed.
         """
@@ -143,7 +144,7 @@ class PendingFile:
         with after_change():
             self.directory.sync(done="%s is in place" % self.directory.at(name))
             there = self.directory.stat(name)
-            if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
+            if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):
                 raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
                                    path=self.directory.at(name), errno=errno.EIO,
                                    hint="something else on this host changes it, or its storage loses data")

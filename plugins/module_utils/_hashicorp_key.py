@@ -15,6 +15,12 @@ A constant and not a file, because only Python travels to a target.
 FINGERPRINT = "C874011F0AB405110D02105534365D9472D7468F"
 
 # Of the newest self-signature in the block below: how old our knowledge of this key is.
+# Keys that people take for it, by the fingerprint of the primary: what they are.
+OTHER_KEYS = {
+    "798AEC654E5C15428C8E42EEAA16FCBCA621E701": "HashiCorp's key for Linux packages",
+    "E3E6E43D84CB852EADB0051D0C0AF313E5FD9F80": "OpenTofu's key",
+}
+OTHER_SUBKEYS = {"798AEC654E5C15428C8E42EEAA16FCBCA621E701": ("706E668369C085E9",)}     # ids of those that sign
 KEY_DATE = "2026-02-18"
 
 HASHICORP_KEY = """\

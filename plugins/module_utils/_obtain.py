@@ -18,6 +18,7 @@ from ._errors import FetchError, RequestError, TerraformBinaryError, Verificatio
 from ._model import VerifiedArchive, Vouching
 
 _CHUNK = 1 << 20    # bytes
+_OTHER_PLATFORM = "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
 
 
 def read_signers(wish):
@@ -185,7 +186,7 @@ class Source:
                 received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
             if received.sha256 == vouching.archive_sha256:
                 break
-            refusal = _wrong_digest(url, received.sha256, vouching.archive_sha256, url=url)
+            refusal = self._wrong_digest(url, received.sha256, vouching, url=url)
             if not once_more:
                 raise refusal
             self._say("%s; once more from the start" % refusal)
@@ -204,7 +205,7 @@ class Source:
         return vouching._replace(downloaded_bytes=fetcher.downloaded)
 
     def _read_signature(self, fetcher, site):
-        """The key's own signature file, else the one without a key in its name.
+        """The key's own signature file; the one without a key in its name where that cannot be had, whatever the reason.
 
         :returns: (bytes, str: its URL).
         """
@@ -213,10 +214,14 @@ class Source:
         for name in specific:
             url = _releases.url(site, wish.version, name)
             try:
-                return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
+                data = fetcher.read(url, _fetch.SIGNATURE_CAP, "signature")
             except FetchError as exc:
-                if exc.status not in (403, 404):
-                    raise
+                reason = str(exc)
+            else:
+                if _openpgp.may_be_signature(data):
+                    return data, url    # it is judged, whatever comes of it
+                reason = "signature %s is something else" % url
+            self._say("%s; asking for %s" % (reason, plain))
         url = _releases.url(site, wish.version, plain)
         return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
 
@@ -232,12 +237,12 @@ class Source:
             self._say("signature good: SHA256SUMS of %s signed by %s on %s" % (
                 wish.version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
             for warning in signed.warnings:
-                self._say(warning, warning=True)
+                self._say(warning, warning=not wish.origin)     # who knows the origin has fetched it, and was warned then
         name, sha256 = _releases.find_archive(sums, wish.version, wish.platform, where)
         if wish.checksum and sha256 != wish.checksum:
             raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (
                 where, name, sha256, wish.checksum), **dict({"url" if "://" in where else "path": where}, hint=(
-                    "one of the two is about another archive: do not install it before you know which")))
+                    "%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name)))
         self.papers = papers
         return Vouching(wish.policy, name, sha256, signed and signed.fingerprint, signed and signed.created, site, 0)
 
@@ -299,9 +304,15 @@ class Source:
                                        path=wish.archive, hint="is it the right file?")
                 sink.write(data)
         if sink.sha256 != vouching.archive_sha256:
-            raise _wrong_digest(wish.archive, sink.sha256, vouching.archive_sha256, path=wish.archive)
+            raise self._wrong_digest(wish.archive, sink.sha256, vouching, path=wish.archive)
         self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, wish.archive))
         return VerifiedArchive(sink.reader(), wish.archive, sink.size, wish.version, wish.platform, vouching, 0)
+
+    def _wrong_digest(self, where, found, vouching, **place):
+        hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
+        if self._wish.policy == "pinned":
+            hint = "%s; %s" % (_OTHER_PLATFORM % vouching.archive_name, hint)
+        return VerificationError("%s has sha256 %s, expected %s" % (where, found, vouching.archive_sha256), hint=hint, **place)
 
 
 def _read_index(fetcher, site):
@@ -334,8 +345,3 @@ class Awaited:
         raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
                            hint="use download: target for calls of the module past its action plugin")
 
-
-def _wrong_digest(where, found, expected, **place):
-    return VerificationError(
-        "%s has sha256 %s, expected %s" % (where, found, expected),
-        hint="the archive is damaged or is not the one that was vouched for: nothing was installed", **place)

@@ -13,7 +13,7 @@ from typing import NamedTuple, Tuple
 
 from ._armor import Malformed, read_armor
 from ._errors import ClockError, VerificationError
-from ._hashicorp_key import KEY_DATE
+from ._hashicorp_key import KEY_DATE, OTHER_KEYS, OTHER_SUBKEYS
 from ._keys import Key, read_keys
 from ._packets import SIGNATURE, read_packets, read_signature
 from ._signatures import DOCUMENT, find_flaw, is_made_by, names_only, read_claims, write_time
@@ -23,6 +23,7 @@ __all__ = ("Key", "Signature", "read_keys", "verify")
 
 SIGNATURE_LIMIT = 64 * 1024     # octets of a signature file
 _SIGNATURES = 32                # packets in it
+_PACKET = b"\x80"               # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is
 _AHEAD = 30 * 60                # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
@@ -74,9 +75,30 @@ def verify(document, signature, keys, now, name):
             unknown += packet.issuers[:1]
     if not good:
         trusted = ["%s (%s)" % (key.fingerprint, key.source) for key in keys]
-        raise _make_error(name, "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)), (
-            "upgrade this collection (its built-in key is of %s), or name the key in trusted_keys" % KEY_DATE))
+        raise _make_error(name, "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)),
+                          _find_way_out(unknown, keys))
     return good[0]
+
+
+def _find_way_out(unknown, keys):
+    """What to do about a signature by unknown keys: what they are, or what those are that were named to be trusted."""
+    for key in keys:
+        if key.fingerprint in OTHER_KEYS:
+            return ("%s is %s, which signs no release of Terraform; HashiCorp's release key is "
+                    "built in: leave trusted_keys out" % (key.source, OTHER_KEYS[key.fingerprint]))
+    release, = read_keys(())
+    for issuer in unknown:
+        if any(member.public.fingerprint.endswith(issuer) for member in release.members):
+            return "that is HashiCorp's release key, which is built in: leave trusted_keys out, or add it there"
+        for fingerprint, what in OTHER_KEYS.items():
+            if fingerprint.endswith(issuer) or issuer in OTHER_SUBKEYS.get(fingerprint, ()):
+                return "that is %s, which signs no release of Terraform: look what the site has there" % what
+    return "upgrade this collection (its built-in key is of %s), or name the key in trusted_keys" % KEY_DATE
+
+
+def may_be_signature(data):
+    """Whether bytes begin as a signature file does, binary or armored; if not, something else was answered in its place."""
+    return data[:1] >= _PACKET or b"-----BEGIN PGP" in data
 
 
 def _list(names):
@@ -93,8 +115,7 @@ def _read_file(signature):
     """The signatures in a file, each naming its maker: list of SignaturePacket."""
     if len(signature) > SIGNATURE_LIMIT:
         raise Malformed("it is longer than %d octets" % SIGNATURE_LIMIT)
-    # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is.
-    if signature[:1] < b"\x80":
+    if signature[:1] < _PACKET:
         blocks = read_armor(signature.decode("latin-1"))
         if [label for label, _data in blocks] != ["SIGNATURE"]:
             raise Malformed("it is neither binary nor one armored PGP SIGNATURE")
@@ -125,8 +146,9 @@ def _judge(document, packet, candidates, now, name):
             ended = today.flaw
             if today.expires is not None and today.expires <= now:
                 ended = "expired on %s" % write_time(today.expires)
-            warnings = ("key %s %s; the signature %s counts because it was made before, on %s" % (
-                member.public.fingerprint, ended, name, write_time(created)),) if ended else ()
+            warnings = ("key %s of %s %s: what it signed before still counts; to verify newer releases, upgrade this "
+                        "collection, or name a renewed copy of the key in trusted_keys" % (
+                            member.public.fingerprint[-16:], key.fingerprint, ended),) if ended else ()
             return Signature(key.fingerprint, member.public.fingerprint[-16:], created, warnings)
         first = first or (key, member, refusal)
     key, member, refusal = first

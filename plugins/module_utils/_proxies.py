@@ -9,12 +9,26 @@ that says, this machine is asked directly: what is let pass for loopback, since 
 """
 
 import ipaddress
+import re
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment
 
-from ._urls import is_loopback
+from ._errors import RequestError
+from ._urls import is_loopback, shown
 
 _SUFFIX = "_proxy"
+_ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")    # what ends user and password, or the host, for some programs or all
+
+
+class Proxy(NamedTuple):
+    """One that is to be asked."""
+
+    url: str            # may have userinfo
+    variable: str       # which named it
+
+    def __str__(self):
+        return "proxy %s (%s)" % (shown(self.url), self.variable)
 
 
 def choose_proxy(url, environ):
@@ -23,19 +37,38 @@ def choose_proxy(url, environ):
     :param url: str, http or https.
     :param environ: mapping of variables: ``https_proxy``, ``http_proxy``, ``all_proxy``, ``no_proxy``, in lower or upper
         case; lower case decides (curl(1), ENVIRONMENT), also when it is empty.
-    :returns: str, the proxy's URL, which may have userinfo; None: ask directly.
+    :returns: Proxy; None: ask directly. Raises RequestError for a URL that programs read in different ways.
     """
     found = {}
     for name in sorted(environ, key=str.islower):       # lower case last
         if name.lower().endswith(_SUFFIX):
-            found[name.lower()[:-len(_SUFFIX)]] = environ[name].strip()
+            found[name.lower()[:-len(_SUFFIX)]] = Proxy(environ[name].strip(), name)
     parts = urlsplit(url)
     if is_loopback(parts.hostname.rstrip(".")):
         return None
-    proxy = found.get(parts.scheme) or found.get("all")
-    if not proxy or _is_excepted(parts, found.get("no", "")):
+    unset = Proxy("", "")
+    proxy = next((each for each in (found.get(parts.scheme, unset), found.get("all", unset)) if each.url), None)
+    if not proxy or _is_excepted(parts, found.get("no", unset).url):
         return None
-    return proxy if "://" in proxy else "http://%s" % proxy
+    proxy = proxy._replace(url=proxy.url if "://" in proxy.url else "http://%s" % proxy.url)
+    _check(proxy)
+    return proxy
+
+
+def _check(proxy):
+    """Refuse a URL whose host is not beyond doubt: RequestError, which shows nothing that could be a password."""
+    user, at, _host = proxy.url.partition("://")[2].rpartition("@")
+    try:
+        parts = urlsplit(proxy.url)
+        usable = parts.hostname and (parts.port or 1) > 0     # ValueError for a port that is none
+    except ValueError:
+        usable = False
+    if at and (_ENDS_HOST.search(user) or not usable):
+        raise RequestError(
+            "%s is not the URL of a proxy: its user or password has characters that end it in a URL" % proxy.variable,
+            hint="percent-encode them: %5C for a backslash (DOMAIN%5Cuser), %40 for @, %23 for #, %2F for /, %3F for ?")
+    if not usable:
+        raise RequestError("%s is not the URL of a proxy" % proxy.variable, hint="write it as http://host:port")
 
 
 def _is_excepted(parts, exceptions):

@@ -28,6 +28,7 @@ class SoFar:
         self.count = 0                      # bytes
         self.size = None                    # bytes announced for the whole, or None
         self._etag = None
+        self._coding = ""
         self._digest = hashlib.sha256()
 
     @property
@@ -57,8 +58,10 @@ class SoFar:
         """
         if body.part is None:
             self.restart()
-            self.size, self._etag = body.size, body.etag
+            self.size, self._etag, self._coding = body.size, body.etag, body.coding
             return None
+        if body.coding != self._coding:
+            return "its Content-Encoding is another one"
         part = _PART.match(body.part)
         if not part:
             return "it does not say which part it is"

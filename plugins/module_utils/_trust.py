@@ -21,13 +21,14 @@ def find_bundle(access, environ):
 
     :param access: Access.
     :param environ: mapping of environment variables.
-    :returns: str, path of a PEM file or of a directory as openssl-rehash(1) leaves it; None: no choice was made.
+    :returns: (str, the option or variable that has it; str, path of a PEM file or of a directory as openssl-rehash(1) leaves
+        it); None: no choice was made.
     :raises RequestError: it cannot be read, or is no such file.
     """
     for option, path in [("ca_path", access.ca_path)] + [(name, environ.get(name)) for name in _ENVIRONMENT]:
         if path:
             _check_bundle(option, path)
-            return path
+            return option, path
     return None
 
 

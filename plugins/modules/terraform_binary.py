@@ -122,7 +122,10 @@ options:
         needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
     type: path
   origin:
-    description: What the receipt names as the source of O(archive). Informational.
+    description:
+      - What the receipt names as the source of O(archive). Informational.
+      - Whoever knows it has fetched the archive from there, so that a warning about a key that has expired since is not
+        repeated.
     type: str
   platform:
     description:

@@ -1,18 +1,18 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives by digest, and documents by where they came from: fetched once a run, however many processes want them.
+"""Archives by digest and origin, and documents by where they came from: fetched once a run, however many processes want them.
 
 It promises that an archive it hands out had the right digest just now, that who waits for another's download waits no
 longer than that takes, and that what failed is not tried again in the same round. A round is one try of one task, for all
 its hosts. Whether a document is genuine is not its business: everybody judges its bytes anew. It knows nothing of Ansible
 or of the network.
 
-    <run>/<digest>/archive.zip          for this run; files of mode 0600 in directories of 0700
+    <run>/<place>/archive.zip           for this run; files of mode 0600 in directories of 0700
     <run>/<key>.<round>.document        the bytes as they were received in that round
     <run>/<key>.<round>.failure         why there are none
     <run>/<key>.document                a document that was found good
-    <run>/<digest or key>.lock          held by the one process that fetches, while the others wait
+    <run>/<place or key>.lock           held by the one process that fetches, while the others wait
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from typing import Dict, Type
 from ..module_utils._digest import hash_of
 from ..module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_errors
 from ..module_utils._files import PendingFile, sweep
-from ._folders import FILE_MODE, enter, open_file, read, remove, turn, write
+from ._folders import enter, once, open_file, publish, read, remove, turn, write
 from ._kept import ARCHIVE, DOCUMENT
 
 _FAILURE, _NOTE = ".failure", ".note"
@@ -44,6 +44,7 @@ class Cache:
         self._run = run
         self._kept = kept
         self._say = say
+        self._say_once = once(say)
         self._waiting = waiting
         self._round = round_name
 
@@ -86,10 +87,13 @@ class Cache:
             self._kept.keep_document(key, data)
 
     def _keep(self, key, name, data, what):
+        """:returns: bool, it was not there."""
         if read(self._run, name) != data:
             with self._turn(key, what):
                 if read(self._run, name) != data:
                     write(self._run, name, data)
+                    return True
+        return False
 
     def drop_document(self, key):
         """Forget, for this run, a document that was found good. Raises InstallError."""
@@ -105,31 +109,32 @@ class Cache:
         return None if data is None else data.decode()
 
     def take_note(self, key, text):
-        """Note a text for this run. Raises InstallError."""
-        self._keep(key, key + _NOTE, text.encode(), "its version")
+        """Note a text for this run: bool, it was not noted before. Raises InstallError."""
+        return self._keep(key, key + _NOTE, text.encode(), "a note")
 
-    def archive(self, sha256, key, what, fetch):
+    def archive(self, sha256, place, key, what, fetch):
         """The archive of that digest: its path, after all of it was hashed.
 
+        :param place: str of 64 hex digits, for what it is and where it comes from: what is the same is shared.
         :param key: str, under which a failure is remembered.
         :param what: str, what it is, for those who wait for it.
         :param fetch: callable(sink); what it leaves in the sink must have the digest.
         :returns: str. Raises what ``fetch`` raises, or once raised for that key; InstallError.
         """
-        path = self._find(sha256)
+        path = self._find(sha256, place)
         if path is None:
-            with self._turn(sha256, what):
-                path = self._find(sha256, self._say)
+            with self._turn(place, what) as age:
+                path = self._find(sha256, place, self._say)
                 if path is None:
-                    return self._fill(sha256, key, what, fetch)
+                    return self._fill(sha256, place, key, what, fetch, age)
         self._say("archive is here already: %s, sha256 %s" % (path, sha256))
         return path
 
-    def _find(self, sha256, say=None):
+    def _find(self, sha256, place, say=None):
         """The path of this run's archive, or None; ``say`` hears of one that is damaged."""
-        if self._run.stat(sha256) is None:
+        if self._run.stat(place) is None:
             return None
-        with enter(self._run, sha256) as folder, contextlib.ExitStack() as stack:
+        with enter(self._run, place) as folder, contextlib.ExitStack() as stack:
             fd = open_file(folder, ARCHIVE)
             if fd is None:
                 return None
@@ -143,25 +148,24 @@ class Cache:
             say("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
         return None
 
-    def _fill(self, sha256, key, what, fetch):
+    def _fill(self, sha256, place, key, what, fetch, age):
         def fetch_once(sink):
             self._recall(key)
             with self._remembering(key):
                 fetch(sink)
 
-        with enter(self._run, sha256) as folder:
-            list(sweep(folder))     # which does it while it is gone through
+        with enter(self._run, place) as folder:
+            list(sweep(folder, age))     # which does it while it is gone through
             with PendingFile(folder, "archive") as pending:
                 if self._kept:
-                    self._kept.fill(sha256, pending, fetch_once, lambda: self._waiting(what))
+                    self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
                 else:
                     fetch_once(pending)
-                pending.settle(FILE_MODE)
-                pending.publish(ARCHIVE)
+                publish(pending, ARCHIVE)
             return folder.at(ARCHIVE)
 
     def _turn(self, name, what):
-        return turn(self._run, name, self._say, lambda: self._waiting(what))
+        return turn(self._run, name, self._say_once, lambda: self._waiting(what))
 
     @contextlib.contextmanager
     def _remembering(self, key):

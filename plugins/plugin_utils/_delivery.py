@@ -64,7 +64,7 @@ class Delivery:
         fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ,
                           guard=self._guard)
         self._asked = _AskedOnce(fetcher, cache, self._key)
-        self._source = Source(order, read_signers(order), say, guard, self._asked)
+        self._source = Source(order, read_signers(order), self._warn_once, guard, self._asked)
 
     @property
     def downloaded_bytes(self):
@@ -97,6 +97,10 @@ class Delivery:
 
         path, vouching = self._judged(lambda: self._source.shelved(shelve))
         return Parcel(path, self._source.papers, vouching, self.downloaded_bytes)
+
+    def _warn_once(self, line, warning=False):
+        """A warning is one for the first host of a run; for the others it is a line."""
+        self._say(line, warning and self._cache.take_note(hashlib.sha256(line.encode()).hexdigest(), line))
 
     def _judged(self, attempt):
         """What the attempt gives, a pair with the Vouching; of all that was read, what that was made from is kept."""
@@ -132,7 +136,10 @@ class Delivery:
         def fetch_watched(sink):
             fetch(Watched(sink, name, self._show) if self._show else sink).file.close()
 
-        return self._cache.archive(digest, self._key(vouching.site, digest), name, fetch_watched)
+        # What one platform's or site's archive is says nothing of another's, even where one checksum is given for all.
+        what = (vouching.site, self._order.version, name, digest)
+        place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
+        return self._cache.archive(digest, place, self._key(*what), name, fetch_watched)
 
     def _key(self, place, *parts):
         """The name in the cache for what comes from a place: a site, or a URL."""

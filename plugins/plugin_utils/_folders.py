@@ -4,7 +4,7 @@
 """The controller's folders: nobody but us can write there, and one process at a time works on a name.
 
 What is made here has mode 0700 or 0600. A file is read only if it is a regular one of ours, and appears whole or not at
-all.
+all. Where the file system has no locks, several work on a name at once: each brings its own file, and the last one stays.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LOCK = ".lock"          # suffix of a lock's name
 ANOTHER = "another download"
+YOUNG = 7200            # seconds: what is younger may be another's work where there are no locks; no download takes so long
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -110,8 +111,13 @@ def write(directory, name, data):
     """Have these bytes under a name. Raises InstallError."""
     with PendingFile(directory, "document") as pending:
         pending.write(data)
-        pending.settle(FILE_MODE)
-        pending.publish(name)
+        publish(pending, name)
+
+
+def publish(pending, name):
+    """Give a PendingFile its name, whoever else does so now. Raises InstallError."""
+    pending.settle(FILE_MODE)
+    pending.publish(name, alone=False)
 
 
 def remove(directory, name):
@@ -125,25 +131,30 @@ def turn(directory, name, say, waiting):
     """The body runs in one process at a time.
 
     :param name: str, what it works on.
-    :param say: callable(line, warning=False), told what is wrong with locks here, if anything is.
+    :param say: callable(line, warning=False), told when there are no locks here.
     :param waiting: callable(), called when another one takes its time.
+    :yields: int, the age in seconds from which on what others left may be removed.
     """
     with contextlib.ExitStack() as stack:
-        warn = warnings_of(say)
         try:
-            stack.enter_context(locked(directory, name + LOCK, PATIENCE, warn, ANOTHER))
+            held = stack.enter_context(locked(directory, name + LOCK, PATIENCE, silence, ANOTHER))
         except LockError:
             waiting()
-            stack.enter_context(locked(directory, name + LOCK, LONGEST_WAIT, warn, ANOTHER))
-        yield
+            held = stack.enter_context(locked(directory, name + LOCK, LONGEST_WAIT, silence, ANOTHER))
+        if not held:
+            say("no locks on the file system of %s: a download may be made more than once" % directory.path, warning=True)
+        yield 0 if held else YOUNG
 
 
-def warnings_of(say):
-    """A ``say`` that passes warnings on and nothing else: who waits is told so in our own words."""
-    def only_warnings(line, warning=False):
-        if warning:
-            say(line, warning=True)
-    return only_warnings
+def once(say):
+    """A ``say`` that says each line once."""
+    said = set()
+
+    def say_once(line, warning=False):
+        if line not in said:
+            said.add(line)
+            say(line, warning)
+    return say_once
 
 
 def silence(line, warning=False):

@@ -6,8 +6,8 @@
 It promises that the bytes it hands out were just hashed, or are those that were put in, and that what another run removes
 is never missed: whoever wants an archive gets a copy. Several runs may share it.
 
-    <cache_dir>/<digest>/archive.zip    files of mode 0600 in directories of 0700
-    <cache_dir>/<digest>.lock           held by who fills it or removes it
+    <cache_dir>/<place>/archive.zip     files of mode 0600 in directories of 0700
+    <cache_dir>/<place>.lock            held by who fills it or removes it
     <cache_dir>/<key>.document
     <cache_dir>/documents.lock          held by who writes one
 """
@@ -20,7 +20,8 @@ import stat
 from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile, copy, sweep
 from ..module_utils._lock import locked
-from ._folders import ANOTHER, FILE_MODE, FOLDER_MODE, LOCK, enter, open_file, read, remove, turn, warnings_of, write
+from ._folders import (
+    ANOTHER, FILE_MODE, FOLDER_MODE, LOCK, YOUNG, enter, once, open_file, publish, read, remove, silence, turn, write)
 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
@@ -43,6 +44,7 @@ class Kept:
         self._directory = directory
         self._keep = keep
         self._say = say
+        self._say_once = once(say)
 
     def document(self, key):
         """The bytes, or None. Raises InstallError."""
@@ -51,30 +53,30 @@ class Kept:
     def keep_document(self, key, data):
         """Keep a document that was found good. Raises InstallError."""
         if self.document(key) != data:
-            with turn(self._directory, _DOCUMENTS, self._say, _no_word):
+            with turn(self._directory, _DOCUMENTS, self._say_once, _no_word):
                 write(self._directory, key + DOCUMENT, data)
 
     def drop_document(self, key):
         """Forget a document, which was found bad. Raises InstallError."""
         remove(self._directory, key + DOCUMENT)
 
-    def fill(self, sha256, pending, fetch, waiting):
+    def fill(self, sha256, place, pending, fetch, waiting):
         """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
 
+        :param place: str of 64 hex digits: see Cache.archive().
         :param pending: PendingFile that gets it.
         :param fetch: callable(sink).
         :param waiting: callable(), called when another run takes its time.
         Raises what ``fetch`` raises, InstallError.
         """
-        with turn(self._directory, sha256, self._say, waiting), enter(self._directory, sha256) as folder:
-            list(sweep(folder))     # which does it while it is gone through
+        with turn(self._directory, place, self._say_once, waiting) as age, enter(self._directory, place) as folder:
+            list(sweep(folder, age))     # which does it while it is gone through
             if not self._copy_from(folder, sha256, pending):
                 fetch(pending)
                 with PendingFile(folder, "archive") as copied:
                     copy(pending.fd, pending.path, copied)
-                    copied.settle(FILE_MODE)
-                    copied.publish(ARCHIVE)
-        self._evict(sha256)
+                    publish(copied, ARCHIVE)
+        self._evict(place)
 
     def _copy_from(self, folder, sha256, pending):
         """:returns: bool, the bytes are in ``pending``, and are right."""
@@ -124,12 +126,14 @@ class Kept:
         return sorted(ages, key=ages.get, reverse=True)[keep:]
 
     def _drop(self, name):
-        with locked(self._directory, name + LOCK, 0, warnings_of(self._say), ANOTHER):
+        with locked(self._directory, name + LOCK, 0, silence, ANOTHER) as held:
             if not self._is_folder(name):
                 return
             with enter(self._directory, name) as folder:
-                list(sweep(folder))     # which does it while it is gone through
+                list(sweep(folder, 0 if held else YOUNG))   # which does it while it is gone through
                 remove(folder, ARCHIVE)
+            if not held:
+                return      # another run may just be putting something there
             with os_errors("remove directory", self._directory.at(name), place="cache_dir"):
                 os.rmdir(name, dir_fd=self._directory.fd)
             # Under the lock: who waits for it looks whether its file still has that name.

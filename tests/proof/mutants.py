@@ -264,8 +264,8 @@ MUTANTS = {
     "a rename is not synced": _change(
         "_files.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
     "what was renamed is not looked at": _change(
-        "_files.py", "if there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):\n                raise",
-        "if False:\n                raise", FILES),
+        "_files.py", "if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):\n"
+        "                raise", "if False:\n                raise", FILES),
     "a failure after the rename says that nothing changed": _change(
         "_files.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
         '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
@@ -495,6 +495,8 @@ MUTANTS = {
     "a download with another digest is installed": _change(
         "_obtain.py", "            if received.sha256 == vouching.archive_sha256:", "            if True:", OBTAIN),
     "the signature is not verified": _never("_obtain.py", "signature is not None", OBTAIN),
+    "a key's own signature that refuses is passed over": _never(
+        "_obtain.py", "_openpgp.may_be_signature(data)", OBTAIN),
     "the checksum of the wish is not compared": _never("_obtain.py", "wish.checksum and sha256 != wish.checksum", OBTAIN),
     "sums may name a file twice": _never("_releases.py", "name in digests", RELEASES),
     "sums may have odd lines": _change("_releases.py", "        if not found:\n            raise error(",
@@ -611,9 +613,13 @@ MUTANTS = {
     "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
     "the thread that asks takes a stop": _without(
         "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
-    "a web page is taken for a file": _change(
-        "_bodies.py", 'if media_type in ("text/html", "application/xhtml+xml") or block', "if False and block", LIMITS),
-    "a compressed body is taken": _never("_bodies.py", 'encoding not in ("", "identity")', LIMITS),
+    "a web page is taken for a file": _change("_bodies.py", "if is_labelled or start", "if False and start", LIMITS),
+    "a web page is taken for a file when it was compressed": _without(
+        "_bodies.py", "_refuse_web_page(body, found, what)", LIMITS),
+    "a compressed body is taken": _change(
+        "_bodies.py", "elif not decodable or body.coding not in _DECODED:", "elif False:", LIMITS),
+    "a compressed document of any size is taken": _never("_bodies.py", "len(found) > cap", LIMITS),
+    "a part that is compressed goes on with what is not": _never("_resume.py", "body.coding != self._coding", RESUME),
     "https may be left": _change(
         "_urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST),
     "unsigned bytes come over plain http from elsewhere": _change(

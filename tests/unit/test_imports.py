@@ -44,9 +44,10 @@ HOUSE = {
     },
     "obtain: fetch": {
         "_bodies": ["_faults", "_urls"],
+        "_certificates": [],
         "_connections": ["_trust"],
         "_faults": ["_credentials"],
-        "_fetch": ["_bodies", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
+        "_fetch": ["_bodies", "_certificates", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
         "_proxies": ["_urls"],
         "_resume": [],
         "_trust": [],

@@ -199,3 +199,10 @@ HINT = "free some space"
 ])
 def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
     assert composed(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize("side, changed", [("target", True), ("controller", False)])
+def test_only_an_error_of_the_target_says_that_it_was_changed(side, changed):
+    with pytest.raises(_errors.InstallError) as caught, _errors.after_change():
+        raise _errors.InstallError("too late", errno=5)
+    assert _errors.as_result(caught.value, side, "h")["changed"] is changed

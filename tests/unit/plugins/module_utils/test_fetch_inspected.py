@@ -37,5 +37,6 @@ def test_an_authority_among_those_of_requests_is_trusted(inspected, monkeypatch)
 def test_an_authority_among_none_is_not(inspected):
     url, _bundle, proxy = inspected
     transfer = Transfer(url, retries=4).failed("TLS: ")
+    assert "(issued by 'Inspector')" in str(transfer.error)
     assert "ca_path" in transfer.error.hint and "trust store" in transfer.error.hint
-    assert [asked.method for asked in proxy.asked() if asked.method in ("CONNECT", "GET")] == ["CONNECT"]
+    assert [asked.method for asked in proxy.asked() if asked.method in ("CONNECT", "GET")] == ["CONNECT"] * 2

@@ -4,14 +4,17 @@
 """What is not tried again: what is too slow or too large, odd heads, web pages in place of files."""
 
 import errno
+import gzip
 import resource
+import ssl
 import threading
+import zlib
 
 import pytest
 from this_host import PATIENCE, as_plain_user
 from transfers import BODY, NAME, SECRET, Sink, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -152,7 +155,7 @@ def test_a_size_above_the_cap_that_was_not_announced(file_site, misbehaviours, n
 
 
 @pytest.mark.parametrize("name, arguments, message", [
-    ("gzip", (), "came with Content-Encoding 'gzip'"),
+    ("gzip", (), "was compressed on the way (Content-Encoding gzip)"),
     ("announce", ("many",), "came with Content-Length 'many'"),
     ("announce", ("-1",), "came with Content-Length '-1'"),
     ("announce", ("0x10",), "came with Content-Length '0x10'"),
@@ -162,7 +165,7 @@ def test_heads_that_are_refused(file_site, misbehaviours, name, arguments, messa
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
     transfer = Transfer(file_site, retries=4).failed(message)
     assert transfer.sink.calls == []
-    assert file_site.counts(NAME).requests == 1
+    assert file_site.counts(NAME).requests == 1 and (name != "gzip" or "send this file as it is" in transfer.error.hint)
 
 
 def test_two_lengths_are_refused(file_site, misbehaviours):
@@ -171,9 +174,67 @@ def test_two_lengths_are_refused(file_site, misbehaviours):
     assert transfer.received is None and transfer.sink.calls == []
 
 
-def test_identity_is_no_encoding(file_site, misbehaviours):
-    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": "Identity"}, BODY))
+# how the files of a site begin
+FILES = (b"PK\3\4 a zip", b"\x89\x02\x33 a signature", b"-----BEGIN PGP SIGNATURE-----", b"0" * 64 + b"  a.zip\n",
+         b'\r\n{"name": 1}')
+
+
+@pytest.mark.parametrize("label", ["Identity", "gzip", "br", "zstd", "aws-chunked", "aws-chunked,gzip", "utf-8", "UTF-8, x", ""])
+@pytest.mark.parametrize("body", FILES)
+def test_a_label_on_bytes_as_they_are_means_nothing(file_site, misbehaviours, label, body):
+    headers = {"Content-Encoding": label, "Content-Type": "text/html"}
+    file_site.misbehave("*", misbehaviours.status(200, headers, body))
+    transfer = Transfer(file_site)
+    assert transfer.received and bytes(transfer.sink.data) == body and read(file_site) == body
+
+
+def test_a_label_that_http_does_not_know_means_nothing(file_site, misbehaviours):
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": "aws-chunked"}, BODY))
     Transfer(file_site).succeeded()
+
+
+def test_a_file_that_comes_byte_by_byte_is_known_all_the_same(file_site, misbehaviours):
+    file_site.put(NAME, FILES[3])
+
+    def drip(exchange):
+        exchange.head(200, {"Content-Encoding": "gzip", "Content-Type": "text/html"})
+        exchange.close()
+        for place in range(len(FILES[3])):
+            exchange.body(FILES[3][place:place + 1])
+    file_site.misbehave("*", drip)
+    assert read(file_site) == FILES[3]
+
+
+def read(site, cap=1000):
+    with _fetch.Fetcher(10, 1) as fetcher:
+        return fetcher.read("%s/%s?token=%s" % (site.url, NAME, SECRET), cap, "index")
+
+
+@pytest.mark.parametrize("label, pack", [
+    ("gzip", gzip.compress), ("X-GZIP", gzip.compress), ("deflate", zlib.compress), ("aws-chunked, gzip", gzip.compress),
+    ("gzip", lambda data: gzip.compress(data[:2]) + gzip.compress(data[2:])),
+])
+def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbehaviours, label, pack):
+    document = b'["an index"]' * 80
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": label}, pack(document)))
+    assert read(file_site) == document
+    with pytest.raises(_errors.FetchError) as caught:
+        read(file_site, len(document) - 1)
+    assert "goes on after 959 bytes, uncompressed: at most 959 are accepted" in str(caught.value)
+
+
+@pytest.mark.parametrize("label, body, message", [
+    ("gzip", gzip.compress(b"x" * 90)[:-9], "came with Content-Encoding gzip and cannot be decoded ('it ends too early')"),
+    ("gzip", b"neither nor", "came with Content-Encoding gzip and cannot be decoded ("),
+    ("br", b"\x1b\x00 brotli", "was compressed on the way (Content-Encoding br)"),
+    ("gzip, br", gzip.compress(b"x"), "was compressed on the way (Content-Encoding gzip, br)"),
+    ("gzip", gzip.compress(b"<!DOCTYPE html>"), "is a web page: "),
+])
+def test_a_document_that_cannot_be_decoded(file_site, misbehaviours, label, body, message):
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": label}, body))
+    with pytest.raises(_errors.FetchError) as caught:
+        read(file_site)
+    assert message in str(caught.value) and SECRET not in str(caught.value) and caught.value.hint
 
 
 def test_an_answer_before_the_answer_is_not_understood(file_site, misbehaviours):
@@ -193,7 +254,7 @@ def test_a_captive_portal(file_site, misbehaviours):
 @pytest.mark.parametrize("kind, body", [
     ("application/zip", b"<html>"), ("text/plain", b" \r\n<!doctype html>"),
     ("text/plain", b"\xef\xbb\xbf<?xml version='1.0'?>"),
-    ("Text/HTML", b"nothing to see"), ("application/xhtml+xml", b"x"), ("text/html;charset=x", b"PK\3\4"),
+    ("Text/HTML", b"nothing to see"), ("application/xhtml+xml", b"x"), ("text/html;charset=x", b"P\3\4"),
 ])
 def test_what_a_web_page_is(file_site, misbehaviours, kind, body):
     file_site.misbehave("*", misbehaviours.status(200, {"Content-Type": kind}, body))
@@ -205,3 +266,19 @@ def test_a_portal_behind_a_redirect_is_named(file_site, misbehaviours):
     file_site.misbehave(NAME, misbehaviours.redirect(place + "?back=" + SECRET))
     file_site.misbehave("login", misbehaviours.html_200())
     Transfer(file_site).failed("is a web page", status=200, place=place)
+
+
+@pytest.mark.parametrize("behaviour, arguments", [
+    ("status", (426, {"Upgrade": "h2c"})), ("status", (505,)), ("garbage_status", (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00",)),
+    ("garbage_status", (b"HTTP/2 200 OK",)), ("garbage_status", (b"SSH-2.0-OpenSSH_9.2",)),
+])
+def test_what_does_not_speak_http_1_is_named(file_site, misbehaviours, behaviour, arguments):
+    file_site.misbehave("*", getattr(misbehaviours, behaviour)(*arguments))
+    error = Transfer(file_site).error
+    assert "does not speak HTTP/1.1" in error.hint and "BadStatusLine" not in str(error)
+
+
+def test_tls_that_agrees_on_http_2_alone():
+    failure = ssl.SSLError(1, "[SSL: TLSV1_ALERT_NO_APPLICATION_PROTOCOL] tlsv1 alert no application protocol")
+    failure.reason = "TLSV1_ALERT_NO_APPLICATION_PROTOCOL"
+    assert "does not speak HTTP/1.1" in _faults.explain(failure, 1)[2]

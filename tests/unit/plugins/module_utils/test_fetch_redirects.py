@@ -134,3 +134,11 @@ def test_caps_and_limits_are_those_of_the_protocol():
     assert (_fetch.SUMS_CAP, _fetch.SIGNATURE_CAP) == (256 * 1024, 64 * 1024)
     assert (_fetch.INDEX_CAP, _fetch.ARCHIVE_CAP) == (16 * 1024 ** 2, 512 * 1024 ** 2)
     assert (_fetch.DEADLINE, _fetch.LOW_SPEED, _fetch.LOW_SPEED_TIME, _fetch.REDIRECTS) == (30 * 60, 1024, 30, 5)
+
+
+def test_a_failure_behind_a_redirect_names_where_it_began(file_site, misbehaviours):
+    file_site.misbehave(NAME, misbehaviours.redirect("/between?token=" + SECRET))
+    file_site.misbehave("between", misbehaviours.redirect("/login"))
+    transfer = Transfer(file_site)
+    place = file_site.url + "/login"
+    transfer.failed("HTTP 404 Not Found (redirected from %s)" % transfer.url, status=404, place=place)

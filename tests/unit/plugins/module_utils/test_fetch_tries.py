@@ -30,7 +30,8 @@ BROKEN = [
     ("reset", (), r"Connection reset by peer \(ECONNRESET\)"),
     ("reset", (100000,), r"broke off after [0-9]+ bytes: Connection reset by peer \(ECONNRESET\)"),
     ("close_before_reply", (), "RemoteDisconnected: 'Remote end closed connection without response'|ECONNRESET"),
-    ("garbage_status", (), "BadStatusLine"),
+    ("garbage_status", (), "the answer is not HTTP/1.1"),
+    ("garbage_status", (b"HTTP/2 200",), "the answer is not HTTP/1.1"),
     ("stall", (100000,), "broke off after [0-9]+ bytes: no answer for %d s" % PATIENCE),
     ("delay", (3600,), ": no answer for %d s" % PATIENCE),
 ]

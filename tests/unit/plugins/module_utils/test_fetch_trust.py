@@ -16,7 +16,7 @@ import threading
 import pytest
 from transfers import BODY, FAR, NAME, SECRET, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Access
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -115,8 +115,9 @@ def test_an_unknown_authority(secure):
     running, dummy = secure
     transfer = Transfer(running, retries=4).failed("TLS: ")
     assert re.search("self.signed|unable to get|CERTIFICATE_VERIFY_FAILED", str(transfer.error))
-    assert "trust store" in transfer.error.hint and "ca_path" in transfer.error.hint
-    assert running.server.connections == 1
+    assert "(issued by 'Demo CA')" in str(transfer.error) and "ca_path" in transfer.error.hint
+    assert "trusted is the system's trust store and the one of requests; " in transfer.error.hint
+    assert running.server.connections == 2 and not running.requests     # the second one to look at the certificate
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -129,7 +130,8 @@ def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_p
     from release_site.certificates import Authority
     other = tmp_path / "other.pem"
     other.write_text(Authority("Other").pem)
-    Transfer(running, access=trust(monkeypatch, tmp_path, str(other), way)).failed("TLS: ")
+    transfer = Transfer(running, access=trust(monkeypatch, tmp_path, str(other), way)).failed("TLS: ")
+    assert "trusted is %s %s; " % (way, other) in transfer.error.hint
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -151,18 +153,39 @@ def test_bundles_that_are_none(secure, monkeypatch, tmp_path, way, content, mess
     assert running.server.connections == 0
 
 
-@pytest.mark.parametrize("details", [dict(days=(-10, -1)), dict(names=("example.com",))])
-def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details):
+DATE = r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}Z"
+DATES = r"\(good from %s to %s; the clock says %s\)" % (DATE, DATE, DATE)
+
+
+@pytest.mark.parametrize("details, found, hint", [
+    (dict(days=(-10, -1)), "expired' " + DATES, "renew"),
+    (dict(days=(2, 9)), "not yet valid' " + DATES, "set it"),
+    (dict(names=("example.com",)), r"mismatch.*\(it is for 'example\.com'\)", "a name that its certificate has"),
+    (dict(names=("a.example", "192.0.2.1", "2001:db8::1", "b.example")),
+     r"\(it is for 'a\.example', '192\.0\.2\.1', '2001:db8::1' and 1 more\)", "a name that its certificate has"),
+])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details, found, hint, proxied):
     from release_site import Site
-    from release_site.certificates import Authority
+    from release_site.certificates import LOOPBACK, Authority
     authority = Authority()
     bundle = tmp_path / "ca.pem"
     bundle.write_text(authority.pem)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    with Site(key=signing_key, tls=authority.server_context(**details)) as running:
+    context = authority.server_context(**dict({"names": LOOPBACK + (FAR,)}, **details))
+    with Site(key=signing_key, tls=context) as running, leading_to(running) as proxy:
         running.put(NAME, BODY)
-        Transfer(running, retries=4).failed("TLS: ")
-        assert running.server.connections == 1
+        monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//user:%s@" % SECRET))
+        error = Transfer(far(running) if proxied else running, retries=4).failed("TLS: ").error
+        assert re.search(found, str(error)) and hint in error.hint
+        assert ("through proxy %s (https_proxy)" % proxy.url in str(error)) == proxied
+        assert running.server.connections == 2 and not running.requests and len(proxy.asked) == 2 * proxied
+
+
+def test_a_certificate_that_cannot_be_looked_at(secure, monkeypatch):
+    running, dummy = secure
+    monkeypatch.setattr(_fetch, "look_up", lambda *arguments, **more: None)
+    Transfer(running).failed("TLS: ")
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
@@ -178,8 +201,46 @@ def test_a_bundle_of_requests_that_is_broken(secure, file_site, monkeypatch, tmp
     assert caught.value.path == str(path) and "certifi" in caught.value.hint
 
 
-def test_plain_http_behind_https(file_site):
-    assert ": TLS: " in str(Transfer(file_site.url.replace("http:", "https:")).error)
+@contextlib.contextmanager
+def saying(data):
+    """A server that answers everything with these bytes, and hangs up: its host and port."""
+    class Says(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65536)
+            self.request.sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Says) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield "127.0.0.1:%d" % server.server_address[1]
+        finally:
+            server.shutdown()
+
+
+def test_a_tls_port_that_hangs_up(file_site):
+    error = Transfer(file_site.url.replace("http:", "https:")).error
+    assert "does that port speak TLS?" in error.hint and "https_proxy" in error.hint
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"220 ready\r\n"])
+def test_plain_text_behind_https(answer):
+    with saying(answer) as place:
+        error = Transfer("https://" + place, retries=4).error
+    assert "TLS: what answers there does not speak TLS" in str(error) and "clock" not in error.hint
+    assert error.hint.startswith("http://? ")
+
+
+def test_tls_behind_plain_http(secure):
+    running, dummy = secure
+    error = Transfer(running.url.replace("https:", "http:")).error
+    assert "https://" in error.hint or "ECONNRESET" in str(error)      # what comes first: its alert, or the end
+
+
+@pytest.mark.parametrize("answer", [b"\x15\x03\x01\x00\x02\x02\x46", None])
+def test_what_a_tls_port_answers_to_plain_http(file_site, misbehaviours, answer):
+    """An alert of TLS; or, from nginx and Apache, 400 by plain HTTP."""
+    file_site.misbehave("*", misbehaviours.garbage_status(answer) if answer else misbehaviours.status(400))
+    assert Transfer(file_site).error.hint == "this port speaks TLS: write the URL with https://"
 
 
 # Without verification.
@@ -358,8 +419,8 @@ def test_a_proxy_that_is_not_there(file_site, monkeypatch):
     file_site.stop()
     monkeypatch.setenv("http_proxy", file_site.url.replace("//", "//user:%s@" % SECRET))
     transfer = Transfer("http://releases.invalid", retries=2)
-    transfer.failed("proxy: Connection refused (ECONNREFUSED)", retry=True)
-    assert "https_proxy" in transfer.error.hint
+    transfer.failed("proxy: Connection refused (ECONNREFUSED) (through proxy %s (http_proxy))" % file_site.url, retry=True)
+    assert "https_proxy" in transfer.error.hint and SECRET not in str(transfer.error)
 
 
 def test_a_proxy_that_refuses(file_site, misbehaviours, monkeypatch):
@@ -406,8 +467,28 @@ def test_a_proxy_that_is_spoken_to_by_tls_is_not_trusted_blindly(secure, monkeyp
     running, bundle = secure
     with leading_to(running, Authority().server_context()) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        Transfer(far(running), access=Access(ca_path=bundle)).failed("proxy: TLS: ")
+        error = Transfer(far(running), access=Access(ca_path=bundle)).failed("proxy: TLS: ").error
+        assert "(issued by 'Demo CA') (through proxy %s (https_proxy))" % proxy.url in str(error)
         assert not proxy.asked
+
+
+def test_a_proxy_that_is_spoken_to_by_tls_and_does_not_speak_it(monkeypatch):
+    pytest.importorskip("urllib3", minversion="1.26")
+    with saying(b"HTTP/1.1 400 Bad Request\r\n\r\n") as place:
+        monkeypatch.setenv("https_proxy", "https://" + place)
+        error = Transfer("https://releases.invalid").failed("proxy: TLS: what answers there does not speak TLS").error
+    assert "http:// in the proxy's URL" in error.hint
+
+
+@pytest.mark.parametrize("behaviour, arguments", [
+    ("html_200", ()), ("status", (403,)), ("status", (503,)), ("garbage_status", ()), ("truncate", (1000,)),
+    ("announce", (10**9,)),
+])
+def test_every_failure_names_the_proxy_and_where_it_came_from(file_site, misbehaviours, monkeypatch, behaviour, arguments):
+    file_site.misbehave("*", getattr(misbehaviours, behaviour)(*arguments))
+    monkeypatch.setenv("HTTP_PROXY", file_site.url.replace("//", "//user:%s@" % SECRET))
+    error = Transfer("http://releases.invalid", machine="the controller").error
+    assert str(error).endswith("(by the controller, through proxy %s (HTTP_PROXY))" % file_site.url)
 
 
 def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):

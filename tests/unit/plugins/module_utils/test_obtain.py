@@ -149,18 +149,32 @@ def test_an_unsigned_index_that_others_can_write_chooses_nothing(online, site):
 
 # signatures
 
-@pytest.mark.parametrize("status", [403, 404])
-def test_without_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, status):
-    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+@pytest.mark.parametrize("behaviour, arguments", [
+    *[("status", (status,)) for status in (400, 401, 403, 404, 410, 500, 503)],
+    ("redirect", ("http://127.0.0.1:9/login",)), ("redirect_loop", ()), ("close_before_reply", ()), ("garbage_status", ()),
+    ("html_200", ()), ("replace", (b"",)), ("replace", (b'{"errors": [{"status": 404}]}',)), ("replace", (bytes(70000),)),
+], ids=str)
+def test_whatever_is_wrong_with_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, behaviour, arguments):
+    site.misbehave("*.%s.sig" % site.key.key_id, getattr(wrong, behaviour)(*arguments))
     online.fetch()
-    assert paths(site) == [SUMS, "%s.%s.sig" % (SUMS, site.key.key_id), SUMS + ".sig", online.archive_name]
+    assert [name for name in paths(site) if name != "login"][-2:] == [SUMS + ".sig", online.archive_name]
+    assert any("; asking for %s.sig" % SUMS in line for line in online.host.lines)
 
 
-@pytest.mark.parametrize("status", [401, 410, 500])
-def test_other_answers_for_the_keys_own_signature_do_not_lead_to_the_plain_one(online, site, wrong, status):
-    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(status))
+@pytest.mark.parametrize("data", [b"\x88\x01x", b"-----BEGIN PGP SIGNATURE-----\n", None])
+def test_a_keys_own_signature_that_was_read_and_refuses_ends_it(online, site, wrong, data):
+    specific = "%s.%s.sig" % (SUMS, site.key.key_id)
+    data = data or site.files["terraform/1.13.4/" + specific].body[:-1] + b"x"
+    site.misbehave("*." + site.key.key_id + ".sig", wrong.replace(data))
+    failure = online.refusal(_errors.VerificationError)
+    assert specific in str(failure) and site.counts(SUMS + ".sig").requests == 0
+
+
+def test_when_the_plain_signature_fails_too_its_words_are_told(online, site, wrong):
+    site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(500))
+    site.misbehave("*SHA256SUMS.sig", wrong.status(410))
     failure = online.refusal(_errors.FetchError)
-    assert failure.status == status and site.counts(SUMS + ".sig").requests == 0
+    assert failure.status == 410 and failure.url.endswith(SUMS + ".sig") and site.counts(SUMS + ".sig").requests == 1
 
 
 def test_no_signature_at_all(online, site):
@@ -177,6 +191,7 @@ def test_several_keys_each_may_have_its_own_signature(online, site, strange_key)
 def test_another_key_is_refused_and_no_archive_asked_for(online, site, strange_key):
     failure = online.refusal(_errors.VerificationError, trusted_keys=[strange_key.armored])
     assert "not trusted" in str(failure) and site.counts(".zip").requests == 0
+    assert "upgrade this collection (its built-in key is of 2026-02-18)" in failure.hint and "trusted_keys" in failure.hint
     with pytest.raises(_errors.VerificationError):
         online.vouch(trusted_keys=[strange_key.armored])
 
@@ -315,6 +330,16 @@ def test_a_given_archive_asks_no_site(online, site, given):
     assert (archive.vouching.signer, archive.vouching.site) == (site.key.fingerprint, given["archive"])
     assert archive.path == given["archive"]
     assert online.vouch(origin="https://mirror.example", **given).site == "https://mirror.example"
+
+
+@pytest.mark.parametrize("origin, warned", [(None, 1), ("https://mirror.example", 0)])
+def test_who_has_fetched_a_given_archive_was_warned_then(online, site, given, origin, warned):
+    from release_site import make_signing_key
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})
+    site.publish("1.13.4", key=old)
+    site.write(online.host.at("mirror"))
+    online.vouch(trusted_keys=[old.armored], origin=origin, **given)
+    assert len(online.host.warnings) == warned and sum("expired" in line for line in online.host.lines) == 1
 
 
 @pytest.mark.parametrize("policy, needed", [("signature", (SUMS, SUMS + ".sig")), ("sha256sums", (SUMS,)), ("pinned", ())])

@@ -637,16 +637,18 @@ def test_expired_since_is_a_warning(expiring):
     end = KEY_CREATED + AFTER_SIGNED
     assert verify(case, now=end - 1).warnings == ()
     warning, = verify(case, now=end).warnings
-    assert demo().subkey.fingerprint in warning
-    assert "expired on 2025-02-04T00:00:00Z" in warning
+    assert demo().subkey.fingerprint[-16:] in warning
+    assert "expired on 2025-02-04T00:00:00Z: what it signed before still counts; " in warning
+    assert "upgrade this collection" in warning and "trusted_keys" in warning
 
 
 def test_what_was_said_later_is_a_warning():
     no_longer = build(bindings=[bind(), bind(created=SIGNED + 1, flags=0x0C)])
     warning, = verify(signed(no_longer)).warnings
-    assert "%s may not sign, say its key flags; the signature /tmp/sums.sig counts" % demo().subkey.fingerprint in warning
+    assert "may not sign, say its key flags: what it signed before still counts" in warning
+    assert demo().subkey.fingerprint[-16:] in warning
     shortened = build(certifications=[certify(), certify(created=SIGNED + 1, expires=BEFORE_SIGNED)])
-    assert "expired on 2024-10-27T00:00:00Z; the signature" in verify(signed(shortened)).warnings[0]
+    assert "expired on 2024-10-27T00:00:00Z: " in verify(signed(shortened)).warnings[0]
     extended = build(certifications=[certify(expires=AFTER_SIGNED), certify(created=SIGNED + 1)])
     assert verify(signed(extended)).warnings == ()
 

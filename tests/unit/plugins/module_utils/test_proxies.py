@@ -5,13 +5,14 @@
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _proxies
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _proxies
 
 PROXY = "http://proxy.example.com:3128"
 
 
 def choose(url="https://releases.example.com/x", **environ):
-    return _proxies.choose_proxy(url, environ)
+    found = _proxies.choose_proxy(url, environ)
+    return found and found.url
 
 
 def test_nothing_is_set():
@@ -90,3 +91,31 @@ def test_this_process_is_not_asked(monkeypatch):
     monkeypatch.setenv("https_proxy", "http://other")
     monkeypatch.setenv("no_proxy", "*")
     assert choose() is None and choose(https_proxy=PROXY) == PROXY
+
+
+@pytest.mark.parametrize("url", [
+    r"http://DOMAIN\user:word@proxy:3128", r"DOMAIN\user:word@proxy:3128", "http://user:w#rd@proxy", "http://user:w/rd@proxy:3128",
+    "http://user:w?rd@proxy:3128", "http://us er:word@proxy", "http://user:[word@proxy:3128", "http://user:word@proxy:port",
+])
+def test_a_user_that_ends_the_url_is_refused(url):
+    with pytest.raises(_errors.RequestError) as caught:
+        choose(https_proxy=url)
+    assert str(caught.value).startswith("https_proxy is not the URL of a proxy: its user or password")
+    assert "%5C for a backslash" in caught.value.hint and "rd" not in str(caught.value).replace("word has", "")
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:3128", "http://proxy:port", "http://[::1:3128", "http://proxy:99999"])
+def test_what_is_no_proxy_is_refused(url):
+    with pytest.raises(_errors.RequestError) as caught:
+        choose(ALL_PROXY=url)
+    assert str(caught.value) == "ALL_PROXY is not the URL of a proxy" and "http://host:port" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["http://DOMAIN%5Cuser:w%40rd@proxy:3128", "http://user:w@rd@proxy:3128", "http://u:!$^|~@proxy"])
+def test_users_that_are_read_alike(url):
+    assert choose(https_proxy=url) == url
+
+
+def test_how_it_is_told():
+    proxy = _proxies.choose_proxy("https://x/", {"ALL_PROXY": "user:word@proxy:3128", "https_proxy": ""})
+    assert str(proxy) == "proxy http://proxy:3128 (ALL_PROXY)"

@@ -4,8 +4,11 @@
 """The controller's cache: real folders, real processes that want the same thing at once."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -16,7 +19,7 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _lock
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _lock
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _folders, _kept
 from this_host import (
     STRANGER, Clock, another_process, forked, in_child, needs_root, open_folder, read_all, small_disk, wait_until)
@@ -43,14 +46,15 @@ class Run:
         kept = _kept.Kept(_folders.open_kept(self.kept), self.keep, self.say) if self.kept else None
         return _cache.Cache(_folders.open_run(self.folder, "ours"), kept, self.say, self.waited.append, self.turn)
 
-    def archive(self, data=DATA, before=None, key=KEY):
-        """The path; ``before`` is called by the one process that fetches."""
+    def archive(self, data=DATA, before=None, key=KEY, place=None):
+        """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
         def fetch(sink):
             self.note("fetches")
             if before:
                 before()
             sink.write(data)
-        return self.cache().archive(hashlib.sha256(data).hexdigest(), key, "a.zip", fetch)
+        digest = hashlib.sha256(data).hexdigest()
+        return self.cache().archive(digest, place or digest, key, "a.zip", fetch)
 
     def document(self, data=b"sums", key=KEY, error=None):
         def fetch():
@@ -114,6 +118,62 @@ def asking(run, count, then=None):
     return ask
 
 
+@pytest.fixture
+def no_locks(monkeypatch):
+    def flock(fd, how):
+        raise OSError(errno.ENOLCK, "no locks")
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+def test_many_processes_without_locks_fetch_alike(run, no_locks, tmp_path):
+    """All have begun before the first one ends: none removes or misses what another works on."""
+    def begun():
+        run.note("begun")
+        run.wait_for("begun", 6)
+
+    run.kept = str(tmp_path / "kept")
+    outcomes = at_once(6, lambda: (run.archive(before=begun), run.document()[0]))
+    assert outcomes == ["ok %s" % ((run.archive(), b"sums"),)] * 6
+    assert not [path for path in everything(tmp_path) if ".tmp." in path]
+
+
+def test_that_there_are_no_locks_is_said_once_a_task_and_folder(run, no_locks, tmp_path):
+    run.kept = str(tmp_path / "kept")
+    cache = run.cache()
+    for number in range(3):
+        cache.document("%064x" % number, "SUMS", lambda: b"sums")
+        cache.keep_document("%064x" % number, b"sums")
+    assert [line.partition(":")[0] for line in run.warnings] == [
+        "no locks on the file system of %s" % folder for folder in (os.path.join(os.path.realpath(run.folder), "ours"), run.kept)]
+
+
+def test_what_another_put_there_meanwhile_will_do(run, monkeypatch):
+    """As without locks: between our rename and a look at what is there now."""
+    real, done = _directories.Directory.sync, []
+
+    def sync(directory, *arguments, **more):
+        real(directory, *arguments, **more)
+        if not done and os.path.exists(directory.at("archive.zip")):
+            done.append(directory.at("archive.zip"))
+            shutil.copy(done[0], done[0] + ".other")
+            os.rename(done[0] + ".other", done[0])
+    monkeypatch.setattr(_directories.Directory, "sync", sync)
+    assert [run.archive()] == done
+
+
+def test_without_locks_what_a_killed_run_left_goes_when_it_is_old(tmp_path, no_locks):
+    run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
+    run.archive(b"old")
+    (folder,) = kept_digests(tmp_path / "kept")
+    young, old = (tmp_path / "kept" / folder / (".tmp.archive.abcd123%d" % number) for number in range(2))
+    for path in (young, old):
+        path.write_bytes(b"half")
+        path.chmod(0o600)
+    os.utime(str(old), (1, 1))
+    run.archive(b"new")
+    assert os.listdir(str(tmp_path / "kept" / folder)) == [young.name]      # the archive was evicted
+
+
 def everything(folder):
     return sorted(os.path.join(parent, name) for parent, folders, names in os.walk(str(folder)) for name in folders + names)
 
@@ -125,6 +185,14 @@ def test_many_processes_cause_one_fetch(run):
     assert run.fetches == 1
     with open(path, "rb") as file:
         assert file.read() == DATA
+
+
+def test_the_same_bytes_from_elsewhere_are_fetched_again(tmp_path):
+    first, second = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2"))
+    assert first.archive(place="a1" * 32) != first.archive(place="b2" * 32) and first.fetches == 2
+    second.archive(place="a1" * 32)
+    second.archive(place="c3" * 32)
+    assert second.fetches == 1 and kept_digests(tmp_path / "kept") == {"a1" * 32, "b2" * 32, "c3" * 32}
 
 
 def test_many_processes_cause_one_fetch_of_a_document(run):

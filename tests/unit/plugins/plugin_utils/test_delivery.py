@@ -27,14 +27,16 @@ class Controller:
 
     def __init__(self, folder):
         self.folder = str(folder)
-        self.lines = []
+        self.lines, self.warnings = [], []
 
     def say(self, line, warning=False):
         self.lines.append(line)
+        if warning:
+            self.warnings.append(line)
 
     @contextlib.contextmanager
-    def delivery(self, task="one", version=VERSION, **options):
-        order = _wish.parse_order(params(version=version, retries=1, **options), PLATFORM)
+    def delivery(self, task="one", version=VERSION, platform=PLATFORM, **options):
+        order = _wish.parse_order(params(version=version, retries=1, **options), platform)
         with _folders.open_run(self.folder, "run") as run, _folders.open_kept(os.path.join(self.folder, "kept")) as kept:
             cache = _cache.Cache(run, _kept.Kept(kept, 3, self.say), self.say, print, task)
             yield _delivery.Delivery(order, cache, {}, self.say)
@@ -206,3 +208,70 @@ def test_what_a_lax_neighbour_is_refused_is_not_refused_to_a_strict_one(controll
     with pytest.raises(_errors.VerificationError):
         controller.obtain(checksum_policy="sha256sums", **options)
     assert controller.obtain(**options).vouching.policy == "signature"
+
+
+# one checksum for all hosts
+
+OTHER_PLATFORM = "linux_arm64"
+
+
+def pinned(site):
+    """Options of hosts of all platforms, with the checksum of one of them."""
+    return dict(sites=[site.url], checksum_policy="pinned", checksum=site.release(VERSION).digest(PLATFORM))
+
+
+@pytest.mark.parametrize("platforms", [(PLATFORM, OTHER_PLATFORM), (OTHER_PLATFORM, PLATFORM)])
+def test_one_checksum_for_hosts_of_two_platforms_is_each_ones_own_affair(controller, site, platforms):
+    for platform in platforms:
+        if platform == PLATFORM:
+            assert controller.obtain(platform=platform, **pinned(site)).archive
+            continue
+        with pytest.raises(_errors.VerificationError) as caught:
+            controller.obtain(platform=platform, **pinned(site))
+        assert OTHER_PLATFORM in str(caught.value) and "another platform" in caught.value.hint
+    assert {ZIP, ZIP.replace(PLATFORM, OTHER_PLATFORM)} <= set(asked(site))
+
+
+@pytest.mark.parametrize("change", [dict(platform=OTHER_PLATFORM), dict(version="1.13.5"), dict(site="other")])
+def test_an_archive_of_the_same_digest_is_not_taken_for_another_one(controller, site, other, change):
+    """Nor is what came of it in an earlier run."""
+    assert controller.obtain(**pinned(site)).archive
+    options = dict(pinned(site), **change)
+    if options.pop("site", None):
+        options["sites"] = [other.url]
+        assert controller.obtain(**options).archive and asked(other) == [ZIP]
+        return
+    with pytest.raises((_errors.VerificationError, _errors.FetchError)):
+        controller.obtain(**options)
+
+
+def test_a_failure_is_told_to_hosts_that_want_the_same(controller, site):
+    for _host in range(3):
+        with pytest.raises(_errors.VerificationError):
+            controller.obtain(platform=OTHER_PLATFORM, **pinned(site))
+    assert asked(site) == [ZIP.replace(PLATFORM, OTHER_PLATFORM)] * 2      # once more from a clean file, in one try
+
+
+@pytest.mark.parametrize("policy", ["signature", "sha256sums"])
+def test_a_checksum_beside_signed_sums_is_each_ones_own_affair_too(controller, site, policy):
+    options = dict(pinned(site), checksum_policy=policy, trusted_keys=[site.key.armored])
+    for _times in range(2):
+        with pytest.raises(_errors.VerificationError) as caught:
+            controller.obtain(platform=OTHER_PLATFORM, **options)
+        assert "another platform" in caught.value.hint
+        assert controller.obtain(**options).archive
+
+
+def test_an_expired_key_is_a_warning_once_a_run(controller, site, tmp_path):
+    from release_site import make_signing_key
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})   # it was good when it signed
+    for version in (VERSION, "1.13.3"):
+        site.publish(version, key=old)
+        for task in ("one", "two"):
+            controller.obtain(task, version=version, sites=[site.url], trusted_keys=[old.armored])
+    (warning,) = controller.warnings
+    assert "expired on " in warning and "upgrade this collection" in warning and controller.lines.count(warning) == 4
+    os.mkdir(str(tmp_path / "later"))
+    later = Controller(tmp_path / "later")
+    later.vouch(sites=[site.url], trusted_keys=[old.armored])
+    assert later.warnings == [warning]

@@ -1,0 +1,122 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The certificate that a server shows: what of it explains why it was refused.
+
+It is read only to word an error, after a verified connection has failed: nothing is sent over the one that is made here,
+and nothing is decided by what it brings.
+"""
+
+import base64
+import contextlib
+import datetime
+import http.client
+import ipaddress
+import ssl
+from typing import NamedTuple, Optional, Tuple
+from urllib.parse import unquote, urlsplit
+
+_COMMON_NAME, _ORGANIZATION, _ALTERNATIVE_NAMES = b"\x55\x04\x03", b"\x55\x04\x0a", b"\x55\x1d\x11"   # RFC 5280, A
+_UTC_TIME, _GENERALIZED_TIME, _DNS_NAME, _IP_ADDRESS, _EXTENSIONS = 0x17, 0x18, 0x82, 0x87, 0xA3
+
+
+class Certificate(NamedTuple):
+    """What is read of one."""
+
+    starts: str                 # as 2026-11-23T14:39:00Z
+    ends: str
+    issuer: Optional[str]       # its common name, or organization
+    names: Tuple[str, ...]      # that it is for: host names and addresses
+
+
+def look_up(url, proxy, timeout):
+    """The Certificate that the server of a URL shows; None when that cannot be told.
+
+    :param url: str, https.
+    :param proxy: str, URL of the proxy that leads there, or None.
+    :param timeout: number of seconds without a byte.
+    """
+    place = urlsplit(url)
+    way = urlsplit(proxy or url)
+    if proxy and way.scheme != "http":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with contextlib.suppress(OSError, ValueError, IndexError, http.client.HTTPException):
+        connection = http.client.HTTPSConnection(way.hostname, way.port or (80 if proxy else 443), timeout=timeout,
+                                                 context=context)
+        with contextlib.closing(connection):
+            if proxy:
+                connection.set_tunnel(place.hostname, place.port or 443, _authorization(way))
+            connection.connect()
+            return read_certificate(connection.sock.getpeercert(True))
+    return None
+
+
+def _authorization(proxy):
+    """The header that a proxy wants (RFC 7617): dict."""
+    if proxy.username is None:
+        return {}
+    pair = "%s:%s" % (unquote(proxy.username), unquote(proxy.password or ""))
+    return {"Proxy-Authorization": "Basic %s" % base64.b64encode(pair.encode("utf-8")).decode("ascii")}
+
+
+def read_certificate(der):
+    """A Certificate from its bytes (X.690, RFC 5280). Raises ValueError or IndexError for what is none."""
+    (dummy, begin, end), = _children(der, 0, len(der))
+    fields = _children(der, *_children(der, begin, end)[0][1:])
+    if fields[0][0] == 0xA0:    # the version, which the oldest do not have
+        del fields[0]
+    if len(fields) < 6:
+        raise ValueError("too few fields")
+    starts, ends = [_time(tag, der[begin:end]) for tag, begin, end in _children(der, *fields[3][1:])]
+    extensions = [field for field in fields[6:] if field[0] == _EXTENSIONS]
+    return Certificate(starts, ends, _issuer(der, *fields[2][1:]), tuple(_names(der, extensions)))
+
+
+def _children(data, begin, end):
+    """What is in a constructed value: list of (tag, begin, end)."""
+    found = []
+    while begin < end:
+        tag, length, begin = data[begin], int.from_bytes(data[begin + 1:begin + 2], "big"), begin + 2
+        if length & 0x80:       # so many bytes tell the length
+            count = length & 0x7F
+            length, begin = int.from_bytes(data[begin:begin + count], "big"), begin + count
+        if begin + length > end:
+            raise ValueError("longer than what it is in")
+        found.append((tag, begin, begin + length))
+        begin += length
+    return found
+
+
+def _time(tag, text):
+    forms = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
+    if tag not in forms:
+        raise ValueError("not a time")
+    return datetime.datetime.strptime(text.decode("ascii"), forms[tag]).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _issuer(der, begin, end):
+    said = {}
+    for _tag, *part in _children(der, begin, end):
+        for _tag, *pair in _children(der, *part):
+            (dummy, *name), (dummy, *text) = _children(der, *pair)
+            said[der[slice(*name)]] = der[slice(*text)].decode("utf-8", "replace")
+    return said.get(_COMMON_NAME) or said.get(_ORGANIZATION)
+
+
+def _names(der, extensions):
+    for _tag, *outer in extensions:
+        (dummy, *sequence), = _children(der, *outer)
+        for _tag, *extension in _children(der, *sequence):
+            (dummy, *name), *_critical, (dummy, *value) = _children(der, *extension)
+            if der[slice(*name)] != _ALTERNATIVE_NAMES:
+                continue
+            (dummy, *names), = _children(der, *value)
+            for tag, *one in _children(der, *names):
+                text = der[slice(*one)]
+                if tag == _DNS_NAME:
+                    yield text.decode("ascii", "replace")
+                elif tag == _IP_ADDRESS:
+                    yield str(ipaddress.ip_address(text))
