@@ -231,7 +231,7 @@ def test_paths_of_the_task_are_cleaned_too(host, through_ansible):
     host.base_dir = there + "/store"
     answer = through_ansible()
     assert answer["failed"] and answer["error"]["path"] == host.at("there??/store")
-    assert "there?? can be written by others" in answer["msg"]
+    assert "there??" in answer["msg"] and answer["msg"].isprintable()
     answer = through_ansible(allow_unsafe_base_dir=True)
     assert answer["path"] == host.at("there??/store/1.13.4/terraform")
     assert "allow_unsafe_base_dir: " in str(answer["warnings"]) and host.at("there??") in str(answer["warnings"])

@@ -29,6 +29,22 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 KEY = "0f" * 32
 
 
+OPEN = []
+
+
+def opened(directory):
+    """The directory, which is closed after the test."""
+    OPEN.append(directory)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 class Run:
     """A run with a cache: ``lines`` and ``warnings`` it said, ``waited`` for what; ``fetches`` counts over all processes."""
 
@@ -43,8 +59,8 @@ class Run:
         (self.warnings if warning else self.lines).append(line)
 
     def cache(self):
-        kept = _kept.Kept(_folders.open_kept(self.kept), self.keep, self.say) if self.kept else None
-        return _cache.Cache(_folders.open_run(self.folder, "ours"), kept, self.say, self.waited.append, self.turn)
+        kept = _kept.Kept(opened(_folders.open_kept(self.kept)), self.keep, self.say) if self.kept else None
+        return _cache.Cache(opened(_folders.open_run(self.folder, "ours")), kept, self.say, self.waited.append, self.turn)
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
         """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
