@@ -306,7 +306,7 @@ class Fetcher:
 
     def _connect(self, url, trusted):
         """The connections for a URL: those that show the client certificate are kept apart, and so are unverified ones."""
-        requests, urllib3 = _import_requests(url)
+        requests, urllib3 = _import_requests(url, self._machine)
         verified = self._access.validate_certs or _credentials.is_public(url)
         kind = (bool(self._access.client_cert) and trusted, verified)
         if kind not in self._connections:
@@ -351,15 +351,16 @@ def _too_slow(found, place, what):
     return FetchError("%s from %s %s" % (what, place, found), url=place, hint=NETWORK_HINT)
 
 
-def _import_requests(url):
+def _import_requests(url, machine):
     """requests and the urllib3 below it; imported late, since a host that fetches nothing needs neither."""
     try:
         import requests
         import urllib3
     except ImportError as exc:
+        python = "%s's Python, %s" % (machine, sys.executable) if machine else sys.executable
         raise MissingDependency(
-            "requests is not installed for %s on this side (%s), and %s cannot be fetched without it"
-            % (sys.executable, exc, shown(url)), url=shown(url),
+            "requests is not installed for %s (%s), and %s cannot be fetched without it" % (python, exc, shown(url)),
+            url=shown(url),
             hint="install python3-requests (dnf, apt) or requests (pip) there, or use download: controller, or archive",
         ) from exc
     return requests, urllib3
