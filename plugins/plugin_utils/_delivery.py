@@ -63,7 +63,7 @@ class Delivery:
             sorted((name, value) for name, value in environ.items()
                    if name in _TRUST or name.lower().endswith("_proxy"))])
         fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ,
-                          guard=self._guard, machine="the controller")
+                          guard=self._guard, machine="the controller", show=show)
         self._asked = _AskedOnce(fetcher, cache, self._key)
         self._source = Source(order, read_signers(order), self._warn_once, guard, self._asked)
 

@@ -45,7 +45,8 @@ HOUSE = {
     "obtain: fetch": {
         "_bodies": ["_faults", "_urls"],
         "_certificates": [],
-        "_connections": ["_trust"],
+        "_connections": ["_dialing", "_trust"],
+        "_dialing": [],
         "_faults": ["_credentials"],
         "_fetch": ["_bodies", "_certificates", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
         "_proxies": ["_urls"],
