@@ -421,3 +421,17 @@ def traced(folder, source, calls, *faults):
 def open_descriptors():
     """How many this process has."""
     return len(os.listdir("/proc/self/fd"))
+
+
+@contextlib.contextmanager
+def listening(address="127.0.0.1", port=0, deaf=False):
+    """A port that accepts; or one that answers nothing: as that of a dead host, since the queue of it is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((address, port))
+        server.listen(0 if deaf else 16)
+        for _number in range(3 if deaf else 0):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server

@@ -8,9 +8,11 @@ _fetch knows that they may be missing.
 """
 
 import os
+import socket
 import ssl
 from urllib.parse import urlsplit
 
+from ._dialing import dial
 from ._errors import RequestError, os_errors
 from ._trust import find_bundle, load_client_certificate
 
@@ -41,6 +43,7 @@ class Connections:
         # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
         # of their own in the place of ours.
         self._session.verify = (self._bundle or requests.certs.where()) if verified else False
+        self._session.mount("http://", _make_adapter(requests, urllib3))
         self._certified = access if with_certificate else None
         self._context = None    # until something is asked by https
         if not verified:
@@ -56,7 +59,7 @@ class Connections:
             context = self._make_context()
             if self._certified:
                 load_client_certificate(context, self._certified)
-            self._session.mount("https://", _make_adapter(self._requests))
+            self._session.mount("https://", _make_adapter(self._requests, self._urllib3))
             self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=context)
             self._context = context
 
@@ -103,13 +106,48 @@ class Connections:
         return context
 
 
-def _make_adapter(requests):
-    """An HTTPAdapter that leaves what to trust to the context, which has read it: requests reads it for each connection."""
+def _make_adapter(requests, urllib3):
+    """An HTTPAdapter that leaves what to trust to the context, which has read it, and connections to dial().
+
+    requests reads the certificates for each connection, and urllib3 tries the addresses of a host one after the other.
+    """
+    pools = _make_pools(urllib3)
+
     class Adapter(requests.adapters.HTTPAdapter):
-        """As that of requests, but for where the certificates are."""
+        """As that of requests, but for where the certificates are, and how connections are made."""
+
+        def init_poolmanager(self, *args, **how):
+            super().init_poolmanager(*args, **how)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy, **how):
+            manager = super().proxy_manager_for(proxy, **how)
+            if urlsplit(proxy).scheme in pools:     # others, of SOCKS, connect in their own way
+                manager.pool_classes_by_scheme = pools
+            return manager
 
         def cert_verify(self, conn, url, verify, cert):
             super().cert_verify(conn, url, verify, cert)
             conn.ca_certs = conn.ca_cert_dir = None
 
     return Adapter()
+
+
+def _make_pools(urllib3):
+    """The classes of urllib3 that keep connections, with dial() as the way to make one: dict by scheme."""
+    class Dialing:
+        """What is added to a connection."""
+
+        def _new_conn(self):
+            try:
+                return dial(self.host.strip("[]"), self.port, self.timeout, self.socket_options or ())
+            except socket.timeout as exc:
+                raise urllib3.exceptions.ConnectTimeoutError(self, "timed out") from exc
+            except OSError as exc:
+                raise urllib3.exceptions.NewConnectionError(self, "not connected") from exc
+
+    pools = {}
+    for scheme, pool in (("http", urllib3.HTTPConnectionPool), ("https", urllib3.HTTPSConnectionPool)):
+        connection = type("Connection", (Dialing, pool.ConnectionCls), {})
+        pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    return pools

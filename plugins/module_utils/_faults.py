@@ -44,6 +44,7 @@ _CERTIFICATE_TROUBLE = (
     ("name", re.compile("mismatch|doesn't match")),
     ("issuer", re.compile("self.signed|issuer certificate|verify the first certificate")),
 )
+_SILENT = "CERTIFICATE_VERIFY_FAILED"    # that is all that Python 3.6 says; and it means dates or issuer
 _NAMES = 3      # of a certificate, in a message
 _HINTS = {
     400: "the site may want a client certificate: set client_cert and client_key",
@@ -137,7 +138,8 @@ def explain(exc, timeout, store="", look_up=lambda by_proxy: None):
         if tunnel:
             status = int(tunnel.group(1))
             return "the proxy answers HTTP %d" % status, _is_transient(status), hint_of(status) or _PROXY_HINT
-        if isinstance(cause, (ssl.SSLError, ssl.CertificateError)):
+        # Older urllib3 has a CertificateError of its own.
+        if isinstance(cause, (ssl.SSLError, ssl.CertificateError)) or type(cause).__name__ == "CertificateError":
             lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
             reason, own_hint = _explain_tls(cause, by_proxy, store, look_up)
             return "%sTLS: %s" % (proxy, reason), lost, "does that port speak TLS? If so, %s" % hint if lost else own_hint
@@ -170,11 +172,13 @@ def _explain_tls(cause, by_proxy, store, look_up):
         return escaped(reason, 120), _NO_HTTP_1
     detail = getattr(cause, "verify_message", None) or reason or str(cause)
     trouble = next((kind for kind, words in _CERTIFICATE_TROUBLE if words.search(detail)), None)
-    if trouble is None:
+    if trouble is None and detail != _SILENT:
         return escaped(detail, 120), _ALERT_HINT if "ALERT" in reason else _TLS_HINT
-    shown = look_up(by_proxy)
+    shown, now = look_up(by_proxy), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if trouble is None:
+        trouble = "issuer" if shown is None or shown.starts <= now <= shown.ends else "time"
     if trouble == "time":
-        clock = "the clock says %s" % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        clock = "the clock says %s" % now
         dates = "good from %s to %s; " % (shown.starts, shown.ends) if shown else ""
         return "%s (%s%s)" % (escaped(detail, 120), dates, clock), (
             "if that clock is right, whoever runs the %s has to renew its certificate; if not, set it" % (

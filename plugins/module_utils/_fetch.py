@@ -41,6 +41,7 @@ DEADLINE = 1800                 # seconds for one download with all its tries
 LOW_SPEED = 1024                # bytes per second ...
 LOW_SPEED_TIME = 30             # ... over this many seconds of waiting for the network
 REDIRECTS = 5
+SILENCE = 5                     # seconds of waiting for an answer without a word about it
 
 _CHUNK = 256 << 10
 _REDIRECTED = (301, 302, 303, 307, 308)
@@ -86,11 +87,12 @@ class Fetcher:
     :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
     :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
         but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
+    :param show: callable(line), told when somebody has to wait for an answer; None: ``say``.
     :param machine: str, which machine asks, for messages: ``the controller``.
     """
 
     def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None,
-                 machine=None):
+                 machine=None, show=None):
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
@@ -103,6 +105,7 @@ class Fetcher:
         self._secrets = _credentials.secrets(access)
         self._connections = {}  # (with client certificate, verified): Connections
         self._machine = machine
+        self._show = show or say
         self._way = []          # to the answer that is read now: for messages
         self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
 
@@ -296,17 +299,26 @@ class Fetcher:
             raise FetchError("%s from %s: no thread is to be had for the request (%s)" % (
                 what, shown(url), describe_task_limits()), url=shown(url), errno=errno.EAGAIN, hint=TASKS_HINT,
                 next_site=False) from exc
-        try:
-            answer, failure = answers.get(timeout=max(0.0, ends - time.monotonic()))
-        except queue.Empty:
-            raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
+        answer, failure = self._await(answers, url, what, ends)
         if failure is not None:
             raise failure
         return answer, credentials
 
+    def _await(self, answers, url, what, ends):
+        """What is put into the queue; a line when that takes its time. Raises FetchError at the end of all patience."""
+        left = ends - time.monotonic()
+        if left > SILENCE:
+            with contextlib.suppress(queue.Empty):
+                return answers.get(timeout=SILENCE)
+            self._show(concealed("waiting for an answer of %s for %s" % (urlsplit(url).hostname, what), self._secrets))
+        try:
+            return answers.get(timeout=max(0.0, ends - time.monotonic()))
+        except queue.Empty:
+            raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
+
     def _connect(self, url, trusted):
         """The connections for a URL: those that show the client certificate are kept apart, and so are unverified ones."""
-        requests, urllib3 = _import_requests(url)
+        requests, urllib3 = _import_requests(url, self._machine)
         verified = self._access.validate_certs or _credentials.is_public(url)
         kind = (bool(self._access.client_cert) and trusted, verified)
         if kind not in self._connections:
@@ -351,15 +363,16 @@ def _too_slow(found, place, what):
     return FetchError("%s from %s %s" % (what, place, found), url=place, hint=NETWORK_HINT)
 
 
-def _import_requests(url):
+def _import_requests(url, machine):
     """requests and the urllib3 below it; imported late, since a host that fetches nothing needs neither."""
     try:
         import requests
         import urllib3
     except ImportError as exc:
+        python = "%s's Python, %s" % (machine, sys.executable) if machine else sys.executable
         raise MissingDependency(
-            "requests is not installed for %s on this side (%s), and %s cannot be fetched without it"
-            % (sys.executable, exc, shown(url)), url=shown(url),
+            "requests is not installed for %s (%s), and %s cannot be fetched without it" % (python, exc, shown(url)),
+            url=shown(url),
             hint="install python3-requests (dnf, apt) or requests (pip) there, or use download: controller, or archive",
         ) from exc
     return requests, urllib3

@@ -120,12 +120,12 @@ class Source:
         wish = self._wish
         return self._own_fetcher or _fetch.Fetcher(
             wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites,
-            guard=self._guard if is_unsigned(wish) else None)
+            guard=self._guard if is_unsigned(wish) else None, machine="the target")
 
     def _quick_fetcher(self):
         """For what is only good to know: one try, and no word about it."""
         return self._own_fetcher or _fetch.Fetcher(
-            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites)
+            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target")
 
     @contextlib.contextmanager
     def _advised(self):

@@ -17,13 +17,14 @@ from typing import Dict, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ..module_utils._directories import trust_of
-from ..module_utils._errors import InstallError, VerificationError, os_errors
+from ..module_utils._errors import InstallError, MissingDependency, VerificationError, os_errors
 from ..module_utils._fetch import Fetcher
 from ..module_utils._guard import open_guarded
 from ..module_utils._index import url as index_url
 from ..module_utils._model import Vouching
 from ..module_utils._obtain import Source, is_unsigned, read_signers
 from ._progress import Watched
+from ._python import how_to_install
 
 # What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
 _WHAT = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
@@ -62,7 +63,7 @@ class Delivery:
             sorted((name, value) for name, value in environ.items()
                    if name in _TRUST or name.lower().endswith("_proxy"))])
         fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ,
-                          guard=self._guard)
+                          guard=self._guard, machine="the controller", show=show)
         self._asked = _AskedOnce(fetcher, cache, self._key)
         self._source = Source(order, read_signers(order), self._warn_once, guard, self._asked)
 
@@ -174,14 +175,26 @@ class _AskedOnce:
 
     def read(self, url, cap, what):
         key = self._key(url)
-        data, kept = self._cache.document(key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        with _requests_here():
+            data, kept = self._cache.document(key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
         self.documents[key] = data
         if kept:
             self.kept.add(key)
         return data
 
     def download(self, url, sink, cap, what):
-        return self._fetcher.download(url, sink, cap, what)
+        with _requests_here():
+            return self._fetcher.download(url, sink, cap, what)
+
+
+@contextlib.contextmanager
+def _requests_here():
+    """Say how the controller's Python gets what is missing there."""
+    try:
+        yield
+    except MissingDependency as exc:
+        exc.hint = "%s; or use download: target, or archive" % how_to_install("requests")
+        raise
 
 
 @contextlib.contextmanager

@@ -155,9 +155,9 @@ def test_a_file_needs_no_requests(folder, monkeypatch):
 @pytest.mark.parametrize("missing", ["requests", "urllib3"])
 def test_no_requests_here(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    with _fetch.Fetcher(10, 4) as fetcher, pytest.raises(_errors.MissingDependency) as caught:
+    with _fetch.Fetcher(10, 4, machine="the target") as fetcher, pytest.raises(_errors.MissingDependency) as caught:
         fetcher.read("https://releases.example.com/x?" + SECRET, CAP, "x")
-    assert "requests is not installed for %s on this side" % sys.executable in str(caught.value)
+    assert "requests is not installed for the target's Python, %s (" % sys.executable in str(caught.value)
     assert SECRET not in str(caught.value)
     for way in ("python3-requests", "pip", "download: controller", "archive"):
         assert way in caught.value.hint

@@ -13,10 +13,11 @@ import threading
 import types
 
 import pytest
-from this_host import PATIENCE, wait_until
-from transfers import BODY, CAP, NAME, Transfer
+from this_host import PATIENCE, listening, wait_until
+from transfers import BODY, CAP, FAR, NAME, Transfer
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _faults, _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Access
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -116,6 +117,47 @@ def test_a_read_is_tried_again_from_the_start(file_site, misbehaviours):
     file_site.misbehave("*", misbehaviours.truncate(100000), times=1)
     with _fetch.Fetcher(10, 2) as fetcher:
         assert fetcher.read("%s/%s" % (file_site.url, NAME), CAP, "x") == BODY
+
+
+@pytest.mark.parametrize("by", ["http", "https", "proxy", "tunnel"])
+def test_a_dead_address_of_a_host_does_not_cost_the_timeout(file_site, secure, monkeypatch, by):
+    """With the first address a downloader waits for an hour; the other answers."""
+    running, bundle = secure
+    tunnelled = by in ("https", "tunnel")
+    port = (running if by == "https" else file_site).server.port
+    resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: resolved)
+    if by in ("proxy", "tunnel"):
+        monkeypatch.setenv("http%s_proxy" % ("s" * tunnelled), "http://proxy.example:%d" % port)
+    with listening("127.0.0.2", port, True):
+        if by == "tunnel":      # the site answers 405 to CONNECT
+            Transfer("https://far.test", timeout=3600).failed("the proxy answers HTTP 405")
+        elif by == "proxy":
+            Transfer("http://far.test", timeout=3600).succeeded()
+        else:
+            Transfer("%s://%s:%d" % (by, FAR, port), timeout=3600, access=Access(ca_path=bundle)).succeeded()
+
+
+def test_who_waits_for_an_answer_is_told_so(file_site, monkeypatch):
+    told = threading.Event()
+
+    def behave(exchange):
+        assert told.wait(PATIENCE)
+        exchange.reply(exchange.honest())
+    lines = []
+
+    def show(line):
+        lines.append(line)
+        told.set()
+    monkeypatch.setattr(_fetch, "SILENCE", 0.01)
+    file_site.misbehave("*", behave)
+    Transfer(file_site, show=show).succeeded()
+    assert lines == ["waiting for an answer of 127.0.0.1 for archive"]
+    told.clear()
+    file_site.behave()
+    monkeypatch.setattr(_fetch, "SILENCE", PATIENCE)
+    Transfer(file_site, show=show).succeeded()
+    assert not told.is_set()
 
 
 def test_nobody_listens(file_site):

@@ -16,7 +16,7 @@ import threading
 import pytest
 from transfers import BODY, FAR, NAME, SECRET, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _certificates, _errors, _faults, _fetch
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Access
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -180,6 +180,26 @@ def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details
         assert re.search(found, str(error)) and hint in error.hint
         assert ("through proxy %s (https_proxy)" % proxy.url in str(error)) == proxied
         assert running.server.connections == 2 and not running.requests and len(proxy.asked) == 2 * proxied
+
+
+@pytest.mark.parametrize("dates, hint", [
+    (("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"), "renew its certificate"),
+    (("2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z"), "trusted is THE STORE; "), (None, "trusted is THE STORE; "),
+])
+def test_python_3_6_does_not_say_why(dates, hint):
+    failure = ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:852)")
+    failure.reason = "CERTIFICATE_VERIFY_FAILED"
+    shown = dates and _certificates.Certificate(*dates, issuer="CA", names=())
+    assert hint in _faults.explain(failure, 1, "THE STORE", lambda by_proxy: shown)[2]
+
+
+def test_older_urllib3_compares_names_itself():
+    class CertificateError(ValueError):
+        pass
+    shown = _certificates.Certificate("", "", None, ("a", "b"))
+    reason, retry, hint = _faults.explain(
+        CertificateError("hostname 'x' doesn't match either of 'a', 'b'"), 1, "", lambda by_proxy: shown)
+    assert "(it is for 'a', 'b')" in reason and not retry and "a name that its certificate has" in hint
 
 
 def test_a_certificate_that_cannot_be_looked_at(secure, monkeypatch):

@@ -275,3 +275,27 @@ def test_an_expired_key_is_a_warning_once_a_run(controller, site, tmp_path):
     later = Controller(tmp_path / "later")
     later.vouch(sites=[site.url], trusted_keys=[old.armored])
     assert later.warnings == [warning]
+
+
+# the controller's Python
+
+@pytest.mark.parametrize("mark, hint", [
+    ("pipx_metadata.json", "pipx inject ansible-core requests; "),
+    ("uv-receipt.toml", "uv tool install --with requests ansible-core; "),
+    (None, "%s -m pip install requests; " % sys.executable),
+    ("", "install python3-requests (dnf, apt), or %s -m pip" % sys.executable),
+])
+@pytest.mark.parametrize("policy", ["signature", "pinned"])
+def test_requests_that_is_missing_on_the_controller(controller, site, monkeypatch, mark, hint, policy):
+    prefix = os.path.join(controller.folder, "ansible-core")
+    os.mkdir(prefix)
+    if mark:
+        with open(os.path.join(prefix, mark), "w", encoding="ascii"):
+            pass
+    monkeypatch.setattr(sys, "prefix", prefix)
+    monkeypatch.setattr(sys, "base_prefix", prefix if mark == "" else "/usr")
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with pytest.raises(_errors.MissingDependency) as caught:
+        controller.obtain(**dict(pinned(site), checksum_policy=policy))
+    assert "requests is not installed for the controller's Python, %s (" % sys.executable in str(caught.value)
+    assert caught.value.hint.startswith(hint) and "download: controller" not in caught.value.hint
