@@ -28,10 +28,11 @@ HOUSE = {
     },
     "names": {  # of versions, files and places: texts in, texts out
         "_choice": ["_index", "_versions"],
-        "_constraints": ["_versions"],
+        "_constraints": ["_slips", "_versions"],
         "_credentials": ["_urls"],
         "_index": ["_releases", "_versions"],
         "_releases": [],
+        "_slips": [],
         "_urls": [],
         "_versions": [],
     },
@@ -112,15 +113,16 @@ CONTROLLER = {
     "_confined": ([], []),
     "_delivery": (["_progress"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),
-    "_hcl": (["_hcl_tokens"], []),
+    "_hcl": (["_hcl_expressions", "_hcl_tokens"], []),
+    "_hcl_expressions": (["_hcl_tokens"], []),
     "_hcl_tokens": ([], []),
     "_kept": (["_folders"], ["_files", "_lock"]),
     "_progress": ([], []),
-    "_required_version": (["_confined", "_hcl", "_hcl_tokens"], ["_constraints", "_versions"]),
+    "_required_version": (["_confined", "_hcl", "_hcl_tokens"], ["_constraints", "_slips", "_versions"]),
     "_answer": ([], ["_errors", "_model", "_releases", "_versions"]),
     "_settings": ([], ["_wish"]),
     "_trusted_keys": ([], []),
-    "_version_file": (["_confined", "_required_version"], ["_constraints", "_versions"]),
+    "_version_file": (["_confined", "_required_version"], ["_constraints", "_slips", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])
 SIBLINGS = dict((name, siblings) for step in HOUSE.values() for name, siblings in step.items())
