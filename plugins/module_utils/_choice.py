@@ -12,7 +12,7 @@ from typing import NamedTuple, Optional, Tuple
 from ._errors import FetchError, RequestError
 from ._index import tell_first
 from ._model import PRODUCT
-from ._versions import is_exact, order
+from ._versions import is_exact, order, split
 
 _SHOWN = 3      # versions in a message
 
@@ -112,7 +112,8 @@ def _lack(wish, choice, site, listing):
     if choice.passed_over:
         return "%s has no build for %s of %s; %s" % (
             site, wish.platform, _list(choice.passed_over), tell_first(wish.platform, listing))
-    built = newest(version for version in listing if wish.platform in listing[version])
+    having = [version for version in listing if wish.platform in listing[version]]
+    built = newest(version for version in having if not split(version)[1]) or newest(having)
     if built is None:
         return "%s lists nothing for %s" % (site, wish.platform)
     return "%s lists %d versions, the newest for %s is %s" % (site, len(listing), wish.platform, built)

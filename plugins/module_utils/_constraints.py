@@ -11,22 +11,20 @@ not even ``!=``, and one with a pre-release allows only pre-releases of the same
 import re
 from typing import NamedTuple, Optional, Tuple
 
+from . import _slips
 from ._errors import RequestError
-from ._versions import exact, is_exact, is_partial, split, written
+from ._versions import exact, is_exact, split, written
 
 TEXT_LIMIT = 2048   # characters; constraints of many files may come in one text
 
 _LARGEST = 2**63 - 1    # of a number: go-version keeps them in an int64
-_BLANKS = " \t\n\f\r"   # what \s is in Go
 _OPERATOR = re.compile("[<>=!~,]")
 _TERM = re.compile(
-    "(?P<operator>[<>!]=|~>|[<>=]|)[%s]*v?(?P<numbers>[0-9]+(?:[.][0-9]+)*)"
+    "(?P<operator>[<>!]=|~>|[<>=]|)\\s*v?(?P<numbers>[0-9]+(?:[.][0-9]+)*)"
     # A pre-release that begins with a letter needs no dash before it; the dash of "1.0-" is one itself.
     "(?:-(?P<digits>[0-9][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*)|-?(?P<word>[A-Za-z~-][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*))?"
-    r"(?:[+][0-9A-Za-z~-]+(?:[.][0-9A-Za-z~-]+)*)?\Z" % _BLANKS)
+    r"(?:[+][0-9A-Za-z~-]+(?:[.][0-9A-Za-z~-]+)*)?\Z")
 _INTEGER = re.compile(r"-?[0-9]+\Z")
-_HINT = (
-    "a constraint is an operator (=, !=, >, >=, <, <=, ~>) and a version, several with commas between: '>= 1.9, < 2.0'")
 
 
 class Term(NamedTuple):
@@ -61,41 +59,65 @@ class Wanted(NamedTuple):
         return all(_allows(term, *split(version)) for term in self.terms)
 
 
-def read(value, partial=False):
-    """What a text asks for.
+def read(value, place=_slips.OPTION):
+    """What a text asks for. Blanks around it, around its parts, and between an operator and its version mean nothing.
 
     :param value: str, or what YAML made of it.
-    :param partial: bool, let a bare ``X`` or ``X.Y`` mean ``= X.Y.0``: where the text cannot have been a number.
+    :param place: where it stands, of _slips: in a MODULE each part is a constraint, so that ``1.10`` means ``= 1.10.0``.
     :returns: Wanted. An ``=`` names its only version: nobody has to look for it.
-    :raises RequestError: none of the three, or a constraint that no version can match; with what to write.
+    :raises RequestError: none of the three, or a constraint that no version can match; with what to write there.
     """
     text = written(value)
     if len(text) > TEXT_LIMIT:
         raise RequestError("version %s... has %d characters, more than %d" % (ascii(text[:20]), len(text), TEXT_LIMIT),
-                           hint=_HINT)
-    if text.strip(_BLANKS) == "latest":
+                           hint=_slips.EXAMPLES[place])
+    if isinstance(value, (int, float)):
+        raise RequestError("version is the number %s, and YAML reads an unquoted 1.10 as 1.1" % text, hint=_of_number(text))
+    try:
+        return _read(text, place == _slips.MODULE)
+    except RequestError as exc:
+        # Templates of older cores make a text of a number.
+        exc.hint = _of_number(text) + ": YAML reads an unquoted 1.10 as 1.1" if (
+            place == _slips.OPTION and _slips.may_lack_zero(text)) else _slips.advise(text, place, _is_good)
+        raise
+
+
+def _of_number(text):
+    found = " or ".join("'%s'" % one for one in _slips.of_number(text))
+    return "write it in quotes, as %s" % found if found else _slips.EXAMPLES[_slips.OPTION]
+
+
+def _is_good(text):
+    try:
+        return bool(_read(text, False))
+    except RequestError:
+        return False
+
+
+def _read(text, is_constraint):
+    if not is_constraint and text == "latest":
         return Wanted(text, None, ())
-    if not _OPERATOR.search(text) and not (partial and is_partial(text)):
+    if not is_constraint and not _OPERATOR.search(text):
         return Wanted(text, exact(text), ())
-    terms = tuple(_read_term(part, text) for part in text.split(","))
+    terms = tuple(_read_term(part.strip(), text) for part in text.split(","))
     named = next((term for term in terms if term.operator == "="), None)
     if named is None:
         return Wanted(text, None, terms)
     version = _name(named)
     if version is None or not all(_allows(term, *split(version)) for term in terms):
         raise RequestError("version %s can be no version: %s" % (
-            ascii(text), "its parts exclude each other" if version else "none is published in that form"), hint=_HINT)
+            ascii(text), "its parts exclude each other" if version else "none is published in that form"))
     return Wanted(text, version, ())
 
 
 def _read_term(part, text):
-    found = _TERM.match(part.strip(_BLANKS))
+    found = _TERM.match(part)
     if found is None:
-        where = "" if part == text else ", in its part %s" % ascii(part.strip(_BLANKS)[:40])
-        raise RequestError("version %s is not a constraint%s" % (ascii(text[:100]), where), hint=_HINT)
+        where = "" if part == text else ", in its part %s" % ascii(part[:40])
+        raise RequestError("version %s is not a constraint%s" % (ascii(text[:100]), where))
     numbers = found.group("numbers").split(".")
     if max(map(int, numbers)) > _LARGEST:
-        raise RequestError("version %s has a number above %d" % (ascii(text[:100]), _LARGEST), hint=_HINT)
+        raise RequestError("version %s has a number above %d" % (ascii(text[:100]), _LARGEST))
     padded = tuple(map(int, numbers)) + (0,) * (3 - len(numbers))
     return Term(found.group("operator") or "=", padded, len(numbers), found.group("digits") or found.group("word") or "")
 

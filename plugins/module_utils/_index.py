@@ -135,11 +135,17 @@ def _nearest(version, published):
     """The published versions around one that is not: a hint, or None."""
     place = order(version)
     near = []
-    lower = [other for other in published if order(other) < place]
-    higher = [other for other in published if order(other) > place]
+    lower = _final_first(version, [other for other in published if order(other) < place])
+    higher = _final_first(version, [other for other in published if order(other) > place])
     patches = [other for other in published if split(other)[0][:2] == split(version)[0][:2] and not split(other)[1]]
     for word, candidates, choose in (("next lower", lower, max), ("next higher", higher, min),
                                      ("newest %d.%d" % split(version)[0][:2], patches, max)):
         if candidates:
             near.append("%s (%s)" % (choose(candidates, key=order), word))
     return "versions there: %s" % ", ".join(near) if near else None
+
+
+def _final_first(version, others):
+    """Those that somebody who asked for a version may want: final ones, and pre-releases of the same numbers for a pre-release."""
+    numbers, pre_release = split(version)
+    return [other for other in others if not split(other)[1] or pre_release and split(other)[0] == numbers] or others

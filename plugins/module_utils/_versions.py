@@ -23,7 +23,7 @@ _HINT = "write it in quotes, such as '1.10.5', or as a constraint, such as '~> 1
 
 
 def written(value):
-    """The text of a version as it was written, whatever YAML or a survey made of it.
+    """The text of a version as it was written, whatever YAML or a survey made of it, without the blanks around it.
 
     :param value: str, or what came instead of one: YAML reads an unquoted 1.10 as a number, yes as a boolean, and
         2026-01-01 as a date.
@@ -42,7 +42,7 @@ def written(value):
         raise RequestError("version is a %s, where one text was expected" % (
             "list" if isinstance(value, (list, tuple)) else "mapping" if isinstance(value, dict) else type(value).__name__),
             hint=_HINT)
-    return str(value)
+    return str(value).strip()
 
 
 def exact(value):
@@ -102,16 +102,8 @@ def _refusal(text):
     """The error for a text that is not an exact version: RequestError."""
     found = ascii(text)
     if is_partial(text):
-        return RequestError(
-            "version %s is not exact: X.Y.Z is needed. Unquoted, YAML reads 1.10 as the number 1.1, so 1.1 may have "
-            "been 1.1 or 1.10" % found,
-            hint="write all three numbers in quotes, such as '1.10.5', or a constraint, such as '~> 1.10.0' or '= 1.10'",
-        )
+        return RequestError("version %s is not exact: X.Y.Z is needed" % found, hint=_HINT)
     if "+" in text:
-        return RequestError(
-            "version %s has build metadata (+), which no published version has" % found,
-            hint="leave out the plus sign and what follows it",
-        )
+        return RequestError("version %s has build metadata (+), which no published version has" % found, hint=_HINT)
     return RequestError(
-        "version %s is not of the form X.Y.Z or X.Y.Z-rc1 (numbers without leading zeros, no blanks)" % found,
-        hint="write it in quotes, such as '1.10.5', or write latest, or a constraint, such as '~> 1.10.0'")
+        "version %s is not of the form X.Y.Z or X.Y.Z-rc1 (numbers without leading zeros, no blanks in it)" % found, hint=_HINT)

@@ -40,7 +40,7 @@ options:
       - Pre-releases are never chosen, except by a constraint with a pre-release in it, and then only those of the same
         three numbers, as with V(>= 1.14.0-alpha1).
       - A bare C(X) or C(X.Y), as number or text, is refused, since an unquoted C(1.10) reaches a module as C(1.1).
-      - Blank and null count as not given.
+      - Blanks around a version, and around the parts of a constraint, mean nothing. Blank and null count as not given.
     type: str
   version_file:
     description:
@@ -48,10 +48,11 @@ options:
         M(ansible.builtin.copy) does its C(src).
       - A file is read as a C(.terraform-version). Its first line that is neither blank nor a comment (C(#)) is an exact
         version, V(latest) or a constraint; a bare C(1.10) means C(= 1.10.0). Words of tfenv such as C(latest:regex) or
-        C(min-required) are refused.
+        C(min-required) are refused, with the line to write instead.
       - A folder is read as a Terraform root module. The C(required_version) of all C(terraform) blocks in its C(.tf) and
-        C(.tf.json) files have to hold together; those of an override file replace the others. What cannot be read for
-        certain is an error with file and line.
+        C(.tf.json) files have to hold together; those of an override file replace the others. What Terraform
+        refuses to read is an error with file and line, and so is a C(required_version) that would have to be computed. Which
+        blocks and arguments Terraform knows is not asked, but for arguments outside of all blocks.
       - Links below the folder that lead out of it are refused. Messages quote at most 20 characters of a file, and only of
         what could be a version.
     type: str

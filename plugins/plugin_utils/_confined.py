@@ -8,15 +8,18 @@ opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. How the
 business, and a hard link is a file like any other.
 """
 
+import codecs
 import contextlib
 import errno
 import os
+import re
 import stat
 
 from ..module_utils._errors import RequestError, os_errors
 
 MAX_LINKS = 40          # path_resolution(7)
 SIZE_LIMIT = 1 << 20    # bytes of a file
+NO_UTF_8 = re.compile("[\udc80-\udcff]")     # what Python makes of bytes that are no UTF-8
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC     # not to block on a FIFO
@@ -50,7 +53,11 @@ class Confined:
                 return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
 
     def read(self, name):
-        """A file that people write: UTF-8 with or without a byte order mark, at most SIZE_LIMIT bytes. Raises RequestError."""
+        """A file that people write: its text, with a byte order mark if it has one. Raises RequestError.
+
+        At most SIZE_LIMIT bytes. Those that are no UTF-8 come as NO_UTF_8: whether they matter, as in a comment they do not,
+        is for the caller to say.
+        """
         path = self.at(name)
         with os_errors("version_file: read", path, RequestError):
             with os.fdopen(self._open(name), "rb") as stream:
@@ -58,11 +65,9 @@ class Confined:
         if len(data) > SIZE_LIMIT:
             raise RequestError("version_file: %s is larger than %d bytes" % (path, SIZE_LIMIT), path=path,
                                hint="is it the right file?")
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError as exc:
-            raise RequestError("version_file: %s is not UTF-8: byte %d" % (path, exc.start), path=path,
-                               hint="save it as UTF-8") from exc
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise RequestError("version_file: %s is UTF-16, expected UTF-8" % path, path=path, hint="save it as UTF-8")
+        return data.decode("utf-8", "surrogateescape")
 
     def _open(self, name):
         """A descriptor of a regular file. Raises OSError, and RequestError for what is none, or is not in the folder."""

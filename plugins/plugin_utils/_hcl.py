@@ -3,16 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Enough of HCL's native syntax to find an argument of a top-level block, and to be certain of it.
 
-Bodies are read, expressions are only skipped. What cannot be followed is an error with its line.
+The whole file is followed, as Terraform follows it: what is not HCL is an error with its line. Which blocks and arguments
+there may be is not asked, since each version of Terraform has more of them; but none has arguments outside of all blocks.
 """
 
-import re
 from typing import NamedTuple
 
-from ._hcl_tokens import CLOSING, Scanner, Unreadable
-
-_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+from ._hcl_expressions import Expression
+from ._hcl_tokens import Scanner, unescaped
 
 
 class Argument(NamedTuple):
@@ -22,112 +20,130 @@ class Argument(NamedTuple):
     value: str
 
 
-class _Body:
-    """Reads tokens as the bodies of HCL: arguments and blocks."""
+class _Block:
+    """The body of a block, or of the file, while it is read."""
 
-    def __init__(self, scanner):
+    def __init__(self, names=(), one_line=False):
+        self.names = names          # of the block, from the outermost on; of two at most
+        self.one_line = one_line
+        self.arguments = set()
+
+
+class _File:
+    """Reads tokens as bodies: arguments and blocks. Those that are open are a list, and not a recursion."""
+
+    def __init__(self, text):
+        scanner = Scanner(text)
         self.refusal = scanner.refusal
         self.tokens = scanner.scan()
-        self.next = 0
+        self.at = 0
+        self.open = [_Block()]
 
     def take(self):
-        token = self.tokens[self.next]
-        self.next += token.kind != "end"
+        token = self.tokens[self.at]
+        self.at += token.kind != "end"
         return token
 
-    def items(self, end):
-        """What is in a body up to its end: (name, value tokens) of an argument, (name, labels) of a block.
+    def peek(self):
+        """The next token's kind, of a mark its text."""
+        token = self.tokens[self.at]
+        return token.kind if token.kind != "mark" else token.text
 
-        A block's own items are to be taken next, or skip() is to be called. Generator of (Token, list, bool: a block).
-        """
+    def arguments(self):
+        """All arguments: (names of the outermost two blocks they are in, name token, value tokens). Raises Unreadable."""
         while True:
-            token = self.take()
-            if token.kind == "newline":
+            token, block = self.take(), self.open[-1]
+            if token.kind == "newline" and not block.one_line:
                 continue
-            if token.kind == end or token.text == end and token.kind == "mark":
+            if token.kind == "end":
                 return
-            if token.kind != "name":
+            if token.text == "}" and token.kind == "mark":
+                self.open.pop()
+                self._end_line("a block")
+            elif token.kind != "name":
                 raise self.refusal("an argument or a block was expected", token.at)
-            if self.tokens[self.next].text == "=":
-                self.take()
-                yield token, self._value(), False
+            elif self.peek() == "=":
+                yield self._argument(token, block)
+            elif block.one_line:
+                raise self.refusal("a block on one line holds one argument, and no block", token.at)
             else:
-                yield token, self._labels(token), True
+                self._begin_block(token, block)
 
-    def _value(self):
-        """The tokens of an expression, which ends with its line or before the brace that ends its block."""
-        found, depth = [], 0
-        while True:
-            token = self.tokens[self.next]
-            if token.kind == "end" or not depth and (token.kind == "newline" or token.kind == "mark" and token.text == "}"):
-                return found
-            if token.kind == "mark":
-                depth += (token.text in CLOSING) - (token.text in CLOSING.values())
-            found.append(self.take())
+    def _argument(self, name, block):
+        if not block.names:
+            raise self.refusal("an argument is outside of all blocks", name.at)
+        if name.text in block.arguments:
+            raise self.refusal("%s is there twice in one block" % (
+                name.text if name.text == "required_version" else "an argument"), name.at)
+        block.arguments.add(name.text)
+        self.take()
+        first = self.at
+        self.at = Expression(self.tokens, first, self.refusal).find_end()
+        if not block.one_line:
+            self._end_line("an argument")
+        elif self.peek() != "}":
+            raise self.refusal("a block on one line holds one argument, and ends on it", name.at)
+        return block.names, name, [token for token in self.tokens[first:self.at] if token.kind != "newline"]
 
-    def _labels(self, name):
-        labels = []
-        while True:
+    def _begin_block(self, name, block):
+        labels = 0
+        while self.peek() != "{":
             token = self.take()
-            if token.kind == "mark" and token.text == "{":
-                return labels
-            if token.kind not in ("name", "string"):
+            if token.kind == "quote":
+                while self.peek() == "literal":
+                    self.take()
+                token = self.take()
+            if token.kind not in ("name", "close"):
                 raise self.refusal("neither an argument nor a block begins like this", name.at)
-            labels.append(token)
+            labels += 1
+        self.take()
+        if labels and name.text == "terraform" and not block.names:
+            raise self.refusal("the block terraform takes no labels", name.at)
+        self.open.append(_Block((block.names + (name.text,))[:2], self.peek() != "newline"))
 
-    def skip(self):
-        """Go behind the end of the block whose beginning was just taken."""
-        depth = 1
-        while depth:
-            token = self.take()
-            if token.kind == "mark":
-                depth += (token.text == "{") - (token.text == "}")
+    def _end_line(self, what):
+        """Go behind the end of a line. Raises Unreadable when there is more on it."""
+        token = self.take()
+        if token.kind not in ("newline", "end"):
+            raise self.refusal("%s is not the last on its line" % what, token.at)
 
 
 def find_arguments(text, block, name):
     """The values of an argument in all top-level blocks of a type.
 
-    :param text: str, a file in HCL's native syntax.
-    :param block: str, the type of the blocks, which take no labels: ``terraform``.
-    :param name: str, the argument: ``required_version``. It is found directly in the block only.
+    :param text: str, a file in HCL's native syntax; bytes that are no UTF-8 are told from text as _confined does.
+    :param block: str, the type of the blocks: ``terraform``.
+    :param name: str, the argument: ``required_version``. It is found directly in the block only. ``null`` is none.
     :returns: list of Argument, in the order of the file.
-    :raises Unreadable: the text cannot be followed, or a value is not one plain quoted string.
+    :raises Unreadable: the text cannot be followed, or a value is not one plain string.
     """
-    body, found = _Body(Scanner(text)), []
-    for item, labels, is_block in body.items("end"):
-        if not is_block:
-            continue
-        if item.text != block:
-            body.skip()
-            continue
-        if labels:
-            raise body.refusal("the block %s takes no labels" % block, item.at)
-        values = []
-        for inner, value, is_block in body.items("}"):
-            if is_block:
-                body.skip()
-            elif inner.text == name:
-                values.append(Argument(body.refusal("", inner.at).line, _plain(body, inner, value)))
-        if len(values) > 1:
-            raise Unreadable(values[1].line, "%s is there twice in one block" % name)
-        found += values
+    file = _File(text[1:] if text.startswith("\ufeff") else text)
+    found = []
+    for blocks, argument, value in file.arguments():
+        if blocks == (block,) and argument.text == name:
+            said = _constant(value)
+            if said is None:
+                raise file.refusal("%s is not one plain string in quotes" % name, argument.at)
+            if said != "null" or value[-1].kind != "name":
+                found.append(Argument(file.refusal("", argument.at).line, said))
     return found
 
 
-def _plain(body, name, value):
-    """What an argument's value says. Raises Unreadable for all but a plain string."""
-    if [token.kind for token in value] != ["string"] or value[0].template:
-        raise body.refusal("%s is not one plain string in quotes" % name.text, name.at)
-    try:
-        return _ESCAPE.sub(_meaning, value[0].text.replace("$${", "${").replace("%%{", "%{"))
-    except ValueError as exc:
-        raise body.refusal("%s has an escape in it that means nothing" % name.text, name.at) from exc
+def _constant(tokens):
+    """What an expression says that stands for itself: a string, a number, null, also in parentheses; None for any other."""
+    while len(tokens) > 2 and (tokens[0].text, tokens[-1].text) == ("(", ")"):
+        tokens = tokens[1:-1]
+    kinds = [token.kind for token in tokens]
+    if kinds[:2] == ["quote", "template"] and kinds[-2:] == ["seal", "close"] and kinds.count("template") == 1:
+        return _constant(tokens[2:-2])      # "${...}" is what is in it
+    if kinds[0] in ("quote", "heredoc") and kinds[-1] == "close" and set(kinds[1:-1]) <= {"literal"}:
+        text = "".join(token.text for token in tokens[1:-1])
+        return unescaped(text) if kinds[0] == "quote" else text.replace("$${", "${").replace("%%{", "%{")
+    if kinds == ["number"]:
+        return plain_number(tokens[0].text)
+    return "null" if kinds == ["name"] and tokens[0].text == "null" else None
 
 
-def _meaning(escape):
-    code = escape.group(1)
-    if code in _ESCAPED:
-        return _ESCAPED[code]
-    if len(code) == 1 or int(code[1:], 16) > 0x10FFFF:
-        raise ValueError("an escape that means nothing")
-    return chr(int(code[1:], 16))
+def plain_number(text):
+    """A number as Terraform makes a string of it: without the zeros at its end."""
+    return text.rstrip("0").rstrip(".") if "." in text and text.replace(".", "").isdigit() else text

@@ -12,11 +12,16 @@ from typing import List, NamedTuple, Optional
 
 _BLANK = re.compile(r"[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _NEWLINE = re.compile(r"\r?\n")
-_NAME = re.compile(r"[^\W\d][\w-]*|_[\w-]*")
-_HEREDOC = re.compile(r"<<-?([^\W\d][\w-]*|_[\w-]*)\r?\n")
-_NUMBER = re.compile(r"[0-9][0-9A-Za-z.]*")
-_LITERAL = re.compile(r'(?:[^"\\$%\n\r]+|\\[^\n\r]|\$\$\{|%%\{|[$%](?!\{))+')     # in a string
+_WORD = re.compile(r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*")     # more than a name, which isidentifier() then settles
+_HEREDOC = re.compile(r"<<-?((?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*)\r?\n")
+_NUMBER = re.compile(r"[0-9](?:[.]?[0-9])*(?:[eE][+-]?[0-9]+)?")
+_MARK = re.compile(r"\.\.\.|::|=>|==|!=|<=|>=|&&|\|\||[-+*/%!<>?:.,=(){}\[\]]")
+_LITERAL = re.compile(r'(?:[^"\\$%\n\r\udc80-\udcff]+|\\[^\n\r]|\$\$\{|%%\{|[$%](?!\{))+')     # in a string
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 _TEMPLATE = re.compile(r"\$\$\{|%%\{|([$%]\{)")     # in a heredoc; an escaped one first
+_SEAL = re.compile("~?}")
+_NO_TEXT = re.compile("[\udc80-\udcff]|\r(?!\n)")    # bytes that are no UTF-8, see _confined; and in a heredoc, a lone return
 CLOSING = {"{": "}", "[": "]", "(": ")"}
 
 
@@ -34,12 +39,16 @@ class Unreadable(Exception):
 
 
 class Token(NamedTuple):
-    """A part of the code; what is inside of strings and heredocs is not code."""
+    """A part of the code, or of a string or heredoc in it.
 
-    kind: str               # name, string, heredoc, newline, mark (one character), other, end
-    text: str               # as written; of a string what is between its quotes
+    ``kind`` is name, number, newline, mark (brackets and operators) or end; or quote or heredoc for where one begins, close for
+    where it ends, and between the two literal, template (an interpolation or a directive begins: what follows is code) and
+    seal (it ends).
+    """
+
+    kind: str
+    text: str               # as written
     at: int                 # where it begins, in characters
-    template: bool = False  # a string or heredoc with an interpolation or a directive in it
 
 
 class _Level(NamedTuple):
@@ -59,7 +68,6 @@ class Scanner:
         self.at = 0
         self.tokens = []
         self.levels = [_Level("code", 0, [], None)]
-        self.template = False   # seen in the string or heredoc that is a part of the code
 
     def scan(self):
         """All tokens. Raises Unreadable."""
@@ -69,7 +77,7 @@ class Scanner:
         level = self.levels[-1]
         if len(self.levels) > 1 or level.brackets:
             raise self.refusal("what begins here does not end", level.at)
-        self.tokens.append(Token("end", "", self.at))
+        self._emit("end", "", self.at)
         return self.tokens
 
     def refusal(self, reason, at=None):
@@ -81,81 +89,110 @@ class Scanner:
             self.at = found.end()
         return found
 
-    def _emit(self, kind, text, at, template=False):
-        if len(self.levels) == 1:
-            self.tokens.append(Token(kind, text, at, template))
+    def _emit(self, kind, text, at):
+        self.tokens.append(Token(kind, text, at))
 
     def _open(self, kind, at, marker=None):
-        if len(self.levels) == 1:
-            self.template = False
-        elif kind == "code":
-            self.template = True
         self.levels.append(_Level(kind, at, [], marker))
 
     def _code(self):
         if self._take(_BLANK):
             return
-        at, char = self.at, self.text[self.at]
-        for kind, pattern in (("newline", _NEWLINE), ("name", _NAME), ("other", _NUMBER)):
-            found = self._take(pattern)
-            if found:
-                self._emit(kind, found.group(), at)
-                return
+        at, level = self.at, self.levels[-1]
+        if len(self.levels) > 1 and not level.brackets and self._take(_SEAL):
+            self.levels.pop()
+            self._emit("seal", "}", at)
+            return
         heredoc = self._take(_HEREDOC)
-        if heredoc:
+        if heredoc and _is_name(heredoc.group(1)):
+            self._emit("heredoc", "", at)
             self._open("heredoc", at, heredoc.group(1))
             return
-        if self.text.startswith(("<<", "/*"), at) or char in "'`" or not char.isprintable():
-            raise self.refusal("a character is not HCL")
-        self.at += 1
-        if char == '"':
+        if self.text.startswith(("<<", "/*"), at):
+            raise self.refusal("a character is not HCL", at)
+        if self.text[at] == '"':
+            self.at += 1
+            self._emit("quote", '"', at)
             self._open("string", at)
-        else:
-            self._mark(char, at)
-
-    def _mark(self, char, at):
-        """A bracket or another single character; the brace that ends a template returns to its string."""
-        brackets = self.levels[-1].brackets
-        if char in CLOSING:
-            brackets.append(CLOSING[char])
-        elif char in CLOSING.values():
-            if not brackets and char == "}" and len(self.levels) > 1:
-                self.levels.pop()
+            return
+        for kind, pattern in (("newline", _NEWLINE), ("name", _WORD), ("number", _NUMBER), ("mark", _MARK)):
+            found = self._take(pattern)
+            if found and (kind != "name" or _is_name(found.group())):
+                if kind == "mark":
+                    self._balance(found.group(), at)
+                self._emit(kind, found.group(), at)
                 return
-            if not brackets or brackets.pop() != char:
-                raise self.refusal("a bracket closes nothing that is open", at)
-        self._emit("mark", char, at)
+        raise self.refusal("a byte is not UTF-8" if "\udc80" <= self.text[at] <= "\udcff" else "a character is not HCL", at)
+
+    def _balance(self, mark, at):
+        brackets = self.levels[-1].brackets
+        if mark in CLOSING:
+            brackets.append(CLOSING[mark])
+        elif mark in CLOSING.values() and (not brackets or brackets.pop() != mark):
+            raise self.refusal("a bracket closes nothing that is open", at)
 
     def _string(self):
-        if self._take(_LITERAL):
-            return
-        if self.text.startswith('"', self.at):
-            level = self.levels.pop()
-            self._emit("string", self.text[level.at + 1:self.at], level.at, self.template)
+        at = self.at
+        literal = self._take(_LITERAL)
+        if literal:
+            self._emit("literal", literal.group(), at)
+            try:
+                unescaped(literal.group())
+            except ValueError as exc:
+                raise self.refusal("a string has an escape in it that means nothing", at) from exc
+        elif self.text.startswith('"', at):
+            self.levels.pop()
             self.at += 1
-        elif self.text.startswith(("${", "%{"), self.at):
-            self._open("code", self.at)
-            self.at += 2
-        else:
-            raise self.refusal("a string does not end on its line", self.levels[-1].at)
+            self._emit("close", '"', at)
+        elif not self._begin_template():
+            raise self.refusal("a string does not end on its line, or a byte of it is not UTF-8", self.levels[-1].at)
+
+    def _begin_template(self):
+        at = self.at
+        if not self.text.startswith(("${", "%{"), at):
+            return False
+        self._emit("template", self.text[at:at + 2], at)
+        self._open("code", at)
+        self.at += 3 if self.text.startswith("~", at + 2) else 2
+        return True
 
     def _heredoc(self):
         """The rest of one line, up to a template if there is one."""
-        level = self.levels[-1]
-        end = self.text.find("\n", self.at)
+        level, at = self.levels[-1], self.at
+        end = self.text.find("\n", at)
         end = len(self.text) if end < 0 else end
-        begins_line = self.text[self.at - 1] == "\n"
-        if begins_line and self.text[self.at:end].strip() == level.marker:
+        strange = _NO_TEXT.search(self.text, at, end + 1)
+        if strange:
+            raise self.refusal("a heredoc has a byte that is not UTF-8, or half a line end", strange.start())
+        if self.text[at - 1] == "\n" and self.text[at:end].strip() == level.marker and end < len(self.text):
             self.levels.pop()
-            self._emit("heredoc", self.text[level.at:end], level.at, self.template)
             self.at = end - 1 if self.text.startswith("\r\n", end - 1) else end
+            self._emit("close", "", self.at)
             return
-        while True:
-            found = _TEMPLATE.search(self.text, self.at, end)
-            if found is None:
-                self.at = min(end + 1, len(self.text))
-                return
-            self.at = found.end()
-            if found.group(1):
-                self._open("code", found.start())
-                return
+        found = _TEMPLATE.search(self.text, at, end)
+        while found is not None and not found.group(1):
+            found = _TEMPLATE.search(self.text, found.end(), end)
+        self.at = found.start() if found else min(end + 1, len(self.text))
+        if self.at > at:
+            self._emit("literal", self.text[at:self.at], at)
+        if found:
+            self._begin_template()
+
+
+def _is_name(text):
+    """Unicode's identifiers, with dashes: https://www.unicode.org/reports/tr31/."""
+    return text.replace("-", "_").isidentifier()
+
+
+def unescaped(literal):
+    """What a literal of a quoted string says. Raises ValueError for an escape that means nothing."""
+    return _ESCAPE.sub(_meaning, literal.replace("$${", "${").replace("%%{", "%{"))
+
+
+def _meaning(escape):
+    code = escape.group(1)
+    if code in _ESCAPED:
+        return _ESCAPED[code]
+    if len(code) == 1 or 0xD800 <= int(code[1:], 16) <= 0xDFFF or int(code[1:], 16) > 0x10FFFF:
+        raise ValueError("an escape that means nothing")
+    return chr(int(code[1:], 16))

@@ -7,20 +7,25 @@ All of them have to hold. Which files count, and that an override file's replace
 https://developer.hashicorp.com/terraform/language/files, and internal/configs of hashicorp/terraform.
 """
 
+import itertools
 import json
 import re
 from typing import NamedTuple, Optional
 
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError
-from ..module_utils._versions import split
+from ..module_utils._slips import EXAMPLES, MODULE
+from ..module_utils._versions import exact, split
 from ._confined import Confined
-from ._hcl import find_arguments
+from ._hcl import find_arguments, plain_number
 from ._hcl_tokens import Unreadable
 
 FILES_LIMIT = 1000
 SHOWN = 20              # characters of what a file says that a message may quote
-_VERSION_LIKE = re.compile(r"\s*latest\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~*xv \t+-]|alpha|beta|rc|dev)+\Z")
+_VERSION_LIKE = re.compile(
+    r"\s*(?:latest|stable)\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~^*xv\"' \t\r\n+-]|alpha|beta|rc|dev)+\Z", re.IGNORECASE)
+_STRANGE_BLANK = re.compile(r"[^\S \t\n\f\r]")    # blanks that Go, and so Terraform, does not take for such
+_TEMPLATE = re.compile(r"[$%]\{")
 _SUFFIXES = (".tf.json", ".tf")     # no name ends with both
 
 
@@ -48,6 +53,22 @@ def refusal_of(text, exc):
     return str(exc) if shown(text) == text else "what is there is neither a version nor a constraint: %s" % shown(text)
 
 
+def hint_of(exc, place):
+    """The hint of a RequestError of ``read``: a version that was probably meant only where it may be shown."""
+    quoted = re.sub("^write |[\"']| or ", "", exc.hint)
+    return exc.hint if shown(quoted) == quoted else EXAMPLES[place]
+
+
+def as_constraint(text):
+    """A required_version as the option version takes it: a bare X.Y, which here cannot have been a number, is that of an =."""
+    text = text.strip()
+    try:
+        exact(text)
+    except RequestError:
+        return text if text[:1] not in "v0123456789" or "," in text else "= %s" % text
+    return text
+
+
 def read_module(folder):
     """What the root module in a folder requires.
 
@@ -57,15 +78,17 @@ def read_module(folder):
     """
     with Confined(folder) as opened:
         primary, override = _find_files(opened)
-        found = [requirement for name in primary for requirement in _read_file(opened, name)]
-        for name in override:
-            found = _read_file(opened, name) or found
+        read_ones = [_read_file(opened, name) for name in primary]
+        overrides = [_read_file(opened, name) for name in override]
+    for requirement in itertools.chain.from_iterable(read_ones + overrides):    # also those that an override file replaces
+        _check_grammar(requirement)
+    found = next((ones for ones in reversed(overrides) if ones), list(itertools.chain.from_iterable(read_ones)))
     if not found:
         raise RequestError(
             "version_file: no required_version in the %d .tf and .tf.json files of %s" % (len(primary + override), folder),
             path=folder, hint='add terraform { required_version = "~> 1.10.0" }, or name a .terraform-version file')
     for requirement in found:
-        _check(requirement)
+        _check_final(requirement)
     return tuple(found)
 
 
@@ -87,9 +110,8 @@ def _find_files(folder):
 def _read_file(folder, name):
     path, text = folder.at(name), folder.read(name)
     if path.endswith(".json"):
-        key = '"required_version"'
-        line = text.count("\n", 0, text.find(key)) + 1 if text.count(key) == 1 else None
-        return [Requirement(path, line, value) for value in _find_in_json(path, text)]
+        file = _Json(path, text)
+        return [Requirement(path, file.line_of('"required_version"'), value) for value in file.find()]
     try:
         return [Requirement(path, found.line, found.value)
                 for found in find_arguments(text, "terraform", "required_version")]
@@ -102,56 +124,87 @@ class _Object(list):
     """A JSON object as its pairs: HCL lets a name of a block be there twice."""
 
 
-def _find_in_json(path, text):
-    """The values of required_version in HCL's JSON syntax (https://github.com/hashicorp/hcl/blob/main/json/spec.md)."""
-    try:
-        root = json.loads(text, object_pairs_hook=_Object, parse_int=len, parse_float=len)  # no number matters
-    except json.JSONDecodeError as exc:
-        raise _json_refusal(path, "it is no JSON from line %d, column %d on" % (exc.lineno, exc.colno)) from exc
-    except RecursionError as exc:
-        raise _json_refusal(path, "it is nested too deep") from exc
-    values = []
-    for item in _objects(path, root, "the file"):
-        for name, value in item:
-            if name == "terraform":
-                values += [_required(path, block) for block in _objects(path, value, "terraform")]
-    return [value for value in values if value is not None]
+class _Number(str):
+    """A JSON number as it is written."""
 
 
-def _objects(path, value, what):
-    """An object, or a list of such, as a list of _Object."""
-    found = [value] if isinstance(value, _Object) or not isinstance(value, list) else value
-    if not all(isinstance(one, _Object) for one in found):
-        raise _json_refusal(path, "%s is neither an object nor a list of objects" % what)
-    return found
+class _Json:
+    """A file in HCL's JSON syntax (https://github.com/hashicorp/hcl/blob/main/json/spec.md)."""
+
+    def __init__(self, path, text):
+        self.path = path
+        self.text = text
+
+    def line_of(self, text):
+        """The line of what is there once; None for what is not, or more than once."""
+        return self.text.count("\n", 0, self.text.find(text)) + 1 if self.text.count(text) == 1 else None
+
+    def refusal(self, reason, at):
+        """The RequestError; ``at``: a line, or the text that is wrong."""
+        line = at if isinstance(at, int) else self.line_of(at)
+        return RequestError("version_file: %s%s cannot be read: %s" % (self.path, ":%d" % line if line else "", reason),
+                            path=self.path, hint="terraform validate says more")
+
+    def find(self):
+        """The values of required_version: list of str. Raises RequestError."""
+        values = []
+        root = self._parse()
+        for item in root if isinstance(root, list) and not isinstance(root, _Object) else [root]:
+            if not isinstance(item, _Object):
+                raise self.refusal("the file is neither an object nor a list of objects", 1)
+            for name, value in item:
+                if name == "terraform":
+                    values += [self._required(block) for block in self._blocks(value)]
+        return [value for value in values if value is not None]
+
+    def _parse(self):
+        def refuse(constant):
+            raise self.refusal("%s is no JSON" % constant, constant)
+
+        try:
+            return json.loads(self.text, object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=refuse)
+        except json.JSONDecodeError as exc:
+            raise self.refusal("it is no JSON from column %d on" % exc.colno, exc.lineno) from exc
+        except RecursionError as exc:
+            raise self.refusal("it is nested too deep", 1) from exc
+
+    def _blocks(self, value):
+        """The objects in a value, as a list: those of lists at any depth, null being none."""
+        if isinstance(value, _Object):
+            return [value]
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.refusal("terraform is neither an object nor a list of objects", '"terraform"')
+        return [block for one in value for block in self._blocks(one)]
+
+    def _required(self, block):
+        """The required_version of one block, or None."""
+        key = '"required_version"'
+        values = [value for name, value in block if name == "required_version"]
+        if len(values) > 1:
+            last = self.text.count("\n", 0, self.text.rfind(key)) + 1
+            raise self.refusal("required_version is there twice in one object", last)
+        text = values[0] if values else None
+        if text is not None and not isinstance(text, str) or text and _TEMPLATE.search(text):
+            raise self.refusal("required_version is not one plain string", key)
+        return plain_number(text) if isinstance(text, _Number) else text
 
 
-def _required(path, block):
-    """The required_version of one block, or None."""
-    values = [value for name, value in block if name == "required_version"]
-    if not values:
-        return None
-    if len(values) > 1:
-        raise _json_refusal(path, "terraform.required_version is there twice in one object")
-    text = values[0]
-    if not isinstance(text, str) or any(begin in text for begin in ("${", "%{")):
-        raise _json_refusal(path, "terraform.required_version is not one plain string")
-    return text
-
-
-def _json_refusal(path, reason):
-    return RequestError("version_file: %s cannot be read: %s" % (path, reason), path=path, hint="terraform validate says more")
-
-
-def _check(requirement):
+def _check_grammar(requirement):
     """Refuse what Terraform would refuse. Raises RequestError."""
     try:
-        if requirement.text.strip() == "latest":
-            raise RequestError("latest is no constraint")
-        wanted = read(requirement.text, partial=True)
+        read(requirement.text, MODULE)
+        if _STRANGE_BLANK.search(requirement.text):
+            raise RequestError("version has a blank in it that Terraform does not take", hint=EXAMPLES[MODULE])
     except RequestError as exc:
         raise RequestError("version_file: %s, required_version cannot be read: %s" % (
-            requirement.place, refusal_of(requirement.text, exc)), path=requirement.path, hint=exc.hint) from exc
+            requirement.place, refusal_of(requirement.text, exc)), path=requirement.path, hint=hint_of(exc, MODULE)) from exc
+
+
+def _check_final(requirement):
+    """Refuse a pre-release, as Terraform does. Raises RequestError."""
+    wanted = read(requirement.text, MODULE)
     if any(term.pre_release for term in wanted.terms) or wanted.version and split(wanted.version)[1]:
         raise RequestError(
             "version_file: %s, required_version %s names a pre-release, which Terraform does not take there" % (

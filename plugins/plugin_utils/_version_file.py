@@ -4,13 +4,19 @@
 """The option ``version_file``: from a path on the controller to a version as the option ``version`` takes it."""
 
 import os
+import re
 from typing import NamedTuple
 
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError
-from ..module_utils._versions import is_partial
-from ._confined import Confined
-from ._required_version import read_module, refusal_of, shown
+from ..module_utils._slips import EXAMPLES, FILE, bare
+from ..module_utils._versions import is_exact, is_partial
+from ._confined import NO_UTF_8, Confined
+from ._required_version import as_constraint, hint_of, read_module, refusal_of, shown
+
+# tfenv's latest:<regular expression>, as far as it is the beginning of a version: ^1.9, ^1\\.9\\., 1.9.*$, ^1.9.[0-9]+$
+_BEGINNING = re.compile(r"\^?v?([0-9]+(?:\\?[.][0-9]+){0,2})(?:\\?[.])?(?:[.*+x]|[\[(]?(?:0-9|\\d)[\])]?)*\$?\Z")
+_OF_TFENV = ("min-required", "latest-allowed", "latest-pre", "latest-stable")
 
 
 class VersionFile(NamedTuple):
@@ -38,22 +44,22 @@ def read_version_file(path):
 
 def _from_module(folder):
     requirements = read_module(folder)
-    texts = list(dict.fromkeys(_as_version(requirement.text) for requirement in requirements))
+    texts = list(dict.fromkeys(as_constraint(requirement.text) for requirement in requirements))
     version = ", ".join(texts)
     places = ", ".join("%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements)
     try:
         read(version)
     except RequestError as exc:
         raise RequestError("version_file: %s requires what cannot be had together: %s" % (folder, places), path=folder,
-                           hint=exc.hint) from exc
-    return VersionFile(version, ", ".join(dict.fromkeys(requirement.text for requirement in requirements)), places)
+                           hint="change one of them: Terraform itself would refuse to start") from exc
+    return VersionFile(version, ", ".join(dict.fromkeys(requirement.text.strip() for requirement in requirements)), places)
 
 
 def _from_version_file(path):
     """The first line that is neither blank nor a comment (#) decides, as for tfenv; the rest is not looked at."""
     folder, name = os.path.split(path)
     with Confined(folder or ".") as opened:
-        content = opened.read(name)
+        content = opened.read(name).lstrip("\ufeff")
     for number, line in enumerate(content.splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text:
@@ -62,20 +68,48 @@ def _from_version_file(path):
         raise RequestError("version_file: there is no version in %s" % path, path=path,
                            hint="write one into its first line, such as 1.10.5")
     place = "%s:%d" % (path, number)
-    word = text.partition(":")[0]
-    cut = ":..." if ":" in text else ""
-    if word in ("min-required", "latest-allowed", "latest-pre", "latest-stable") or text.startswith("latest:"):
-        raise RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + cut), path=path,
-                           hint="write a constraint, such as ~> 1.10.0; or name the folder of the root module in version_file")
-    version = _as_version(text)
+    if NO_UTF_8.search(text):
+        raise RequestError("version_file: %s is not UTF-8" % place, path=path, hint="save it as UTF-8; %s" % EXAMPLES[FILE])
+    if text.startswith(_OF_TFENV) or text.startswith("latest:"):
+        raise _refusal_of_tfenv(text, place, path)
+    version = "= %s" % text if is_partial(text) else text
     try:
-        read(version)
+        read(version, FILE)
     except RequestError as exc:
-        raise RequestError("version_file: %s: %s" % (place, refusal_of(text, exc)), path=path, hint=exc.hint) from exc
+        kind = _kind_of(text)
+        found = "%s %s, expected one version or constraint" % (place, kind) if kind else "%s: %s" % (place, refusal_of(text, exc))
+        raise RequestError("version_file: %s" % found, path=path, hint=hint_of(exc, FILE)) from exc
     return VersionFile(version, text, place)
 
 
-def _as_version(text):
-    """A bare X.Y, which a file cannot have got from a number, as the constraint that it is to Terraform."""
-    text = text.strip()
-    return "= %s" % text if is_partial(text) else text
+def _refusal_of_tfenv(text, place, path):
+    """The RequestError for a word that tfenv alone knows, with the line to write instead."""
+    word, colon, pattern = text.partition(":")
+    hint = "name the folder of the root module in version_file, which says what is required: %s" % (os.path.dirname(path) or ".")
+    if word == "latest-pre":
+        hint = "a pre-release is chosen only by a constraint that names one: write >= 1.14.0-alpha1, or latest for final versions"
+    elif word.startswith("latest") and word != "latest-allowed":
+        hint = "write %s instead" % _of_pattern(pattern.strip())
+    return RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + (":..." if colon else "")),
+                        path=path, hint=hint)
+
+
+def _of_pattern(pattern):
+    """The line that means what a regular expression of tfenv most likely does."""
+    if not pattern.strip("^$.*"):
+        return "latest"
+    found = _BEGINNING.match(pattern)
+    if found is None:
+        return "a constraint, such as ~> 1.10.0, or latest,"
+    beginning = found.group(1).replace("\\", "")
+    return beginning if is_exact(beginning) and pattern.endswith(("$", beginning)) else "~> %s.0" % ".".join(
+        beginning.split(".")[:2])
+
+
+def _kind_of(text):
+    """What a line is in place of a version, as the end of a sentence; None where that is not plain."""
+    if re.match(r"[A-Za-z_]+\s*\{|[A-Za-z_]+\s*=\s*[\"']", text):
+        return "is HCL"
+    if re.match(r"[A-Za-z_-]+\s+v?[0-9]", text):
+        return "is a line of .tool-versions"
+    return "has quotes around it" if text != bare(text) and bare(text) in text[1:-1] else None

@@ -40,23 +40,23 @@ CHOSEN = {
 CHECKED = ("latest", "~> 1.13.0", "= 1.10", "> 1.14.0-alpha1")
 # What is asked for, the step that refuses, words of the message.
 REFUSED = {
-    "none": ("~> 1.15", "request", ("no version matches ~> 1.15", "the newest for", "is 1.14.0-rc1")),
+    "none": ("~> 1.15", "request", ("no version matches ~> 1.15", "the newest for", "is 1.13.4")),
     "only pre-releases": (">= 1.14", "request", ("no version matches",)),
     "not for us": ("= 1.13.5", "request", ("no build for", "darwin_arm64", "first version with a build for", "is 0.1.0")),
     "only others": ("> 1.13.4, < 1.13.6", "request", ("has no build for", "of 1.13.5", "first version")),
     "next to others": ("1.13.1", "fetch", ("HTTP 404", "1.10.0 (next lower)", "1.13.3 (next higher)", "1.13.4 (newest 1.13)")),
     "being published": ("1.8.7", "fetch", ("HTTP 404", "being published")),
-    "malformed": (">= 1.x", "request", ("'>= 1.x' is not a constraint", "'>= 1.9, < 2.0'")),
-    "without commas": (">= 1.9 < 2.0", "request", ("is not a constraint",)),
-    "npm": ("^1.9.0", "request", ("'^1.9.0'", "constraint")),
+    "malformed": (">= 1.x", "request", ("'>= 1.x' is not a constraint", "write '>= 1.0'")),
+    "without commas": (">= 1.9 < 2.0", "request", ("is not a constraint", "write '>= 1.9, < 2.0'")),
+    "npm": ("^1.9.0", "request", ("'^1.9.0'", "write '>= 1.9.0, < 2.0'")),
     "contradiction": ("= 1.10, != 1.10.0", "request", ("exclude each other",)),
-    "float": (1.10, "request", ("may have been 1.1 or 1.10",)),
-    "int": (1, "request", ("may have been 1.1 or 1.10",)),
-    "text": ("1.10", "request", ("may have been 1.1 or 1.10", "'= 1.10'")),
+    "float": (1.10, "request", ("is the number 1.1,", "as '~> 1.1.0' or '~> 1.10.0'")),
+    "int": (1, "request", ("is the number 1,", "as '~> 1.0'")),
+    "text": ("1.10", "request", ("'1.10' is not exact", "'~> 1.10.0' or '= 1.10'")),
     "boolean": (True, "request", ("boolean true",)),
     "date": (datetime.date(2026, 1, 1), "request", ("2026-01-01",)),
     "list": (["1.13.4"], "request", ("version is a list",)),
-    "number": (-1.5, "request", ("'-1.5'",)),
+    "number": (-1.5, "request", ("is the number -1.5,", "'1.10.5'")),
     "pinned": ("latest", "request", ("checksum_policy pinned",)),
     "archive": ("~> 1.13", "request", ("archive",)),
     "absent": ("latest", "request", ("cannot be removed",)),
@@ -229,7 +229,7 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
         requests, result = count(check, version="~> 1.9.0")
         assert requests == 1 and result["changed"] and not result["failed"], result
         requests, result = count(check, version="9.9.9")    # the failing path: once, for the hint
-        assert requests == 1 and result["failed"] and "1.14.0-rc1 (next lower)" in result["error"]["hint"], result
+        assert requests == 1 and result["failed"] and "1.13.4 (next lower)" in result["error"]["hint"], result
 
 
 def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(tasks, shelf, tmp_path, signing_key):

@@ -90,7 +90,7 @@ def test_a_version_travels_as_it_was_written(arguments, version):
 
 
 @pytest.mark.parametrize("version, words", [
-    (1.10, "may have been 1.1 or 1.10"), (1, "may have been"), ("1.10", "may have been"), (True, "boolean true"),
+    (1.10, "is the number 1.1, and YAML"), (1, "is the number 1,"), ("1.10", "'1.10' is not exact"), (True, "boolean true"),
     (datetime.date(2026, 1, 1), "date 2026-01-01"), ([], "not given"), (["1.0.0"], "is a list"),
     ("~> 1.x", "is not a constraint"),
 ])

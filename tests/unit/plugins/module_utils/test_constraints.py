@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors, _slips
 
 VERSIONS = ("0.9.11", "1.0.0", "1.9.8", "1.9.9", "1.10.0-rc1", "1.10.0", "1.10.1", "1.11.0-alpha1", "1.11.0-rc1",
             "1.11.0", "2.0.0")
@@ -99,10 +99,27 @@ def test_what_has_to_be_chosen(text):
     assert wanted.version is None and wanted.terms and not wanted.is_latest and wanted.text == text
 
 
-@pytest.mark.parametrize("text, version", [("1.10", "1.10.0"), ("v1.10", "1.10.0"), ("1", "1.0.0")])
-def test_a_bare_number_of_a_file_is_the_version_with_zeros(text, version):
-    assert _constraints.read(text, partial=True).version == version
-    with pytest.raises(_errors.RequestError, match="may have been"):
+@pytest.mark.parametrize("text, version", [
+    ("1.10", "1.10.0"), ("v1.10", "1.10.0"), ("1", "1.0.0"), ("1.10.5+ent", "1.10.5"), ("01.10.5", "1.10.5"),
+    ("1.10.5.0", "1.10.5")])
+def test_in_a_module_each_part_is_a_constraint(text, version):
+    assert _constraints.read(text, _slips.MODULE).version == version
+    with pytest.raises(_errors.RequestError):
+        _constraints.read(text)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\r\n", "\t", "\u00a0", "\u2003", "\u3000", " \n\t"])
+def test_blanks_mean_nothing(blank):
+    """Around a version, around the parts of a constraint, and between an operator and its version."""
+    for text in ("1.10.0", "~> 1.9", ">= 1.9 , < 2", "latest", "= v1.10"):
+        parts = text.split(" ")
+        assert allowed(blank + blank.join(parts) + blank) == allowed(text)
+    assert _constraints.read(blank + "1.10.0" + blank).text == "1.10.0"
+
+
+@pytest.mark.parametrize("text", ["1. 10.0", "1.10 .0", "~ > 1.9", "> = 1.9", "~> v 1.9", "lat est", ">= 1.9 < 2"])
+def test_blanks_inside_of_a_version_or_an_operator_are_refused(text):
+    with pytest.raises(_errors.RequestError):
         _constraints.read(text)
 
 
@@ -113,7 +130,7 @@ def test_a_bare_number_of_a_file_is_the_version_with_zeros(text, version):
     ">= 1.0.", ">= .1",
     ">= 1.0-a..b", ">= 1.0+", "^1.9", "1.x", "*", "newest", ">= v", "> 9223372036854775808.0", "= 1.0.0-01",
     "= 1.0.0.1", "= 1.0.0-a~",
-    "= 1.0, = 1.1", "= 1.0.0-rc1, != 1.1", "1.0.0, > 2", ">= 1.9\u00a0", "= 1.0.0-" + "a" * 64, "> 1.0" + " " * 2048,
+    "= 1.0, = 1.1", "= 1.0.0-rc1, != 1.1", "1.0.0, > 2", "= 1.0.0-" + "a" * 64, "> 1.0" + ", > 1.0" * 400,
 ])
 def test_what_is_refused(text):
     with pytest.raises(_errors.RequestError) as caught:
@@ -220,14 +237,15 @@ def test_property_no_text_is_anything_else():
     some = hypothesis.strategies
     alphabet = some.text(u"0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
 
-    @hypothesis.given(some.one_of(alphabet, some.text(max_size=30)), some.booleans())
-    def check(text, partial):
+    @hypothesis.given(some.one_of(alphabet, some.text(max_size=30)),
+        some.sampled_from([_slips.OPTION, _slips.FILE, _slips.MODULE]))
+    def check(text, place):
         try:
-            wanted = _constraints.read(text, partial)
+            wanted = _constraints.read(text, place)
         except _errors.RequestError as refusal:
             assert refusal.hint and str(refusal).isprintable()
             return
-        assert wanted.text == text and (wanted.version is None or wanted.allows(wanted.version))
+        assert wanted.text == text.strip() and (wanted.version is None or wanted.allows(wanted.version))
         assert all(isinstance(wanted.allows(version), bool) for version in VERSIONS)
 
     check()

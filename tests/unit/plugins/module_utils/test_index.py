@@ -219,9 +219,13 @@ LISTING = {"1.0.0": {"linux_amd64"}, "1.0.1": {"linux_amd64"}, "1.0.2-rc1": {"li
     ("1.0.0", "linux_s390x", "no version has a build for linux_s390x; or choose another platform"),
     ("1.0.9", "linux_amd64", "versions there: 1.0.2 (next lower), 1.1.0 (next higher), 1.0.2 (newest 1.0)"),
     ("1.1.9", "linux_amd64", "versions there: 1.1.0 (next lower), 1.2.0-alpha1 (next higher), 1.1.0 (newest 1.1)"),
+    ("1.0.1-rc2", "linux_amd64", "versions there: 1.0.0 (next lower), 1.0.1 (next higher), 1.0.2 (newest 1.0)"),
+    ("1.0.2-rc2", "linux_amd64", "versions there: 1.0.2-rc1 (next lower), 1.0.2 (next higher), 1.0.2 (newest 1.0)"),
+    ("1.0.2-beta1", "linux_amd64", "versions there: 1.0.1 (next lower), 1.0.2-rc1 (next higher), 1.0.2 (newest 1.0)"),
+    ("1.2.0-alpha2", "linux_amd64", "versions there: 1.2.0-alpha1 (next lower)"),
     ("0.9.0", "linux_amd64", "versions there: 1.0.0 (next higher)"),
-    ("3.0.0", "linux_amd64", "versions there: 1.2.0-alpha1 (next lower)"),
-    ("1.0.1-rc1", "darwin_arm64", "versions there: 1.0.2-rc1 (next higher), 1.0.2 (newest 1.0)"),
+    ("3.0.0", "linux_amd64", "versions there: 1.1.0 (next lower)"),
+    ("1.0.1-rc1", "darwin_arm64", "versions there: 1.0.2 (next higher), 1.0.2 (newest 1.0)"),
     ("3.0.0", "linux_s390x", None),
 ])
 def test_advice(version, platform, words):

@@ -47,16 +47,15 @@ def test_entries_of_lists_are_stripped():
 # version
 
 @pytest.mark.parametrize("version", [
-    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest!", "~> 1.x", "1.13.4 ", "../1.13.4",
-    "1.13.4/..", "1.13.4/../../etc", "..", "/1.13.4", "1.13.x", "1.13.4\n", "1.13.4\0", "01.13.4", "1.13.4+build",
+    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest!", "~> 1.x", "1.13 .4", "../1.13.4",
+    "1.13.4/..", "1.13.4/../../etc", "..", "/1.13.4", "1.13.x", "1.13.4\n1", "1.13.4\0", "01.13.4", "1.13.4+build",
 ])
 def test_versions_that_are_none(version):
     assert refusal(version=version).startswith("version ")
 
 
 def test_a_bare_number_is_told_what_it_may_have_been():
-    for version in ("1.10", 1.1):
-        assert "may have been 1.1 or 1.10" in refusal(version=version)
+    assert "'~> 1.1.0' or '~> 1.10.0'" in refusal(version=1.1) and "'~> 1.10.0' or '= 1.10'" in refusal(version="1.10")
 
 
 @pytest.mark.parametrize("version", ["latest", "~> 1.13.0", ">= 1.9, < 2"])
@@ -155,7 +154,8 @@ def test_pinned_needs_a_checksum():
     assert parse(checksum_policy="pinned", state="absent").policy == "pinned"
 
 
-@pytest.mark.parametrize("site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example", "http://[2001:db8::1]"])
+@pytest.mark.parametrize("site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example",
+    "http://[2001:db8::1]"])
 def test_unsigned_sums_over_plain_http_are_refused(site):
     assert "plain http" in refusal(checksum_policy="sha256sums", sites=["https://good.example", site])
     assert parse(checksum_policy="sha256sums", sites=[site], checksum=DIGEST).sites == (site,)
@@ -165,7 +165,8 @@ def test_unsigned_sums_over_plain_http_are_refused(site):
 
 
 @pytest.mark.parametrize("site", [
-    "http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost/x", "http://[::1]:1", "https://mirror.example", "file:///srv/x",
+    "http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost/x", "http://[::1]:1", "https://mirror.example",
+    "file:///srv/x",
 ])
 def test_unsigned_sums_from_here_or_by_tls(site):
     assert parse(checksum_policy="sha256sums", sites=[site]).sites == (site,)

@@ -8,6 +8,10 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
+def locals_with(code):
+    return "locals {\n%s\n}\n" % code
+
+
 BLOCK = 'terraform {\n  required_version = "~> 1.9.0"\n}\n'
 
 
@@ -29,7 +33,7 @@ def refusal(text):
     ' required_version = "~> 1.9.0"\n}',
     'terraform {\n  experiments = [\n    a,\n    b\n  ]\n  x = {\n   required_version = "0"\n }\n'
     ' required_version = "~> 1.9.0"\n}',
-    'x = "terraform { required_version = \\"0\\" }"\n' + BLOCK,
+    locals_with('x = "terraform { required_version = \\"0\\" }"') + BLOCK,
     'x "y" {\n  terraform { required_version = "0" }\n}\n' + BLOCK,
     'x y {\n  z = "}"\n w = "${"}"}"\n}\n' + BLOCK,
 ])
@@ -51,7 +55,7 @@ def test_the_argument_is_found(text):
 ])
 def test_what_is_not_code_is_no_argument(decoy):
     inner = 'terraform { required_version = 0 }'
-    text = "%s\n%s" % (decoy % inner, BLOCK)
+    text = locals_with(decoy % inner) + BLOCK
     assert [value for _line, value in found(text)] == ["~> 1.9.0"]
 
 
@@ -70,7 +74,8 @@ def test_escapes(written, value):
 
 
 @pytest.mark.parametrize("text", [
-    "", "\n", "# nothing", "terraform {}", "terraform {\n}", 'required_version = "1"', 'x { required_version = "1" }',
+    "", "\n", "# nothing", "terraform {}", "terraform {\n}", 'terraform { required_version = null }',
+    'x { required_version = "1" }',
     'terraform {\n  Required_version = "1"\n required_version_x = "1"\n}', 'terraforms { required_version = "1" }',
 ])
 def test_no_argument(text):
@@ -78,9 +83,9 @@ def test_no_argument(text):
 
 
 @pytest.mark.parametrize("value", [
-    '"${var.x}"', '"a${1}"', '"%{ if a }b%{ endif }"', "var.x", "1.9", "null", "true", '["1.9"]', '("1.9")',
-    '"1" == "1"', '"1", "2"',
-    '<<EOT\n1.9\nEOT', "", '= "1.9"', '"1" "2"', 'join("", ["1"])', '{ a = "1.9" }',
+    '"${var.x}"', '"a${1}"', '"%{ if a }b%{ endif }"', "var.x", "true", '["1.9"]', '(["1.9"])', '"${x}${"1"}"',
+    '"1" == "1"', '"1", "2"', '<<EOT\n${1.9}\nEOT', "", '= "1.9"', 'true ? "1" : "2"', '["1"][0]', '"1" "2"',
+    'join("", ["1"])', '{ a = "1.9" }',
 ])
 def test_a_value_that_is_no_plain_string(value):
     assert refusal('\nterraform {\n  required_version = %s\n}\n' % value)[0] == 3
@@ -102,17 +107,79 @@ def test_a_value_that_is_no_plain_string(value):
     ("x\n{\n}", 1, "neither"),
     ("x", 1, "neither"), ("x , y", 1, "neither"), ("terraform {\n 5 = 1\n}", 2, "was expected"),
     ('x = "${ ] }"', 1, "closes nothing"),
+    ("x = 1", 1, "outside of all blocks"), ("a {}\nterraform = {}", 2, "outside of all blocks"),
+    ("a {\n x = 1\n x = 2\n}", 3, "an argument is there twice"), ('a {\n x = "\\q"\n}', 2, "escape"),
+    ('a {\n x = "\\ud800"\n}', 2, "escape"), ('a "\\q" {\n}', 1, "escape"), ('a "${b}" {\n}', 1, "neither"),
+    ('terraform { required_version = "1"\n}', 1, "on one line"), ('a { x = 1, y = 2 }', 1, "cannot be read"),
+    ('a { b {} }', 1, "on one line"), ('a { x = 1 y = 2 }', 1, "cannot be read"),
+    ("a {\n x = 1 }", 2, "not the last on its line"),
+    ("a {} b {}", 1, "not the last on its line"), ("a {\n} x", 2, "not the last on its line"),
+    ("a {\n x = <<E\n\rE\nE\n}", 3, "heredoc"),
+    ("a {\n x = <<E\n\udcff\nE\n}", 3, "heredoc"), ("\udcff", 1, "not UTF-8"), ('a {\n x = "\udcff"\n}', 2, "not UTF-8"),
+    ("\n\ufeff", 2, "not HCL"), ("a\u00b2 {}", 1, "not HCL"),
 ])
 def test_what_cannot_be_followed(text, line, words):
     found_line, reason = refusal(text)
     assert found_line == line and words in reason
 
 
+EXPRESSIONS = [
+    "1 + 2 * -3 >= 4 && !false || true ? 1 : 2", "[1][*]", "[for a in [1] : a if a > 0]", "{for k, v in {} : k => v...}",
+    "f(1, 2...)",
+    "[1,]", "{a = 1,}", "{\n a : 1\n 'b'\n}".replace("'b'", '"b" = 2, (c) = 3'), "a.b[0].*.c", "a::b::c(1)", "(\n1\n+ 2\n)",
+    '"${~ 1 ~}"', '"${ {a = 1}.a }"', '"%{ if a }b%{ else }c%{ endif }%{ for x, y in z ~}d%{~ endfor }"',
+    "[\nfor a in b :\n a\n]", "{}", "[]",
+    "f()", "- -1", "1e5", "1.5", "[<<E\na\nE\n, 1]", "{\n a = <<E\na\nE\n b = 1\n}", "a ? b : c ? d : e",
+    "[for a, b in c : f(a...)]", "x.0.y",
+    "{ (a) = b[*].c, d : e }", "{for a in b : a => c if d}", '"${\n1\n}"', "<<-E\n  %{ if a }\n  b\n  %{ endif }\n  E",
+    "{\n\n}", "!a", "e\u0301",
+]
+NO_EXPRESSIONS = [
+    "", "1 +", "1 2", "* 1", "1\n + 2", "{a = 1 b = 2}", "[1,,2]", "[,1]", "1.2.3", "1a", "0x10", "~1", "2 ^ 3",
+    "true & false", "1;", "@", "a ?", "a ? b",
+    "a ? b :", ".5", "a.", "a[", "a[]", "a[1", "f(1", "f(1...,2)", "f(...)", "(1", "()", "{a}", "{a = }", "{= 1}",
+    "[for a in b]", "[for in b : a]", "{for a in b : c}",
+    "[for a, in b : c]", "[for a in b : c => d]", "[for a in b : c...]", '"${}"', '"${1 2}"', '"%{ if a }"', '"%{ endif }"',
+    '"%{ else }"', '"%{ nothing }"',
+    '"%{ if a }b%{ endfor }"', '"%{ for a }%{ endfor }"', "a.0.0", "a.'b'".replace("'", '"'), "a[*", "1 : 2", "a = b", "a::",
+    "a ? (b : c)", "{a = 1\n, b = 2}",
+    "[for a in b : c if]", '"%{ if a }%{ else }%{ else }%{ endif }"', "a ? b\n : c", "{for a in b : c => d... e}",
+    "f(a... + 1)", "a[*]b",
+]
+
+
+@pytest.mark.parametrize("code", EXPRESSIONS)
+def test_expressions_are_followed(code):
+    assert found(locals_with("x = %s\ny = 1" % code) + BLOCK) == [(5 + code.count("\n") + 1, "~> 1.9.0")]
+
+
+@pytest.mark.parametrize("code", NO_EXPRESSIONS)
+def test_what_is_no_expression_is_refused_with_its_line(code):
+    line, _reason = refusal("locals {\n\nx = %s\n}\n" % code + BLOCK)
+    assert 3 <= line <= 5 + code.count("\n")
+
+
+@pytest.mark.parametrize("value, said", [
+    ('("~> 1.9")', "~> 1.9"), ('(("~> 1.9"))', "~> 1.9"), ('(\n"~> 1.9"\n)', "~> 1.9"), ('"${"~> 1.9"}"', "~> 1.9"),
+    ("1.9", "1.9"), ("1.10", "1.1"),
+    ("2", "2"), ("<<E\n~> 1.9\nE", "~> 1.9\n"), ("<<-E\n  ~> 1.9\n  E", "  ~> 1.9\n"),
+])
+def test_a_value_that_stands_for_itself(value, said):
+    assert found("terraform {\n required_version = %s\n}\n" % value) == [(2, said)]
+
+
+def test_comments_may_have_any_bytes():
+    strange = "\udcff\x00\r\u2028\ufeff"
+    for comment in ("# %s\n", "// %s\n", "/* %s */\n"):
+        assert found(comment % strange + BLOCK) and found("\ufeff" + comment % strange + BLOCK)
+
+
 def test_no_nesting_is_too_deep_and_no_file_too_long():
     deep = 20000
-    assert found('x = "%s%s"\n%s' % ('${"' * deep, '"}' * deep, BLOCK)) == [(3, "~> 1.9.0")]
-    assert found('x = %s%s\n%s' % ("[" * deep, "]" * deep, BLOCK)) == [(3, "~> 1.9.0")]
-    assert found('x = "%s"\n%s' % ("a$" * 100000, BLOCK)) == [(3, "~> 1.9.0")]
+    for value in ('"%s%s"' % ('${"' * deep, '"}' * deep), "[" * deep + "]" * deep, '"%s"' % ("a$" * 100000),
+        "(" * deep + "1" + ")" * deep):
+        assert found(locals_with("x = " + value) + BLOCK) == [(5, "~> 1.9.0")]
+    assert found("a {\n" * deep + "}\n" * deep + BLOCK) == [(2 * deep + 2, "~> 1.9.0")]
 
 
 def test_property_decoys_around_a_block_change_nothing():
@@ -142,7 +209,8 @@ def test_property_decoys_around_a_block_change_nothing():
 
     @hypothesis.given(some.lists(decoy, max_size=3), some.lists(decoy, max_size=3))
     def check(before, inside):
-        source = "\n".join(before) + '\nterraform {\n%s\nrequired_version = "~> 1.9.0"\n}\n' % "\n".join(
+        source = locals_with("\n".join(one.replace("x =", "x%d =" % number, 1) for number,
+            one in enumerate(before))) + '\nterraform {\n%s\nrequired_version = "~> 1.9.0"\n}\n' % "\n".join(
             one.replace("x =", "x%d =" % number, 1) for number, one in enumerate(inside))
         assert [value for _line, value in found(source)] == ["~> 1.9.0"]
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _required_version, _version_file
 from this_host import open_descriptors
 
@@ -75,17 +75,65 @@ def test_a_version_file(content, version, text, line, folder):
     ("latest:^1.9\n", "/.terraform-version:1 has latest:..., which is tfenv's own word"),
     ("\nlatest:", ":2 has latest:..., which"),
     ("min-required", "tfenv's own word"), ("latest-allowed", "tfenv's own word"), ("latest-pre:1", "tfenv's own word"),
-    ("terraform 1.10.5", "/.terraform-version:1: what is there is neither a version nor a constraint: (not shown)"),
+    ("terraform 1.10.5", "/.terraform-version:1 is a line of .tool-versions, expected one version"),
+    ("terraform\t1.10.5 1.9.8", "is a line of .tool-versions"), ("opentofu 1.8.0", "is a line of .tool-versions"),
+    ('required_version = "~> 1.9"', ":1 is HCL, expected one version"), ("terraform {", "is HCL"),
+    ("terraform_version = '1.9.8'", "is HCL"), ('"1.10.5"', ":1 has quotes around it, expected one version"),
+    ("'1.10'", "has quotes around it"), ("1.10.5\x001", "what is there is neither"),
+    ("1.10.5x y", "what is there is neither a version nor a constraint: (not shown)"),
     ("latest, 1.10.5", "(not shown)"),
     ("1.10.5, 1.10.6, 1.10.7", "neither a version nor a constraint: 1.10.5, 1.10.6, 1.10..."),
     ("1" * 64, "neither a version nor a constraint: %s..." % ("1" * 20)),
     ("\n\n>= 1.x", ":3: version '>= 1.x' is not a constraint"),
-    ("1.10.x", ":1: version '1.10.x'"), (b"1.10.5\xff", "is not UTF-8: byte 6"),
+    ("1.10.x", ":1: version '1.10.x'"), (b"1.10.5\xff", ":1 is not UTF-8"),
+    (b"\xff\xfe1\x00", "/.terraform-version is UTF-16, expected UTF-8"),
     (b"1" * ((1 << 20) + 1), "is larger than 1048576 bytes"),
     ("= 1.0.0, = 2.0.0", "exclude each other"),
 ])
 def test_a_version_file_that_says_nothing(content, words, folder):
     assert words in folder.refusal(folder.file, content)
+
+
+@pytest.mark.parametrize("content, hint", [
+    ("latest:^1.8", "write ~> 1.8.0 instead"), ("latest:^1.8.", "write ~> 1.8.0 instead"),
+    ("latest:1.8", "write ~> 1.8.0 instead"),
+    ("latest:^1\\.8\\.", "write ~> 1.8.0 instead"), ("latest:^1\\.8\\.[0-9]+$", "write ~> 1.8.0 instead"),
+    ("latest:^1.8.*", "write ~> 1.8.0 instead"), ("latest:^0.12", "write ~> 0.12.0 instead"),
+    ("latest:^1", "write ~> 1.0 instead"),
+    ("latest:^1.8.3$", "write 1.8.3 instead"), ("latest:1.8.3", "write 1.8.3 instead"),
+    ("latest:^1.8\\.\\d+$", "write ~> 1.8.0 instead"),
+    ("latest:", "write latest instead"), ("latest:.*", "write latest instead"), ("latest-stable", "write latest instead"),
+    ("latest:^1.[0-8]", "write a constraint, such as ~> 1.10.0, or latest, instead"),
+    ("latest:rc", "write a constraint, such as"),
+    ("latest-pre", "a pre-release is chosen only by a constraint that names one: write >= 1.14.0-alpha1, or latest for"),
+    ("min-required", "name the folder of the root module in version_file, which says what is required: /"),
+    ("latest-allowed", "name the folder of the root module in version_file, which says what is required: /"),
+    ("1.10.x", "write ~> 1.10.0"), ("^1.10", "write ~> 1.10 or ~> 1.10.0"), ("Latest", "write latest"),
+    ("stable", "write latest"),
+    ('"1.10"', "write ~> 1.10.0 or = 1.10"), ("terraform 1.10.5", "write 1.10.5"), ("Terraform v1.10.5", "write 1.10.5"),
+    ('required_version = "~> 1.9"', "write ~> 1.9"), ("=> 1.2", "write >= 1.2"), ("V1.10.5", "write 1.10.5"),
+    ("terraform {", "write one version bare, such as 1.10.5, or latest"), ("nonsense", "write one version bare, such as 1.10.5"),
+])
+def test_what_to_write_into_a_version_file(content, hint, folder):
+    folder.write(**{"__terraform-version": content})
+    with pytest.raises(_errors.RequestError) as caught:
+        _version_file.read_version_file(folder.at(".terraform-version"))
+    assert caught.value.hint.replace(folder.path, "/").startswith(hint)
+    line = caught.value.hint[len("write "):-len(" instead") if content.startswith("latest") else None]
+    if " or " not in line and " such as " not in line and line.startswith(tuple("~=>1l")):
+        assert folder.file(line).version == line     # what is offered is taken
+
+
+@pytest.mark.parametrize("text, hint", [
+    ("1.10.x", 'write "~> 1.10.0"'), ("^1.10", 'write "~> 1.10" or "~> 1.10.0"'), ("=> 1.2", 'write ">= 1.2"'),
+    ("latest", 'write a constraint, such as "~> 1.10.0"'), ("stable", 'write a constraint, such as "~> 1.10.0"'),
+    ("", 'write a constraint, such as "~> 1.10.0"'), (">= 1.9 < 2", 'write ">= 1.9, < 2"'),
+])
+def test_what_to_write_into_a_module(text, hint, folder):
+    folder.write(main__tf=require(text))
+    with pytest.raises(_errors.RequestError) as caught:
+        _version_file.read_version_file(folder.path)
+    assert caught.value.hint.startswith(hint) and "latest" not in caught.value.hint
 
 
 def test_what_is_no_file(folder):
@@ -147,7 +195,11 @@ def test_the_last_override_file_with_a_constraint_decides(folder):
     ('[{"terraform": {"required_version": "~> 1.9"}}, {"x": {"terraform": {"required_version": "0"}}}]', ["~> 1.9"]),
     ('{"terraform": {"required_version": "~> 1.9"}, "terraform": {"required_version": "< 2"}}', ["~> 1.9", "< 2"]),
     ('{"terraform": {"backend": {"required_version": "0"}, "required_version": "\\u003e 1"}}', ["> 1"]),
-    ('{"x": %s}' % ("9" * 100000), []),
+    ('{"x": %s}' % ("9" * 100000), []), ('{"terraform": null}', []), ('{"terraform": [[]]}', []),
+    ('{"terraform": [null, {}]}', []),
+    ('{"terraform": {"required_version": null}}', []), ('{"terraform": {"required_version": 1.10}}', ["1.1"]),
+    ('{"terraform": [[{"required_version": 2}]]}', ["2"]), (b'{"//": "\xff\xfe", "terraform": {"required_version": "> 1"}}',
+    ["> 1"]),
 ])
 def test_json(content, values, folder):
     folder.write(main__tf=require(">= 1"), x__tf__json=content)
@@ -155,13 +207,16 @@ def test_json(content, values, folder):
 
 
 @pytest.mark.parametrize("content, words", [
-    ('{', "/x.tf.json cannot be read: it is no JSON from line 1, column 2 on"),
+    ('{', "/x.tf.json:1 cannot be read: it is no JSON from column 2 on"),
     ('5', "the file is neither"), ('null', "the file is neither"),
     ('["x"]', "the file is neither"),
-    ('{"terraform": null}', "terraform is neither"), ('{"terraform": "x"}', "terraform is neither"),
-    ('{"terraform": [[]]}', "terraform is neither"),
-    ('{"terraform": {"required_version": null}}', "not one plain string"),
-    ('{"terraform": {"required_version": 1.9}}', "not one plain string"),
+    ('{\n"terraform": "x"}', "/x.tf.json:2 cannot be read: terraform is neither"),
+    ('{"terraform": [[5]]}', "terraform is neither"),
+    ('{"terraform": [null, true]}', "terraform is neither"), ('[null]', "the file is neither"),
+    ('{"terraform": {\n"required_version": true}}', "/x.tf.json:2 cannot be read: required_version is not one plain string"),
+    ('{"//":\nNaN}', "/x.tf.json:2 cannot be read: NaN is no JSON"), ('{"//": -Infinity}', "-Infinity is no JSON"),
+    (b'\xef\xbb\xbf{}', "/x.tf.json:1 cannot be read: it is no JSON from column 1 on"),
+    (b'{"terraform": {"required_version": "1\xff"}}', "/x.tf.json:1, required_version cannot be read"),
     ('{"terraform": {"required_version": ["1.9"]}}', "not one plain string"),
     ('{"terraform": {"required_version": "${x}"}}', "not one plain"),
     ('{"terraform": {"required_version": "1", "required_version": "1"}}', "twice"), ('[' * 200000, "nested too deep"),
@@ -176,10 +231,11 @@ def test_json_that_cannot_be_read(content, words, folder):
     ({}, "no required_version in the 0 "),
     ({"main__tf": "\n\nterraform {\n required_version = var.x\n}"},
      "/main.tf:4 cannot be read: required_version is not one plain string"),
-    ({"main__tf": "terraform {"}, "/main.tf:1 cannot be read"), ({"main__tf": b"\xff"}, "/main.tf is not UTF-8"),
+    ({"main__tf": "terraform {"}, "/main.tf:1 cannot be read"),
+    ({"main__tf": b"\n\xff"}, "/main.tf:2 cannot be read: a byte is not UTF-8"),
     ({"main__tf": require("~> 1.x")}, "/main.tf:2, required_version cannot be read: version '~> 1.x' is not a constraint"),
     ({"main__tf": require("")}, "/main.tf:2, required_version cannot be read"),
-    ({"main__tf": require("latest")}, "latest is no constraint"),
+    ({"main__tf": require("latest")}, "/main.tf:2, required_version cannot be read: version 'latest' is not a constraint"),
     ({"main__tf": require(">= 1.9.0-rc1")}, "/main.tf:2, required_version >= 1.9.0-rc1 names a pre-release"),
     ({"main__tf": require("1.9.0-rc1")}, "names a pre-release"),
     ({"main__tf": require("1.9.0"), "other__tf": require("~> 1.10")},
@@ -193,6 +249,43 @@ def test_a_module_that_cannot_be_read(files, words, folder):
 def test_a_file_in_utf_8_with_its_mark_and_with_dos_line_ends(folder):
     text = b"\xef\xbb\xbf# \xc3\xa9\r\n" + require("~> 1.9").replace("\n", "\r\n").encode()
     assert folder.module(main__tf=text).places == "%s:3 (~> 1.9)" % folder.at("main.tf")
+
+
+@pytest.mark.parametrize("content", [
+    b"# caf\xe9\n%s", b"// \xff\n%s", b"/* \xfe\n */\n%s", b"%s# \xff", b"\xef\xbb\xbf%s", b"# \x00\r \x07\n%s"])
+def test_bytes_in_comments_do_not_matter(content, folder):
+    assert folder.module(main__tf=content % require("~> 1.9").encode()).version == "~> 1.9"
+    assert folder.file(b"# caf\xe9\n1.10.5 # \xff\n").version == "1.10.5"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\\n", "\\r\\n", "\\t", "\\u000c"])
+def test_blanks_around_a_requirement_mean_nothing(blank, folder):
+    for text, version in (("1.10.5", "1.10.5"), ("1.10", "= 1.10"), ("~> 1.9", "~> 1.9")):
+        found = folder.module(main__tf=require(blank + text + blank))
+        assert (found.version, found.text) == (version, text)
+    written = ">=%s1.9%s,%s< 2%s" % (4 * (blank,))
+    assert _constraints.read(folder.module(main__tf=require(written)).version).allows("1.9.0")
+    assert folder.module(main__tf="", main__tf__json='{"terraform": {"required_version": "%s"}}' % (
+        blank.replace("\t", "\\t") + "1.10" + blank.replace("\t", "\\t"))).version == "= 1.10"
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\\u0085", "\\u000b"])
+def test_blanks_that_terraform_refuses_are_refused(blank, folder):
+    for text in (blank + "1.10.5", ">= 1.9,%s< 2" % blank):
+        assert "/main.tf:2, required_version cannot be read" in folder.refusal(folder.module, main__tf=require(text))
+
+
+@pytest.mark.parametrize("text, version", [
+    ("1.10.5+ent", "= 1.10.5+ent"), ("01.10.5", "= 01.10.5"), ("1.10.5.0", "= 1.10.5.0"), ("v1.10.5", "v1.10.5")])
+def test_a_bare_requirement_in_another_form(text, version, folder):
+    assert folder.module(main__tf=require(text)).version == version
+    assert _constraints.read(version).version == "1.10.5"
+
+
+def test_what_an_override_file_replaces_has_to_be_right_all_the_same(folder):
+    folder.write(override__tf=require("~> 1.10"))
+    assert "/main.tf:2, required_version cannot be read" in folder.refusal(folder.module, main__tf=require("1.x"))
+    assert folder.module(main__tf=require(">= 1.9.0-rc1")).version == "~> 1.10"
 
 
 def test_too_many_files(folder):
