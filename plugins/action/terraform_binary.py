@@ -171,7 +171,7 @@ class ActionModule(ActionBase):
         run = stack.enter_context(self._run_folder())
         kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
         cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
-                      "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]))
+                      "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]), self._host)
         return Delivery(order, cache, environ, self._say, self._show if tells else None)
 
     def _run_folder(self):
@@ -214,7 +214,7 @@ class ActionModule(ActionBase):
             return self._with_steps(self._module(arguments))
         key = self._key(arguments)
         with self._run_folder() as run:
-            notes = Cache(run, None, self._say, _silence, "")
+            notes = Cache(run, None, self._say, _silence, "", self._host)
             version = notes.note(key)
             if version:
                 result = self._module(dict(arguments, version=version))

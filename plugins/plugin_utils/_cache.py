@@ -38,15 +38,17 @@ class Cache:
     :param say: callable(line, warning=False).
     :param waiting: callable(what), told once when another's download takes its time.
     :param round_name: str of letters, digits and dashes.
+    :param host: str, for which host the task is: the others are told to look there when it fails.
     """
 
-    def __init__(self, run, kept, say, waiting, round_name):
+    def __init__(self, run, kept, say, waiting, round_name, host):
         self._run = run
         self._kept = kept
         self._say = say
         self._say_once = once(say)
         self._waiting = waiting
         self._round = round_name
+        self._host = host
 
     def document(self, key, what, fetch):
         """The bytes that somebody has fetched in this round, or found good, or else those that ``fetch`` brings.
@@ -173,26 +175,28 @@ class Cache:
             yield
         except (FetchError, VerificationError) as exc:
             with contextlib.suppress(InstallError):     # a full disk must not hide why the download failed
-                write(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc))
+                write(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc, self._host))
             raise
 
     def _recall(self, key):
         """Raise what was raised for that key before in this round."""
         data = read(self._run, self._of_round(key, _FAILURE))
         if data is not None:
-            failure = _failure_of(data)
-            self._say("not asked again: it failed for another host")
+            failure, host = _failure_of(data)
+            self._say("not asked again: it failed for %s" % host)
             raise failure
 
 
-def _failure_bytes(exc):
+def _failure_bytes(exc, host):
     kind = "VerificationError" if isinstance(exc, VerificationError) else "FetchError"
-    where = {name: getattr(exc, name) for name in ("path", "url", "errno", "hint")}
+    where = {name: getattr(exc, name) for name in ("path", "url", "errno")}
     if kind == "FetchError":
         where.update(next_site=exc.next_site, status=exc.status)
-    return json.dumps({"kind": kind, "message": str(exc), "where": where}).encode()
+    return json.dumps({"kind": kind, "message": str(exc), "host": host, "where": where}).encode()
 
 
 def _failure_of(data):
+    """The same failure for another host: what it is about, and where the rest is told."""
     told = json.loads(data.decode())
-    return _KINDS[told["kind"]](told["message"], **told["where"])
+    host, about = told["host"], told["message"].partition(": ")[0]
+    return _KINDS[told["kind"]]("%s: failed for %s" % (about, host), hint="see %s" % host, **told["where"]), host

@@ -60,7 +60,7 @@ class Run:
 
     def cache(self):
         kept = _kept.Kept(opened(_folders.open_kept(self.kept)), self.keep, self.say) if self.kept else None
-        return _cache.Cache(opened(_folders.open_run(self.folder, "ours")), kept, self.say, self.waited.append, self.turn)
+        return _cache.Cache(opened(_folders.open_run(self.folder, "ours")), kept, self.say, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
         """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
@@ -226,17 +226,19 @@ def test_documents_of_different_keys_are_not_shared(run):
     _errors.FetchError("dead", next_site=False, status=404, url="http://h/x", hint="look"),
     _errors.VerificationError("wrong", path="/p", hint="no"),
 ])
-def test_what_failed_is_not_tried_again_and_fails_alike(run, error):
+def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, error):
     outcomes = at_once(6, asking(run, 6, error))
-    assert outcomes == ["%s %s" % (type(error).__name__, error)] * 6
+    kind = type(error).__name__
+    assert sorted(outcomes) == ["%s %s" % (kind, error)] + ["%s %s: failed for web1" % (kind, error)] * 5
     assert run.fetches == 1
     with pytest.raises(type(error)) as caught:
         run.archive()
-    for name in ("path", "url", "hint", "errno"):
+    for name in ("path", "url", "errno"):
         assert getattr(caught.value, name) == getattr(error, name)
+    assert caught.value.hint == "see web1"
     if isinstance(error, _errors.FetchError):
         assert (caught.value.next_site, caught.value.status, caught.value.retry) == (False, 404, False)
-    assert "not asked again: it failed for another host" in run.lines
+    assert "not asked again: it failed for web1" in run.lines
 
 
 def test_in_the_next_round_it_is_tried_again(run):

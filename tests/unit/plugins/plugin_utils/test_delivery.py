@@ -38,7 +38,7 @@ class Controller:
     def delivery(self, task="one", version=VERSION, platform=PLATFORM, **options):
         order = _wish.parse_order(params(version=version, retries=1, **options), platform)
         with _folders.open_run(self.folder, "run") as run, _folders.open_kept(os.path.join(self.folder, "kept")) as kept:
-            cache = _cache.Cache(run, _kept.Kept(kept, 3, self.say), self.say, print, task)
+            cache = _cache.Cache(run, _kept.Kept(kept, 3, self.say), self.say, print, task, "web1")
             yield _delivery.Delivery(order, cache, {}, self.say)
 
     def obtain(self, task="one", **options):
