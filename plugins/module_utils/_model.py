@@ -8,6 +8,7 @@ from typing import FrozenSet, NamedTuple, Optional, Tuple
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
 RECEIPT = "terraform.json"      # the receipt's name beside it
+UNKNOWN_ID = 2**32 - 1          # of an account that is not there yet: no file can belong to it (chown(2))
 PUBLIC_SITE = "https://releases.hashicorp.com"
 DEFAULT_BASE_DIR = "/opt/iac-platform/terraform-binaries"
 HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.1.5
@@ -115,6 +116,8 @@ class Wish(NamedTuple):
     link_force: bool
     uid: Optional[int]              # None: not asked for
     gid: Optional[int]              # None: not asked for
+    owner: Optional[str]            # the name of uid, or the number where it has none
+    group: Optional[str]            # of gid
     mode: int                       # permission bits
     verify: str                     # full, receipt
     run_check: bool

@@ -9,7 +9,7 @@ import stat
 import time
 
 from ._groups import account_text, group_name, user_name
-from ._model import PRODUCT, RECEIPT
+from ._model import PRODUCT, RECEIPT, UNKNOWN_ID
 
 _UNKNOWN = "known after the archive is fetched"
 
@@ -30,10 +30,24 @@ def foreseen(plan, vouching=None, check_mode=True):
     result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
                   downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
                   diff=_diff(_before(plan), _after(plan, receipt) if plan.changes else _before(plan)))
+    if plan.needs_archive and UNKNOWN_ID in (wish.uid, wish.gid):
+        result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
     result["msg"] = _sentence(plan, "would be " if plan.changes else "")
     if not check_mode:
         result["ansible_facts"] = facts(wish.state, result)
     return result, steps
+
+
+def undecided(wish, installed):
+    """The answer of check mode where not even the version can be known yet: dict of return values.
+
+    :param wish: Wish without a version.
+    :param installed: the versions under base_dir that are intact.
+    """
+    asked = " ".join(wish.requested.split())
+    return dict(_common(wish, None, None, installed), path=None, changed=True, needs_archive=None, removed=[], downloaded_bytes=0,
+                diff=_diff({"version": None}, {"version": asked}),
+                msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked)
 
 
 def vouched(vouching):
@@ -229,8 +243,7 @@ def _after(plan, receipt):
         state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))      # a new file
     if wish.uid is not None or wish.gid is not None:
         user, group = state["owner"].split(":")
-        state["owner"] = "%s:%s" % (user if wish.uid is None else user_name(wish.uid),
-                                    group if wish.gid is None else group_name(wish.gid))
+        state["owner"] = "%s:%s" % (wish.owner or user, wish.group or group)
     if wish.link:
         state["link"] = {wish.link: wish.path}
     return state

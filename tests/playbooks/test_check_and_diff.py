@@ -107,3 +107,15 @@ def test_the_screen_shows_the_difference(compared):
 
 def test_without_diff_there_is_none(compared):
     assert not [name for name, result in compared["plain"].each.items() if result["failed"] or "diff" in result]
+
+
+def test_an_owner_that_a_task_before_may_make(tasks, module_site, tmp_path):
+    """Nothing is fetched, in check mode as in a real run, which refuses."""
+    wishes = {"new": wish(module_site, str(tmp_path / "store"), owner="nobody-of-this-name")}
+    module_site.requests.clear()
+    foreseen = tasks.each(wishes, check=True).each["new"]
+    assert foreseen["changed"] and not foreseen["failed"] and foreseen["needs_archive"] is None, foreseen
+    assert any("nobody-of-this-name" in warning for warning in foreseen["warnings"])
+    real = tasks.each(wishes).each["new"]
+    assert real["failed"] and real["error"]["step"] == "request" and "nobody-of-this-name" in real["msg"], real
+    assert module_site.requests == [] and not (tmp_path / "store").exists()

@@ -90,7 +90,7 @@ HOUSE = {
         "_plan": [
             "_directories", "_files", "_links", "_lock", "_preflight", "_receipt", "_store", "_versions",
         ],
-        "_preflight": ["_lock", "_mounts", "_obstacles"],
+        "_preflight": ["_archive", "_directories", "_lock", "_mounts", "_obstacles"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [
