@@ -31,6 +31,7 @@ SPEC = dict(
     offline_ok=dict(type="bool", default=False),
     link=dict(type="path"),
     link_force=dict(type="bool", default=False),
+    backup=dict(type="bool", default=False),
     owner=dict(type="str"),
     group=dict(type="str"),
     mode=dict(type="raw", default="0755"),
@@ -114,6 +115,7 @@ class Wish(NamedTuple):
     offline_ok: bool                # an installed version does where no site can be asked
     link: Optional[str]             # absolute path of the symlink
     link_force: bool
+    backup: bool                    # keep what link_force replaces
     uid: Optional[int]              # None: not asked for
     gid: Optional[int]              # None: not asked for
     owner: Optional[str]            # the name of uid, or the number where it has none

@@ -41,8 +41,8 @@ def parse(params, host_platform, chosen=None, missing=None):
     wish = Wish(
         requested=given["version"], state=given["state"], base_dir=base_dir, download=given["download"], native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
-        uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]), verify=given["verify"],
-        run_check=given["run_check"],
+        backup=given["backup"], uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
+        verify=given["verify"], run_check=given["run_check"],
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"], **_to_obtain(given, wanted, platform, chosen)
     )

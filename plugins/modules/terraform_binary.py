@@ -148,6 +148,13 @@ options:
     description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
     type: bool
     default: false
+  backup:
+    description:
+      - Keep the file that O(link_force) replaces beside it, as C(<name>.<pid>.<date>~), which is how M(ansible.builtin.copy)
+        names it.
+      - Links that are switched are not kept.
+    type: bool
+    default: false
   owner:
     description: Owner of the binary, a name or uid. Left as it is created when not given.
     type: str
@@ -453,6 +460,11 @@ removed:
   type: list
   elements: str
   sample: []
+backup_file:
+  description: Path of the file that O(link_force) replaced and O(backup) kept; null when none was, and in check mode.
+  returned: success
+  type: str
+  sample: /usr/local/bin/terraform.4711.2025-11-30@09:55:00~
 steps:
   description: What was done and checked, a line each with full paths, sizes and modes; at most two when nothing was to do.
   returned: always

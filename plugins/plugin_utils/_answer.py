@@ -58,6 +58,7 @@ class Answer(NamedTuple):
     needs_archive: Optional[bool]       # None: not known yet (check mode)
     intact_versions: Tuple[str, ...]
     removed: Tuple[str, ...]
+    backup_file: Optional[str]
     error: Optional[Dict[str, Any]]     # of a failure
     job: Optional[Dict[str, Any]]       # of a job that was started in the background: what core needs to find it again
     shown: Dict[str, Any]               # what is only shown and registered: diff, warnings, owner and mode of the path, ...
@@ -90,7 +91,8 @@ def read_answer(raw, host, version=None, allows=None, platform=None):
         binary_sha256=gate.match("binary_sha256", _HEX), archive_sha256=gate.match("archive_sha256", _HEX),
         size=gate.number("size"), verification=gate.verification("verification"),
         downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive"),
-        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"), error=gate.error("error"),
+        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"),
+        backup_file=gate.text("backup_file"), error=gate.error("error"),
         job=gate.job(), shown={name: gate.any(name) for name in _SHOWN if gate.has(name)})
     if failed or answer.job:
         return answer

@@ -29,7 +29,7 @@ def compared(play, tasks, module_site, folder):
         file.write("#!/bin/sh\n")
     wishes = {
         "new": made("new"), "upgrade": made("upgrade"), "remove": made("remove", state="absent"),
-        "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True),
+        "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True, backup=True),
     }
     before = look(folder)
     check = play.each(wishes, check=True, diff=True)
@@ -92,6 +92,15 @@ def test_the_diff_tells_modes_links_and_what_a_forced_link_replaces(compared, fo
     binary = results["new"]["path"]
     assert results["new"]["diff"]["after"]["sha256"] == hash_of(binary)
     assert os.readlink(os.path.join(folder, "file", "bin", "terraform")) == results["file"]["path"]
+
+
+def test_what_a_forced_link_replaces_is_kept(compared, folder):
+    link = os.path.join(folder, "file", "bin", "terraform")
+    foreseen, done = (compared[mode].each["file"] for mode in ("check", "real"))
+    assert foreseen["backup_file"] is None and foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~"
+    with open(done["backup_file"], encoding="ascii") as file:
+        assert file.read() == "#!/bin/sh\n"
+    assert done["diff"]["after"]["backup"] == done["backup_file"]
 
 
 def test_the_diff_of_an_unchanged_run_is_empty(compared):

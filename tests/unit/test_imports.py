@@ -40,7 +40,7 @@ HOUSE = {
         "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
-        "_report": ["_groups"],
+        "_report": ["_groups", "_links"],
     },
     "obtain: fetch": {
         "_bodies": ["_faults", "_urls"],
