@@ -238,9 +238,10 @@ def as_result(error, side, host):
     if isinstance(error, ClockError):
         message = "%s (judged by the %s, %s)" % (message, side, host)
     hint = "; %s" % error.hint if error.hint else ""
-    room = MESSAGE_LIMIT - len(hint)    # what to do is never cut
+    room = MESSAGE_LIMIT - len(hint)    # what to do is never cut, nor the end, which has what was found
     if len(message) > room:
-        message = message[:max(room - 3, 0)] + "..."
+        half = max(room - 3, 0) // 2
+        message = "%s...%s" % (message[:half], message[len(message) - half:])
     message += hint
     return cleaned({
         "msg": message,

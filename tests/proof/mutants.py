@@ -358,7 +358,8 @@ MUTANTS = {
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
     "what the link replaces is not kept": _change(
         "_links.py", "        if backup:\n", "        if False:\n", LINKS, INSTALL_LINKS),
-    "what is kept is not durable": _without("_links.py", "directory.sync()    #", LINKS),
+    "what is kept is not durable": _change(
+        "_links.py", "            directory.sync()    # or", "            pass    # or", LINKS),
     "what was kept is not put back": _never("_links.py", "kept", LINKS),
     "what is kept replaces another file": _never("_links.py", "directory.stat(kept) is not None", LINKS),
     "a directory in the link's place is replaced": _never("_links.py", 'occupant.kind == "directory"', LINKS, INSTALL_LINKS),
