@@ -237,8 +237,9 @@ def composed(message, hint=None, machine=""):
         message = "%s: %s" % (machine, message)
     end = "; %s" % hint if hint else ""
     room = MESSAGE_LIMIT - len(end)
-    if len(message) > room:
-        message = message[:room - 3] + "..."
+    if len(message) > room:     # in the middle: the end has what was found
+        half = max(room - 3, 0) // 2
+        message = "%s...%s" % (message[:half], message[len(message) - half:])
     return message + end
 
 

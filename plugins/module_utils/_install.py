@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
     removed: Tuple[str, ...]            # full paths
     downloaded_bytes: int
+    backup: Optional[str]               # full path of what was kept
     tolerated: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
 
 
@@ -52,6 +53,7 @@ class Run:
         self.changed = False
         self.removed = []
         self.downloaded_bytes = 0
+        self.backup = None          # full path of what the link replaced
 
     def look(self):
         """P5 once more."""
@@ -76,7 +78,7 @@ def apply(plan, signers, source, say, label=None):
         exc.changed = exc.changed or run.changed
         raise
     return Outcome(run.plan, run.changed, run.receipt, run.previous, intact, tuple(run.removed), run.downloaded_bytes,
-                   tuple(run.tolerated or ()))
+                   run.backup, tuple(run.tolerated or ()))
 
 
 def _apply(run):
@@ -220,6 +222,10 @@ def _switch_link(run, base):
             if occupant.target == wish.path:
                 return      # a twin did it
             with undisturbed():
-                _links.switch(directory, wish.link.rpartition("/")[2], wish.path)
+                kept = _links.switch(
+                    directory, wish.link.rpartition("/")[2], wish.path, wish.backup and occupant.kind == "file")
                 run.changed = True
+            if kept:
+                run.backup = "%s/%s" % (wish.link.rpartition("/")[0], kept)
+                run.say("file kept: %s as %s" % (wish.link, run.backup))
             run.say("link switched: %s -> %s (before: %s)" % (wish.link, wish.path, occupant.target or occupant.kind))

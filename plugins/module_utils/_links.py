@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from typing import NamedTuple, Optional
 
 from ._digest import hash_of
@@ -24,6 +25,8 @@ class Occupant(NamedTuple):
     sha256: Optional[str]       # of a file that may be replaced
 
 
+# File systems without hard links, too many of them, and files of others that fs.protected_hardlinks guards (proc(5)).
+_NO_SECOND_NAME = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _ABSENT = Occupant("absent", None, None, None)
 
 
@@ -70,23 +73,30 @@ def check_replaceable(occupant, path, force):
             path=path, errno=errno.EEXIST, hint="move it out of the way, or link_force: true to replace it")
 
 
-def switch(directory, name, target):
+def switch(directory, name, target, backup=False):
     """Make the link point to a target, atomically: a temporary link of one fixed name beside it, renamed over.
 
+    :param backup: bool, keep the file that is there now, beside it.
+    :returns: str, the name of what was kept; None: nothing.
     Raises InstallError; with ``changed`` set when the link was switched and only what follows failed.
     """
     path = directory.at(name)
-    aside = _aside(name)
+    aside, kept = _aside(name), None
     try:
         with os_errors("prepare the link", directory.at(aside), place=directory.place):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside, dir_fd=directory.fd)
             os.symlink(target, aside, dir_fd=directory.fd)
+        if backup:
+            kept = _keep(directory, name)
+            directory.sync()    # or a power cut could keep the link alone
         with os_errors("switch the link", path, place=directory.place):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
         with contextlib.suppress(OSError):
             os.unlink(aside, dir_fd=directory.fd)
+        if kept:
+            _put_back(directory, kept, name)
         raise
     with after_change():
         directory.sync(done="link %s points to %s" % (path, target))
@@ -94,6 +104,38 @@ def switch(directory, name, target):
         if found != target:
             raise InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
                                errno=errno.EIO, hint="something else on this host changes that link")
+    return kept
+
+
+def kept_name(name, pid="<pid>", date="<date>"):
+    """What a kept file is called, as ansible-core's own modules do (basic.AnsibleModule.backup_local)."""
+    return "%s.%s.%s~" % (name, pid, date)
+
+
+def _keep(directory, name):
+    """Give the file a second name, or where that cannot be, another one: str. It is never copied, so all of it is kept."""
+    kept = kept_name(name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
+    with os_errors("keep %s as" % directory.at(name), directory.at(kept), place=directory.place):
+        try:
+            os.link(name, kept, src_dir_fd=directory.fd, dst_dir_fd=directory.fd, follow_symlinks=False)
+        except OSError as exc:
+            if exc.errno not in _NO_SECOND_NAME:
+                raise
+            if directory.stat(kept) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from exc
+            os.rename(name, kept, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    return kept
+
+
+def _put_back(directory, kept, name):
+    """Undo _keep(); never hides an error in flight."""
+    with contextlib.suppress(OSError):
+        try:
+            os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            os.rename(kept, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        else:
+            os.unlink(kept, dir_fd=directory.fd)
 
 
 def remove(directory, name):

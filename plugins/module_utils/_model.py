@@ -8,6 +8,7 @@ from typing import Any, Dict, FrozenSet, NamedTuple, Optional, Tuple
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
 RECEIPT = "terraform.json"      # the receipt's name beside it
+UNKNOWN_ID = 2**32 - 1          # of an account that is not there yet: no file can belong to it (chown(2))
 PUBLIC_SITE = "https://releases.hashicorp.com"
 DEFAULT_BASE_DIR = "/opt/iac-platform/terraform-binaries"
 HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.1.5
@@ -30,6 +31,7 @@ SPEC: Dict[str, Dict[str, Any]] = dict(
     offline_ok=dict(type="bool", default=False),
     link=dict(type="path"),
     link_force=dict(type="bool", default=False),
+    backup=dict(type="bool", default=False),
     owner=dict(type="str"),
     group=dict(type="str"),
     mode=dict(type="raw", default="0755"),
@@ -113,8 +115,11 @@ class Wish(NamedTuple):
     offline_ok: bool                # an installed version does where no site can be asked
     link: Optional[str]             # absolute path of the symlink
     link_force: bool
+    backup: bool                    # keep what link_force replaces
     uid: Optional[int]              # None: not asked for
     gid: Optional[int]              # None: not asked for
+    owner: Optional[str]            # the name of uid, or the number where it has none
+    group: Optional[str]            # of gid
     mode: int                       # permission bits
     verify: str                     # full, receipt
     run_check: bool

@@ -14,6 +14,7 @@ import time
 
 from . import _credentials, _fetch, _index, _openpgp, _releases
 from ._bodies import open_any
+from ._digest import hash_of
 from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, concealing, os_errors
 from ._model import VerifiedArchive, Vouching
 
@@ -90,6 +91,30 @@ class Source:
             return self._pinned(self._wish.sites[0])
         with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._vouch_at(fetcher, site))
+
+    def inspect(self, vouching):
+        """The given archive, verified as by archive(), and copied nowhere: for check mode.
+
+        :param vouching: Vouching; None where the files beside the archive are not there yet: then ``checksum`` is all that it
+            can be held against.
+        :returns: VerifiedArchive, whose ``file`` is to be closed; None: nothing tells what its digest has to be.
+        Raises RequestError, VerificationError.
+        """
+        wish, stream = self._wish, self._open_given()
+        try:
+            expected = vouching.archive_sha256 if vouching else wish.checksum
+            if expected is not None:
+                with os_errors("read", wish.archive, RequestError):
+                    found, size = hash_of(stream.fileno()), os.fstat(stream.fileno()).st_size
+                if found != expected:
+                    raise self._wrong_digest(wish.archive, found, expected, path=wish.archive)
+            if vouching is not None:
+                return VerifiedArchive(stream, wish.archive, size, wish.version, wish.platform, vouching, 0)
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+        return None
 
     def archive(self, sink):
         """The archive, every byte of it verified, in the sink.
@@ -186,7 +211,7 @@ class Source:
                 received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
             if received.sha256 == vouching.archive_sha256:
                 break
-            refusal = self._wrong_digest(url, received.sha256, vouching, url=url)
+            refusal = self._wrong_digest(url, received.sha256, vouching.archive_sha256, url=url)
             if not once_more:
                 raise refusal
             self._say("%s; once more from the start" % refusal)
@@ -286,33 +311,40 @@ class Source:
             raise RequestError("%s is not a regular file" % path, path=path)
         return os.fdopen(fd, "rb")
 
+    def _open_given(self):
+        """The given archive, open for reading. Raises RequestError, VerificationError."""
+        path = self._wish.archive
+        with os_errors("read", path, RequestError):
+            stream = self._open(path, "archive")
+        if os.fstat(stream.fileno()).st_size > _fetch.ARCHIVE_CAP:
+            stream.close()
+            raise _too_large(path)
+        return stream
+
     def _read_given(self, sink):
         """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
         wish = self._wish
         vouching = self._vouch_beside()
-        with os_errors("read", wish.archive, RequestError):
-            stream = self._open(wish.archive, "archive")
-        with stream:
-            sink.reserve(min(os.fstat(stream.fileno()).st_size, _fetch.ARCHIVE_CAP))
+        with self._open_given() as stream:
+            sink.reserve(os.fstat(stream.fileno()).st_size)
             while True:
                 with os_errors("read", wish.archive, RequestError):
                     data = stream.read(_CHUNK)
                 if not data:
                     break
                 if sink.size + len(data) > _fetch.ARCHIVE_CAP:
-                    raise RequestError("%s is larger than %d bytes" % (wish.archive, _fetch.ARCHIVE_CAP),
-                                       path=wish.archive, hint="is it the right file?")
+                    raise _too_large(wish.archive)      # it grew
                 sink.write(data)
         if sink.sha256 != vouching.archive_sha256:
-            raise self._wrong_digest(wish.archive, sink.sha256, vouching, path=wish.archive)
+            raise self._wrong_digest(wish.archive, sink.sha256, vouching.archive_sha256, path=wish.archive)
         self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, wish.archive))
         return VerifiedArchive(sink.reader(), wish.archive, sink.size, wish.version, wish.platform, vouching, 0)
 
-    def _wrong_digest(self, where, found, vouching, **place):
+    def _wrong_digest(self, where, found, expected, **place):
         hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
         if self._wish.policy == "pinned":
-            hint = "%s; %s" % (_OTHER_PLATFORM % vouching.archive_name, hint)
-        return VerificationError("%s has sha256 %s, expected %s" % (where, found, vouching.archive_sha256), hint=hint, **place)
+            hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
+        return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
 
 
 def _read_index(fetcher, site):
@@ -345,3 +377,6 @@ class Awaited:
         raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
                            hint="use download: target for calls of the module past its action plugin")
 
+
+def _too_large(path):
+    return RequestError("%s is larger than %d bytes" % (path, _fetch.ARCHIVE_CAP), path=path, hint="is it the right file?")

@@ -51,6 +51,11 @@ class Plan(NamedTuple):
         return ours if self.wish.state == "absent" else not ours
 
     @property
+    def keeps(self):
+        """The file that the link replaces is to be kept."""
+        return self.wish.backup and self.link_moves and self.occupant.kind == "file"
+
+    @property
     def removes(self):
         """There is something to remove (absent)."""
         if self.wish.state == "present" or self.found is None:

@@ -9,6 +9,8 @@ Looks only, and refuses only what is seen to be bound to fail. A race after the 
 import errno
 import os
 
+from . import _archive
+from ._directories import explore, trust_of
 from ._errors import InstallError
 from ._lock import is_held
 from ._mounts import check_room
@@ -46,6 +48,21 @@ def check(plan, base, whole, link_directory, locks):
         check_writing(link_directory, doing, wish.link)
         if present:
             check_names(link_directory, wish.link)
+
+
+def check_archive(plan, archive):
+    """Refuse a given archive that cannot be installed, though its digest is right: for check mode.
+
+    :param archive: VerifiedArchive.
+    Raises ArchiveError, InstallError.
+    """
+    wish, head = plan.wish, bytearray()
+    binary = _archive.find_binary(archive.file, wish.platform, archive.path)
+    _archive.inflate(binary, lambda block: head.extend(block[:_archive.HEAD_SIZE - len(head)]))
+    _archive.check_magic(bytes(head), wish.platform, archive.path)
+    base, _whole = explore(wish.base_dir, "base_dir", trust_of(wish.uid), [])
+    with base:
+        check_room(base.fd, archive.size + binary.size, wish.path, base.place)
 
 
 def _check_file_system(plan, directory, twin_is_at_work):

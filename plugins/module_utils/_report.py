@@ -9,7 +9,8 @@ import stat
 import time
 
 from ._groups import account_text, group_name, user_name
-from ._model import PRODUCT, RECEIPT
+from ._links import kept_name
+from ._model import PRODUCT, RECEIPT, UNKNOWN_ID
 
 _UNKNOWN = "known after the archive is fetched"
 
@@ -29,11 +30,25 @@ def foreseen(plan, vouching=None, check_mode=True):
     steps = intentions(plan) if plan.changes else _all_right(plan)
     result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
                   downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
-                  diff=_diff(_before(plan), _after(plan, receipt) if plan.changes else _before(plan)))
+                  diff=_diff(_before(plan), _after(plan, receipt, _will_be_kept(plan)) if plan.changes else _before(plan)))
+    if plan.needs_archive and UNKNOWN_ID in (wish.uid, wish.gid):
+        result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
     result["msg"] = _sentence(plan, "would be " if plan.changes else "")
     if not check_mode:
         result["ansible_facts"] = facts(wish.state, result)
     return result, steps
+
+
+def undecided(wish, installed):
+    """The answer of check mode where not even the version can be known yet: dict of return values.
+
+    :param wish: Wish without a version.
+    :param installed: the versions under base_dir that are intact.
+    """
+    asked = " ".join(wish.requested.split())
+    return dict(_common(wish, None, None, installed), path=None, changed=True, needs_archive=None, removed=[], downloaded_bytes=0,
+                diff=_diff({"version": None}, {"version": asked}),
+                msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked)
 
 
 def vouched(vouching):
@@ -52,8 +67,8 @@ def done(outcome):
     result = _common(wish, outcome.receipt, outcome.previous, outcome.intact)
     before = _before(plan)
     result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
-                  downloaded_bytes=outcome.downloaded_bytes,
-                  diff=_diff(before, _after(plan, outcome.receipt) if outcome.changed else before))
+                  downloaded_bytes=outcome.downloaded_bytes, backup_file=outcome.backup,
+                  diff=_diff(before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before))
     result["msg"] = _sentence(plan, "") if outcome.changed else "%s; another run did it just now" % _all_right(plan)[0]
     result["ansible_facts"] = facts(wish.state, result)
     return result
@@ -97,6 +112,8 @@ def intentions(plan):
         if gone and wish.version_dir not in gone and plan.removes:
             lines.append("would leave %s, where there are files that are not ours" % wish.version_dir)
     elif plan.link_moves:
+        if plan.keeps:
+            lines.append("would keep the file %s as %s" % (wish.link, _will_be_kept(plan)))
         lines.append("would switch the link %s -> %s (now: %s)" % (
             wish.link, wish.path, plan.occupant.target or plan.occupant.kind))
     return tuple(lines)
@@ -122,7 +139,7 @@ def _common(wish, receipt, previous, intact):
         "size": receipt.size if receipt else None,
         "verification": _verification(receipt.policy, receipt.signer, receipt.signed_at, receipt.origin)
         if receipt else None,
-        "intact_versions": list(intact),
+        "intact_versions": list(intact), "backup_file": None,
     }
 
 
@@ -229,7 +246,12 @@ def _before(plan):
     return state
 
 
-def _after(plan, receipt):
+def _will_be_kept(plan):
+    """The path of what will be kept, as far as it can be known; None: nothing."""
+    return kept_name(plan.wish.link) if plan.keeps else None
+
+
+def _after(plan, receipt, backup):
     wish, before = plan.wish, _before(plan)
     if wish.state == "absent":
         state = {"path": wish.path, "state": "absent"}
@@ -245,10 +267,11 @@ def _after(plan, receipt):
         state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))      # a new file
     if wish.uid is not None or wish.gid is not None:
         user, group = state["owner"].split(":")
-        state["owner"] = "%s:%s" % (user if wish.uid is None else user_name(wish.uid),
-                                    group if wish.gid is None else group_name(wish.gid))
+        state["owner"] = "%s:%s" % (wish.owner or user, wish.group or group)
     if wish.link:
         state["link"] = {wish.link: wish.path}
+    if backup:
+        state["backup"] = backup
     return state
 
 

@@ -159,9 +159,9 @@ def _owner_and_mode(found, wish):
     """The differences in words, as a tuple."""
     differs = ()
     if wish.uid is not None and found.st_uid != wish.uid:
-        differs += ("owner %s, expected %s" % (user_name(found.st_uid), user_name(wish.uid)),)
+        differs += ("owner %s, expected %s" % (user_name(found.st_uid), wish.owner),)
     if wish.gid is not None and found.st_gid != wish.gid:
-        differs += ("group %s, expected %s" % (group_name(found.st_gid), group_name(wish.gid)),)
+        differs += ("group %s, expected %s" % (group_name(found.st_gid), wish.group),)
     if stat.S_IMODE(found.st_mode) != wish.mode:
         differs += ("mode %04o, expected %04o" % (stat.S_IMODE(found.st_mode), wish.mode),)
     return differs

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
-from ._model import PRODUCT, SPEC, Order, Wish
+from ._model import PRODUCT, SPEC, UNKNOWN_ID, Order, Wish
 from ._urls import is_loopback, origin
 
 _PLAIN_BITS = 0o755     # what a mode may set
@@ -22,12 +22,13 @@ _LONGEST = 86400        # seconds; far more overflows what sockets take
 _HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
 
 
-def parse(params, host_platform, chosen=None):
+def parse(params, host_platform, chosen=None, missing=None):
     """Check what the user asked for.
 
     :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
     :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
     :param chosen: str, the exact version that ``latest`` or a constraint came to.
+    :param missing: list that receives what is not there yet, and may be by the time of a real run; None: refuse.
     :returns: Wish; its ``version`` is None as long as that is to be chosen. Raises RequestError, whose message names
         the option.
     """
@@ -35,12 +36,13 @@ def parse(params, host_platform, chosen=None):
     wanted = _wanted(given)
     base_dir = _absolute(given["base_dir"], "base_dir")
     platform, native = _platform(given["platform"], host_platform)
+    uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
+    gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
     wish = Wish(
         requested=given["version"], state=given["state"], base_dir=base_dir, download=given["download"], native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
-        uid=_number(given["owner"], "owner", lambda name: pwd.getpwnam(name).pw_uid),
-        gid=_number(given["group"], "group", lambda name: grp.getgrnam(name).gr_gid),
-        mode=_mode(given["mode"]), verify=given["verify"], run_check=given["run_check"],
+        backup=given["backup"], uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
+        verify=given["verify"], run_check=given["run_check"],
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"], **_to_obtain(given, wanted, platform, chosen)
     )
@@ -184,17 +186,25 @@ def check_site(text):
     return text.rstrip("/")
 
 
-def _number(name, option, look_up):
-    """A uid or gid from a name or a number; None when not given."""
-    if name is None:
-        return None
-    if re.match(r"[0-9]{1,12}\Z", name):
-        return _within(int(name), 0, _HIGHEST, option, "as a number")
+def _account(text, option, by_name, by_number, missing):
+    """A uid or gid, and its name, from a name or a number; (None, None) when not given; UNKNOWN_ID for one not there yet."""
+    if text is None:
+        return None, None
+    if re.match(r"[0-9]{1,12}\Z", text):
+        number = _within(int(text), 0, _HIGHEST, option, "as a number")
+        try:
+            return number, by_number(number)[0]
+        except KeyError:
+            return number, str(number)
     try:
-        return look_up(name)
+        name, _password, number = by_name(text)[:3]
+        return number, name
     except (KeyError, ValueError):      # ValueError: a NUL in it
-        raise RequestError("%s %s is not known on this host" % (option, ascii(name[:40])),
-                           hint="create it first, or give its number") from None
+        unknown = "%s %s is not known on this host" % (option, ascii(text[:40]))
+        if missing is None:
+            raise RequestError(unknown, hint="create it first, or give its number") from None
+        missing.append(unknown)
+        return UNKNOWN_ID, text
 
 
 def _mode(value):

@@ -152,6 +152,13 @@ options:
     description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
     type: bool
     default: false
+  backup:
+    description:
+      - Keep the file that O(link_force) replaces beside it, as C(<name>.<pid>.<date>~), which is how M(ansible.builtin.copy)
+        names it.
+      - Links that are switched are not kept.
+    type: bool
+    default: false
   owner:
     description: Owner of the binary, a name or uid. Left as it is created when not given.
     type: str
@@ -279,6 +286,9 @@ options:
     type: bool
     default: true
 notes:
+  - In check mode, what a task before this one would have made is a warning, and RV(changed) is true - an O(owner) or O(group)
+    that is not known, an O(archive) or a file beside it that is not there, C(requests) missing on a host that downloads. Return
+    values that cannot be known then are null.
   - What can be seen to keep a host from taking a release is an error in check mode, too, and before anything is fetched or
     sent for it - missing rights, mounts that are read-only or noexec, and too little space, 100 MB where the size is not known.
   - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
@@ -434,7 +444,9 @@ downloaded_bytes:
   type: int
   sample: 27843419
 needs_archive:
-  description: Whether something had, or would have, to be fetched or read from O(archive).
+  description:
+    - Whether something had, or would have, to be fetched or read from O(archive). Null in check mode while O(owner) or O(group)
+      is not known, since nothing is fetched before.
   returned: success
   type: bool
   sample: false
@@ -452,6 +464,11 @@ removed:
   type: list
   elements: str
   sample: []
+backup_file:
+  description: Path of the file that O(link_force) replaced and O(backup) kept; null when none was, and in check mode.
+  returned: success
+  type: str
+  sample: /usr/local/bin/terraform.4711.2025-11-30@09:55:00~
 steps:
   description: What was done and checked, a line each with full paths, sizes and modes; at most two when nothing was to do.
   returned: always
@@ -505,6 +522,7 @@ ansible_facts:
       type: dict
 """
 
+import contextlib
 import errno
 import functools
 import os
@@ -516,12 +534,13 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._choice imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    TerraformBinaryError, as_result, cleaned, os_errors)
+    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
 from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
+from ansible_collections.iac_platform.terraform.plugins.module_utils._preflight import check_archive
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
 
@@ -590,6 +609,7 @@ class Job:
     def __init__(self, module, steps):
         self.module = module
         self.steps = steps
+        self.missed = set()
         self.wish = self.parse()
         keys = read_signers(self.wish)
         self.signers = frozenset(key.fingerprint for key in keys)
@@ -600,7 +620,43 @@ class Job:
         self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps, guard)
 
     def parse(self, chosen=None):
-        return parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen)
+        missing = [] if self.module.check_mode else None
+        wish = parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing)
+        for each in missing or ():
+            self.miss(each)
+        return wish
+
+    def miss(self, what):
+        """Warn once of what a real run would not go on without."""
+        if str(what) not in self.missed:
+            self.missed.add(str(what))
+            self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
+
+    @contextlib.contextmanager
+    def expecting(self):
+        """The body may need what a task before this one makes, and check mode keeps from making: then that is a warning.
+
+        Only what is not there at all. What is there, and wrong, is wrong in check mode as well.
+        """
+        try:
+            yield
+        except (RequestError, MissingDependency) as exc:
+            if not self.module.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency):
+                raise
+            self.miss(exc)
+
+    def foresee(self, plan):
+        """What check mode can know of the archive: Vouching, or None."""
+        vouching = None
+        with self.expecting():
+            vouching = self.source.vouch()
+        if plan.wish.archive:
+            with self.expecting():
+                archive = self.source.inspect(vouching)
+                if archive is not None:
+                    with archive.file:
+                        check_archive(plan, archive)
+        return vouching
 
     def plan(self, wish):
         plan = make_plan(wish, self.signers, self.label)
@@ -614,7 +670,7 @@ class Job:
             result, tolerated = _report.done(outcome), outcome.tolerated
             lines = () if outcome.changed else (result["msg"],)
         else:
-            vouching = self.source.vouch() if plan.needs_archive and not self.awaited else None
+            vouching = self.foresee(plan) if plan.needs_archive and not self.awaited else None
             result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
             tolerated = plan.tolerated
         for weakness in tolerated:
@@ -639,7 +695,13 @@ def install_newest(job):
     """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
     stock = take_stock(job.wish).intact
     fitting = [version for version, built_for in stock.items() if built_for == job.wish.platform]
-    version, told = resolve(job.wish, fitting, job.source.listing, job.steps)
+    version = None
+    with job.expecting():
+        version, told = resolve(job.wish, fitting, job.source.listing, job.steps)
+    if version is None:
+        result = _report.undecided(job.wish, fitting)
+        job.steps(result["msg"])
+        return result
     wish = job.parse(version)
     job.source = job.source.settle(wish)
     result, lines = job.bring_about(job.plan(wish))

@@ -55,9 +55,10 @@ class Answer(NamedTuple):
     size: Optional[int]
     verification: Optional[Dict[str, Optional[str]]]
     downloaded_bytes: int
-    needs_archive: bool
+    needs_archive: Optional[bool]       # None: not known yet (check mode)
     intact_versions: Tuple[str, ...]
     removed: Tuple[str, ...]
+    backup_file: Optional[str]
     error: Optional[Dict[str, Any]]     # of a failure
     job: Optional[Dict[str, Any]]       # of a job that was started in the background: what core needs to find it again
     shown: Dict[str, Any]               # what is only shown and registered: diff, warnings, owner and mode of the path, ...
@@ -89,8 +90,9 @@ def read_answer(raw, host, version=None, allows=None, platform=None):
         base_dir=gate.text("base_dir"), platform=gate.platform("platform"),
         binary_sha256=gate.match("binary_sha256", _HEX), archive_sha256=gate.match("archive_sha256", _HEX),
         size=gate.number("size"), verification=gate.verification("verification"),
-        downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive") or False,
-        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"), error=gate.error("error"),
+        downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive"),
+        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"),
+        backup_file=gate.text("backup_file"), error=gate.error("error"),
         job=gate.job(), shown={name: gate.any(name) for name in _SHOWN if gate.has(name)})
     if failed or answer.job:
         return answer
@@ -120,7 +122,7 @@ def as_raw(answer):
         return dict(answer.job, changed=answer.changed)
     if answer.failed:       # the module says no more of a failure
         for name in ("downloaded_bytes", "needs_archive"):
-            del result[name]
+            result.pop(name, None)
     return result
 
 

@@ -14,9 +14,9 @@ SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
 # Every option is in one of the two: a test holds them against SPEC.
 TO_TARGET = frozenset({
-    "allow_unsafe_base_dir", "archive", "base_dir", "checksum", "checksum_policy", "download", "group", "link", "link_force",
-    "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype", "seuser",
-    "sites", "state", "timeout", "trusted_keys", "verify", "version",
+    "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group", "link",
+    "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype",
+    "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
 })
 CONTROLLER_ONLY = frozenset({
     "ca_path", "cache_dir", "cache_keep", "client_cert", "client_key", "http_agent", "offline_ok", "progress", "url_headers",

@@ -29,7 +29,7 @@ def compared(play, tasks, module_site, folder):
         file.write("#!/bin/sh\n")
     wishes = {
         "new": made("new"), "upgrade": made("upgrade"), "remove": made("remove", state="absent"),
-        "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True),
+        "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True, backup=True),
     }
     before = look(folder)
     check = play.each(wishes, check=True, diff=True)
@@ -94,6 +94,15 @@ def test_the_diff_tells_modes_links_and_what_a_forced_link_replaces(compared, fo
     assert os.readlink(os.path.join(folder, "file", "bin", "terraform")) == results["file"]["path"]
 
 
+def test_what_a_forced_link_replaces_is_kept(compared, folder):
+    link = os.path.join(folder, "file", "bin", "terraform")
+    foreseen, done = (compared[mode].each["file"] for mode in ("check", "real"))
+    assert foreseen["backup_file"] is None and foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~"
+    with open(done["backup_file"], encoding="ascii") as file:
+        assert file.read() == "#!/bin/sh\n"
+    assert done["diff"]["after"]["backup"] == done["backup_file"]
+
+
 def test_the_diff_of_an_unchanged_run_is_empty(compared):
     for mode in ("check", "real"):
         diff = compared[mode].each["same"]["diff"]
@@ -107,3 +116,15 @@ def test_the_screen_shows_the_difference(compared):
 
 def test_without_diff_there_is_none(compared):
     assert not [name for name, result in compared["plain"].each.items() if result["failed"] or "diff" in result]
+
+
+def test_an_owner_that_a_task_before_may_make(tasks, module_site, tmp_path):
+    """Nothing is fetched, in check mode as in a real run, which refuses."""
+    wishes = {"new": wish(module_site, str(tmp_path / "store"), owner="nobody-of-this-name")}
+    module_site.requests.clear()
+    foreseen = tasks.each(wishes, check=True).each["new"]
+    assert foreseen["changed"] and not foreseen["failed"] and foreseen["needs_archive"] is None, foreseen
+    assert any("nobody-of-this-name" in warning for warning in foreseen["warnings"])
+    real = tasks.each(wishes).each["new"]
+    assert real["failed"] and real["error"]["step"] == "request" and "nobody-of-this-name" in real["msg"], real
+    assert module_site.requests == [] and not (tmp_path / "store").exists()

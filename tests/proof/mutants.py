@@ -160,6 +160,14 @@ MUTANTS = {
         "_preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES),
     "a disk that does not count is full": _change(
         "_mounts.py", "if room is None or not room.f_blocks:", "if room is None:", OBSTACLES, FILES),
+    # check mode after tasks that did not do their work
+    "an unknown account is let pass in a real run": _never("_wish.py", "missing is None", MODULE),
+    "all errors are expected in check mode": _never(
+        _MODULE, "not self.module.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency)", MODULE),
+    "a damaged archive passes check mode": _never("_obtain.py", "found != expected", MODULE),
+    "an archive is not read in check mode": _without(_MODULE, "check_archive(plan, archive)", MODULE),
+    "who is not there yet gets an archive": _never(
+        "_report.py", "plan.needs_archive and UNKNOWN_ID in (wish.uid, wish.gid)", MODULE),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install.py", "run.plan = run.look()", INSTALL),
     "left-overs are not swept": _change(
@@ -348,6 +356,12 @@ MUTANTS = {
     # P17
     "a file in the link's place is replaced": _never("_links.py", 'occupant.kind == "file" and not force', LINKS, INSTALL_LINKS),
     "anything in the link's place is replaced": _never("_links.py", 'occupant.kind == "other"', LINKS, INSTALL_LINKS),
+    "what the link replaces is not kept": _change(
+        "_links.py", "        if backup:\n", "        if False:\n", LINKS, INSTALL_LINKS),
+    "what is kept is not durable": _change(
+        "_links.py", "            directory.sync()    # or", "            pass    # or", LINKS),
+    "what was kept is not put back": _never("_links.py", "kept", LINKS),
+    "what is kept replaces another file": _never("_links.py", "directory.stat(kept) is not None", LINKS),
     "a directory in the link's place is replaced": _never("_links.py", 'occupant.kind == "directory"', LINKS, INSTALL_LINKS),
     "a link to a directory is a link": _change(
         "_links.py", 'Occupant("directory" if _leads_to_directory(directory, name) else "link",', 'Occupant("link",', LINKS,

@@ -41,7 +41,7 @@ HOUSE = {
         "_wish": ["_access", "_constraints", "_releases", "_urls", "_versions"],
     },
     "report": {
-        "_report": ["_groups"],
+        "_report": ["_groups", "_links"],
     },
     "obtain: fetch": {
         "_bodies": ["_faults", "_urls"],
@@ -93,7 +93,7 @@ HOUSE = {
         "_plan": [
             "_directories", "_files", "_links", "_lock", "_preflight", "_receipt", "_store", "_versions",
         ],
-        "_preflight": ["_lock", "_mounts", "_obstacles"],
+        "_preflight": ["_archive", "_directories", "_lock", "_mounts", "_obstacles"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
         "_install": [

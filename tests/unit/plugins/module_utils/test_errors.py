@@ -149,14 +149,16 @@ def test_a_failure_without_a_number_has_no_name_for_it():
 
 @pytest.mark.parametrize("size, expected", [(MESSAGE_LIMIT, MESSAGE_LIMIT), (MESSAGE_LIMIT + 1, MESSAGE_LIMIT)])
 def test_a_long_message_is_cut(size, expected):
-    message = as_result(InstallError("x" * size), "target", "web1")["msg"]
-    assert len(message) == expected
-    assert message.endswith("...") == (size > MESSAGE_LIMIT)
+    """In its middle, where long paths are."""
+    message = as_result(InstallError("a" + "x" * (size - 2) + "z"), "target", "web1")["msg"]
+    assert expected - 1 <= len(message) <= expected and (message[0], message[-1]) == ("a", "z")
+    assert ("x...x" in message) == (size > MESSAGE_LIMIT)
 
 
 def test_what_to_do_is_never_cut():
     message = as_result(InstallError("x" * 1000, hint="do that"), "target", "web1")["msg"]
-    assert len(message) == MESSAGE_LIMIT and message.endswith("x...; do that")
+    assert MESSAGE_LIMIT - 1 <= len(message) <= MESSAGE_LIMIT and message.endswith("x; do that")
+    assert as_result(InstallError("x" * 1000, hint="y" * 500), "target", "web1")["msg"].endswith("; " + "y" * 500)
 
 
 SECRET = u"p\\ss/w\u00f6rd of alice"
@@ -195,7 +197,7 @@ HINT = "free some space"
     ("no room", HINT, "", "no room; free some space"),
     ("no room", HINT, "web1", "web1: no room; free some space"),
     ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
-    ("x" * MESSAGE_LIMIT, HINT, "web1", "web1: " + "x" * (MESSAGE_LIMIT - len("web1: ...; " + HINT)) + "...; " + HINT),
+    ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 184, "x" * 189, HINT)),
 ])
 def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
     assert composed(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The link: it moves last, and the receipt knows it before it does."""
 
+import errno
 import fcntl
 import itertools
 import os
+import re
 import signal
 
 import pytest
@@ -100,6 +102,40 @@ def test_a_file_in_place_of_the_link(installed):
     result = installed.run(link=link, link_force=True)
     assert result["changed"] and os.readlink(link) == installed.binary()
     assert result["diff"]["before"]["link"][link].startswith("4 bytes, sha256 ")
+
+
+@pytest.mark.parametrize("second_name", [True, False])
+def test_what_is_replaced_is_kept_where_that_is_asked_for(installed, monkeypatch, second_name):
+    """The very file, whatever its mode and owner; also where it can have no second name, as on FAT."""
+    link = installed.at("bin", "terraform")
+    installed.run(link=link)
+    os.unlink(link)
+    with open(link, "w") as file:
+        file.write("mine")
+    os.chmod(link, 0o640)
+    was = os.lstat(link)
+    foreseen = installed.check(link=link, link_force=True, backup=True)
+    assert "would keep the file %s as %s.<pid>.<date>~" % (link, link) in installed.lines and foreseen["backup_file"] is None
+    assert foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~" and os.listdir(installed.at("bin")) == ["terraform"]
+    if not second_name:
+        def refuse(*args, **settings):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        monkeypatch.setattr(os, "link", refuse)
+    result = installed.run(link=link, link_force=True, backup=True)
+    kept = result["backup_file"]
+    assert re.match(re.escape(link) + r"\.%d\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~\Z" % os.getpid(), kept)
+    found = os.lstat(kept)
+    assert (found.st_ino, found.st_mode, found.st_mtime_ns, found.st_nlink) == (was.st_ino, was.st_mode, was.st_mtime_ns, 1)
+    assert result["diff"]["after"]["backup"] == kept and "file kept: %s as %s" % (link, kept) in installed.lines
+    assert os.readlink(link) == installed.binary() and len(os.listdir(installed.at("bin"))) == 2
+    again = installed.run(link=link, link_force=True, backup=True, **installed.offer("1.14.0"))
+    assert again["changed"] and again["backup_file"] is None and "backup" not in again["diff"]["after"], "a link is not kept"
+
+
+def test_nothing_is_kept_unasked(installed):
+    open(installed.at("tf"), "w").close()
+    result = installed.run(link=installed.at("tf"), link_force=True)
+    assert result["backup_file"] is None and not [name for name in os.listdir(installed.folder) if name.endswith("~")]
 
 
 def test_a_directory_in_place_of_the_link(installed):

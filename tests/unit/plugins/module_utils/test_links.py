@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _links
 from ansible_collections.iac_platform.terraform.plugins.module_utils._links import (
     Occupant, check_replaceable, look, remove, switch)
 from this_host import (
@@ -137,6 +138,53 @@ def test_a_file_gives_way_to_the_link(directory, place, path):
     switch(directory, "terraform", "/opt/1.13.4/terraform")
     assert os.readlink(path) == "/opt/1.13.4/terraform"
     assert os.listdir(place) == ["terraform"]
+
+
+@pytest.mark.parametrize("second_name", [True, False])
+@pytest.mark.parametrize("call", ["rename", "fsync"])
+def test_what_was_kept_for_a_switch_that_fails_is_put_back(directory, place, path, monkeypatch, call, second_name):
+    put(path, b"abc")
+    real = getattr(os, call)
+
+    def failing(*arguments, **settings):
+        if call == "rename" and not str(arguments[0]).startswith(".iac"):
+            return real(*arguments, **settings)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, call, failing)
+    if not second_name:
+        fail(monkeypatch, "link", errno.ENOTSUP)
+    error = refusal(switch, directory, "terraform", "/opt/new", backup=True)
+    assert error.errno == errno.EIO and not error.changed
+    assert os.listdir(place) == ["terraform"] and os.path.getsize(path) == 3
+
+
+def test_what_is_kept_is_durable_before_it_is_replaced(directory, path, monkeypatch):
+    put(path, b"abc")
+    calls = []
+
+    def watched(call, real):
+        def seen(*arguments, **settings):
+            calls.append(call)
+            return real(*arguments, **settings)
+        return seen
+
+    for call in ("link", "fsync", "rename"):
+        monkeypatch.setattr(os, call, watched(call, getattr(os, call)))
+    kept = switch(directory, "terraform", "/opt/new", backup=True)
+    assert calls == ["link", "fsync", "rename", "fsync"] and os.path.isfile(directory.at(kept))
+
+
+def test_a_name_that_is_taken_is_not_replaced_by_what_is_kept(directory, place, path, monkeypatch):
+    monkeypatch.setattr(_links, "kept_name", lambda *names: "terraform.old~")
+    put(path, b"abc")
+    put(os.path.join(place, "terraform.old~"), b"older")
+    for number in (None, errno.EPERM):
+        if number:
+            fail(monkeypatch, "link", number)
+        error = refusal(switch, directory, "terraform", "/opt/new", backup=True)
+        assert error.errno == errno.EEXIST and sorted(os.listdir(place)) == ["terraform", "terraform.old~"]
+        assert os.path.getsize(path) == 3
 
 
 def test_the_left_over_of_a_killed_switch_is_replaced(directory, place, path):

@@ -656,7 +656,7 @@ def test_a_process_that_may_not_become_another_user(say):
         run(path)
     with pytest.raises(RunCheckError) as caught:
         in_child(attempt)
-    assert "cannot set limits or cannot become 4242, its owner" in str(caught.value) and caught.value.hint
+    assert "cannot set limits or cannot become user 4242, its owner" in str(caught.value) and caught.value.hint
 
 
 def test_an_exit_status_counts_beside_the_main_thread(say):

@@ -4,6 +4,7 @@
 """What playbooks cannot see of the module: SELinux labels on a machine without SELinux, and what may come out in a line."""
 
 import errno
+import hashlib
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+from this_host import small_disk
 
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
 
@@ -169,15 +171,21 @@ def host(tmp_path):
 def through_ansible(host):
     """One run of the module itself, in a process of its own as on a target.
 
-    callable(check_mode=False, **options) -> its answer, which can be written as UTF-8.
+    callable(check_mode=False, hidden=None, **options) -> its answer, which can be written as UTF-8. ``hidden`` names a
+    package that cannot be imported there.
     """
-    def run(check_mode=False, **options):
+    def run(check_mode=False, hidden=None, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
         path = host.at("arguments.json")
         with open(path, "w") as file:
             json.dump({"ANSIBLE_MODULE_ARGS": arguments}, file)
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
+        if hidden:
+            os.makedirs(host.at("hiding"), exist_ok=True)
+            with open(host.at("hiding", hidden + ".py"), "w") as file:
+                file.write("raise ImportError('hidden')")
+            environment["PYTHONPATH"] = host.at("hiding") + os.pathsep + environment["PYTHONPATH"]
         done = subprocess.run([sys.executable, "-B", terraform_binary.__file__, path], env=environment, check=False,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         answer = json.loads(done.stdout.decode("utf-8"))
@@ -235,3 +243,125 @@ def test_paths_of_the_task_are_cleaned_too(host, through_ansible):
     answer = through_ansible(allow_unsafe_base_dir=True)
     assert answer["path"] == host.at("there??/store/1.13.4/terraform")
     assert "allow_unsafe_base_dir: " in str(answer["warnings"]) and host.at("there??") in str(answer["warnings"])
+
+
+# check mode after tasks that only check mode kept from doing their work
+
+@pytest.fixture
+def store(host):
+    """A host without a store, and with an archive."""
+    host.base_dir = host.at("other")
+    return host
+
+
+def warnings_of(answer):
+    return [str(each) for each in answer.get("warnings") or ()]
+
+
+@pytest.mark.parametrize("option", ["owner", "group"])
+def test_an_account_that_a_task_before_may_make(host, through_ansible, option):
+    """Of a store that is empty, and of one where all else is right. The real run refuses, and so needs_archive is not known."""
+    name = "nobody-of-this-name"
+    for base_dir, needed in ((host.base_dir, False), (host.at("other"), None)):
+        host.base_dir = base_dir
+        answer = through_ansible(True, **{option: name})
+        assert answer["changed"] and not answer.get("failed") and "would be" in answer["msg"]
+        assert answer["needs_archive"] is needed
+        (warning,) = warnings_of(answer)
+        assert "%s '%s' is not known" % (option, name) in warning and "check mode: " in warning
+        assert answer["diff"]["after"]["owner"].split(":")[option == "group"] == name
+        real = through_ansible(False, **{option: name})
+        assert real["failed"] and real["error"]["step"] == "request" and not real["changed"]
+    assert not os.path.exists(host.base_dir)
+
+
+def test_an_archive_that_a_task_before_may_copy(store, through_ansible):
+    os.rename(store.defaults["archive"], store.at("later.zip"))
+    answer = through_ansible(True)
+    assert answer["changed"] and answer["binary_sha256"] is None and answer["size"] is None
+    (warning,) = warnings_of(answer)
+    assert store.defaults["archive"] in warning and "ENOENT" in warning
+    assert through_ansible(False)["failed"]
+
+
+@pytest.mark.parametrize("lacking", [("",), (".sig",), ("", ".sig"), ("zip",), ("zip", "", ".sig")])
+def test_what_lies_beside_an_archive_may_come_with_it(store, through_ansible, site, lacking):
+    options = signed_archive(store, site)
+    for each in lacking:
+        os.unlink(options["archive"] if each == "zip" else store.at("terraform_1.13.4_SHA256SUMS" + each))
+    answer = through_ansible(True, **options)
+    assert answer["changed"] and not answer.get("failed") and answer["needs_archive"] and "would be installed" in answer["msg"]
+    assert 1 <= len(warnings_of(answer)) <= 2 and all("ENOENT" in warning for warning in warnings_of(answer))
+    assert (answer["verification"] is None) == (lacking != ("zip",))
+    assert through_ansible(False, **options)["failed"]
+
+
+def signed_archive(host, site):
+    """An archive with SHA256SUMS and its signature, and the options that install it."""
+    site.write(host.at("site"))
+    platform = host.platform
+    for name in ("SHA256SUMS", "SHA256SUMS.sig", platform + ".zip"):
+        os.rename(host.at("site", "terraform", "1.13.4", "terraform_1.13.4_" + name), host.at("terraform_1.13.4_" + name))
+    return dict(archive=host.at("terraform_1.13.4_%s.zip" % platform), checksum_policy="signature", checksum=None,
+                trusted_keys=[site.key.armored])
+
+
+def test_a_broken_archive_beside_good_papers_is_wrong_in_check_mode_too(store, through_ansible, site):
+    options = signed_archive(store, site)
+    answer = through_ansible(True, **options)
+    assert answer["changed"] and not warnings_of(answer) and answer["verification"]["signer"] == site.key.fingerprint
+    with open(options["archive"], "ab") as file:
+        file.write(b"x")
+    real, foreseen = through_ansible(False, **options), through_ansible(True, **options)
+    assert foreseen["failed"] and foreseen["msg"] == real["msg"] and "expected" in real["msg"]
+    os.unlink(store.at("terraform_1.13.4_SHA256SUMS"))
+    digest = store.defaults["checksum"]
+    answer = through_ansible(True, **dict(options, checksum=digest))
+    assert "expected %s" % digest in answer["msg"], "all that is there is looked at"
+    os.unlink(options["archive"])
+    os.mkdir(options["archive"])
+    assert "not a regular file" in through_ansible(True, **options)["msg"]
+
+
+def test_an_archive_of_the_right_digest_may_be_none(store, through_ansible):
+    """Check mode reads it to its end, as the real run does."""
+    path, digest = store.defaults["archive"], hashlib.sha256(b"no zip").hexdigest()
+    with open(path, "wb") as file:
+        file.write(b"no zip")
+    foreseen, real = through_ansible(True, checksum=digest), through_ansible(False, checksum=digest)
+    assert foreseen["failed"] and foreseen["error"]["step"] == real["error"]["step"] == "extract"
+    other = store.offer(platform="linux_s390x")
+    foreseen = through_ansible(True, **dict(other, platform=store.platform))
+    assert foreseen["failed"] and "is not an executable for %s" % store.platform in foreseen["msg"]
+
+
+def test_an_archive_that_does_not_fit_is_seen_in_check_mode(store, through_ansible):
+    if os.geteuid():
+        pytest.skip("needs root")
+    disk = store.at("disk")
+    os.mkdir(disk)
+    options = store.offer(padding=100000)
+    size = os.path.getsize(options["archive"])
+    with small_disk(disk, "size=%d" % (size + 60000)):
+        store.base_dir = os.path.join(disk, "store")
+        answer = through_ansible(True, **options)
+    assert answer["failed"] and answer["error"]["errno_name"] == "ENOSPC" and "(tmpfs)" in answer["msg"]
+
+
+@pytest.mark.parametrize("version, known", [("1.13.4", "1.13.4"), ("latest", None), ("~> 1.13.0", None)])
+def test_requests_that_a_task_before_may_install(store, through_ansible, site, version, known):
+    options = dict(version=version, download="target", sites=[site.url], trusted_keys=[site.key.armored], archive=None,
+                   checksum=None, checksum_policy="signature")
+    answer = through_ansible(True, hidden="requests", **options)
+    assert answer["changed"] and not answer.get("failed") and answer["version"] == known
+    assert answer["archive_sha256"] is None and answer["verification"] is None
+    (warning,) = warnings_of(answer)
+    assert "requests is not installed" in warning
+    real = through_ansible(False, hidden="requests", **options)
+    assert real["failed"] and real["error"]["step"] == "setup" and site.requests == []
+    ca_path = dict(options, ca_path=store.at("ca.pem"))
+    (warning,) = warnings_of(through_ansible(True, **ca_path))
+    assert "ca_path: read %s" % ca_path["ca_path"] in warning
+    assert through_ansible(False, **ca_path)["failed"]
+    dead = through_ansible(True, **dict(options, sites=["http://127.0.0.1:1"], retries=1))
+    assert dead["failed"] and dead["error"]["step"] == "fetch", "a site that does not answer is no task's doing"

@@ -17,7 +17,7 @@ HONEST = {
     "archive_sha256": DIGEST, "size": 90579096, "downloaded_bytes": 27843419, "needs_archive": True,
     "verification": {"policy": "signature", "signer": "C874011F0AB405110D02105534365D9472D7468F",
                      "signed_at": "2025-04-09T13:35:39Z", "site": "https://releases.hashicorp.com"},
-    "intact_versions": ["1.13.3", "1.14.0-rc1"], "removed": [],
+    "intact_versions": ["1.13.3", "1.14.0-rc1"], "removed": [], "backup_file": "/usr/local/bin/terraform.1.2025~",
 }
 FAILURE = {
     "failed": True, "changed": False, "msg": "open /opt: denied", "steps": [], "previous_version": None,
