@@ -16,7 +16,8 @@ WRITTEN = {
 }
 # Blanks around a version mean nothing, however they came there. Nothing is installed by that name, so it says so.
 BLANKS = {
-    "' 1.2.3 '": "1.2.3", '"1.2.3\\t"': "1.2.3", '"\\r\\n v1.2.3\\r\\n"': "1.2.3", "|\n          1.2.3\n": "1.2.3", ">\n\n          1.2.3\n\n": "1.2.3",
+    "' 1.2.3 '": "1.2.3", '"1.2.3\\t"': "1.2.3", '"\\r\\n v1.2.3\\r\\n"': "1.2.3", "|\n          1.2.3\n": "1.2.3",
+    ">\n\n          1.2.3\n\n": "1.2.3",
     "'{{ padded }}'": "1.2.3", "' >= 1 ,  <2 '": None, '"\\u00a0< 2\\n"': None,
 }
 YAML = """\
