@@ -63,8 +63,8 @@ options:
       - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
         them may not go; no match changes nothing. V(latest) cannot be removed. What a constraint passes over, such as
         pre-releases, is named in RV(steps).
-      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir): all versions with their
-        pre-releases, left-overs and lock files, and O(base_dir) itself once it is empty. What is not of this module, and a lock
+      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir), that is all versions, also
+        pre-releases, their left-overs and lock files, and O(base_dir) itself once it is empty. What is not of this module, and a lock
         that another process holds, stays and is named in RV(msg).
       - A binary without a receipt was not installed by this module and is not removed by it. A version that another
         link still points to is not removed.
