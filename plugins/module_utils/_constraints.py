@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a playbook may ask for: an exact version, ``latest``, or a constraint; and which versions each allows.
+"""What a playbook may ask for: an exact version, ``latest``, ``all``, or a constraint; and which versions each allows.
 
 Constraints mean what they mean to Terraform, whose library is https://pkg.go.dev/github.com/hashicorp/go-version; its
 ways that surprise are kept and named where they are. One is not: a constraint without a pre-release never allows one,
@@ -36,26 +36,34 @@ class Term(NamedTuple):
     pre_release: str            # "" for none
 
 
+ALL = "all"
+
+
 class Wanted(NamedTuple):
     """What was asked for."""
 
     text: str                   # as written
     version: Optional[str]      # the only one that it can be; None: to be chosen among those that it allows
-    terms: Tuple[Term, ...]     # all of them have to allow a version; none for latest, and for an exact version
+    terms: Tuple[Term, ...]     # all of them have to allow a version; none for latest, all, and an exact version
 
     @property
     def is_latest(self):
-        return self.version is None and not self.terms
+        return self.version is None and not self.terms and not self.is_all
+
+    @property
+    def is_all(self):
+        """Whatever there is, for a removal of everything that is ours."""
+        return self.version is None and self.text == ALL
 
     def allows(self, version):
-        """Whether an exact version may be chosen: ``latest`` takes any final release, the rest what matches.
+        """Whether an exact version may be chosen: ``latest`` takes any final release, ``all`` any, the rest what matches.
 
         :raises RequestError: the version is not exact.
         """
         if self.version is not None:
             return exact(version) == self.version
         if not self.terms:
-            return not split(version)[1]
+            return self.is_all or not split(version)[1]
         return all(_allows(term, *split(version)) for term in self.terms)
 
 
@@ -74,7 +82,7 @@ def read(value, place=_slips.OPTION):
     if isinstance(value, (int, float)):
         raise RequestError("version is the number %s, and YAML reads an unquoted 1.10 as 1.1" % text, hint=_of_number(text))
     try:
-        return _read(text, place == _slips.MODULE)
+        return _read(text, place)
     except RequestError as exc:
         # Templates of older cores make a text of a number.
         exc.hint = _of_number(text) + ": YAML reads an unquoted 1.10 as 1.1" if (
@@ -89,15 +97,15 @@ def _of_number(text):
 
 def _is_good(text):
     try:
-        return bool(_read(text, False))
+        return bool(_read(text, _slips.OPTION))
     except RequestError:
         return False
 
 
-def _read(text, is_constraint):
-    if not is_constraint and text == "latest":
+def _read(text, place):
+    if text == "latest" and place != _slips.MODULE or text == ALL and place == _slips.OPTION:
         return Wanted(text, None, ())
-    if not is_constraint and not _OPERATOR.search(text):
+    if place != _slips.MODULE and not _OPERATOR.search(text):
         return Wanted(text, exact(text), ())
     terms = tuple(_read_term(part.strip(), text) for part in text.split(","))
     named = next((term for term in terms if term.operator == "="), None)

@@ -234,6 +234,16 @@ class Directory:
             finally:
                 os.close(fd)
 
+    def is_gone(self):
+        """Whether its path leads somewhere else by now, or nowhere. Raises InstallError."""
+        with os_errors("look at directory", self.path):
+            own = os.fstat(self.fd)
+            try:
+                there = os.stat(self.path)
+            except FileNotFoundError:
+                return True
+        return (own.st_dev, own.st_ino) != (there.st_dev, there.st_ino)
+
 
 def walk(path, what, trust, say, create=False, tolerated=None):
     """Open the directory at an absolute path, every component judged on the way.

@@ -146,6 +146,6 @@ def _nearest(version, published):
 
 
 def _final_first(version, others):
-    """Those that somebody who asked for a version may want: final ones, and for a pre-release those of the same numbers."""
+    """Those that who asked for a version may want: final ones, and for a pre-release those of the same numbers as well."""
     numbers, pre_release = split(version)
     return [other for other in others if not split(other)[1] or pre_release and split(other)[0] == numbers] or others

@@ -6,6 +6,7 @@
 Order is everything here: receipt before binary, and the link last, after the binary was read back and was seen to run.
 """
 
+import contextlib
 import errno
 import os
 from typing import NamedTuple, Optional, Tuple
@@ -19,6 +20,8 @@ from ._interrupts import stoppable, undisturbed
 from ._lock import locked
 from ._model import Receipt
 from ._plan import LINK_LOCK, Plan, enter_version, lock_name, look_at_link, make_plan, open_link_directory
+
+_BEGINNINGS = 50    # each after another process that removed everything, within the instant between a directory and a lock in it
 
 
 class Outcome(NamedTuple):
@@ -82,16 +85,31 @@ def apply(plan, signers, source, say, label=None):
 
 
 def _apply(run):
+    for left in range(_BEGINNINGS - 1, -1, -1):
+        try:
+            return _apply_in_base(run)
+        except _Removed as exc:
+            if not left:
+                raise exc.error from exc
+            run.say("begun anew, since somebody removes all of it: %s" % exc.error)
+
+
+def _apply_in_base(run):
     wish = run.wish
     present = wish.state == "present"
-    base = walk(wish.base_dir, "base_dir", run.trust, run.say, create=present, tolerated=run.tolerated)
+    try:
+        base = walk(wish.base_dir, "base_dir", run.trust, run.say, create=present, tolerated=run.tolerated)
+    except InstallError as exc:
+        if exc.errno != errno.ENOENT:
+            raise
+        raise _Removed(exc) from exc        # between its creation and the look at it
     if base is None:
         _remove.remove_link(run)    # there is no store, so there is no lock to take either
         return ()
     with base:
         judge(base, base.stat(lock_name(wish.version)), wish.base_dir, "base_dir", own=True)
         run.say("directory verified: %s" % base.described())
-        with locked(base, lock_name(wish.version), wish.lock_timeout, run.say) as run.held:
+        with _locked_in(base, wish, run.say) as run.held:
             run.plan = run.look()
             if run.tolerated is not None:
                 run.tolerated = list(run.plan.tolerated)    # of the way to the link as well
@@ -101,6 +119,30 @@ def _apply(run):
                 with locked(base, LINK_LOCK, wish.lock_timeout, run.say):
                     _remove.remove(run, base)
             return _store.intact_versions(base, wish.platform, wish.version if present else None, present)
+
+
+class _Removed(Exception):
+    """Somebody who removes everything took the base dir away before the lock in it was held, so before anything was done.
+
+    :param error: InstallError, how that showed.
+    """
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+
+@contextlib.contextmanager
+def _locked_in(base, wish, say):
+    """Hold the version's lock for the body. Raises _Removed, and what locked() raises."""
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(locked(base, lock_name(wish.version), wish.lock_timeout, say))
+        except InstallError as exc:
+            if exc.errno == errno.ENOENT and base.is_gone():
+                raise _Removed(exc) from exc
+            raise
+        yield held
 
 
 def _put_right(run, base):

@@ -1,10 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's lock on one name: flock(2), waited for with a deadline, never unlinked.
+"""The kernel's lock on one name: flock(2), waited for with a deadline.
 
 The lock goes with its holder, however that ends; the text in the file (who, where, since when) is only for the
-message of those who wait. Unlinking a lock file would let two processes hold "the" lock at once, so it stays.
+message of those who wait. The file stays, for unlinking it would let two processes hold "the" lock at once; but for
+discard(), whose end is like that of a holder: who gets a lock looks whether the name still leads to the same file.
 """
 
 import contextlib
@@ -81,6 +82,29 @@ def is_held(directory, name):
     finally:
         _close(fd)
     return {0: False}.get(number, True if number in _HELD else None)
+
+
+def discard(directory, name, unused):
+    """Unlink a lock file, under its own lock and as the last that is done under it.
+
+    Who waited for that file, or opened it before, gets a lock on a file without a name, sees that, and begins anew.
+
+    :param unused: callable() -> bool, asked under the lock: what it is about is not there.
+    :returns: str, why the file stays; empty when it is gone. Raises InstallError.
+    """
+    path = directory.at(name)
+    fd = _open(directory, name, path)
+    try:
+        held, word = _try(fd, directory, name, path)
+        if not held:
+            return "no locks on its file system (%s)" % word if held is False else "another process has it (%s)" % word
+        if not unused():
+            return "it is in use again"
+        with os_errors("unlink", path):
+            os.unlink(name, dir_fd=directory.fd)
+        return ""
+    finally:
+        _close(fd)
 
 
 def _take(directory, name, path, timeout, say, who):

@@ -134,7 +134,12 @@ def take_stock(wish):
     :param wish: Wish, with or without a version.
     :returns: Stock. Raises InstallError.
     """
-    stock = _take_stock(wish)
+    try:
+        stock = _take_stock(wish)
+    except InstallError as exc:
+        if exc.errno not in _VANISHED:
+            raise
+        stock = _take_stock(wish)
     if stock.doubtful:      # a twin may be between its two renames
         time.sleep(SECOND_LOOK)
         stock = _take_stock(wish)

@@ -96,6 +96,28 @@ def combined(wish, results, intact, check_mode):
     return result
 
 
+def cleared(result, wish, paths, left, check_mode):
+    """The answer of a removal of everything, from that of its versions.
+
+    :param result: dict, from combined().
+    :param paths: what went, or would go, beside the versions: lock files, the base dir.
+    :param left: lines about what stays.
+    :returns: dict of return values.
+    """
+    removed = result["removed"] + list(paths)
+    would = "would be " if check_mode and removed else ""
+    gone = "%d paths %sremoved below %s" % (len(removed), would, wish.base_dir)
+    if wish.base_dir in paths:
+        gone = "Terraform %sremoved with all of %s" % (would, wish.base_dir)
+    msg = gone if removed else "there is nothing of this module below %s" % wish.base_dir
+    diff = _diff({"path": wish.base_dir, "removed": []}, {"path": wish.base_dir, "removed": list(paths)})
+    result = dict(result, changed=bool(removed), removed=removed, diff=result["diff"] + [diff] * bool(paths),
+                  msg="; ".join((msg,) + tuple("left: %s" % line for line in left)))
+    if not check_mode:
+        result["ansible_facts"] = facts(wish.state, result)
+    return result
+
+
 def intentions(plan):
     """The steps a plan would take, a line each."""
     wish, verdict = plan.wish, plan.verdict

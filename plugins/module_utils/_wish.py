@@ -39,7 +39,7 @@ def parse(params, host_platform, chosen=None, missing=None):
     uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
     gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
     wish = Wish(
-        requested=given["version"], state=given["state"], base_dir=base_dir, download=given["download"], native=native,
+        requested=wanted.text, state=given["state"], base_dir=base_dir, download=given["download"], native=native,
         link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
         backup=given["backup"], uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
         verify=given["verify"], run_check=given["run_check"],
@@ -111,7 +111,10 @@ def _wanted(given):
     shown = ascii(" ".join(wanted.text.split())[:60])
     if given["state"] == "absent" and wanted.is_latest:
         raise RequestError("version %s cannot be removed: what is newest changes" % shown,
-                           hint="name the version, or a constraint such as '< 1.9'")
+                           hint="name the version, or a constraint such as '< 1.9', or 'all'")
+    if given["state"] == "present" and wanted.is_all:
+        raise RequestError("version all is for state: absent, and removes everything",
+                           hint="write 'latest' for the newest version, or one version, such as '1.10.5'")
     if given["state"] == "present" and given["archive"] is not None:
         raise RequestError("version %s with archive: one archive is one version, and no site is asked" % shown,
                            hint="write the exact version of that archive")

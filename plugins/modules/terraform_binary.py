@@ -29,7 +29,8 @@ options:
   version:
     description:
       - An exact version, such as V(1.13.4), a leading C(v) is dropped; or V(latest), the newest final release; or a
-        constraint as in Terraform, such as V(~> 1.13.0), V(>= 1.9, < 2.0), V(= 1.10). Always in quotes.
+        constraint as in Terraform, such as V(~> 1.13.0), V(>= 1.9, < 2.0), V(= 1.10). Always in quotes. V(all) is for
+        O(state=absent), see there.
       - Either this or O(version_file) is required, also for O(state=absent).
       - V(latest) and constraints choose the newest of what the first of O(sites) with a match lists for O(platform), and of
         the versions that are installed and intact. So no site can roll a host back; one that is behind gets a warning.
@@ -60,7 +61,11 @@ options:
     description:
       - V(present) installs, repairs and links; V(absent) removes the binary, its receipt, and O(link) if it points to it.
       - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
-        them may not go; no match changes nothing. V(latest) cannot be removed.
+        them may not go; no match changes nothing. V(latest) cannot be removed. What a constraint passes over, such as
+        pre-releases, is named in RV(steps).
+      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir), that is all versions, also
+        pre-releases, their left-overs and lock files, and O(base_dir) itself once it is empty. What is not of this module, and a lock
+        that another process holds, stays and is named in RV(msg).
       - A binary without a receipt was not installed by this module and is not removed by it. A version that another
         link still points to is not removed.
     type: str
@@ -294,7 +299,8 @@ notes:
   - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
     the job's time limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
   - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).
-  - The lock files C(.terraform-*.lock) in O(base_dir) stay for ever; removing one while an installer runs lets two run at once.
+  - The lock files C(.terraform-*.lock) in O(base_dir) stay, and go with O(version=all) only. Removing one by hand while an
+    installer runs lets two run at once.
 seealso:
   - name: Decisions and their reasons
     description: Why the collection verifies signatures and writes files by itself.
@@ -321,6 +327,12 @@ EXAMPLES = r"""
   iac_platform.terraform.terraform_binary:
     version: "< 1.10"
     state: absent
+
+- name: Remove everything, with the lock files and the base directory
+  iac_platform.terraform.terraform_binary:
+    version: all
+    state: absent
+    link: /usr/local/bin/terraform
 
 - name: From a mirror, with the public site behind it
   iac_platform.terraform.terraform_binary:
@@ -529,7 +541,7 @@ import os
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _report
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _clearing, _report
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
@@ -542,6 +554,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._preflight import check_archive
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import is_exact, order, split
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
 
 LABEL = "security.selinux"
@@ -688,6 +701,8 @@ def run(module, steps):
         del steps.lines[:]
     for line in lines:
         steps(line)
+    if job.wish.state == "absent" and result["removed"]:
+        tell_rest(job, result)
     return result
 
 
@@ -719,11 +734,18 @@ def remove_matching(job):
 
     One after the other, each under its own lock. Raises TerraformBinaryError.
     """
-    stock = take_stock(job.wish)
-    for name in matching(job.wish.wanted, stock.foreign):
+    wish = job.wish
+    stock = take_stock(wish)
+    for name in matching(wish.wanted, stock.foreign):
         job.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
-            job.wish.base_dir, name), warning=True)
-    plans = [job.plan(job.parse(version)) for version in matching(job.wish.wanted, stock.ours)]
+            wish.base_dir, name), warning=True)
+    tell_unmatched(job, stock)
+    versions = matching(wish.wanted, stock.ours)
+    if wish.wanted.is_all:
+        versions = [version for version in _clearing.find_versions(wish) if version not in stock.foreign]
+    plans = [job.plan(job.parse(version)) for version in versions]
+    if wish.wanted.is_all:
+        plans = [plan for plan in plans if plan.changes]    # of the others there is nothing of ours
     results = []
     try:
         for plan in plans:
@@ -731,14 +753,55 @@ def remove_matching(job):
             results.append(result)
             for line in lines:
                 job.steps(line)
-        intact = sorted(take_stock(job.wish).intact)
+        result = _report.combined(wish, results, sorted(take_stock(wish).intact), job.module.check_mode)
+        result = remove_rest(job, result) if wish.wanted.is_all else result
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or any(one["changed"] for one in results)
         raise
-    result = _report.combined(job.wish, results, intact, job.module.check_mode)
-    if not results:
+    if not result["removed"]:
         job.steps(result["msg"])
+    elif not wish.wanted.is_all:
+        tell_rest(job, result)
     return result
+
+
+def remove_rest(job, result):
+    """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
+    if job.module.check_mode:
+        rest = _clearing.look(job.wish, gone_from(job.wish, result))
+        paths = ["%s/%s" % (job.wish.base_dir, name) for name in rest.locks] + [job.wish.base_dir] * rest.base
+        left = rest.left
+        for path in paths:
+            job.steps("would remove: %s" % path)
+    else:
+        paths, left = _clearing.clear(job.wish, job.steps)
+    if result["removed"] or paths:      # else the message says it
+        for line in left:
+            job.steps("left: %s" % line, warning=True)
+    return _report.cleared(result, job.wish, paths, left, job.module.check_mode)
+
+
+def gone_from(wish, result):
+    """The names in the base dir that a removal would take."""
+    return [os.path.basename(path) for path in result["removed"] if os.path.dirname(path) == wish.base_dir]
+
+
+def tell_unmatched(job, stock):
+    """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
+    wish = job.wish
+    others = [version for version in sorted(filter(is_exact, stock.ours), key=order) if not wish.wanted.allows(version)]
+    if not others:
+        return
+    why = "; a pre-release is matched by version: all, and by constraints that name one of the same numbers" if any(
+        split(version)[1] for version in others) else ""
+    job.steps("passed over, since %s does not match: %s%s" % (" ".join(wish.wanted.text.split()), ", ".join(others), why))
+
+
+def tell_rest(job, result):
+    """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
+    rest = _clearing.look(job.wish, gone_from(job.wish, result) if job.module.check_mode else ())
+    if rest.base:
+        job.steps("left: %s, with %d lock files in it; version: all removes these, too" % (job.wish.base_dir, len(rest.locks)))
 
 
 def unmask_short_headers(module):

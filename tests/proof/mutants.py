@@ -46,6 +46,7 @@ def _never(file, condition, *targets):
 FILES, DIRECTORIES, LOCK, LINKS = "test_files.py", "test_directories.py", "test_lock.py", "test_links.py"
 STORE, RECEIPT, INSTALL, POLICIES = "test_store.py", "test_receipt.py", "test_install.py", "test_install_policies.py"
 INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "test_install_links.py", "test_remove.py", "test_plan.py", "test_run_check.py"
+CLEARING = "test_clearing.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "test_archive.py", "test_interrupts.py", "test_binary.py", "test_obtain.py"
 ODDITIES = "test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "test_releases.py", "test_openpgp_made.py", "test_packets.py"
@@ -121,6 +122,14 @@ MUTANTS = {
         LOCK),
     "a lock whose file was removed counts": _never(
         "_lock.py", "there is None or (there.st_dev, there.st_ino) != _identity(fd, path)", LOCK),
+    "a lock that somebody has is discarded": _change(
+        "_lock.py",
+        "        if not held:\n            return \"no", "        if held is False:\n            return \"no", LOCK),
+    "a lock in use is discarded": _never("_lock.py", "not unused()", LOCK, CLEARING),
+    "a lock is discarded once it is given back": _change(
+        "_lock.py",
+        '        with os_errors("unlink", path):\n            os.unlink(name, dir_fd=directory.fd)\n        return ""',
+        '        fcntl.flock(fd, fcntl.LOCK_UN)\n        os.unlink(name, dir_fd=directory.fd)\n        return ""', LOCK),
     "the lock is opened through a link": _change(
         "_lock.py", "_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW", "_OPEN = os.O_RDWR | os.O_CREAT", LOCK),
     "the lock may be a pipe": _never("_lock.py", "not stat.S_ISREG(found.st_mode)", LOCK),
@@ -386,6 +395,16 @@ MUTANTS = {
     "a link into the store passes": _never("_plan.py", 'first == wish.version or first.startswith((".terraform-", ".tmp.")) or '
                                            "directory.stat(RECEIPT) is not None", INSTALL_LINKS, PLAN),
     # removal
+    "who waits for a lock in a base dir that went fails": _change(
+        "_install.py", "            if exc.errno == errno.ENOENT and base.is_gone():", "            if False:", CLEARING),
+    "a base dir that goes while it is made is an error": _change(
+        "_install.py", "        if exc.errno != errno.ENOENT:\n            raise\n        raise _Removed(exc)",
+        "        if True:\n            raise\n        raise _Removed(exc)", CLEARING),
+    "what stays is no hindrance to the base dir": _never("_clearing.py", "left or base.is_gone()", CLEARING),
+    "locks in an unsafe base dir go": _without(
+        "_clearing.py", 'judge(base, base.stat(name), wish.base_dir, "base_dir")', CLEARING),
+    "a base dir behind a link goes": _never(
+        "_clearing.py", "entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino)", CLEARING),
     "what is not ours is removed": _never(
         "_plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE),
     "what a link points to is removed": _never("_plan.py", "link != wish.link", REMOVE),

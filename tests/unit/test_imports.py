@@ -96,6 +96,7 @@ HOUSE = {
         "_preflight": ["_archive", "_directories", "_lock", "_mounts", "_obstacles"],
         "_binary": ["_archive", "_files", "_interrupts", "_receipt", "_store"],
         "_remove": ["_files", "_interrupts", "_links", "_plan"],
+        "_clearing": ["_directories", "_interrupts", "_lock", "_versions"],
         "_install": [
             "_binary", "_directories", "_files", "_interrupts", "_links", "_lock", "_plan", "_receipt", "_remove",
             "_run_check", "_store",

@@ -82,6 +82,15 @@ def test_latest_allows_final_releases(text):
     assert wanted.is_latest and wanted.version is None and allowed(text) == FINAL
 
 
+def test_all_is_any_version():
+    wanted = _constraints.read(" all\n")
+    assert wanted.is_all and not wanted.is_latest and wanted.version is None and allowed("all") == list(VERSIONS)
+    assert not _constraints.read("latest").is_all and not _constraints.read("~> 1").is_all
+    for text, place in (("ALL", _slips.OPTION), ("all", _slips.FILE), ("all", _slips.MODULE), ("all, < 2", _slips.OPTION)):
+        with pytest.raises(_errors.RequestError):
+            _constraints.read(text, place)
+
+
 @pytest.mark.parametrize("text, version", [
     ("1.13.4", "1.13.4"), ("v1.13.4", "1.13.4"), ("1.14.0-rc1", "1.14.0-rc1"), ("= 1.10", "1.10.0"),
     ("= 1.10.5, < 2", "1.10.5"),

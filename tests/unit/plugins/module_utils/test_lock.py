@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lock: one holder at a time, waited for with a deadline, freed by whatever ends its holder, never unlinked."""
+"""The lock: one holder at a time, waited for with a deadline, freed by whatever ends its holder, unlinked under itself alone."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of, walk
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import InstallError, LockError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import account_text
-from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import is_held, locked
+from ansible_collections.iac_platform.terraform.plugins.module_utils._lock import discard, is_held, locked
 from this_host import (
     NOBODY, PATIENCE, another_process, as_plain_user, finished, mounted_again, needs_root, open_descriptors, open_folder,
     small_disk, strike, traced)
@@ -185,6 +185,77 @@ def test_no_descriptor_is_left_open(directory, path, monkeypatch):
     fake_flock(monkeypatch, errno.EIO)
     refusal(directory)
     assert open_descriptors() == before
+
+
+# ------------------------------------------------------------------ discarding it
+
+def test_a_lock_that_nobody_has_is_discarded(directory, path):
+    take(directory)
+    before = open_descriptors()
+    assert discard(directory, NAME, lambda: True) == "" and not os.path.exists(path)
+    assert take(directory) is True and open_descriptors() == before
+
+
+def test_it_is_unlinked_while_it_is_held(directory, monkeypatch):
+    take(directory)
+    seen, real = [], os.unlink
+
+    def unlink(name, **where):
+        seen.append(as_other_process(directory, is_held))
+        real(name, **where)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert discard(directory, NAME, lambda: True) == "" and seen == [True]
+
+
+def test_a_lock_that_somebody_has_stays(directory, path):
+    with held_by_another(path) as holder:
+        assert "another process has it (pid %d on" % holder in discard(directory, NAME, lambda: True)
+        assert os.path.exists(path) and as_other_process(directory, is_held) is True
+
+
+def test_whether_it_is_used_is_asked_under_the_lock(directory, path):
+    take(directory)
+    assert discard(directory, NAME, lambda: as_other_process(directory, is_held) is False) == "it is in use again"
+    assert os.path.exists(path)
+
+
+def test_without_locks_the_file_stays(directory, path, monkeypatch):
+    take(directory)
+    fake_flock(monkeypatch, errno.ENOLCK)
+    assert discard(directory, NAME, lambda: True) == "no locks on its file system (ENOLCK)" and os.path.exists(path)
+
+
+def test_a_file_that_is_not_ours_is_not_discarded(directory, path):
+    os.symlink("/nowhere", path)
+    with pytest.raises(InstallError, match="symbolic link"):
+        discard(directory, NAME, lambda: True)
+    assert os.path.islink(path)
+
+
+def test_who_discards_lets_nobody_in_beside_another(directory, place):
+    """Three that take the lock, two that unlink it whenever they get it: entering while another is inside would show."""
+    log = os.path.join(place, "log")
+
+    def work(ready):
+        ready()
+        note = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for _round in range(40):
+            with locked(directory, NAME, PATIENCE, quiet):
+                os.write(note, b"<")
+                time.sleep(0.001)
+                os.write(note, b">")
+
+    def unlink(ready):
+        ready()
+        while True:
+            discard(directory, NAME, lambda: True)
+
+    with another_process(unlink), another_process(unlink):
+        with another_process(work) as one, another_process(work) as two, another_process(work) as three:
+            assert [os.waitpid(pid, 0)[1] for pid in (one, two, three)] == [0, 0, 0]
+    with open(log) as stream:
+        assert stream.read() == "<>" * 120
 
 
 # ------------------------------------------------------------------ twins

@@ -84,6 +84,12 @@ def test_latest_is_not_removed():
     assert "cannot be removed" in refusal(version="latest", state="absent")
 
 
+def test_all_is_removed_and_nothing_else():
+    assert parse(version=" all ", state="absent").wanted.is_all
+    for options in ({}, {"state": "present"}, {"archive": "/x.zip"}, {"checksum_policy": "pinned", "checksum": "0" * 64}):
+        assert refusal(version="all", **options).startswith("version all is for state: absent, and removes everything; write")
+
+
 def test_a_version_file_is_not_for_this_side():
     assert "read on the controller" in refusal(version=None, version_file="x")
     assert "read on the controller" in refusal(version="1.13.4", version_file="x")

@@ -1,0 +1,194 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a removal of everything takes beside the versions: the lock files, and then the base dir if it is empty.
+
+An installer that comes meanwhile loses nothing: a lock file goes only under its own lock (see _lock.discard), and rmdir(2)
+refuses a directory with anything in it.
+"""
+
+import errno
+import functools
+import os
+import re
+import stat
+from typing import NamedTuple, Tuple
+
+from ._directories import judge, trust_of, walk
+from ._errors import InstallError, errno_text, os_errors
+from ._interrupts import stoppable, undisturbed
+from ._lock import discard, is_held
+from ._model import PRODUCT
+from ._versions import is_exact, order
+
+_LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)     # somebody uses it, or was quicker
+_SHOWN = 10     # names in a line
+
+
+class Rest(NamedTuple):
+    """What is in a base dir beside what is about to go."""
+
+    locks: Tuple[str, ...]  # names of lock files that may go
+    base: bool              # and then the base dir
+    left: Tuple[str, ...]   # what stays, and why: a line each
+
+
+def find_versions(wish):
+    """The versions that a removal of everything is about: of directories in the base dir, and of what ``link`` points to.
+
+    :returns: list of str, the oldest first. Raises InstallError.
+    """
+    base = _open(wish)
+    names = set()
+    if base is not None:
+        with base:
+            found = [(name, base.stat(name)) for name in base.names() if is_exact(name)]
+            names.update(name for name, entry in found if entry is not None and stat.S_ISDIR(entry.st_mode))
+    target = os.readlink(wish.link) if wish.link and os.path.islink(wish.link) else ""
+    folder, _slash, name = target.rpartition("/")
+    if name == PRODUCT and os.path.dirname(folder) == wish.base_dir and is_exact(os.path.basename(folder)):
+        names.add(os.path.basename(folder))
+    return sorted(names, key=order)
+
+
+def look(wish, gone=()):
+    """What there is to clear away.
+
+    :param wish: Wish.
+    :param gone: names of the version directories that are about to go.
+    :returns: Rest. Raises InstallError.
+    """
+    base = _open(wish)
+    if base is None:
+        return Rest((), False, ())
+    with base:
+        try:
+            return _look(base, wish, gone)
+        except InstallError as exc:
+            if exc.errno != errno.ENOENT or not base.is_gone():
+                raise
+            return Rest((), False, ())
+
+
+def clear(wish, say):
+    """Clear it away, after the versions.
+
+    :param say: callable(line, warning=False).
+    :returns: (tuple of the paths that are gone, tuple of lines: what stays, and why). Raises InstallError.
+    """
+    base = _open(wish)
+    if base is None:
+        return (), ()
+    removed, left = [], []
+    with base, stoppable(wish.base_dir):
+        try:
+            _clear(base, wish, removed, left)
+        except InstallError as exc:
+            exc.changed = exc.changed or bool(removed)
+            if exc.errno != errno.ENOENT or not base.is_gone():     # another one who removes everything was quicker
+                raise
+        finally:
+            for path in removed:
+                say("removed: %s" % path)
+    return tuple(removed), tuple(left)
+
+
+def _clear(base, wish, removed, left):
+    """Fill the two lists of clear(). Raises InstallError."""
+    rest = _look(base, wish, ())
+    left += rest.left
+    for name in rest.locks:
+        with undisturbed():
+            why = discard(base, name, functools.partial(_is_unused, base, _version_of(name)))
+            (left if why else removed).append("%s/%s%s" % (wish.base_dir, name, why and ": " + why))
+    if removed:
+        base.sync(done="lock files in %s are removed" % wish.base_dir)
+    if rest.base and not left:
+        with undisturbed():
+            why = _remove(base, wish)
+            (left if why else removed).append(wish.base_dir + (why and ": " + why))
+
+
+def _is_unused(base, version):
+    return base.stat(version) is None
+
+
+def _open(wish):
+    return walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
+
+
+def _version_of(name):
+    """The version whose lock a name is, or ``link``; None for what is no lock of ours."""
+    found = _LOCK.match(name)
+    return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None
+
+
+def _look(base, wish, gone):
+    going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]    # whose removal makes locks that are not there yet
+    names = sorted(set(base.names()).difference(gone).union(going, [".terraform-link.lock"] if going else []))
+    locks, left = [], []
+    for name in names:
+        version = _version_of(name)
+        if version is None or version in names:
+            continue    # a lock stays with its version
+        judge(base, base.stat(name), wish.base_dir, "base_dir")
+        held = is_held(base, name)
+        if held is False:
+            locks.append(name)
+        else:
+            left.append("%s/%s: %s" % (wish.base_dir, name, "another process holds it" if held else
+                                       "whether anybody holds it cannot be told"))
+    others = [name for name in names if _version_of(name) is None]
+    if others:
+        shown = ", ".join(others[:_SHOWN]) + (" and %d more" % (len(others) - _SHOWN) if len(others) > _SHOWN else "")
+        left.append("%s: what else is in it is not ours, or came meanwhile: %s" % (wish.base_dir, shown))
+    if left or base.is_gone():
+        return Rest(tuple(locks), False, tuple(left))
+    why = _find_hindrance(base, wish)
+    return Rest(tuple(locks), not why, ("%s: %s" % (wish.base_dir, why),) if why else ())
+
+
+def _above(wish):
+    """The directory that the base dir is in, open, and its name there."""
+    parent, _slash, name = wish.base_dir.rpartition("/")
+    above = walk(parent or "/", "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
+    return above, name
+
+
+def _find_hindrance(base, wish):
+    """Why an empty base dir could not be removed, in words; empty: nothing is known."""
+    above, name = _above(wish)
+    if above is None:
+        return "it was moved away just now"
+    with above:
+        entry = above.stat(name)
+        with os_errors("look at", wish.base_dir):
+            own, parent = os.fstat(base.fd), os.fstat(above.fd)
+        if entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino):
+            return "it is a symbolic link" if entry is not None and stat.S_ISLNK(entry.st_mode) else "it was moved away just now"
+        if own.st_dev != parent.st_dev:
+            return "it is the top of a file system"
+        sticky = parent.st_mode & stat.S_ISVTX and os.geteuid() not in (0, parent.st_uid, own.st_uid)
+        effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+        if sticky or not os.access(".", os.W_OK | os.X_OK, dir_fd=above.fd, **effective):
+            return "this user may not change %s" % above.path
+        return ""
+
+
+def _remove(base, wish):
+    """Remove the base dir: why it stays, in words; empty: it is gone. Raises InstallError."""
+    why = _find_hindrance(base, wish)
+    if why:
+        return why
+    above, name = _above(wish)
+    with above:
+        with os_errors("remove directory", wish.base_dir):
+            try:
+                os.rmdir(name, dir_fd=above.fd)
+            except OSError as exc:
+                if exc.errno not in _STAYS:
+                    raise
+                return errno_text(exc.errno)
+        above.sync(done="%s is removed" % wish.base_dir)
+    return ""
