@@ -376,11 +376,15 @@ def encrypted(path, target):
     (dict(client_cert="key.pem"), "client_cert {0}/key.pem and client_key {0}/key.pem: not a certificate and its private"),
     (dict(client_key="other.pem"), "client_cert {0}/cert.pem and client_key {0}/other.pem: not a certificate and its"),
     (dict(client_key="locked.pem"), "client_key {0}/locked.pem is protected by a pass phrase"),
+    (dict(client_key="vault.pem"), "client_key {0}/vault.pem is encrypted by ansible-vault"),
+    (dict(client_cert="vault.pem"), "client_cert {0}/vault.pem is encrypted by ansible-vault"),
+    (dict(ca_path="vault.pem"), "ca_path {0}/vault.pem is encrypted by ansible-vault"),
 ])
 def test_client_certificates_that_are_none(strict, tmp_path, wrong, message):
     from release_site.certificates import Authority
     running, access = strict
     (tmp_path / "other.pem").write_text(Authority().issue())
+    (tmp_path / "vault.pem").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
     encrypted(str(tmp_path / "key.pem"), str(tmp_path / "locked.pem"))
     wrong = dict((option, str(tmp_path / name)) for option, name in wrong.items())
     with pytest.raises(_errors.RequestError) as caught:
@@ -507,8 +511,8 @@ def test_a_proxy_that_is_spoken_to_by_tls_and_does_not_speak_it(monkeypatch):
 def test_every_failure_names_the_proxy_and_where_it_came_from(file_site, misbehaviours, monkeypatch, behaviour, arguments):
     file_site.misbehave("*", getattr(misbehaviours, behaviour)(*arguments))
     monkeypatch.setenv("HTTP_PROXY", file_site.url.replace("//", "//user:%s@" % SECRET))
-    error = Transfer("http://releases.invalid", machine="the controller").error
-    assert str(error).endswith("(by the controller, through proxy %s (HTTP_PROXY))" % file_site.url)
+    error = Transfer("http://releases.invalid").error
+    assert str(error).endswith("(through proxy %s (HTTP_PROXY))" % file_site.url)
 
 
 def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):
