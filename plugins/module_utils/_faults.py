@@ -199,8 +199,8 @@ def _explain_tls(cause, by_proxy, store, look_up):
         return escaped(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
     issuer = " (issued by %s)" % escaped(shown.issuer) if shown and shown.issuer else ""
     return escaped(detail, 120) + issuer, (
-        "trusted is %s; if a proxy inspects TLS, or the site has a private CA, name a file with its certificate in ca_path or "
-        "add it to the system's trust store" % store)
+        "name the CA of the site, or of the proxy that inspects TLS, in ca_path or add it to the system's trust store; trusted "
+        "is %s" % store)
 
 
 def _causes(exc):
