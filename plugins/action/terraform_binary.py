@@ -36,6 +36,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._wish impor
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
     AnswerError, as_raw, check_target_path, read_answer)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._controller_files import with_files
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
@@ -120,6 +121,7 @@ class ActionModule(ActionBase):
     def cleanup(self, force=False):
         """A job in the background has taken its folder over by then; one that is still known here was ours alone."""
         super().cleanup(force=True)
+        self._loader.cleanup_all_tmp_files()    # what _decrypt() made
 
     def _answer(self):
         of_task = {}
@@ -426,10 +428,10 @@ class ActionModule(ActionBase):
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
-        arguments = with_environment(arguments, environ, of_task)
+        arguments = with_files(with_environment(arguments, environ, of_task), self._find, self._decrypt)
         keys = listed(arguments.get("trusted_keys"))
         if keys:
-            arguments["trusted_keys"] = [read_trusted_key(key, self._find) for key in keys]
+            arguments["trusted_keys"] = [read_trusted_key(key, self._find, self._decrypt) for key in keys]
         return arguments
 
     def _template(self, variable):
@@ -459,6 +461,14 @@ class ActionModule(ActionBase):
         self._origin = ("version %s from %s" % (wanted.version, wanted.places),)
         self._say(self._origin[0])
         return {"version": wanted.version}
+
+    def _decrypt(self, path):
+        """The path of a decrypted copy of a file of the controller, which cleanup() removes. Raises RequestError."""
+        try:
+            return self._loader.get_real_file(path)
+        except AnsibleError as exc:
+            raise RequestError("%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc), path=path,
+                               hint="give ansible-playbook the password (--vault-id), or the job template one") from exc
 
     def _find(self, path):
         """A file or folder of the controller, found the way copy finds its src: its path; None: there is none."""

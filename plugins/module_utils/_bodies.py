@@ -16,7 +16,7 @@ from typing import Callable, NamedTuple, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ._errors import FetchError, errno_text, escaped
-from ._faults import hint_of, refuse_status
+from ._faults import refuse_status
 from ._urls import shown
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')     # RFC 9110, 8.8.3
@@ -60,7 +60,8 @@ def open_file(stack, url, what, guard):
         missing = exc.errno in (errno.ENOENT, errno.ENOTDIR)
         raise FetchError(
             "%s from %s: %s" % (what, shown(url), errno_text(exc.errno, exc)), errno=exc.errno,
-            status=404 if missing else None, hint=hint_of(404) if missing else None, **place) from exc
+            status=404 if missing else None, hint="look whether that folder has this version and platform" if missing else None,
+            **place) from exc
     if not stat.S_ISREG(status.st_mode):
         raise FetchError("%s from %s: not a regular file (mode %o)" % (what, shown(url), status.st_mode), **place)
     return Body(shown(url), status.st_size, None, None, None, file.read)

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 
-from ._credentials import NONE, SHOWN, WITHHELD
+from ._credentials import NONE, SHOWN, WITHHELD, is_public
 from ._errors import FetchError, TerraformBinaryError, errno_text, escaped
 
 BACKOFF = 1.0                   # seconds before the second try; doubled for each further one, then jittered
@@ -46,6 +46,7 @@ _CERTIFICATE_TROUBLE = (
 )
 _SILENT = "CERTIFICATE_VERIFY_FAILED"    # that is all that Python 3.6 says; and it means dates or issuer
 _NAMES = 3      # of a certificate, in a message
+_MISSING = "look whether the site has this version and platform"
 _HINTS = {
     400: "the site may want a client certificate: set client_cert and client_key",
     426: _NO_HTTP_1,
@@ -62,7 +63,11 @@ _HINTS = {
         SHOWN: "the credentials are not good for this file, or the site answers so for files that it does not have",
         WITHHELD: _KEPT_BACK,
     },
-    404: "look whether the site has this version and platform; of a release minutes old, files may still be missing",
+    404: {
+        NONE: _MISSING + ", or hides it from those without credentials (url_token, url_username)",
+        SHOWN: _MISSING + ", or hides it from those with these credentials",
+        WITHHELD: _MISSING + ", or hides it: " + _KEPT_BACK,
+    },
     407: "put the proxy's user and password into the proxy's URL in https_proxy or http_proxy",
     429: "the site limits how many requests it takes: run fewer hosts at once (forks, throttle), or use a mirror of yours",
 }
@@ -87,7 +92,11 @@ def refuse_status(status, retry_after, place, what, credentials=NONE):
     :param credentials: str, what the URL was shown of them: see _credentials.
     """
     message = "%s from %s: HTTP %d %s" % (what, place, status, http.client.responses.get(status, ""))
-    hint = _CLEARTEXT_HINT if status == 400 and place.startswith("http:") else hint_of(status, credentials)
+    hint = hint_of(status, credentials)
+    if status == 400 and place.startswith("http:"):
+        hint = _CLEARTEXT_HINT
+    elif status == 404 and is_public(place):
+        hint = _MISSING     # it hides nothing from anybody
     details = dict(status=status, url=place, hint=hint)
     if _is_transient(status):
         return _TryLater(message, _read_retry_after(retry_after), **details)
@@ -190,8 +199,8 @@ def _explain_tls(cause, by_proxy, store, look_up):
         return escaped(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
     issuer = " (issued by %s)" % escaped(shown.issuer) if shown and shown.issuer else ""
     return escaped(detail, 120) + issuer, (
-        "trusted is %s; if a proxy inspects TLS, or the site has a private CA, name a file with its certificate in ca_path or "
-        "add it to the system's trust store" % store)
+        "name the CA of the site, or of the proxy that inspects TLS, in ca_path or add it to the system's trust store; trusted "
+        "is %s" % store)
 
 
 def _causes(exc):

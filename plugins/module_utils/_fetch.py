@@ -88,7 +88,7 @@ class Fetcher:
     :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
         but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
     :param show: callable(line), told when somebody has to wait for an answer; None: ``say``.
-    :param machine: str, which machine asks, for messages: ``the controller``.
+    :param machine: str, which machine asks, for the message that it cannot: ``the controller``.
     """
 
     def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None,
@@ -251,8 +251,7 @@ class Fetcher:
             if site and not _credentials.may_be_shown(url, site):
                 site = None     # for good: where a redirect comes back to was chosen by somebody else
             proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
-            self._way = ["by %s" % self._machine] * bool(self._machine) + ["redirected from %s" % shown(begun)] * (
-                url != begun) + ["through %s" % (proxy,)] * bool(proxy)
+            self._way = ["redirected from %s" % shown(begun)] * (url != begun) + ["through %s" % (proxy,)] * bool(proxy)
             response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
             location = response.headers.get("Location")

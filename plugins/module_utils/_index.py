@@ -118,7 +118,8 @@ def advise(version, platform, listing):
     """
     if version in listing:
         if platform in listing[version]:
-            return "the index lists it, so it is being published: try again in some minutes"
+            return "the index lists it, and the site lacks the file: copy it there; or it is being published, if the release " \
+                "is minutes old: try again then"
         return "%s; or choose another platform" % tell_first(platform, listing)
     return _nearest(version, [other for other in listing if platform in listing[other]])
 

@@ -19,6 +19,8 @@ from ._errors import FetchError, RequestError, TerraformBinaryError, Verificatio
 from ._model import VerifiedArchive, Vouching
 
 _CHUNK = 1 << 20    # bytes
+_GONE = (404, 410)
+_FRESH = 86400      # seconds after its signature in which files of a release may still be on their way
 _OTHER_PLATFORM = "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
 
 
@@ -68,6 +70,9 @@ class Source:
                 try:
                     self._listings[site] = _read_index(fetcher, site)
                 except FetchError as exc:
+                    if exc.status in _GONE:
+                        exc.hint = "an exact version needs no index: write it, or %s" % (
+                            _releases.suspect_site(site) or exc.hint)
                     self._unlisted[site] = exc
                     raise
                 finally:
@@ -163,13 +168,13 @@ class Source:
             raise
 
     def _advice(self, site):
-        """What the site's index has to say; None when it cannot be had: the first error is what counts."""
+        """What the site's index has to say, or its URL; None when that is nothing: the first error is what counts."""
         with contextlib.suppress(TerraformBinaryError):
             if site not in self._listings:
                 with self._quick_fetcher() as fetcher:
                     self._listings[site] = _read_index(fetcher, site)
             return _index.advise(self._wish.version, self._wish.platform, self._listings[site])
-        return None
+        return _releases.suspect_site(site)
 
     @contextlib.contextmanager
     def _noticing(self, site):
@@ -177,7 +182,7 @@ class Source:
         try:
             yield
         except (FetchError, RequestError) as exc:
-            if isinstance(exc, RequestError) or exc.status == 404:
+            if isinstance(exc, RequestError) or exc.status in _GONE:
                 self._lacking.append(site)
             raise
 
@@ -207,7 +212,7 @@ class Source:
         url = _releases.url(site, wish.version, vouching.archive_name)
         for once_more in (True, False):
             sink.restart()
-            with self._noticing(site):
+            with self._noticing(site) if wish.policy == "pinned" else _hinting(_GONE, _lacking_hint(vouching)):
                 received = fetcher.download(url, sink, _fetch.ARCHIVE_CAP, "archive")
             if received.sha256 == vouching.archive_sha256:
                 break
@@ -248,7 +253,9 @@ class Source:
                 reason = "signature %s is something else" % url
             self._say("%s; asking for %s" % (reason, plain))
         url = _releases.url(site, wish.version, plain)
-        return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
+        with _hinting((403,) + _GONE, "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
+                      "checksum_policy pinned" % plain):
+            return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
 
     def _judge(self, sums, where, signature, site):
         """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
@@ -345,6 +352,25 @@ class Source:
         if self._wish.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
+
+
+@contextlib.contextmanager
+def _hinting(statuses, hint):
+    """The way out where a site does not have a file that it should have."""
+    try:
+        yield
+    except FetchError as exc:
+        if exc.status in statuses:
+            exc.hint = hint
+        raise
+
+
+def _lacking_hint(vouching):
+    """What to do where a site has no archive of the name that its SHA256SUMS has."""
+    age = time.time() - (vouching.signed_at or 0)
+    if age < _FRESH:
+        return "SHA256SUMS has it, signed %d minutes ago, so it is being published: try again in some minutes" % (age // 60)
+    return "SHA256SUMS there has it, so there is a build, and this site lacks the file: copy it there, or name another site"
 
 
 def _read_index(fetcher, site):

@@ -80,6 +80,12 @@ def url(site, version, name):
     return "%s/%s/%s/%s" % (site, PRODUCT, _file_name(version), _file_name(name))
 
 
+def suspect_site(site):
+    """A word about the URL of a site that has nothing where it should: str; None where nothing is odd about it."""
+    found = re.match(r"(.*[^/:])/%s(?:/[^/]*)?\Z" % PRODUCT, site)
+    return found and "name the folder above %s in sites: %s" % (PRODUCT, found.group(1))
+
+
 def _file_name(name):
     """A name that may go into a path, a link, a URL, a batch of sftp and onto a screen as it is: these are made here alone.
 

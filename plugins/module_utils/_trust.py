@@ -13,6 +13,7 @@ import stat
 
 from ._errors import RequestError, os_errors
 
+_VAULT = b"$ANSIBLE_VAULT;"
 _ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -43,9 +44,8 @@ def load_client_certificate(context, access):
     if access.client_key:
         paths.append(("client_key", access.client_key))
     for option, path in paths:
-        with os_errors("%s: read" % option, path, RequestError, hint="name a file in PEM form that this side can read"):
-            with open(path, "rb"):
-                pass
+        with os_errors("%s: read" % option, path, RequestError, hint="name a file in PEM form that can be read there"):
+            _refuse_vault(option, path)
 
     def refuse():       # OpenSSL would ask on the terminal
         option, path = paths[-1]
@@ -61,14 +61,21 @@ def load_client_certificate(context, access):
             path=access.client_cert, hint="client_cert has the certificate, and client_key (or the same file) its key") from exc
 
 
+def _refuse_vault(option, path):
+    """Refuse a file that ansible-vault encrypted: on a target nobody has its password. Raises OSError, RequestError."""
+    with open(path, "rb") as stream:
+        if stream.read(len(_VAULT)) == _VAULT:
+            raise RequestError("%s %s is encrypted by ansible-vault" % (option, path), path=path, hint=(
+                "have ansible.builtin.copy bring it, which decrypts; with download: controller, so does this"))
+
+
 def _check_bundle(option, path):
     with os_errors("%s: read" % option, path, RequestError,
                    hint="name a file with CA certificates in PEM form, or unset it"):
         if stat.S_ISDIR(os.stat(path).st_mode):
             os.listdir(path)
             return
-        with open(path, "rb"):
-            pass
+        _refuse_vault(option, path)
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError as exc:

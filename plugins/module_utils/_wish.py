@@ -11,12 +11,17 @@ from urllib.parse import urlsplit
 
 from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
-from ._model import PRODUCT, SPEC, UNKNOWN_ID, Order, Wish
+from ._model import DEFAULT_BASE_DIR, PRODUCT, SPEC, UNKNOWN_ID, Order, Wish
 from ._urls import is_loopback, origin
 
 _PLAIN_BITS = 0o755     # what a mode may set
 _REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
 _OCTAL = re.compile(r"[0-7]{1,5}\Z")
+_EXAMPLES = {
+    "archive": "/srv/incoming/terraform_1.13.4_linux_amd64.zip", "base_dir": DEFAULT_BASE_DIR, "ca_path": "/etc/ssl/our-ca.pem",
+    "cache_dir": "/var/cache/terraform-archives", "client_cert": "/etc/ssl/builder.pem", "client_key": "/etc/ssl/builder.key",
+    "link": "/usr/local/bin/terraform",
+}
 _SCHEMES = ("https", "http", "file")
 _LONGEST = 86400        # seconds; far more overflows what sockets take
 _HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
@@ -96,6 +101,9 @@ def _all_given(params):
     """The value of every option; ``params`` have the aliases, too."""
     given = {key: _given(key, params[key]) for key in SPEC}
     for option in ("ca_path", "client_cert", "client_key"):
+        if given[option] and "-----BEGIN" in given[option]:     # it may be a private key: nothing of it is shown
+            raise RequestError("%s is the text of a key or certificate, where the path of a file is expected" % option,
+                               hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do")
         given[option] = given[option] and _absolute(given[option], option)
     return given
 
@@ -150,7 +158,7 @@ def _absolute(path, option):
     """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
         raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
-                           hint="write it from the root: /opt/iac-platform/terraform-binaries")
+                           hint="write it from the root: %s" % _EXAMPLES[option])
     try:
         os.fsencode(path)
     except UnicodeEncodeError as exc:

@@ -63,9 +63,9 @@ options:
       - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
         them may not go; no match changes nothing. V(latest) cannot be removed. What a constraint passes over, such as
         pre-releases, is named in RV(steps).
-      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir), that is all versions, also
-        pre-releases, their left-overs and lock files, and O(base_dir) itself once it is empty. What is not of this module, and a lock
-        that another process holds, stays and is named in RV(msg).
+      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir), that is all
+        versions, also pre-releases, their left-overs and lock files, and O(base_dir) itself once it is empty. What is not
+        of this module, and a lock that another process holds, stays and is named in RV(msg).
       - A binary without a receipt was not installed by this module and is not removed by it. A version that another
         link still points to is not removed.
     type: str
@@ -93,6 +93,7 @@ options:
     description:
       - OpenPGP public keys in armor, or paths of such files on the controller, to be trusted in place of the built-in key
         of HashiCorp (primary fingerprint C874011F0AB405110D02105534365D9472D7468F).
+      - A file that C(ansible-vault) encrypted is decrypted.
       - An empty list counts as not given.
     type: list
     elements: str
@@ -234,6 +235,8 @@ options:
       - A PEM file of certificate authorities, or a directory of them as C(openssl rehash) leaves it, to trust for C(https).
       - Without it the environment's E(REQUESTS_CA_BUNDLE) or E(SSL_CERT_FILE) decides, and without those the system's store
         together with the authorities that come with C(requests). The first of these that is given stands alone.
+      - With O(download=controller), O(ca_path), O(client_cert) and O(client_key) are files of the controller, found as C(copy)
+        finds its C(src), and decrypted where C(ansible-vault) encrypted them. Otherwise they are absolute paths on the target.
     type: path
   client_cert:
     description: A PEM file with the client certificate to show to O(sites), and with its key unless O(client_key) has that.

@@ -23,6 +23,7 @@ from ..module_utils._guard import open_guarded
 from ..module_utils._index import url as index_url
 from ..module_utils._model import Vouching
 from ..module_utils._obtain import Source, is_unsigned, read_signers
+from ._controller_files import OPTIONS as FILE_OPTIONS
 from ._progress import Watched
 from ._python import how_to_install
 
@@ -58,8 +59,10 @@ class Delivery:
         self._show = show
         guard = functools.partial(open_guarded, trust=trust_of())
         self._guard = guard if is_unsigned(order) else None
+        # Decrypted copies have other names for each host: what is in a file says what it is.
+        access = order.access._replace(**{name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS})
         self._how = repr([
-            [value for field, value in zip(order._fields, order) if field not in _WHAT],
+            [value for field, value in zip(order._fields, order._replace(access=access)) if field not in _WHAT],
             sorted((name, value) for name, value in environ.items()
                    if name in _TRUST or name.lower().endswith("_proxy"))])
         fetcher = Fetcher(order.timeout, order.retries, say, access=order.access, sites=order.sites, environ=environ,
@@ -147,6 +150,14 @@ class Delivery:
         # What was read of a local file by somebody who has other reasons to trust it is not for those who have none.
         guarded = self._guard is not None and urlsplit(place).scheme == "file"
         return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _content_of(path):
+    """What tells a file from another; the path itself of what is none, or cannot be read, which its reader will say."""
+    if path is not None and os.path.isfile(path):
+        with contextlib.suppress(OSError), open(path, "rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    return path
 
 
 class _AskedOnce:

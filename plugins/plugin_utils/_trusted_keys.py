@@ -4,20 +4,25 @@
 """The option ``trusted_keys``: from an entry, which may be a path on the controller, to a key as it may travel."""
 
 from ..module_utils._errors import RequestError, os_errors
+from ._controller_files import VAULT, plain
 
 FILE_CAP = 256 * 1024   # bytes
 ARMOR = "-----BEGIN PGP"
 PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 
-def read_trusted_key(entry, find):
+def read_trusted_key(entry, find, decrypt):
     """The armored key of one entry.
 
     :param entry: str, an armored key, or the path of a file that has one.
     :param find: callable(path) -> the path of that file on the controller, or None.
+    :param decrypt: callable(path) -> the path of a plain copy of one that ansible-vault encrypted.
     :returns: str.
     :raises RequestError: there is no such file, or no public key in it. The message shows nothing of a key.
     """
+    if entry.startswith(VAULT):
+        raise RequestError("trusted_keys: an entry is text that ansible-vault encrypted",
+                           hint="write !vault before it, or name its file, which is decrypted")
     if ARMOR in entry or "\n" in entry:
         return _check_armor(entry, "an entry")
     path = find(entry)
@@ -25,7 +30,7 @@ def read_trusted_key(entry, find):
         raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(entry[:100]),
                            hint="paths are searched as copy does its src")
     with os_errors("trusted_keys: read", path, RequestError):
-        with open(path, "rb") as stream:
+        with open(plain(path, "trusted_keys", decrypt), "rb") as stream:
             data = stream.read(FILE_CAP + 1)
     if len(data) > FILE_CAP:
         raise RequestError("trusted_keys: %s is larger than %d bytes" % (path, FILE_CAP), path=path,

@@ -260,7 +260,7 @@ def _behaviour(wanted, misbehaviours, elsewhere):
             "page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + told.encode()),
             "long page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + b"-" * 45 + told.encode()),
             "sums": Reply(200, {"Content-Type": "text/plain"}, told.encode()),
-            "header": Reply(200, {"Content-Encoding": told}, b"x"),
+            "header": Reply(200, {"Content-Type": "text/html; x=" + told}, b"x"),
             "redirect": Reply(302, {"Location": "/gone/%s" % told}, b""),
             "file": Reply(302, {"Location": "file:///%s" % told}, b""),
             "break": Reply(302, {"Location": "/broken/%s%s" % (told, exchange.request.path)}, b""),

@@ -119,7 +119,8 @@ CONTROLLER = {
     "_cache": (["_folders", "_kept"], ["_files"]),
     "_killed": (["_folders"], []),
     "_confined": ([], []),
-    "_delivery": (["_progress", "_python"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
+    "_controller_files": ([], []),
+    "_delivery": (["_controller_files", "_progress", "_python"], ["_directories", "_fetch", "_guard", "_index", "_obtain"]),
     "_folders": ([], ["_directories", "_files", "_lock"]),
     "_hcl": (["_hcl_expressions", "_hcl_tokens"], []),
     "_hcl_expressions": (["_hcl_tokens"], []),
@@ -131,7 +132,7 @@ CONTROLLER = {
     "_answer": ([], ["_errors", "_model", "_releases", "_versions"]),
     "_names": ([], ["_model"]),
     "_settings": ([], ["_wish"]),
-    "_trusted_keys": ([], []),
+    "_trusted_keys": (["_controller_files"], []),
     "_version_file": (["_confined", "_required_version"], ["_constraints", "_slips", "_versions"]),
 }
 VOCABULARY = sorted(HOUSE["vocabulary"])

@@ -13,10 +13,19 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _tru
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
+VaultLib, VaultSecret = (getattr(pytest.importorskip("ansible.parsing.vault"), name) for name in ("VaultLib", "VaultSecret"))
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.action.terraform_binary")
 
 PUBLIC = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----"
 PRIVATE = PUBLIC.replace("PUBLIC", "PRIVATE").replace("AAAA", "SECRET")
+
+
+VAULT_SECRETS = [("default", VaultSecret(b"a password"))]
+
+
+def encrypt(path, text, secrets=None):
+    with open(str(path), "wb") as file:
+        file.write(VaultLib(secrets or VAULT_SECRETS).encrypt(text))
 
 
 @pytest.fixture
@@ -42,6 +51,7 @@ def arguments(playbook_dir):
     def run(**given):
         loader = DataLoader()
         loader.set_basedir(playbook_dir)
+        loader.set_vault_secrets(VAULT_SECRETS)
         task = Task()
         given = dict({"version": "1.13.4"}, **given)
         task.args = given
@@ -215,3 +225,74 @@ def test_a_short_value_of_a_header_is_no_secret_to_core(judged_headers):
     secrets = pytest.importorskip("ansible.module_utils.secrets")
     judged_headers(HEADERS)
     assert secrets.mask_secrets("/opt/h34der-of-alice") == "/opt/$REDACTED$"
+
+
+# files of the controller
+
+FILES = ("ca_path", "client_cert", "client_key")
+
+
+@pytest.mark.parametrize("option", FILES)
+@pytest.mark.parametrize("download", [None, "controller"])
+def test_certificates_are_found_beside_the_playbook(arguments, playbook_dir, option, download, monkeypatch):
+    monkeypatch.setenv("HOME", playbook_dir)
+    for name in ("plain", "found.asc", "files/found.asc", "~/plain", "%s/plain" % playbook_dir, " plain ", "files"):
+        found = arguments(**{option: name, "download": download})[option]
+        assert os.path.isabs(found) and os.path.exists(found) and found.startswith(playbook_dir)
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_certificates_of_a_target_stay_as_they_are(arguments, option):
+    assert arguments(**{option: "plain", "download": "target"})[option] == "plain"
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_certificates_that_are_not_there(arguments, option):
+    assert "%s: 'missing.pem' is neither a file nor a folder on the controller" % option in refusal(
+        arguments, **{option: "missing.pem"})
+    assert arguments(**{option: "/missing.pem"})[option] == "/missing.pem"      # whoever reads it says why it cannot
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_what_ansible_vault_encrypted_is_read_from_a_plain_copy(arguments, playbook_dir, option):
+    encrypt(playbook_dir + "/files/locked.pem", "the text")
+    found = arguments(**{option: "locked.pem"})[option]
+    with open(found, encoding="ascii") as file:
+        assert file.read() == "the text" and not found.startswith(playbook_dir)
+    assert os.stat(found).st_mode & 0o77 == 0
+
+
+def test_a_plain_copy_goes_with_the_task(arguments, playbook_dir, monkeypatch):
+    encrypt(playbook_dir + "/locked.pem", "the text")
+    made = []
+    real = terraform_binary.ActionModule._arguments
+    monkeypatch.setattr(terraform_binary.ActionModule, "_arguments", lambda self, *given: made.append(self) or real(self, *given))
+    found = arguments(client_key="locked.pem")["client_key"]
+    monkeypatch.setattr(terraform_binary.ActionBase, "cleanup", lambda self, force: None)
+    made[0].cleanup()
+    assert not os.path.exists(found)
+
+
+def test_a_key_file_that_ansible_vault_encrypted(arguments, playbook_dir):
+    encrypt(playbook_dir + "/files/locked.asc", PUBLIC)
+    assert arguments(trusted_keys=["locked.asc"])["trusted_keys"] == [PUBLIC]
+
+
+@pytest.mark.parametrize("option", FILES + ("trusted_keys",))
+def test_what_cannot_be_decrypted_is_named(arguments, playbook_dir, option):
+    encrypt(playbook_dir + "/locked", "SECRET", [("default", VaultSecret(b"another one"))])
+    message = refusal(arguments, **{option: ["locked"] if option == "trusted_keys" else "locked"})
+    assert "%s/locked is encrypted by ansible-vault, and is not decrypted: " % playbook_dir in message and "--vault-id" in message
+
+
+def test_an_encrypted_text_is_no_key(arguments):
+    message = refusal(arguments, trusted_keys=["$ANSIBLE_VAULT;1.1;AES256\n6162"])
+    assert "trusted_keys: an entry is text that ansible-vault encrypted; write !vault before it" in message
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_the_text_of_a_key_is_not_taken_for_a_path_and_not_shown(arguments, option):
+    text = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(_errors.RequestError) as caught:
+        terraform_binary.parse_order(terraform_binary._validated(arguments(**{option: text})), None)
+    assert "%s is the text of a key or certificate" % option in str(caught.value) and "SECRET" not in str(caught.value)

@@ -8,7 +8,7 @@ import base64
 import pytest
 from transfers import BODY, NAME, Transfer
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _credentials, _errors, _fetch
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _credentials, _errors, _faults, _fetch
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import PUBLIC_SITE, Access
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -242,3 +242,14 @@ def test_the_agent(file_site):
     Transfer(file_site, access=Access(http_agent="ours/1.0")).succeeded()
     agents = [request.headers["User-Agent"] for request in file_site.requests]
     assert agents == ["iac_platform.terraform/0.1.0", "ours/1.0"]
+
+
+@pytest.mark.parametrize("place, shown, words", [
+    ("https://a.example/x", _credentials.NONE, "or hides it from those without credentials (url_token"),
+    ("https://a.example/x", _credentials.SHOWN, "or hides it from those with these credentials"),
+    ("https://a.example/x", _credentials.WITHHELD, "or hides it: the credentials were kept back"),
+    (PUBLIC_SITE + "/x", _credentials.WITHHELD, "this version and platform"),
+])
+def test_what_is_not_there_may_be_hidden(place, shown, words):
+    hint = _faults.refuse_status(404, "", place, "x", shown).hint
+    assert words in hint and ("hides" in hint) == (place != PUBLIC_SITE + "/x")

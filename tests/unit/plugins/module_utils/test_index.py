@@ -214,7 +214,8 @@ LISTING = {"1.0.0": {"linux_amd64"}, "1.0.1": {"linux_amd64"}, "1.0.2-rc1": {"li
 
 
 @pytest.mark.parametrize("version, platform, words", [
-    ("1.1.0", "linux_amd64", "the index lists it, so it is being published: try again in some minutes"),
+    ("1.1.0", "linux_amd64", "the index lists it, and the site lacks the file: copy it there; or it is being "
+                             "published, if the release is minutes old: try again then"),
     ("1.0.0", "darwin_arm64", "the first version with a build for darwin_arm64 is 1.0.2; or choose another platform"),
     ("1.0.0", "linux_s390x", "no version has a build for linux_s390x; or choose another platform"),
     ("1.0.9", "linux_amd64", "versions there: 1.0.2 (next lower), 1.1.0 (next higher), 1.0.2 (newest 1.0)"),

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import socket
+import time
 
 import pytest
 
@@ -515,16 +516,65 @@ def test_a_version_that_is_not_there_is_told_what_is(online, site):
     assert site.counts(INDEX).requests == 1
 
 
-def test_a_version_that_is_listed_and_not_there_is_being_published(online, site):
+def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_published(online, site):
     del site.files["terraform/1.13.4/" + SUMS]
-    assert "being published" in online.refusal(_errors.FetchError).hint
+    hint = online.refusal(_errors.FetchError).hint
+    assert hint.startswith("the index lists it, and the site lacks the file: copy it there") and "being published" in hint
 
 
-def test_a_release_without_its_archive_is_being_published(online, site):
+@pytest.mark.parametrize("policy", ["signature", "sha256sums"])
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_archive_that_the_sums_name_and_the_site_lacks(online, site, wrong, policy, status):
+    site.misbehave("*.zip", wrong.status(status))
+    failure = online.refusal(_errors.FetchError, checksum_policy=policy)
+    assert failure.url.endswith(".zip") and failure.hint.startswith("SHA256SUMS there has it, so there is a build, and this site")
+    assert site.counts(INDEX).requests == 0
+
+
+def test_an_archive_of_a_release_that_was_signed_just_now_is_being_published(online, site):
+    now = int(time.time())
+    for signed, words in ((now, "minutes ago, so it is being published"), (now - 2 * 86400, "this site lacks the file")):
+        site.publish("1.13.4", signature=site.key.sign(site.release("1.13.4").sums, created=signed))
+        del site.files["terraform/1.13.4/" + online.archive_name]
+        assert words in online.refusal(_errors.FetchError).hint
+
+
+def test_a_pinned_archive_that_is_not_there_is_told_what_the_index_has(online, site):
     del site.files["terraform/1.13.4/" + online.archive_name]
-    assert "being published" in online.refusal(_errors.FetchError).hint
     checksum = site.release("1.13.4").digest(online.host.platform)
     assert "being published" in online.refusal(_errors.FetchError, checksum_policy="pinned", checksum=checksum).hint
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_sums_without_a_signature_are_told_as_that(online, site, wrong, status):
+    site.misbehave("*.sig", wrong.status(status))
+    for sites in ([site.url], [closed_port(), site.url]):
+        hint = online.refusal(_errors.FetchError, sites=sites).hint
+        assert hint == ("SHA256SUMS is there without its signature: copy %s.sig there, too; or give checksum, with "
+                        "checksum_policy pinned" % SUMS)
+
+
+@pytest.mark.parametrize("version", ["latest", "~> 1.13.0"])
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_mirror_without_an_index_needs_exact_versions(online, site, wrong, version, status):
+    site.misbehave("*index.json", wrong.status(status))
+    with pytest.raises(_errors.FetchError) as caught:
+        online.source(version=version).listing(site.url)
+    assert caught.value.hint.startswith("an exact version needs no index: write it, or ")
+
+
+@pytest.mark.parametrize("folder, above", [("/terraform", ""), ("/terraform/1.13.4", ""), ("/repo/terraform", "/repo")])
+def test_the_products_folder_is_no_site(online, site, folder, above):
+    expected = "name the folder above terraform in sites: %s%s" % (site.url, above)
+    assert online.refusal(_errors.FetchError, sites=[site.url + folder]).hint == expected
+    with pytest.raises(_errors.FetchError) as caught:
+        online.source(version="latest", sites=[site.url + folder]).listing(site.url + folder)
+    assert caught.value.hint == "an exact version needs no index: write it, or " + expected
+
+
+def test_a_folder_of_that_name_may_be_a_site(online, site, tmp_path):
+    site.write(str(tmp_path / "terraform"))
+    assert online.vouch(sites=["file://%s/terraform" % tmp_path]).signer == site.key.fingerprint
 
 
 def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):

@@ -346,3 +346,14 @@ def test_where_archives_are_kept():
     for options in ({"cache_dir": "x"}, {"cache_dir": "/a/../b"}, {"cache_keep": 0}, {"cache_keep": 1001}):
         with pytest.raises(_errors.RequestError):
             _wish.parse_cache(params(**options))
+
+
+@pytest.mark.parametrize("option, example", [
+    ("ca_path", "/etc/ssl/our-ca.pem"), ("client_cert", "/etc/ssl/builder.pem"), ("client_key", "/etc/ssl/builder.key"),
+    ("link", "/usr/local/bin/terraform"), ("base_dir", "/opt/iac-platform/terraform-binaries"),
+    ("archive", "/srv/incoming/terraform_1.13.4_linux_amd64.zip"),
+])
+def test_a_relative_path_is_shown_one_of_that_option(option, example):
+    with pytest.raises(_errors.RequestError) as caught:
+        parse(**{option: "some/thing"})
+    assert option in str(caught.value) and caught.value.hint == "write it from the root: " + example

@@ -299,3 +299,16 @@ def test_requests_that_is_missing_on_the_controller(controller, site, monkeypatc
         controller.obtain(**dict(pinned(site), checksum_policy=policy))
     assert "requests is not installed for the controller's Python, %s (" % sys.executable in str(caught.value)
     assert caught.value.hint.startswith(hint) and "download: controller" not in caught.value.hint
+
+
+def test_copies_of_one_certificate_are_one_and_the_same(controller, site, tmp_path):
+    """What is decrypted for each host has a name of its own."""
+    from release_site.certificates import Authority
+    authority, other = Authority(), Authority()
+    for name, text in (("one", authority.pem), ("two", authority.pem), ("three", other.pem)):
+        (tmp_path / name).write_text(text)
+    counts = []
+    for name in ("one", "two", "three"):
+        controller.vouch(sites=[site.url], trusted_keys=[site.key.armored], ca_path=str(tmp_path / name))
+        counts.append(len(asked(site)))
+    assert counts == [2, 0, 2]
