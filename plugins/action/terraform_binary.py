@@ -219,9 +219,11 @@ class ActionModule(ActionBase):
             notes = Cache(run, None, self._say, _silence, "", self._host)
             version = notes.note(key)
             if version:
-                result = self._module(dict(arguments, version=version))
-                if newest([version] + matching(wanted, result.intact_versions)) == version:
-                    return self._with_steps(result)
+                # Before anything is done: a newer one may have come since, and a site that is behind must not roll it back.
+                known = dict(arguments, version=version)
+                plan = self._plan(known)
+                if not plan.failed and newest([version] + matching(wanted, plan.intact_versions)) == version:
+                    return self._with_steps(self._module(known) if plan.changed or self._task.async_val else plan)
             result = self._module(arguments)
             if result.version and not result.failed:
                 notes.take_note(key, result.version)
@@ -254,7 +256,8 @@ class ActionModule(ActionBase):
         raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
                                    wrap_async=wrap_async)
         asked = read_version(arguments["version"])
-        return read_answer(raw, self._host, asked.version if self._state == "present" else None, asked.allows, self._platform)
+        return read_answer(raw, self._host, asked.version if self._state == "present" else None, asked.allows, self._platform,
+                           bool(wrap_async))
 
     def _result(self, answer):
         """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""

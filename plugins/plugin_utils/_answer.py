@@ -70,7 +70,7 @@ _SHOWN = ("diff", "warnings", "invocation", "owner", "group", "mode", "state", "
 _LINES = ("module_stdout", "module_stderr", "exception")     # these keep their line ends
 
 
-def read_answer(raw, host, version=None, allows=None, platform=None):
+def read_answer(raw, host, version=None, allows=None, platform=None, job=False):
     """A module's result as an Answer.
 
     :param raw: what ``_execute_module`` returned.
@@ -78,6 +78,7 @@ def read_answer(raw, host, version=None, allows=None, platform=None):
     :param version: str, the exact version that the module was asked for; None: none.
     :param allows: callable(version) -> bool: what the user asked for; None: anything exact.
     :param platform: str, the platform that was asked for; None: the host's own, whatever it is.
+    :param job: bool, it was started in the background, and may say so.
     :returns: Answer.
     :raises AnswerError: whatever is wrong with it: a type, a range, a form, or another version or platform.
     """
@@ -94,6 +95,8 @@ def read_answer(raw, host, version=None, allows=None, platform=None):
         intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"),
         backup_file=gate.text("backup_file"), error=gate.error("error"),
         job=gate.job(), shown={name: gate.any(name) for name in _SHOWN if gate.has(name)})
+    if answer.job and not job:
+        gate.refuse("ansible_job_id", "nothing, since no job was started")
     if failed or answer.job:
         return answer
     if version is not None and answer.version != version:

@@ -12,6 +12,8 @@ from ..module_utils._wish import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
+_FALSE = ("false", "no", "off", "n", "f", "0", "0.0")    # as ansible-core reads a boolean
+
 # Every option is in one of the two: a test holds them against SPEC.
 TO_TARGET = frozenset({
     "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group", "link",
@@ -55,18 +57,27 @@ def with_environment(arguments, environ, of_task):
 
 
 def _check_origin(arguments, sites, of_task):
-    """Refuse a token from the environment for sites that somebody else may have chosen: a survey, say. Raises RequestError."""
+    """Refuse a token from the environment where somebody else, through a survey, say, decides who sees it.
+
+    Raises RequestError.
+    """
     if "sites" in arguments:
         reason = "sites is given by an option"
     elif of_task.get(SITES):
         reason = "%s is in the task's environment" % SITES
     elif not sites:
         reason = "%s is not set" % SITES
+    elif str(arguments.get("download")).strip() == "target":
+        reason = "download: target would hand it to the hosts"
+    elif "ca_path" in arguments:
+        reason = "ca_path, given by an option, would decide who is taken for that site"
+    elif str(arguments.get("validate_certs", True)).strip().lower() in _FALSE:
+        reason = "validate_certs: false would let anybody be taken for that site"
     else:
         return
     raise RequestError(
         "%s is set for the controller, and %s: a token from there goes only to sites from there" % (TOKEN, reason),
-        hint="put the two of them into one AWX credential, or give url_token beside sites")
+        hint="put all that decides on it into one AWX credential (%s, REQUESTS_CA_BUNDLE), or give url_token beside it" % SITES)
 
 
 def listed(value):

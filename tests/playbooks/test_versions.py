@@ -299,6 +299,18 @@ def test_a_store_that_was_restored_is_not_rolled_back(version, tasks, shelf, ahe
     assert not (store / "1.13.4").exists()
 
 
+def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, shelf, ahead, tmp_path):
+    """Within one run of a playbook a target is spared the index; not the look at what it has. The site is behind."""
+    _store, other = ahead
+    link = str(tmp_path / "terraform")
+    old = task("old", shelf, tmp_path / "store", version="latest", link=link, download="target")
+    new = task("new", other, tmp_path / "store", version="1.15.0", link=link, download="target")
+    run = tasks([old, new, dict(old, name="again")])
+    assert (run["old"]["version"], run["new"]["version"]) == ("1.13.4", "1.15.0")
+    assert run["again"]["version"] == "1.15.0" and not run["again"]["changed"], run["again"]
+    assert os.readlink(link).endswith("/1.15.0/terraform")
+
+
 def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):
     _store, other = ahead
     two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}

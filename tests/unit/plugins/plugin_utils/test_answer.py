@@ -125,8 +125,15 @@ def test_texts_are_printable_wherever_they_stand():
 
 def test_a_job_in_the_background_passes_with_what_core_needs():
     job = {"ansible_job_id": "j123.45", "results_file": "/home/a/.ansible_async/j123.45", "started": 1, "finished": 0}
-    assert _answer.as_raw(read(dict(job, changed=True, failed=False, evil="x"), version="1.13.4")) == dict(job, changed=True)
-    assert refusal(dict(job, started="yes"))
+    assert _answer.as_raw(read(dict(job, changed=True, failed=False, evil="x"), version="1.13.4", job=True)) == dict(
+        job, changed=True)
+    assert refusal(dict(job, started="yes"), job=True)
+
+
+def test_a_job_that_nobody_started_is_refused():
+    """It would pass without its version and platform being looked at."""
+    job = {"ansible_job_id": "j123.45", "results_file": "/x", "started": 1, "finished": 0}
+    assert "ansible_job_id" in refusal(dict(HONEST, version="1.9.8", **job), version="1.13.4")
 
 
 @pytest.mark.parametrize("path", [

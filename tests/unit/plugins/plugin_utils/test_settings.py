@@ -44,6 +44,25 @@ ELSEWHERE = [{"sites": ["https://two.example"]}, {"sites": "https://one.example"
              {"sites": ["file:///srv/mirror"]}]
 
 
+@pytest.mark.parametrize("options, words", [
+    ({"download": "target"}, "download: target would hand it to the hosts"),
+    ({"download": " target "}, "download: target would hand it to the hosts"),
+    ({"ca_path": "/tmp/mine.pem"}, "ca_path, given by an option"),
+    ({"validate_certs": False}, "validate_certs: false"),
+    ({"validate_certs": "No"}, "validate_certs: false"),
+    ({"validate_certs": 0}, "validate_certs: false"),
+])
+def test_a_token_of_the_environment_is_shown_to_nobody_whom_an_option_chose(options, words):
+    with pytest.raises(_errors.RequestError) as caught:
+        _settings.with_environment(options, CREDENTIAL, {})
+    assert words in str(caught.value) and "SECRET" not in "%s %s" % (caught.value, caught.value.hint)
+
+
+def test_options_that_decide_nothing_do_not_matter():
+    for options in ({"download": "controller"}, {"validate_certs": "yes"}, {"validate_certs": 1}, {"use_proxy": False}):
+        assert _settings.with_environment(options, CREDENTIAL, {})["url_token"] == "SECRET"
+
+
 def test_a_token_in_the_environment_stands_in_for_the_option():
     assert _settings.with_environment({}, CREDENTIAL, {}) == dict(SITES, url_token="SECRET")
     for own in OWN:
