@@ -145,7 +145,8 @@ def _start(fd, path, nowhere, user, unsafe):
                     errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
         except subprocess.SubprocessError as exc:   # what restrain() raised, without its reason
             raise RunCheckError("run check of %s: this process cannot set limits%s" % (
-                path, " or cannot become user %s, its owner" % user_name(user[0]) if user else ""), path=path, hint=_BY_HAND) from exc
+                path, " or cannot become user %s, its owner" % user_name(user[0]) if user else ""),
+                path=path, hint=_BY_HAND) from exc
         time.sleep(0.1)
 
 
