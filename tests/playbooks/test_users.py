@@ -106,22 +106,22 @@ def plain(ask, place, user, as_user):
 
 # Name, the path that is refused below the place, and what the message says was to be done there.
 REFUSED = [
-    ("roots-new-version", "roots/.terraform-1.13.3.lock", "open the lock"),
-    ("roots-other-mode", "roots/.terraform-1.13.4.lock", "open the lock"),
-    ("roots-remove", "roots/.terraform-1.13.4.lock", "open the lock"),
-    ("roots-link", "roots/.terraform-1.13.4.lock", "open the lock"),
-    ("new-store", "new", "create directory"),
-    ("unreadable", "hidden/1.13.4/terraform", "open"),
+    ("roots-new-version", "roots/.terraform-1.13.3.lock", "cannot make the lock {0}: {1} may not write to "),
+    ("roots-other-mode", "roots/.terraform-1.13.4.lock", "cannot open the lock {0}: {1} may not write to {0} (root:"),
+    ("roots-remove", "roots/.terraform-1.13.4.lock", "cannot open the lock {0}: {1} may not write to {0} (root:"),
+    ("roots-link", "roots/.terraform-1.13.4.lock", "cannot open the lock {0}: {1} may not write to {0} (root:"),
+    ("new-store", "new/store/1.13.4/terraform", "cannot write {0}: {1} may not write to "),
+    ("unreadable", "hidden/1.13.4/terraform", "open {0}: Permission denied (EACCES)"),
 ]
 
 
-@pytest.mark.parametrize("name,path,doing", REFUSED)
-def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, doing, plain, place):
+@pytest.mark.parametrize("name,path,words", REFUSED)
+def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, words, plain, place):
     result = plain[0][name]
     assert result["failed"] and not result["changed"], result
     error, where = result["error"], os.path.join(place, path)
     assert (error["step"], error["errno_name"], error["path"]) == ("install", "EACCES", where), result["msg"]
-    assert result["msg"].startswith("%s %s: Permission denied (EACCES)" % (doing, where))
+    assert result["msg"].startswith(words.format(where, USER))
     assert "become: true" in error["hint"] and error["hint"] in result["msg"]
 
 
@@ -143,12 +143,12 @@ def test_a_plain_user_installs_into_an_own_directory(plain, place, user):
     assert os.readlink(os.path.join(place, "own", "bin", "terraform")) == result["path"]
 
 
-def test_an_install_whose_link_is_refused_counts_as_changed(plain, place):
+def test_a_link_that_cannot_be_made_is_refused_before_anything_is_installed(plain, place):
     result = plain[0]["own-with-roots-link"]
-    assert result["failed"] and result["changed"], result
-    assert result["error"]["errno_name"] == "EACCES" and result["error"]["path"].startswith(place)
-    assert os.path.join(place, ".") in result["msg"] or os.path.join(place, "terraform") in result["msg"]
-    assert "%s/terraform" % VERSION in names(os.path.join(place, "own", "other"))
+    assert result["failed"] and not result["changed"], result
+    assert result["error"]["errno_name"] == "EACCES" and result["error"]["path"] == os.path.join(place, "terraform")
+    assert result["error"]["path"] in result["msg"] and "another link" in result["error"]["hint"]
+    assert not os.path.exists(os.path.join(place, "own", "other"))
     assert not [name for name in os.listdir(place) if "terraform" in name]
 
 

@@ -46,10 +46,10 @@ WRONG = {
     "platform-unknown": Wrong({"platform": "amiga_m68k"}, "request", ("'amiga_m68k'", "linux")),
     "platform-not-built": Wrong({"platform": "freebsd_amd64"}, "request", ("freebsd_amd64", "linux_amd64"), LOCKED),
     "mode-setuid": Wrong({"mode": "4755"}, "request", ("4755", "setuid")),
-    "mode-writable": Wrong({"mode": "0777"}, "request", ("0777", "write bit")),
+    "mode-writable": Wrong({"mode": "0777"}, "request", ("0777", "lets group or others write")),
     "link-onto-a-file": Wrong({"link": "{folder}/plain"}, "install", ("{folder}/plain", "regular file of 6 bytes")),
     "link-onto-a-directory": Wrong(
-        {"link": "{folder}/directory"}, "install", ("{folder}/directory", "neither a link nor a file")),
+        {"link": "{folder}/directory"}, "install", ("is a directory", "{folder}/directory/terraform")),
     "base-dir-a-file": Wrong({"base_dir": "{folder}/plain"}, "install", ("{folder}/plain", "not a directory")),
     "base-dir-below-a-file": Wrong({"base_dir": "{folder}/plain/x"}, "install", ("{folder}/plain", "not a directory")),
     "base-dir-relative": Wrong({"base_dir": "store"}, "request", ("'store'", "absolute")),
