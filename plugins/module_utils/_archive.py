@@ -17,10 +17,9 @@ import zlib
 from typing import NamedTuple, Tuple
 
 from ._errors import ArchiveError, escaped
-from ._model import PRODUCT
+from ._model import BINARY_CAP, PRODUCT
 from ._zip_layout import DEFLATED, DESCRIPTOR, ArchiveFile, Entry, read_entries
 
-BINARY_CAP = 1 << 30            # bytes; also for all other members together
 RATIO_CAP = 100                 # inflated to packed; genuine binaries are near 3
 HEAD_SIZE = 4096                # bytes of a binary that check_magic wants to see
 

@@ -9,6 +9,7 @@ COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
 RECEIPT = "terraform.json"      # the receipt's name beside it
 UNKNOWN_ID = 2**32 - 1          # of an account that is not there yet: no file can belong to it (chown(2))
+BINARY_CAP = 1 << 30            # bytes of a binary
 PUBLIC_SITE = "https://releases.hashicorp.com"
 DEFAULT_BASE_DIR = "/opt/iac-platform/terraform-binaries"
 HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.1.5

@@ -13,7 +13,7 @@ import re
 import stat
 
 from ._errors import os_errors
-from ._model import PRODUCT, RECEIPT, Receipt
+from ._model import BINARY_CAP, PRODUCT, RECEIPT, Receipt
 
 FORMAT = 1          # what we write; a newer one is judged by its frozen keys and left as it is
 CAP = 64 * 1024     # bytes
@@ -41,6 +41,10 @@ def _is_count(value):
     return _is_number(value) and 0 <= value < 1 << 64
 
 
+def _is_size(value):
+    return _is_number(value) and 0 <= value <= BINARY_CAP   # what claims more is not hashed for hours
+
+
 def _is_signed(value):
     return _is_number(value) and -1 << 63 <= value < 1 << 63
 
@@ -49,7 +53,7 @@ def _is_moment(value):
     return _is_number(value) and 0 <= value < 1 << 32     # four octets, as OpenPGP has them (RFC 4880, 3.5)
 
 
-_FROZEN = {"product": _is_text, "version": _is_text, "platform": _is_text, "sha256": _is_digest, "size": _is_count}
+_FROZEN = {"product": _is_text, "version": _is_text, "platform": _is_text, "sha256": _is_digest, "size": _is_size}
 _OPTIONAL = {
     "policy": _is_text, "signer": _is_text, "signed_at": _is_moment, "archive_sha256": _is_digest, "origin": _is_text,
     "run_check": _is_text, "links": _are_texts, "installed_at": _is_text, "collection": _is_text, "mtime_ns": _is_signed,

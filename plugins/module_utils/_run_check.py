@@ -34,6 +34,10 @@ FILE_LIMIT = 1 << 20    # bytes of a file; before 1.3 it writes a small log of i
 TASK_LIMIT = 512        # processes and threads, besides those that its user has
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
 _LONGEST_PAUSE = 0.05   # seconds until it is asked for again whether it has ended
+_CLEANING = 10          # seconds for the owner of the empty directory to empty it
+# keyctl(2): its number by machine, as the kernel's unistd.h has it, since no C library has it.
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
+_JOIN_SESSION_KEYRING = 1
 _SHOWN = 200            # characters of output in a message
 _BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand on this host, "
             "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20))
@@ -63,9 +67,10 @@ def run(fd, path, owner=None, unsafe=False, time_limit=TIME_LIMIT):
 
     Root runs a binary of somebody else as that user.
     """
-    with _empty_directory(path) as nowhere, _children(), os_errors("run check of", path, RunCheckError, hint=_BY_HAND), \
-            ending_children():
-        process = _start(fd, path, nowhere, _user(fd, owner, nowhere), unsafe)
+    user = _user(fd, owner)
+    with _children(), _empty_directory(path, user) as (nowhere, folder), \
+            os_errors("run check of", path, RunCheckError, hint=_BY_HAND), ending_children():
+        process = _start(fd, path, nowhere, folder, user, unsafe)
         output, complaint = _finish(process, path, time_limit)
     if process.returncode != 0:
         raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
@@ -74,35 +79,72 @@ def run(fd, path, owner=None, unsafe=False, time_limit=TIME_LIMIT):
 
 
 @contextlib.contextmanager
-def _empty_directory(path):
+def _empty_directory(path, user):
+    """An empty directory of that user, or of ours: its path, and a descriptor of it.
+
+    Once it is somebody else's its path may lead anywhere, so that root uses the descriptor, and lets its owner empty it.
+    """
     with os_errors("make an empty directory for the run check of", path, RunCheckError,
                    hint="the run check needs room in /tmp or TMPDIR on this host; run_check: false skips it"):
         nowhere = tempfile.mkdtemp(prefix="terraform-run-check-")
+        folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        if user:
+            os.fchown(folder, *user)
     try:
-        yield nowhere
+        yield nowhere, folder
     finally:
-        with contextlib.suppress(RecursionError):   # another's directories, as deep as they like
-            shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
+        os.close(folder)
+        if user:
+            _empty(nowhere, user)
+            with contextlib.suppress(OSError):      # what its owner left in it, or put in its place, stays
+                os.rmdir(nowhere)
+        else:
+            with contextlib.suppress(RecursionError):   # directories, as deep as they like
+                shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
 
 
-def _user(fd, owner, nowhere):
-    """Who shall run it.
+def _empty(nowhere, user):
+    """Remove a directory as its owner would, for as long as we care to wait."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):      # never hides an error in flight
+        process = subprocess.Popen(["/bin/rm", "-rf", "--", nowhere], cwd="/", env={}, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                                   preexec_fn=lambda: _become(user))
+        try:
+            process.wait(_CLEANING)
+        finally:
+            end_group(process)
 
-    :returns: (uid, gid) of its owner, to whom the empty directory is given; None: as we are.
+
+def _become(user):
+    """Be that user, for good: root sets the real, the effective and the saved ids at once (setuid(2))."""
+    os.setgroups([])
+    os.setgid(user[1])
+    os.setuid(user[0])
+
+
+def _key_leaver():
+    """callable() that makes an empty session keyring: what root's holds stays in reach, whoever we become (session-keyring(7)).
+
+    Where it is refused, as in containers, keys cannot be read either.
     """
+    call = _KEYCTL.get(os.uname().machine)
+    try:
+        import ctypes
+        syscall = ctypes.CDLL(None).syscall
+    except (ImportError, AttributeError):   # a Python without it; not Linux
+        call = None
+    return (lambda: None) if call is None else (lambda: syscall(call, _JOIN_SESSION_KEYRING, None))
+
+
+def _user(fd, owner):
+    """Who shall run it: (uid, gid) of its owner; None: as we are."""
     uid = os.fstat(fd).st_uid if owner is None else owner
     if os.geteuid() or not uid:
         return None
     try:
-        gid = pwd.getpwuid(uid).pw_gid
+        return uid, pwd.getpwuid(uid).pw_gid
     except KeyError:
-        gid = uid   # a uid without a name has no group of its own, but none of root's either
-    folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        os.fchown(folder, uid, gid)
-    finally:
-        os.close(folder)
-    return uid, gid
+        return uid, uid     # a uid without a name has no group of its own, but none of root's either
 
 
 @contextlib.contextmanager
@@ -118,23 +160,23 @@ def _children():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
 
 
-def _start(fd, path, nowhere, user, unsafe):
+def _start(fd, path, nowhere, folder, user, unsafe):
     environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1",
                    "GOMAXPROCS": "2"}   # few threads also on large hosts
-    image = _image(fd, path, unsafe)
+    image, leave_keys = _image(fd, path, unsafe), _key_leaver()
 
     def restrain():
         for number, limit in _limits(user[0] if user else os.getuid()):
             resource.setrlimit(number, limit)
-        if user:    # root sets the real, the effective and the saved ids at once, so there is no way back (setuid(2))
-            os.setgroups([])
-            os.setgid(user[1])
-            os.setuid(user[0])
+        if user:
+            leave_keys()
+            _become(user)
+        os.fchdir(folder)       # by now as the user: its path may lead where only root may go
 
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            return subprocess.Popen([path, "version", "-json"], bufsize=0, executable=image, pass_fds=(fd,), cwd=nowhere,
+            return subprocess.Popen([path, "version", "-json"], bufsize=0, executable=image, pass_fds=(fd,),
                                     env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.PIPE, start_new_session=True, preexec_fn=restrain)
         except OSError as exc:

@@ -201,6 +201,12 @@ def test_what_cannot_be_read_is_an_error(folder, monkeypatch):
     assert caught.value.errno == errno.EIO and caught.value.path == folder.at("terraform.json")
 
 
+@pytest.mark.parametrize("size, good", [(1 << 30, True), ((1 << 30) + 1, False), (1 << 43, False)])
+def test_what_claims_more_than_a_binary_may_have_is_not_believed(size, good):
+    """Else its owner lets root hash a sparse file of terabytes, in each run."""
+    assert (_receipt.parse(as_bytes(size=size))[0] is not None) is good
+
+
 # find_links
 
 def test_links_that_still_lead_to_the_binary(tmp_path):

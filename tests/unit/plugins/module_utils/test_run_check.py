@@ -632,8 +632,73 @@ def test_the_empty_directory_is_given_away_by_descriptor(say, place, monkeypatch
     os.mkdir(there)
     os.symlink(there, os.path.join(place, "link"))
     monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: os.path.join(place, "link"))
-    assert refusal(path, owner=4242).errno == errno.ENOTDIR
-    assert os.stat(there).st_uid == 0
+    with pytest.raises(RunCheckError) as caught:
+        run(path, owner=4242)
+    assert caught.value.errno == errno.ENOTDIR and os.stat(there).st_uid == 0
+
+
+@pytest.fixture
+def exchanged(place, monkeypatch):
+    """As soon as the empty directory is its owner's, a link to one that is root's alone lies in its place: (both paths)."""
+    hidden, was = os.path.join(place, "hidden"), os.path.join(place, "was")
+    real, made = os.fchown, []
+    os.mkdir(hidden, 0o700)
+    mkdtemp = tempfile.mkdtemp
+
+    def make(prefix):
+        made.append(mkdtemp(prefix=prefix, dir=place))
+        return made[-1]
+
+    def give(fd, uid, gid):
+        real(fd, uid, gid)
+        os.rename(made[-1], was)
+        os.symlink(hidden, made[-1])
+        for folder in (hidden, was):
+            os.mkdir(os.path.join(folder, "of root"), 0o700)
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    monkeypatch.setattr(os, "fchown", give)
+    return hidden, was
+
+
+@needs_root
+def test_it_runs_in_the_directory_that_was_made_whatever_lies_under_that_path(say, exchanged):
+    hidden, was = exchanged
+    assert run(say("stat -Lc %i ."), owner=4242) == str(os.stat(was).st_ino) != str(os.stat(hidden).st_ino)
+
+
+@needs_root
+def test_its_owner_empties_it_and_not_root(say, exchanged):
+    hidden, was = exchanged
+    assert run(say("echo 1"), owner=4242) == "1"
+    assert os.listdir(hidden) == os.listdir(was) == ["of root"]
+
+
+@needs_root
+def test_what_another_leaves_in_its_directory_goes(say, place, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", place)
+    os.chmod(place, 0o1777)
+    before = set(os.listdir(place))
+    path = say("mkdir -p a/b; echo x > a/b/c; mkfifo pipe; pwd")
+    assert run(path, owner=4242).startswith(place) and set(os.listdir(place)) == before | {os.path.basename(path)}
+
+
+@needs_root
+def test_keys_of_root_are_out_of_reach(say):
+    """Possession outlives setuid(2): see keyrings(7)."""
+    numbers = {"x86_64": (248, 250), "aarch64": (217, 219)}.get(os.uname().machine)
+    if numbers is None or not os.path.exists("/proc/keys"):
+        pytest.skip("no keys on this machine, or their system calls are not known")
+
+    def attempt():
+        syscall = ctypes.CDLL(None, use_errno=True).syscall
+        syscall.restype = ctypes.c_long
+        if syscall(numbers[1], 1, None) < 0 or syscall(numbers[0], b"user", b"of-root", b"secret", 6, -3) < 0:
+            return "none"
+        return run(say("grep of-root /proc/keys | wc -l"), owner=4242) if open("/proc/keys").read().count("of-root") else "none"
+    found = in_child(attempt)
+    if found == "none":
+        pytest.skip("no keys may be made here")
+    assert found == "0"
 
 
 @needs_root
