@@ -37,6 +37,7 @@ class Expression:
         self.refusal = refusal
         self.frames = [_Frame("value")]
         self.wants = True           # an operand
+        self.signed = False         # and the last token was a - or ! before it
 
     def find_end(self):
         """The number of the first token behind it. Raises Unreadable."""
@@ -61,14 +62,13 @@ class Expression:
         return self.refusal("an expression cannot be read", token.at)
 
     def _take(self, *texts, kind="mark"):
-        """Take a token of one of these texts: whether it is there."""
-        found = self._peek(*texts, kind=kind)
+        """Take a token of one of these texts: whether it is there. Lines that do not matter are skipped."""
+        if self._ignores_lines():
+            self._skip_lines()
+        token = self.tokens[self.at]
+        found = token.kind == kind and (not texts or token.text in texts)
         self.at += found
         return found
-
-    def _peek(self, *texts, kind="mark"):
-        token = self.tokens[self.at]
-        return token.kind == kind and (not texts or token.text in texts)
 
     def _push(self, kind, closing=None, wants=True):
         self.frames.append(_Frame(kind, closing))
@@ -79,7 +79,9 @@ class Expression:
             self.at += 1
             return
         self.at += 1
-        if frame.kind in ("object", "tuple", "call") and token.text == frame.closing and frame.phase in ("", "next"):
+        signed, self.signed = self.signed, token.kind == "mark" and token.text in ("-", "!")
+        may_close = frame.kind in ("object", "tuple", "call") and frame.phase in ("", "next") and not signed
+        if may_close and token.text == frame.closing:
             self._close()
         elif token.kind in _BEGINNINGS:
             self._push("string")
@@ -91,7 +93,7 @@ class Expression:
             self._name()
         elif token.kind == "mark" and token.text in CLOSING:
             self._bracket(token)
-        elif token.kind != "mark" or token.text not in ("-", "!"):
+        elif not self.signed:
             raise self._wrong(token)
         if frame.kind == "object" and frame.phase in ("", "next"):
             frame.phase = "key"
@@ -110,8 +112,7 @@ class Expression:
             self._push("paren", closing)
             return
         mark = self.at
-        while self._take(kind="newline"):
-            pass
+        self._skip_lines()
         if self._take("for", kind="name"):
             self._push("for", closing)
             self.frames[-1].phase = "in"
@@ -123,18 +124,16 @@ class Expression:
     def _loop_names(self):
         """What follows for: one or two names, and in. Raises Unreadable."""
         for last in (False, True):
-            self._skip_lines()
             if not self._take(kind="name"):
                 raise self._wrong(self.tokens[self.at])
-            self._skip_lines()
             if last or not self._take(","):
                 break
         if not self._take("in", kind="name"):
             raise self._wrong(self.tokens[self.at])
 
     def _skip_lines(self):
-        while self._take(kind="newline"):
-            pass
+        while self.tokens[self.at].kind == "newline":
+            self.at += 1
 
     def _operator(self, frame, token):
         self.at += 1
@@ -162,9 +161,10 @@ class Expression:
             self._separator(frame, token)
 
     def _attribute(self):
+        if self._take(kind="name") or self._take("*"):
+            return
         token = self.tokens[self.at]
-        if not (self._take(kind="name") or self._take("*") or token.kind == "number" and token.text.isdigit() and self._take(
-                kind="number")):
+        if not self._take(kind="number") or "." in token.text:
             raise self._wrong(token)
 
     def _separator(self, frame, token):

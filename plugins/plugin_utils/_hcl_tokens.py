@@ -116,8 +116,9 @@ class Scanner:
             self._open("string", at)
             return
         for kind, pattern in (("newline", _NEWLINE), ("name", _WORD), ("number", _NUMBER), ("mark", _MARK)):
-            found = self._take(pattern)
+            found = pattern.match(self.text, at)
             if found and (kind != "name" or _is_name(found.group())):
+                self.at = found.end()
                 if kind == "mark":
                     self._balance(found.group(), at)
                 self._emit(kind, found.group(), at)

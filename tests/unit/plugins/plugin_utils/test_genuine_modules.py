@@ -9,15 +9,19 @@ without the judge as well; where there is none, only its word is missing.
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import zipfile
+from random import Random
 
 import pytest
 import tiers
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._hcl import find_arguments
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._hcl_tokens import Unreadable
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
 
 ASKED = "> 99"
@@ -163,6 +167,8 @@ def test_what_we_say(row):
 @pytest.fixture(scope="module")
 def judge(genuine_site, tmp_path_factory):
     """The genuine Terraform 1.11.4: callable(folder) -> dict of the errors that it finds, by summary, with (file, line)."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("the genuine Terraform is one for linux_amd64")
     folder = tmp_path_factory.mktemp("judge")
     name = next(name for name in sorted(os.listdir(os.path.join(genuine_site, "terraform", "1.11.4"))) if name.endswith(".zip"))
     with zipfile.ZipFile(os.path.join(genuine_site, "terraform", "1.11.4", name)) as archive:
@@ -170,15 +176,19 @@ def judge(genuine_site, tmp_path_factory):
     os.chmod(path, 0o755)
     environment = {"PATH": "/nowhere", "HOME": str(folder), "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
 
+    def run(module, *arguments):
+        return subprocess.run([path, *arguments], cwd=str(module), env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False).stdout
+
     def ask(module):
-        done = subprocess.run([path, "validate", "-json"], cwd=str(module), env=environment, stdout=subprocess.PIPE, check=False)
         found = {}
-        for one in json.loads(done.stdout.decode("utf-8"))["diagnostics"]:
+        for one in json.loads(run(module, "validate", "-json").decode("utf-8"))["diagnostics"]:
             if one["severity"] == "error":
                 where = one.get("range", {"filename": None, "start": {"line": None}})
                 found.setdefault(one["summary"], set()).add((where["filename"], where["start"]["line"]))
         return found
 
+    ask.run = run
     yield ask
     shutil.rmtree(str(folder))
 
@@ -197,6 +207,65 @@ def test_what_terraform_says(row, judge):
     name, line = re.match(r"(.*?)(?::([0-9]+))?\Z", place).groups()
     lines = set.union(*errors.values())
     assert any(found == (name, int(line)) if line else found[0] == name for found in lines), lines
+
+
+MUTATED = """\
+# c
+terraform {
+  required_version = "~> 1.9" # x
+  backend "s3" {
+    bucket = "a-${var.b}-%{ if var.c }d%{ else }e%{ endif }"
+  }
+}
+locals {
+  a = [for k, v in var.m : { (k) = v.x[0], "b" : v.*.y } if v != null]
+  b = { for k in ["x", 1.5e3, -2] : k => f(k, g::h(1)...)... }
+  c = a ? b : !c && d || (1 + 2 * 3 % 4 >= 5 / 6)
+  d = <<-EOT
+    text ${a.b["c"]} $${x} %%{y} "q"
+    %{ for a, b in c ~}
+    ${~ a ~}
+    %{ endfor ~}
+  EOT
+  e = { a = 1, b : 2
+    "c" = [1, 2,]
+  }
+  f = a[*].b.0.c
+}
+x "y" z { a = 1 }
+y {}
+/* c */
+"""
+PIECES = re.findall(r'\s+|\w+|"|\$\{|%\{|.', MUTATED)
+MORE = ["<<A\n", "A\n", "EOT", "\\", "~", "!", "null", "%{endif}", "%{else}", "\r\n", "\t", "'", ";", "&", "//", "/*", "*/",
+    "\u00e9", "\u00a0"]
+
+
+def mutated(random):
+    pieces = list(PIECES)
+    for _number in range(random.choice([1, 1, 1, 2, 3])):
+        at = random.randrange(len(pieces))
+        pieces[at:at + random.choice([0, 1])] = random.choice([[], [random.choice(PIECES + MORE)]])
+    return "".join(pieces)
+
+
+def test_terraform_reads_the_same_of_mutated_files(judge, tmp_path):
+    """The judge formats them all in one run: it complains of each that is not HCL, whatever Terraform would make of its words."""
+    random = Random(1)
+    texts = {"f%05d.tf" % number: mutated(random) for number in range(10000 if tiers.FULL else 500)}
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text.encode("utf-8"))
+    said = judge.run(tmp_path, "fmt", "-check", "-list=false", "-no-color").decode("utf-8", "replace")
+    refused = set(re.findall(r"on (f[0-9]+[.]tf) line", said))
+    assert 100 < len(refused) < len(texts)
+    for name, text in texts.items():
+        try:
+            find_arguments(text, "terraform", "required_version")
+            reason = None
+        except Unreadable as exc:
+            reason = exc.reason
+        beyond = reason is not None and any(words in reason for words in ("outside of all", "takes no labels", "not one plain"))
+        assert beyond or (reason is not None) == (name in refused), (text, reason)
 
 
 def test_there_are_enough_rows():

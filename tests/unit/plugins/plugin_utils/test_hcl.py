@@ -132,7 +132,7 @@ EXPRESSIONS = [
     "f()", "- -1", "1e5", "1.5", "[<<E\na\nE\n, 1]", "{\n a = <<E\na\nE\n b = 1\n}", "a ? b : c ? d : e",
     "[for a, b in c : f(a...)]", "x.0.y",
     "{ (a) = b[*].c, d : e }", "{for a in b : a => c if d}", '"${\n1\n}"', "<<-E\n  %{ if a }\n  b\n  %{ endif }\n  E",
-    "{\n\n}", "!a", "e\u0301",
+    "{\n\n}", "!a", "e\u0301", "[a.\nb]", "(a\n.b\n[\n*\n])", "x.1e3", "[for\na\n,\nb\nin c : a\n::b(1)]",
 ]
 NO_EXPRESSIONS = [
     "", "1 +", "1 2", "* 1", "1\n + 2", "{a = 1 b = 2}", "[1,,2]", "[,1]", "1.2.3", "1a", "0x10", "~1", "2 ^ 3",
@@ -144,7 +144,7 @@ NO_EXPRESSIONS = [
     '"%{ if a }b%{ endfor }"', '"%{ for a }%{ endfor }"', "a.0.0", "a.'b'".replace("'", '"'), "a[*", "1 : 2", "a = b", "a::",
     "a ? (b : c)", "{a = 1\n, b = 2}",
     "[for a in b : c if]", '"%{ if a }%{ else }%{ else }%{ endif }"', "a ? b\n : c", "{for a in b : c => d... e}",
-    "f(a... + 1)", "a[*]b",
+    "f(a... + 1)", "a[*]b", "[1, -]", "[-]", "f(-)", "{-}", "[1\u00a0]", "a.\nb",
 ]
 
 
