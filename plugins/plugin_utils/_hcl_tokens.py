@@ -10,7 +10,7 @@ It quotes nothing: the file may be another one than was meant.
 import re
 from typing import List, NamedTuple, Optional
 
-_BLANK = re.compile(r"[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_BLANK = re.compile(r"(?:[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NEWLINE = re.compile(r"\r?\n")
 _WORD = re.compile(r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*")     # more than a name, which isidentifier() then settles
 _HEREDOC = re.compile(r"<<-?((?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*)\r?\n")
@@ -103,7 +103,7 @@ class Scanner:
             self.levels.pop()
             self._emit("seal", "}", at)
             return
-        heredoc = self._take(_HEREDOC)
+        heredoc = self._take(_HEREDOC) if self.text[at] == "<" else None
         if heredoc and _is_name(heredoc.group(1)):
             self._emit("heredoc", "", at)
             self._open("heredoc", at, heredoc.group(1))
