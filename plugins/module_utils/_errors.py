@@ -10,11 +10,14 @@ needs: one line of text with full paths, the path or URL, the errno where the sy
 import contextlib
 import errno as _errno
 import os
+import re
 import unicodedata
 from urllib.parse import quote
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
 _HARMLESS = 3           # so many first characters of a secret do not give it away
 
 # The usual way out, by what went wrong; {0} is what else may be chosen, by where it did.
@@ -237,6 +240,8 @@ def composed(message, hint=None, machine=""):
         message = "%s: %s" % (machine, message)
     end = "; %s" % hint if hint else ""
     room = MESSAGE_LIMIT - len(end)
+    if len(message) > room:     # the error has them whole
+        message = _DIGEST.sub(r"\1...", _LONG_URL.sub(r"\1/.../\2", message))
     if len(message) > room:     # in the middle: the end has what was found
         half = max(room - 3, 0) // 2
         message = "%s...%s" % (message[:half], message[len(message) - half:])

@@ -208,3 +208,12 @@ def test_only_an_error_of_the_target_says_that_it_was_changed(side, changed):
     with pytest.raises(_errors.InstallError) as caught, _errors.after_change():
         raise _errors.InstallError("too late", errno=5)
     assert _errors.as_result(caught.value, side, "h")["changed"] is changed
+
+
+def test_of_a_long_line_urls_and_digests_are_shortened_first():
+    url = "https://mirror.example:8443/%s/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip" % ("a" * 200)
+    message = "%s has sha256 %s, expected %s" % (url, "0f" * 32, "a1" * 32)
+    assert composed(message, HINT) == (
+        "https://mirror.example:8443/.../terraform_1.13.4_linux_amd64.zip has sha256 0f0f0f0f0f0f..., "
+        "expected a1a1a1a1a1a1...; free some space")
+    assert composed(url) == url and composed("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % ("0f" * 32, HINT)
