@@ -654,8 +654,9 @@ MUTANTS = {
     "the process's proxies decide": _change(
         "_fetch.py", "os.environ if environ is None else environ", "os.environ", TRUST),
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
-    "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
-                                                     PROXIES)._replace(new="if not proxy:"),
+    "a proxy whose host is in doubt is asked": _never("_proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES),
+    "exceptions from the proxy do not count": _never(
+        "_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
     # what is told
     "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
     "a result's texts are not cleaned": _change(
