@@ -158,4 +158,5 @@ def _refuse_web_page(body, start, what):
             "%s from %s is a web page: HTTP 200, Content-Type %s, beginning with %s"
             % (what, body.url, escaped(body.content_type), escaped(start.decode("latin-1"))),
             status=200, url=body.url,
-            hint="a login page or proxy answers in place of the site: let this machine through, or name another site")
+            hint="a login page or proxy answers in place of the site: let who downloads through, give credentials (url_token, "
+                 "url_username) if the site wants a login, or name another site")

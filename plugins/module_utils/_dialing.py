@@ -50,7 +50,7 @@ def dial(host, port, timeout, options=()):
                         key.fileobj.settimeout(timeout)
                         return key.fileobj
                     key.fileobj.close()
-                    failure, begin_next = _more_telling(failure, OSError(number, errno.errorcode.get(number))), now
+                    failure = _more_telling(failure, OSError(number, errno.errorcode.get(number)))
             raise failure
         finally:
             for key in list(selector.get_map().values()):

@@ -731,8 +731,9 @@ MUTANTS = {
     "the process's proxies decide": _change(
         "_fetch.py", "os.environ if environ is None else environ", "os.environ", TRUST),
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
-    "exceptions from the proxy do not count": _never("_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", \"\"))",
-                                                     PROXIES)._replace(new="if not proxy:"),
+    "a proxy whose host is in doubt is asked": _never("_proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES),
+    "exceptions from the proxy do not count": _never(
+        "_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
     # what is told
     "what to do is cut off": _change(
         "_errors.py", "    room = MESSAGE_LIMIT - len(hint) ", "    room = MESSAGE_LIMIT ", ERROR_TREE),

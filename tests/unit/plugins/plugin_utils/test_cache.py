@@ -29,22 +29,6 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 KEY = "0f" * 32
 
 
-OPEN = []
-
-
-def opened(directory):
-    """The directory, which is closed after the test."""
-    OPEN.append(directory)
-    return directory
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    while OPEN:
-        OPEN.pop().close()
-
-
 class Run:
     """A run with a cache: ``lines`` and ``warnings`` it said, ``waited`` for what; ``fetches`` counts over all processes."""
 
@@ -58,9 +42,14 @@ class Run:
     def say(self, line, warning=False):
         (self.warnings if warning else self.lines).append(line)
 
+    @contextlib.contextmanager
     def cache(self):
-        kept = _kept.Kept(opened(_folders.open_kept(self.kept)), self.keep, self.say) if self.kept else None
-        return _cache.Cache(opened(_folders.open_run(self.folder, "ours")), kept, self.say, self.waited.append, self.turn, "web1")
+        with contextlib.ExitStack() as stack:
+            kept = None
+            if self.kept:
+                kept = _kept.Kept(stack.enter_context(_folders.open_kept(self.kept)), self.keep, self.say)
+            run = stack.enter_context(_folders.open_run(self.folder, "ours"))
+            yield _cache.Cache(run, kept, self.say, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
         """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
@@ -70,7 +59,8 @@ class Run:
                 before()
             sink.write(data)
         digest = hashlib.sha256(data).hexdigest()
-        return self.cache().archive(digest, place or digest, key, "a.zip", fetch)
+        with self.cache() as cache:
+            return cache.archive(digest, place or digest, key, "a.zip", fetch)
 
     def document(self, data=b"sums", key=KEY, error=None):
         def fetch():
@@ -78,7 +68,8 @@ class Run:
             if error:
                 raise error
             return data
-        return self.cache().document(key, "SUMS", fetch)
+        with self.cache() as cache:
+            return cache.document(key, "SUMS", fetch)
 
     @property
     def fetches(self):
@@ -155,10 +146,10 @@ def test_many_processes_without_locks_fetch_alike(run, no_locks, tmp_path):
 
 def test_that_there_are_no_locks_is_said_once_a_task_and_folder(run, no_locks, tmp_path):
     run.kept = str(tmp_path / "kept")
-    cache = run.cache()
-    for number in range(3):
-        cache.document("%064x" % number, "SUMS", lambda: b"sums")
-        cache.keep_document("%064x" % number, b"sums")
+    with run.cache() as cache:
+        for number in range(3):
+            cache.document("%064x" % number, "SUMS", lambda: b"sums")
+            cache.keep_document("%064x" % number, b"sums")
     assert [line.partition(":")[0] for line in run.warnings] == [
         "no locks on the file system of %s" % folder for folder in (os.path.join(os.path.realpath(run.folder), "ours"), run.kept)]
 
@@ -252,7 +243,8 @@ def test_in_the_next_round_it_is_tried_again(run):
 def test_a_document_lasts_for_its_round_and_a_good_one_for_the_run(run):
     later = Run(run.folder, turn="r2")
     assert run.document(b"one")[0] == b"one" and later.document(b"two")[0] == b"two"
-    later.cache().keep_document(KEY, b"two")
+    with later.cache() as cache:
+        cache.keep_document(KEY, b"two")
     assert Run(run.folder, turn="r3").document(b"three")[0] == b"two"
 
 
@@ -477,9 +469,11 @@ def test_a_document_is_kept_only_by_who_found_it_good(tmp_path):
     first, second, third = (new_run(tmp_path, name, kept=tmp_path / "kept") for name in ("r1", "r2", "r3"))
     first.document(b"sums")
     assert second.document(b"sums") == (b"sums", False)
-    second.cache().keep_document(KEY, b"sums")
+    with second.cache() as cache:
+        cache.keep_document(KEY, b"sums")
     assert third.document(b"new") == (b"sums", True) and third.fetches == 0
-    third.cache().drop_kept(KEY)
+    with third.cache() as cache:
+        cache.drop_kept(KEY)
     assert third.document(b"new") == (b"new", False)
 
 
@@ -487,9 +481,9 @@ def test_many_processes_may_find_a_document_good_at_once(tmp_path):
     run = new_run(tmp_path, "r", kept=tmp_path / "kept")
 
     def keeps_many():
-        cache = run.cache()
-        for number in range(40):
-            cache.keep_document("%02d" % number, b"sums of " + str(number).encode())
+        with run.cache() as cache:
+            for number in range(40):
+                cache.keep_document("%02d" % number, b"sums of " + str(number).encode())
     assert at_once(8, keeps_many) == ["ok None"] * 8
     assert run.document(key="07") == (b"sums of 7", False)
     assert not [path for path in everything(tmp_path) if ".tmp." in path]
@@ -498,7 +492,8 @@ def test_many_processes_may_find_a_document_good_at_once(tmp_path):
 def test_kept_documents_are_bounded(tmp_path):
     run = new_run(tmp_path, "r", kept=tmp_path / "kept", keep=1)
     for number in range(20):
-        run.cache().keep_document("%064x" % number, b"sums")
+        with run.cache() as cache:
+            cache.keep_document("%064x" % number, b"sums")
     run.archive()
     assert len([name for name in os.listdir(str(tmp_path / "kept")) if name.endswith(".document")]) == 8
 
@@ -566,7 +561,8 @@ def test_what_is_not_ours_stays_in_cache_dir(tmp_path, what):
     for number in range(2):
         run = new_run(tmp_path, "r%d" % number, kept=kept, keep=1)
         for document in range(10):
-            run.cache().keep_document("%064x" % (100 * number + document), b"sums")
+            with run.cache() as cache:
+                cache.keep_document("%064x" % (100 * number + document), b"sums")
         run.archive(b"data %d" % number)
     assert [(each, os.lstat(each).st_ino) for each in [path] + everything(path)] == before
     assert kept_digests(kept) - {os.path.basename(path)} == digests(b"data 1")
