@@ -364,7 +364,7 @@ class ActionModule(ActionBase):
             free = self._free_bytes()
             room = "" if free is None else "; its file system has %d bytes free" % free
             raise TransferError(
-                "sending %d bytes to %s:%s failed%s: %s" % (size, self._host, place, room, exc), path=place,
+                "sending %d bytes to %s:%s failed%s: %s" % (size, self._host, place, room, str(exc)[:120]), path=place,
                 errno=errno.ENOSPC if free is not None and free < size else errno.EIO,
                 hint="free some space there, or set ansible_remote_tmp to a directory on another file system") from exc
 

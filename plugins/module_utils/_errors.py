@@ -242,9 +242,9 @@ def composed(message, hint=None, machine=""):
     room = MESSAGE_LIMIT - len(end)
     if len(message) > room:     # the error has them whole
         message = _DIGEST.sub(r"\1...", _LONG_URL.sub(r"\1/.../\2", message))
-    if len(message) > room:     # in the middle: the end has what was found
-        half = max(room - 3, 0) // 2
-        message = "%s...%s" % (message[:half], message[len(message) - half:])
+    if len(message) > room:     # in its later part: the end has what was found
+        end_of_it = max(room - 3, 0) // 3
+        message = "%s...%s" % (message[:max(room - 3, 0) - end_of_it], message[len(message) - end_of_it:])
     return message + end
 
 

@@ -199,8 +199,7 @@ def _explain_tls(cause, by_proxy, store, look_up):
         return escaped(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
     issuer = " (issued by %s)" % escaped(shown.issuer) if shown and shown.issuer else ""
     return escaped(detail, 120) + issuer, (
-        "name the CA of the site, or of the proxy that inspects TLS, in ca_path or add it to the system's trust store; trusted "
-        "is %s" % store)
+        "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store)
 
 
 def _causes(exc):

@@ -143,7 +143,7 @@ def test_a_damaged_transfer_is_named(cases):
         assert results[host]["changed"] and not results[host]["failed"], results[host]
     result = results["h4"]
     assert result["failed"] and not result["changed"] and result["error"]["step"] == "verify", result
-    assert result["msg"].startswith("the transfer spoilt the archive: ") and "h4" in result["msg"], result["msg"]
+    assert result["msg"].startswith("h4: the transfer spoilt the archive: "), result["msg"]
     assert result["error"]["side"] == "target"
 
 

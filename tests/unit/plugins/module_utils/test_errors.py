@@ -197,7 +197,7 @@ HINT = "free some space"
     ("no room", HINT, "", "no room; free some space"),
     ("no room", HINT, "web1", "web1: no room; free some space"),
     ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
-    ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 184, "x" * 189, HINT)),
+    ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 248, "x" * 125, HINT)),
 ])
 def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
     assert composed(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT
