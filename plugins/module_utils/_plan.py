@@ -24,6 +24,7 @@ from ._versions import is_exact, order
 LINK_LOCK = ".terraform-link.lock"
 SECOND_LOOK = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
 _VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
+_LOOKS = 10     # at what vanishes each time: one after the other removes and installs it
 
 
 class Plan(NamedTuple):
@@ -111,18 +112,24 @@ def make_plan(wish, signers, label=None, patient=True):
     :param patient: bool, look once more at what a twin may be in the middle of; not needed by who holds the lock.
     :returns: Plan. Raises InstallError for what cannot be looked at or is not safe, RequestError for what is not ours.
     """
-    plan = None
-    try:
-        with os_errors("look at", wish.version_dir, place="base_dir"):    # what no step has a better word for
-            plan = _look(wish, signers, label)
-    except InstallError as exc:
-        if not patient or exc.errno not in _VANISHED:
-            raise
-    if plan is None or patient and plan.is_ahead:
+    plan = _look_again(wish, signers, label, _LOOKS if patient else 1)
+    if patient and plan.is_ahead:
         time.sleep(SECOND_LOOK)
-        with os_errors("look at", wish.version_dir, place="base_dir"):
-            plan = _look(wish, signers, label)
+        plan = _look_again(wish, signers, label, _LOOKS)
     return plan
+
+
+def _look_again(wish, signers, label, looks):
+    """A look, and another when something vanishes meanwhile, as beside a twin that removes it. Raises as make_plan()."""
+    for left in reversed(range(looks)):
+        try:
+            with os_errors("look at", wish.version_dir, place="base_dir"):    # what no step has a better word for
+                return _look(wish, signers, label)
+        except InstallError as exc:
+            if not left or exc.errno not in _VANISHED:
+                raise
+        time.sleep(SECOND_LOOK)
+    raise AssertionError("a look returns or raises")
 
 
 def take_stock(wish):

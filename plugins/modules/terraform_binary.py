@@ -294,7 +294,7 @@ options:
     type: bool
     default: true
 notes:
-  - In check mode, what a task before this one would have made is a warning, and RV(changed) is true - an O(owner) or O(group)
+  - In check mode, what a task before this one would have made is a warning, and C(changed) is true - an O(owner) or O(group)
     that is not known, an O(archive) or a file beside it that is not there, C(requests) missing on a host that downloads. Return
     values that cannot be known then are null.
   - What can be seen to keep a host from taking a release is an error in check mode, too, and before anything is fetched or

@@ -189,7 +189,7 @@ MUTANTS = {
     "left-overs of a running twin are called litter": _change(
         "_plan.py", "if left and is_held(base, lock_name(wish.version)) is False else ()", "if left else ()", PLAN),
     "a twin between its renames is called damage": _never(
-        "_plan.py", "plan is None or patient and plan.is_ahead", PLAN)._replace(new="if plan is None:"),
+        "_plan.py", "patient and plan.is_ahead", PLAN),
     "a directory under the binary's name passes": _never(
         "_plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE),
     "a version directory may be a file": _never("_plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES),
@@ -324,7 +324,7 @@ MUTANTS = {
         "        for number, limit in", RUN_CHECK),
     "root's keys stay in reach of the run check": _change("_run_check.py", "            leave_keys()\n", "", RUN_CHECK),
     "root empties another's directory": _change("_run_check.py", "            _empty(nowhere, user)", "            "
-        "shutil.rmtree(nowhere, ignore_errors=True)", RUN_CHECK),
+                                                "shutil.rmtree(nowhere, ignore_errors=True)", RUN_CHECK),
     "a receipt may claim any size": _change("_receipt.py", " <= BINARY_CAP", "", "unit/plugins/module_utils/test_receipt.py"),
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),

@@ -43,7 +43,7 @@ def emptied(installed):
 
 def test_locks_and_the_empty_base_dir_go(emptied):
     assert clear(emptied) == (LOCKS + ["store"],
-        ()) and os.listdir(emptied.folder) == [os.path.basename(emptied.defaults["archive"])]
+                              ()) and os.listdir(emptied.folder) == [os.path.basename(emptied.defaults["archive"])]
     emptied.mend()
 
 

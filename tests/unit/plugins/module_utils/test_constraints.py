@@ -247,7 +247,7 @@ def test_property_no_text_is_anything_else():
     alphabet = some.text(u"0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
 
     @hypothesis.given(some.one_of(alphabet, some.text(max_size=30)),
-        some.sampled_from([_slips.OPTION, _slips.FILE, _slips.MODULE]))
+                      some.sampled_from([_slips.OPTION, _slips.FILE, _slips.MODULE]))
     def check(text, place):
         try:
             wanted = _constraints.read(text, place)

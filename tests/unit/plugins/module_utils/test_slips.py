@@ -29,7 +29,7 @@ IN_A_MODULE_RIGHT = [     # what Terraform takes in a root module
 ]
 NEWEST = ["Latest", "LATEST ", "stable", "newest", "current", "*", "x", "'latest'"]
 NOTHING = ["nonsense", "1..2", "1.10.5.1", "> 1 || < 2", "1.13.4 1.13.5", "= 1.0, = 1.1", "!= 1.x", "1.2.3+ent", "latest-1",
-    ">= v"]
+           ">= v"]
 
 
 def hint(value, place):
@@ -74,7 +74,7 @@ def test_of_a_number_yaml_is_told(value, words):
 
 
 @pytest.mark.parametrize("text, told", [("1.1", True), ("1.9", True), ("1.10", False), ("v1.1", False), ("1.11", False),
-    ("1", False)])
+                                        ("1", False)])
 def test_of_a_text_yaml_is_told_only_where_it_may_have_been_a_number(text, told):
     """Templates of older cores make the text 1.1 of the number 1.10; nothing makes 1.10 of it."""
     assert ("YAML" in hint(text, _slips.OPTION)) == told

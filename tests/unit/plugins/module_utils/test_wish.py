@@ -161,7 +161,7 @@ def test_pinned_needs_a_checksum():
 
 
 @pytest.mark.parametrize("site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example",
-    "http://[2001:db8::1]"])
+                                  "http://[2001:db8::1]"])
 def test_unsigned_sums_over_plain_http_are_refused(site):
     assert "plain http" in refusal(checksum_policy="sha256sums", sites=["https://good.example", site])
     assert parse(checksum_policy="sha256sums", sites=[site], checksum=DIGEST).sites == (site,)

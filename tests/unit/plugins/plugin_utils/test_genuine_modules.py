@@ -76,10 +76,10 @@ MODULES = {
         b'terraform { required_version = "> 99"\n}', 1), "brace in line": (b'terraform {\n required_version = "> 99" }', 2),
     "two blocks in a line": (R[:-1] + b" locals {}\n", 3), "brace below": (b"terraform\n{\n}\n" + R, 1), "value below": (
         b'terraform {\n required_version =\n "> 99"\n}\n', 2),
-        "equals below": (b'terraform {\n required_version\n = "> 99"\n}\n', 2),
+    "equals below": (b'terraform {\n required_version\n = "> 99"\n}\n', 2),
     "comment over lines": (value(b'/* \n */ "> 99"'), 0), "interpolations": (beside(b'"${"${"}"}"}" '), 0), "escaped ones": (
         beside(b'"$${ %%{ $ % $$"'), 0), "string over lines": (beside(b'"a\nb"'), 5),
-        "heredoc's blanks": (beside(b"<<E \na\nE"), 5),
+    "heredoc's blanks": (beside(b"<<E \na\nE"), 5),
     "heredoc's end": (beside(b"<<E\na\n\t E  "), 0), "heredoc's no-break space": (beside("<<E\na\n\u00a0E".encode()), 0),
     "heredoc in list": (
         beside(b"[<<E\na\nE\n, 1]"), 0),
@@ -90,7 +90,7 @@ MODULES = {
     "half an expression": (beside(b"1 +"), 5), "two expressions": (beside(b"1 2"), 5), "three dots": (beside(b"1.2.3"), 5),
     "hexadecimal": (
         beside(b"0x10"), 5), "semicolon": (beside(b"1;"), 5), "caret": (beside(b"2 ^ 3"), 5),
-        "no comma": (beside(b"{a=1 b=2}"), 5),
+    "no comma": (beside(b"{a=1 b=2}"), 5),
     "double comma": (beside(b"[1,,2]"), 5), "wrong bracket": (beside(b"[1)"), 5), "left open": (R[:-2], 1),
     "closed twice": (R + b"}\n", 4),
     "directive left open": (beside(b'"%{ if true }"'), 5),
@@ -111,15 +111,15 @@ MODULES.update(("text %r" % text, (value(b'"%s"' % text.encode()), 0 if taken el
 JSON = {
     "plain": (J, 0), "list": (b"[%s]" % J, 0), "list of blocks": (b'{"terraform": [{"required_version": "> 99"}]}', 0), "two": (
         J[:-1] + b', "terraform": {}}', 0), "lists of lists": (b'{"terraform": [[{"required_version": "> 99"}], null]}', 0),
-            "byte in comment": (
+    "byte in comment": (
         b'{"//": "\xff", ' + J[1:], 0), "byte": (J.replace(b"99", b"99\xff"), 1), "mark": (b"\xef\xbb\xbf" + J, 1), "number": (
         J.replace(b'"> 99"', b"99.10"), 0), "true": (J.replace(b'"> 99"', b"true"), 1),
-            "array": (J.replace(b'"> 99"', b'["> 99"]'), 1), "template": (
+    "array": (J.replace(b'"> 99"', b'["> 99"]'), 1), "template": (
         J.replace(b"> 99", b"${1}"), 1), "blanks": (J.replace(b"> 99", b"\\r\\n > 99 "), 0),
-            "nan": (b'{"//": NaN, ' + J[1:], 1), "comma": (
+    "nan": (b'{"//": NaN, ' + J[1:], 1), "comma": (
         J[:-1] + b",}", 1), "comment": (b"// x\n" + J, 1), "twice": (J[:-2] + b',\n"required_version": "> 99"}}', 2), "text": (
         b'{"terraform": "x"}', 1), "null in list": (b"[null, %s]" % J, 1), "number alone": (b"5", 1), "empty": (b"", 1),
-        "more": (J + J, 1),
+    "more": (J + J, 1),
     "control": (b'{"//": "\x01", ' + J[1:], 1), "leading zero": (b'{"//": 01, ' + J[1:], 1),
     "escape in name": (J.replace(b"terra", b"terr\\u0061"), 0),
     "surrogate": (b'{"//": "\\ud800", ' + J[1:], 0), "open": (J[:-1], 1), "form feed": (b"\f" + J, 1),
@@ -130,17 +130,17 @@ FILES = {
     "override": ({"main.tf": OTHER, "override.tf": R}, None),
     "named override": ({"main.tf": OTHER, "x_override.tf.json": J}, None), "last override": (
         {"main.tf": OTHER, "a_override.tf": OTHER, "b_override.tf": R}, None),
-            "empty override": ({"main.tf": R, "override.tf": b""}, None),
+    "empty override": ({"main.tf": R, "override.tf": b""}, None),
     "replaced nonsense": ({"main.tf": R.replace(b"> 99", b"1.x"), "override.tf": R}, "main.tf"), "replaced pre-release": (
         {"main.tf": R.replace(b"> 99", b"> 1-rc1"), "override.tf": R}, None), "backup": ({"main.tf": R, "x.tf~": b"{"}, None),
-            "hidden": (
+    "hidden": (
         {"main.tf": R, ".x.tf": b"{"}, None), "emacs": ({"main.tf": R, "#x.tf#": b"{"}, None),
-            "hash": ({"main.tf": R, "#x.tf": b"{"}, "#x.tf"),
+    "hash": ({"main.tf": R, "#x.tf": b"{"}, "#x.tf"),
     "upper case": ({"main.tf": R, "X.TF": b"{"}, None), "json beside": ({"main.tf": b"", "x.tf.json": J}, None),
 }
 ROWS = {"hcl, " + name: ({"main.tf": content}, line and "main.tf:%d" % line) for name, (content, line) in MODULES.items()}
 ROWS.update(("json, " + name, ({"main.tf.json": content}, line and "main.tf.json:%d" % line)) for name,
-    (content, line) in JSON.items())
+            (content, line) in JSON.items())
 ROWS.update(("files, " + name, (files, place)) for name, (files, place) in FILES.items())
 
 
@@ -238,7 +238,7 @@ y {}
 """
 PIECES = re.findall(r'\s+|\w+|"|\$\{|%\{|.', MUTATED)
 MORE = ["<<A\n", "A\n", "EOT", "\\", "~", "!", "null", "%{endif}", "%{else}", "\r\n", "\t", "'", ";", "&", "//", "/*", "*/",
-    "\u00e9", "\u00a0"]
+        "\u00e9", "\u00a0"]
 
 
 def mutated(random):

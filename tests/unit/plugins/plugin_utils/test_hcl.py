@@ -8,6 +8,7 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
 
+
 def locals_with(code):
     return "locals {\n%s\n}\n" % code
 
@@ -177,7 +178,7 @@ def test_comments_may_have_any_bytes():
 def test_no_nesting_is_too_deep_and_no_file_too_long():
     deep = 20000
     for value in ('"%s%s"' % ('${"' * deep, '"}' * deep), "[" * deep + "]" * deep, '"%s"' % ("a$" * 100000),
-        "(" * deep + "1" + ")" * deep):
+                  "(" * deep + "1" + ")" * deep):
         assert found(locals_with("x = " + value) + BLOCK) == [(5, "~> 1.9.0")]
     assert found("a {\n" * deep + "}\n" * deep + BLOCK) == [(2 * deep + 2, "~> 1.9.0")]
 
@@ -209,9 +210,9 @@ def test_property_decoys_around_a_block_change_nothing():
 
     @hypothesis.given(some.lists(decoy, max_size=3), some.lists(decoy, max_size=3))
     def check(before, inside):
-        source = locals_with("\n".join(one.replace("x =", "x%d =" % number, 1) for number,
-            one in enumerate(before))) + '\nterraform {\n%s\nrequired_version = "~> 1.9.0"\n}\n' % "\n".join(
-            one.replace("x =", "x%d =" % number, 1) for number, one in enumerate(inside))
+        def numbered(lines):
+            return "\n".join(one.replace("x =", "x%d =" % number, 1) for number, one in enumerate(lines))
+        source = locals_with(numbered(before)) + '\nterraform {\n%s\nrequired_version = "~> 1.9.0"\n}\n' % numbered(inside)
         assert [value for _line, value in found(source)] == ["~> 1.9.0"]
 
     check()

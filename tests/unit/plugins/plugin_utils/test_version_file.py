@@ -199,7 +199,7 @@ def test_the_last_override_file_with_a_constraint_decides(folder):
     ('{"terraform": [null, {}]}', []),
     ('{"terraform": {"required_version": null}}', []), ('{"terraform": {"required_version": 1.10}}', ["1.1"]),
     ('{"terraform": [[{"required_version": 2}]]}', ["2"]), (b'{"//": "\xff\xfe", "terraform": {"required_version": "> 1"}}',
-    ["> 1"]),
+                                                            ["> 1"]),
 ])
 def test_json(content, values, folder):
     folder.write(main__tf=require(">= 1"), x__tf__json=content)
