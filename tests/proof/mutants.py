@@ -329,7 +329,7 @@ MUTANTS = {
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
     "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
-    "root runs a stranger's binary": _change("_run_check.py", "        if user:    #", "        if False:    #", RUN_CHECK),
+    "root runs a stranger's binary": _change("_run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
         "_run_check.py", "uid = os.fstat(fd).st_uid if owner is None else owner", "uid = os.fstat(fd).st_uid", RUN_CHECK),
     "a stranger's binary has root's groups": _change("_run_check.py", "    os.setgroups([])\n", "", RUN_CHECK),
@@ -354,7 +354,9 @@ MUTANTS = {
         "_processes.py", "while time.monotonic() < ends:", "while True:", PROCESSES, RUN_CHECK),
     "what the binary left behind goes on": _change(
         "_processes.py", "            _end_children(others)\n", "            pass\n", RUN_CHECK),
-    "who hangs is not ended": _without("_run_check.py", "end_group(process)", RUN_CHECK),
+    "who hangs is not ended": _change(
+        "_run_check.py", "time_limit)\n        finally:\n            end_group(process)", "time_limit)\n        finally:\n            pass",
+        RUN_CHECK),
     "processor time is not limited": _change(
         "_run_check.py", '("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
     "memory is not limited": _change(
@@ -736,7 +738,7 @@ MUTANTS = {
         "_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
     # what is told
     "what to do is cut off": _change(
-        "_errors.py", "    room = MESSAGE_LIMIT - len(hint) ", "    room = MESSAGE_LIMIT ", ERROR_TREE),
+        "_errors.py", "    room = MESSAGE_LIMIT - len(end)", "    room = MESSAGE_LIMIT", ERROR_TREE),
     "a message may move a terminal": _change("_errors.py", "super().__init__(cleaned(", "super().__init__(str(", ERROR_TREE),
     "a result's texts are not cleaned": _change(
         "_errors.py",
