@@ -355,8 +355,8 @@ MUTANTS = {
     "what the binary left behind goes on": _change(
         "_processes.py", "            _end_children(others)\n", "            pass\n", RUN_CHECK),
     "who hangs is not ended": _change(
-        "_run_check.py", "time_limit)\n        finally:\n            end_group(process)", "time_limit)\n        finally:\n            pass",
-        RUN_CHECK),
+        "_run_check.py", "time_limit)\n        finally:\n            end_group(process)",
+        "time_limit)\n        finally:\n            pass", RUN_CHECK),
     "processor time is not limited": _change(
         "_run_check.py", '("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
     "memory is not limited": _change(
