@@ -294,7 +294,9 @@ class Source:
         sums_path = self._beside(_releases.sums_name(wish.version))
         signature = None
         if wish.policy == "signature":
-            path = self._beside(_releases.signature_names(wish.version, ())[0])
+            # By the key's name or without, as on a site; which of the two it is to be is said where there is neither.
+            *specific, plain = map(self._beside, _releases.signature_names(wish.version, [key.key_id for key in self._keys]))
+            path = next(filter(os.path.lexists, specific), plain)
             signature = self._read_beside(path, _fetch.SIGNATURE_CAP), path
         return self._judge(self._read_beside(sums_path, _fetch.SUMS_CAP), sums_path, signature, origin)
 

@@ -125,7 +125,8 @@ options:
   archive:
     description:
       - Path of an archive that is on the target already; no site is asked, so it takes an exact version.
-      - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig). O(checksum_policy=signature)
+      - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig), or the signature with
+        the key's id in its name, as sites have it. O(checksum_policy=signature)
         needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
     type: path
   origin:

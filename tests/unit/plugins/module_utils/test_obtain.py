@@ -333,6 +333,20 @@ def test_a_given_archive_asks_no_site(online, site, given):
     assert online.vouch(origin="https://mirror.example", **given).site == "https://mirror.example"
 
 
+def test_the_signature_beside_a_given_archive_may_have_the_keys_name(online, site, given):
+    plain = os.path.join(os.path.dirname(given["archive"]), SUMS + ".sig")
+    named = plain.replace(".sig", ".%s.sig" % site.key.key_id)
+    os.rename(plain, named)
+    assert online.fetch(**given)[0].vouching.signer == site.key.fingerprint
+    with open(plain, "wb") as file:     # the key's own comes first, and is the one that is read
+        file.write(b"nonsense")
+    assert online.fetch(**given)[0].vouching.signer == site.key.fingerprint
+    os.rename(plain, named)
+    with pytest.raises(_errors.VerificationError) as caught:
+        online.fetch(**given)
+    assert named in str(caught.value)
+
+
 @pytest.mark.parametrize("origin, warned", [(None, 1), ("https://mirror.example", 0)])
 def test_who_has_fetched_a_given_archive_was_warned_then(online, site, given, origin, warned):
     from release_site import make_signing_key
