@@ -116,8 +116,9 @@ def test_what_is_seen_before_costs_no_request(full):
     """No archive is fetched, and none sent, for a host that cannot take it; the message says which mount."""
     assert full["requests"] == []
     place = full["places"]["no-room"]
-    assert full["failed"]["no-room"]["msg"].startswith("94 MB free on %s (tmpfs), 100 MB needed for %s/" % (place, place))
-    assert full["failed"]["no-inode-at-all"]["msg"].startswith("no inode free on %s (" % full["places"]["no-inode-at-all"])
+    assert full["failed"]["no-room"]["msg"].startswith("no-room: 94 MB free on %s (tmpfs), 100 MB needed for /" % place)
+    place = full["places"]["no-inode-at-all"]
+    assert full["failed"]["no-inode-at-all"]["msg"].startswith("no-inode-at-all: no inode free on %s (" % place)
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def test_an_unknown_authority(secure):
     transfer = Transfer(running, retries=4).failed("TLS: ")
     assert re.search("self.signed|unable to get|CERTIFICATE_VERIFY_FAILED", str(transfer.error))
     assert "(issued by 'Demo CA')" in str(transfer.error) and "ca_path" in transfer.error.hint
-    assert "; trusted is the system's trust store and the one of requests" in transfer.error.hint
+    assert "; trusted: the system's trust store and the one of requests" in transfer.error.hint
     assert running.server.connections == 2 and not running.requests     # the second one to look at the certificate
 
 
@@ -131,7 +131,7 @@ def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_p
     other = tmp_path / "other.pem"
     other.write_text(Authority("Other").pem)
     transfer = Transfer(running, access=trust(monkeypatch, tmp_path, str(other), way)).failed("TLS: ")
-    assert "; trusted is %s %s" % (way, other) in transfer.error.hint
+    assert "; trusted: %s %s" % (way, other) in transfer.error.hint
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -184,7 +184,7 @@ def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details
 
 @pytest.mark.parametrize("dates, hint", [
     (("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"), "renew its certificate"),
-    (("2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z"), "; trusted is THE STORE"), (None, "; trusted is THE STORE"),
+    (("2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z"), "; trusted: THE STORE"), (None, "; trusted: THE STORE"),
 ])
 def test_python_3_6_does_not_say_why(dates, hint):
     failure = ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:852)")
