@@ -69,6 +69,7 @@ class ActionModule(ActionBase):
 
     def _begin(self):
         self._requested = None      # the version as it was written
+        self._written = ""          # what was given for it, while it is not read
         self._origin = ()           # where it was written, if not in the task: a line
         self._steps = []
         self._warnings = []
@@ -115,7 +116,7 @@ class ActionModule(ActionBase):
         message = composed(message, hint, self._host if error["side"] == "target" else "controller")
         found = dict(result, msg=message, error=error)
         if self._of_role and not self._task.check_mode:     # core drops it but in the role; a prediction must not enter a cache
-            found["ansible_facts"] = failed_facts(found, self._requested)
+            found["ansible_facts"] = failed_facts(found, self._requested or self._written)
         return found
 
     def cleanup(self, force=False):
@@ -430,6 +431,7 @@ class ActionModule(ActionBase):
             given.update(decrypted(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
+        self._written = str(arguments.get("version") or arguments.get("version_file") or "").strip()
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = with_files(with_environment(arguments, environ, of_task), self._find, self._decrypt)
         keys = listed(arguments.get("trusted_keys"))

@@ -121,7 +121,7 @@ def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, words, plai
     assert result["failed"] and not result["changed"], result
     error, where = result["error"], os.path.join(place, path)
     assert (error["step"], error["errno_name"], error["path"]) == ("install", "EACCES", where), result["msg"]
-    assert result["msg"].startswith(words.format(where, USER))
+    assert result["msg"].startswith("%s: %s" % (name, words.format(where, USER)))
     assert "become: true" in error["hint"] and error["hint"] in result["msg"]
 
 

@@ -38,10 +38,10 @@ WRONG = {
     "version-two-numbers": Wrong({"version": "1.10"}, "request", ("'1.10' is not exact", "'~> 1.10.0' or '= 1.10'")),
     "version-no-constraint": Wrong({"version": "~> 1.x"}, "request", ("'~> 1.x' is not a constraint", "write '~> 1.0'")),
     "version-newest": Wrong({"version": "newest"}, "request", ("'newest'", "write 'latest'")),
-    "checksum-wrong": Wrong({"checksum": "0" * 64}, "verify", ("0" * 64, SUMS % VERSION), LOCKED),
+    "checksum-wrong": Wrong({"checksum": "0" * 64}, "verify", ("0" * 12, SUMS % VERSION), LOCKED),
     "checksum-malformed": Wrong({"checksum": "sha256:1234"}, "request", ("checksum has 4 characters", "64 hex digits")),
     "checksum-wrong-pinned": Wrong(
-        {"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 64, "{digest}"), LOCKED, False),
+        {"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 12, "{digest}"), LOCKED, False),
     "pinned-without-checksum": Wrong({"checksum_policy": "pinned"}, "request", ("pinned", "checksum")),
     "platform-unknown": Wrong({"platform": "amiga_m68k"}, "request", ("'amiga_m68k'", "linux")),
     "platform-not-built": Wrong({"platform": "freebsd_amd64"}, "request", ("freebsd_amd64", "linux_amd64"), LOCKED),
@@ -122,7 +122,7 @@ def words(module_site, folder, host_platform):
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     return {"folder": folder, "closed": "http://127.0.0.1:%d" % port,
-            "digest": module_site.release(VERSION).digest(host_platform)}
+            "digest": module_site.release(VERSION).digest(host_platform)[:12]}
 
 
 def _fill(value, words):
