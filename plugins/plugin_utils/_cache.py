@@ -16,6 +16,7 @@ or of the network.
 """
 
 import contextlib
+import errno
 import json
 import os
 from typing import Dict, Type
@@ -196,7 +197,10 @@ def _failure_bytes(exc, host):
 
 
 def _failure_of(data):
-    """The same failure for another host: what it is about, and where the rest is told."""
+    """The same failure for another host: what it is about, its cause in a word, and where the rest is told."""
     told = json.loads(data.decode())
-    host, about = told["host"], told["message"].partition(": ")[0]
-    return _KINDS[told["kind"]]("%s: failed for %s" % (about, host), hint="see %s" % host, **told["where"]), host
+    host, about, where = told["host"], told["message"].partition(": ")[0], told["where"]
+    status = where.get("status")
+    cause = errno.errorcode.get(where["errno"]) or ("HTTP %d" % status if status else "")
+    message = "%s: failed for %s%s" % (about, host, " (%s)" % cause if cause else "")
+    return _KINDS[told["kind"]](message, hint="see %s" % host, **where), host

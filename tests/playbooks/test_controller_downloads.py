@@ -156,8 +156,9 @@ def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
     results = run.on_hosts("install")
     assert len(results) == 8
     assert all(result["failed"] and result["error"]["step"] == "fetch" for result in results.values())
-    (first,) = [host for host, result in results.items() if "503" in result["msg"]]
-    assert all(result["msg"].endswith(": failed for %s; see %s" % (first, first))
+    (first,) = [host for host, result in results.items() if ": failed for " not in result["msg"]]
+    assert "HTTP 503" in results[first]["msg"]
+    assert all(result["msg"].endswith(": failed for %s (HTTP 503); see %s" % (first, first))
                for host, result in results.items() if host != first), results
     assert len(module_site.requests) == 2       # the tries of one host
     told = [result for result in results.values()

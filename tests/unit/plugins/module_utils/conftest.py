@@ -41,7 +41,7 @@ class Host:
     """What the module would do on a host, without Ansible: ``check`` and ``run`` take its options and return its results.
 
     ``lines`` has what was said in the last run, ``warnings`` those of it that are warnings. ``defaults`` are options that
-    every wish of this host has.
+    every wish of this host has. ``run_check`` is off unless a test is about it: each is some processes more.
     """
 
     def __init__(self, folder):
@@ -53,6 +53,7 @@ class Host:
         self.warnings = []
         self.defaults = {}
         self.published = {}
+        self.run_check = False
 
     def at(self, *names):
         return os.path.join(self.folder, *names)
@@ -80,7 +81,7 @@ class Host:
 
     def wish(self, **options):
         params = dict((key, spec.get("default")) for key, spec in _model.SPEC.items())
-        params.update(version=VERSION, base_dir=self.base_dir)
+        params.update(version=VERSION, base_dir=self.base_dir, run_check=self.run_check)
         params.update(self.defaults)
         params.update(options)
         return _wish.parse(params, lambda: self.platform)

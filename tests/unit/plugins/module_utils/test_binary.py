@@ -265,6 +265,8 @@ def test_a_wrong_label_is_mended_and_a_right_one_left_alone(installed):
         labels["right"] = labels["right"] or mend
         return differed
 
+    installed.run_check = True
+    installed.run()
     installed.label = label
     assert not installed.run()["changed"]
     os.chmod(installed.binary(), 0o700)

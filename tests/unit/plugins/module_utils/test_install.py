@@ -22,6 +22,11 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files
 
 # from nothing
 
+@pytest.fixture(autouse=True)
+def run_check(host):
+    host.run_check = True
+
+
 def test_a_fresh_install(host):
     options = host.offer()
     umask = os.umask(0o077)

@@ -154,6 +154,7 @@ def test_a_link_to_a_link_to_a_directory_that_is_gone_is_a_link(installed):
 
 def test_a_link_to_what_cannot_run_here_is_refused(installed):
     """Unless the run check is off on purpose. What is said of a removal does not matter."""
+    installed.run_check = True
     foreign = installed.offer("1.9.8", platform="linux_arm64" if installed.platform == "linux_amd64" else "linux_amd64")
     failure = installed.refuse(_errors.RequestError, link=installed.at("tf"), **foreign)
     assert foreign["platform"] in str(failure) and "run_check: false" in failure.hint
@@ -166,6 +167,8 @@ def test_a_link_to_what_cannot_run_here_is_refused(installed):
 
 
 def test_a_run_check_that_took_place_is_not_called_skipped(installed):
+    installed.run_check = True
+    installed.run()
     assert not any("skipped" in line for line in installed.lines)
 
 

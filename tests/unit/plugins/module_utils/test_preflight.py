@@ -111,6 +111,8 @@ def test_a_removal_by_a_plain_user_is_foreseen_too(stocked, theirs, what):
 @needs_root
 def test_who_needs_nothing_is_refused_nothing(stocked):
     """As any user, on a disk that is read-only, full and noexec."""
+    stocked.run_check = True
+    stocked.run()
     assert not as_plain_user(stocked.run)["changed"]
     with mounted_again(stocked.folder, "ro,noexec"):
         assert not stocked.run()["changed"] and not stocked.check(run_check=True)["changed"]
@@ -166,6 +168,7 @@ def test_a_read_only_mount(stocked):
 
 @needs_root
 def test_a_noexec_mount_matters_where_something_is_run(stocked):
+    stocked.run_check = True
     newer = stocked.offer("1.14.0")
     foreign = stocked.offer("1.9.8", platform="linux_arm64" if stocked.platform == "linux_amd64" else "linux_amd64")
     with mounted_again(stocked.folder, "noexec"):

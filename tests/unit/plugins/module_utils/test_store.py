@@ -76,6 +76,14 @@ def test_damage_is_seen_and_mended(installed, damage, verify):
     assert installed.picture() == before
     result = installed.mend()
     assert result["needs_archive"] is needs_archive
+
+
+@pytest.mark.parametrize("damage", ["a cut receipt", "a flipped bit"])
+def test_what_was_mended_is_run_again(installed, damage):
+    installed.run_check = True
+    installed.run()
+    DAMAGES[damage][0](installed)
+    installed.mend()
     assert installed.read_receipt()["run_check"] == "1.13.4"
 
 

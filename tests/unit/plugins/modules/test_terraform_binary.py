@@ -8,12 +8,12 @@ import hashlib
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 
 import pytest
-from this_host import small_disk
+from this_host import forked, read_all, small_disk
 
+basic = pytest.importorskip("ansible.module_utils.basic")
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
 
 _HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
@@ -177,24 +177,27 @@ def through_ansible(host):
     def run(check_mode=False, hidden=None, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
-        path = host.at("arguments.json")
-        with open(path, "w") as file:
-            json.dump({"ANSIBLE_MODULE_ARGS": arguments}, file)
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-        if hidden:
-            os.makedirs(host.at("hiding"), exist_ok=True)
-            with open(host.at("hiding", hidden + ".py"), "w") as file:
-                file.write("raise ImportError('hidden')")
-            environment["PYTHONPATH"] = host.at("hiding") + os.pathsep + environment["PYTHONPATH"]
-        done = subprocess.run([sys.executable, "-B", terraform_binary.__file__, path], env=environment, check=False,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        answer = json.loads(done.stdout.decode("utf-8"))
+        with forked(lambda stream: run_module(arguments, hidden, stream)) as (pid, stream):
+            printed = read_all(stream)
+            os.waitpid(pid, 0)
+        answer = json.loads(printed.decode("utf-8"))
         answer.pop("invocation", None)      # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):
             assert text.isprintable(), text
         return answer
     return run
+
+
+def run_module(arguments, hidden, stream):
+    """main(), as core's wrapper calls it; what it prints goes to a stream. For a process of its own."""
+    if hidden:
+        sys.modules[hidden] = None      # the next import of it fails
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode("utf-8")
+    basic._ANSIBLE_PROFILE = "legacy"       # plain JSON, from ansible-core 2.19 on
+    os.dup2(stream.fileno(), 1)
+    with open(1, "w", encoding="utf-8", closefd=False) as sys.stdout, pytest.raises(SystemExit):
+        terraform_binary.main()
 
 
 def texts_in(value):

@@ -213,14 +213,15 @@ def test_documents_of_different_keys_are_not_shared(run):
     assert run.document(b"other", "a1")[0] == b"one" and run.fetches == 2
 
 
-@pytest.mark.parametrize("error", [
-    _errors.FetchError("dead", next_site=False, status=404, url="http://h/x", hint="look"),
-    _errors.VerificationError("wrong", path="/p", hint="no"),
+@pytest.mark.parametrize("error, cause", [
+    (_errors.FetchError("dead", next_site=False, status=404, url="http://h/x", hint="look"), " (HTTP 404)"),
+    (_errors.FetchError("dead", next_site=False, errno=errno.ECONNREFUSED, url="http://h/x", hint="look"), " (ECONNREFUSED)"),
+    (_errors.VerificationError("wrong", path="/p", hint="no"), ""),
 ])
-def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, error):
+def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, error, cause):
     outcomes = at_once(6, asking(run, 6, error))
     kind = type(error).__name__
-    assert sorted(outcomes) == ["%s %s" % (kind, error)] + ["%s %s: failed for web1" % (kind, error)] * 5
+    assert sorted(outcomes) == ["%s %s" % (kind, error)] + ["%s %s: failed for web1%s" % (kind, error, cause)] * 5
     assert run.fetches == 1
     with pytest.raises(type(error)) as caught:
         run.archive()
@@ -228,7 +229,7 @@ def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, er
         assert getattr(caught.value, name) == getattr(error, name)
     assert caught.value.hint == "see web1"
     if isinstance(error, _errors.FetchError):
-        assert (caught.value.next_site, caught.value.status, caught.value.retry) == (False, 404, False)
+        assert (caught.value.next_site, caught.value.status, caught.value.retry) == (False, error.status, False)
     assert "not asked again: it failed for web1" in run.lines
 
 
