@@ -22,10 +22,6 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 import traceback
@@ -42,6 +38,7 @@ from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary import ActionModule
 
+from module_target import run_module, serving
 from playbook_run import FOREIGN, MODULE, Run
 
 TIME_LIMIT = 300    # seconds for one task: only so that a hang is seen as one
@@ -55,7 +52,7 @@ class TaskRunner:
 
     def __init__(self, folder):
         self.folder = folder
-        self._target = None
+        self._target = self._serving = None
 
     def __enter__(self):
         assert requests.Session
@@ -63,20 +60,12 @@ class TaskRunner:
         gc.freeze()     # or each forked process would copy the pages of all that pytest has
         kept = {name: value for name, value in os.environ.items()
                 if name == "PYTHONPATH" or not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
-        self._target = subprocess.Popen(
-            [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "module_server.py"), self._socket],
-            env=dict(kept, LC_ALL="C.UTF-8"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        assert self._target.stdout.readline() == b"ready\n", "the target does not start"
+        self._serving = serving(self.folder, dict(kept, LC_ALL="C.UTF-8"))
+        self._target = self._serving.__enter__()
         return self
 
     def __exit__(self, *exc_info):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._target.pid, signal.SIGKILL)
-        self._target.communicate()
-
-    @property
-    def _socket(self):
-        return os.path.join(self.folder, "target")
+        self._serving.__exit__(*exc_info)
 
     def each(self, wishes, variables=None, environments=None, **how):
         """Ask for different things at once, each on a host of its own, in a task that is called ``each``."""
@@ -103,7 +92,7 @@ class TaskRunner:
                 arguments, environment = each[MODULE], each.get("environment", {})
                 if isinstance(arguments, str):
                     arguments, environment = variables[arguments], variables[environment]
-                jobs.append(Job(self._socket, each["name"], host, variables, _filled(arguments, host), environment, task_id,
+                jobs.append(Job(self._target, each["name"], host, variables, _filled(arguments, host), environment, task_id,
                                 folder, each.get("check_mode", check), diff, env or {}, verbosity))
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
                 status = "failed" if result.get("failed") else "ok"
@@ -192,7 +181,7 @@ def _make_action(job):
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
             assert module_name == MODULE and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            return _run_module(job.target, module_args, job.environment)
+            return run_module(job.target, module_args, job.environment)
 
     constants.DEFAULT_LOCAL_TMP = job.folder    # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity
@@ -204,20 +193,6 @@ def _make_action(job):
     context = PlayContext()
     return Action(task=task, connection=connection_loader.get("local", context, os.devnull), play_context=context,
                   loader=loader, templar=Templar(loader=loader, variables=dict(job.variables)), shared_loader_obj=None)
-
-
-def _run_module(target, arguments, environment):
-    """The module's answer: dict."""
-    request = {"arguments": arguments, "environment": {name: str(value) for name, value in environment.items()}}
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(target)
-        connection.sendall(json.dumps(request, default=str).encode("utf-8") + b"\n")
-        with connection.makefile("rb") as stream:
-            answer = stream.read().decode("utf-8")
-    result = json.loads(answer)     # one JSON document and nothing beside it
-    if "warnings" in result:        # from ansible-core 2.19 on they are records, which core would read
-        result["warnings"] = [line["event"]["msg"] if isinstance(line, dict) else line for line in result["warnings"]]
-    return result
 
 
 def _as_text(value):

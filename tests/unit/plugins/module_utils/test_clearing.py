@@ -242,7 +242,7 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
 
     def install(ready):
         ready()
-        for round_number in range(12):     # as soon as all of it is gone, or the binary alone
+        for round_number in range(6):     # as soon as all of it is gone, or the binary alone
             awaited = installed.base_dir if round_number % 2 else installed.binary()
             wait_until(functools.partial(lambda path: not os.path.exists(path), awaited))
             plan, signers, source = installed._plan(installed.wish())
@@ -269,5 +269,5 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
         assert all(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in (one, two)), "a remover failed"
     with open(counts) as stream:
         done = stream.read()
-    assert done.count("i") >= 6 and done.count("r") >= 6
+    assert done.count("i") >= 3 and done.count("r") >= 3
     installed.mend()

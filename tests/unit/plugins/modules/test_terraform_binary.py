@@ -8,12 +8,11 @@ import hashlib
 import importlib.util
 import json
 import os
-import sys
 
 import pytest
-from this_host import forked, read_all, small_disk
+from this_host import small_disk
 
-basic = pytest.importorskip("ansible.module_utils.basic")
+module_target = pytest.importorskip("module_target")
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
 
 _HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
@@ -167,8 +166,14 @@ def host(tmp_path):
     return made
 
 
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    with module_target.serving(str(tmp_path_factory.mktemp("target"))) as path:
+        yield path
+
+
 @pytest.fixture
-def through_ansible(host):
+def through_ansible(host, target):
     """One run of the module itself, in a process of its own as on a target.
 
     callable(check_mode=False, hidden=None, **options) -> its answer, which can be written as UTF-8. ``hidden`` names a
@@ -177,27 +182,13 @@ def through_ansible(host):
     def run(check_mode=False, hidden=None, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
-        with forked(lambda stream: run_module(arguments, hidden, stream)) as (pid, stream):
-            printed = read_all(stream)
-            os.waitpid(pid, 0)
-        answer = json.loads(printed.decode("utf-8"))
+        answer = module_target.run_module(target, arguments, hidden=hidden)
         answer.pop("invocation", None)      # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):
             assert text.isprintable(), text
         return answer
     return run
-
-
-def run_module(arguments, hidden, stream):
-    """main(), as core's wrapper calls it; what it prints goes to a stream. For a process of its own."""
-    if hidden:
-        sys.modules[hidden] = None      # the next import of it fails
-    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode("utf-8")
-    basic._ANSIBLE_PROFILE = "legacy"       # plain JSON, from ansible-core 2.19 on
-    os.dup2(stream.fileno(), 1)
-    with open(1, "w", encoding="utf-8", closefd=False) as sys.stdout, pytest.raises(SystemExit):
-        terraform_binary.main()
 
 
 def texts_in(value):

@@ -252,12 +252,12 @@ def mutated(random):
 def test_terraform_reads_the_same_of_mutated_files(judge, tmp_path):
     """The judge formats them all in one run: it complains of each that is not HCL, whatever Terraform would make of its words."""
     random = Random(1)
-    texts = {"f%05d.tf" % number: mutated(random) for number in range(10000 if tiers.FULL else 500)}
+    texts = {"f%05d.tf" % number: mutated(random) for number in range(10000 if tiers.FULL else 150 if tiers.QUICK else 500)}
     for name, text in texts.items():
         (tmp_path / name).write_bytes(text.encode("utf-8"))
     said = judge.run(tmp_path, "fmt", "-check", "-list=false", "-no-color").decode("utf-8", "replace")
     refused = set(re.findall(r"on (f[0-9]+[.]tf) line", said))
-    assert 100 < len(refused) < len(texts)
+    assert len(texts) // 5 < len(refused) < len(texts)
     for name, text in texts.items():
         try:
             find_arguments(text, "terraform", "required_version")

@@ -1,12 +1,13 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A target for task_run: a process that has the module loaded, and a forked copy of itself for each run of it.
+"""A target for module_target: a process that has the module loaded, and a forked copy of itself for each run of it.
 
     python module_server.py SOCKET
 
 Nothing of the controller is loaded here, as on a real target. It ends when its standard input does. A request is one line
-of JSON, ``{"arguments": {...}, "environment": {...}}``; the answer is what the module printed, and then the end.
+of JSON, ``{"arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or null}``; the answer is
+what the module printed, and then the end.
 """
 
 import json
@@ -52,6 +53,8 @@ def _answer(connection):
         os.dup2(source, number)
     connection.close()
     os.environ.update(request["environment"])
+    if request["hidden"]:
+        sys.modules[request["hidden"]] = None       # the next import of it fails
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode("utf-8")
     basic._ANSIBLE_PROFILE = "legacy"       # plain JSON, from ansible-core 2.19 on
     try:
