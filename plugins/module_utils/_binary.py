@@ -70,7 +70,7 @@ def replace(run, directory):
             copy(fd, path, pending)
             if pending.sha256 != run.receipt.sha256:
                 raise InstallError("%s changed while it was copied" % path, path=path, errno=errno.EIO,
-                                   hint="someone else on this host writes to it: run again")
+                                   hint="another process writes to it: run again")
             run.say("binary copied: %d bytes from %s to a new file of that name" % (pending.size, path))
             _publish(run, directory, pending, run.receipt._replace(run_check=None))
     finally:
@@ -136,7 +136,7 @@ def _open_judged(run, directory):
     if fd is not None:
         os.close(fd)
     raise InstallError("%s was replaced while it was looked at" % path, path=path, errno=errno.ESTALE,
-                       hint="something else on this host installs it: run again")
+                       hint="another process installs it: run again")
 
 
 def write_receipt(run, directory, line="receipt written: %s"):

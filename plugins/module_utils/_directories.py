@@ -187,7 +187,7 @@ class Directory:
         if made.st_mode & 0o777 != mode:    # that it is a directory was a condition of the open
             raise InstallError("created directory %s but found %s there, expected %s" % (
                 path, whose_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
-                hint="the file system ignores modes, or something on this host changes it: choose another place")
+                hint="the file system ignores modes, or another process changes it: choose another place")
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 
@@ -315,7 +315,7 @@ def _made(here, name):
     entry = here.stat(name)
     if entry is None:
         raise InstallError("created directory %s but it is not there" % here.at(name),
-                           path=here.at(name), errno=errno.ENOENT, hint="something on this host removes it")
+                           path=here.at(name), errno=errno.ENOENT, hint="another process removes it")
     return entry
 
 

@@ -123,7 +123,7 @@ class PendingFile:
             raise InstallError(
                 "%s reads back as %d bytes with sha256 %s, but %d bytes with sha256 %s were written" % (
                     self.path, found.st_size, sha256, self.size, self.sha256), path=self.path, errno=errno.EIO,
-                hint="the storage of this host loses data")
+                hint="the storage loses data")
         check_mode(found, mode, self.path)
         return found
 
@@ -147,7 +147,7 @@ class PendingFile:
             if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):
                 raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
                                    path=self.directory.at(name), errno=errno.EIO,
-                                   hint="something else on this host changes it, or its storage loses data")
+                                   hint="another process changes it, or the storage loses data")
         return found
 
     def discard(self):

@@ -29,7 +29,7 @@ def others_in(gid, trusted):
         names = sorted(others)
         more = ["%d more" % (len(names) - _SHOWN)] if len(names) > _SHOWN else []
         return ", ".join(names[:_SHOWN] + more)
-    return None if _are_listed(accounts) else "unknown users, for this host does not list its accounts"
+    return None if _are_listed(accounts) else "unknown users (its accounts cannot be listed)"
 
 
 def _uid_of(name):

@@ -155,7 +155,7 @@ def _put_right(run, base):
     directory = enter_version(base, wish)
     if directory is None:
         raise InstallError("%s vanished" % wish.version_dir, path=wish.version_dir, errno=errno.ENOENT,
-                           hint="something else on this host removes it")
+                           hint="another process removes it")
     with directory:
         run.say("directory verified: %s" % directory.described())
         with undisturbed():
@@ -172,7 +172,7 @@ def _put_right(run, base):
                 run.say("run check passed: %s version -json says %s" % (wish.path, said))
             else:
                 run.say("run check skipped: %s" % (
-                    "%s is for %s, not for this host" % (wish.path, wish.platform) if wish.run_check else "run_check is false"))
+                    "%s is for %s, another platform" % (wish.path, wish.platform) if wish.run_check else "run_check is false"))
         _record(run, directory, said)
     if plan.link_moves:
         _switch_link(run, base)
@@ -228,7 +228,7 @@ def _look_once_more(run):
     if wrong:
         raise InstallError("%s is not right after the install: %s" % (run.wish.path, "; ".join(wrong)),
                            path=run.wish.path, errno=errno.EIO,
-                           hint="something else on this host changes it, or its storage loses data")
+                           hint="another process changes it, or the storage loses data")
 
 
 def _check_run(run, directory):
@@ -252,7 +252,7 @@ def _check_run(run, directory):
 
 def _replaced(path, found):
     return InstallError("%s %s: it was replaced before its run check" % (path, found), path=path, errno=errno.ESTALE,
-                        hint="something else on this host changes it: run again")
+                        hint="another process changes it: run again")
 
 
 def _switch_link(run, base):

@@ -103,7 +103,7 @@ def switch(directory, name, target, backup=False):
         found = look(directory, name).target
         if found != target:
             raise InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
-                               errno=errno.EIO, hint="something else on this host changes that link")
+                               errno=errno.EIO, hint="another process changes that link")
     return kept
 
 

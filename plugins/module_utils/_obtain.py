@@ -394,7 +394,7 @@ class Awaited:
         """Raises RequestError."""
         raise RequestError("%s needs the archive of %s now, and did not when the controller planned this run" % (
             self._wish.path, self._wish.version), path=self._wish.path,
-            hint="something else on this host changed it meanwhile: run again")
+            hint="another process changed it meanwhile: run again")
 
     def archive(self, sink):
         """Raises RequestError."""

@@ -173,7 +173,7 @@ def _find_refusal(document, packet, member, now):
 
 
 def _find_untimely(claims, member, now):
-    dated, clock = "is dated %s" % write_time(claims.created), "this host's clock says %s" % write_time(now)
+    dated, clock = "is dated %s" % write_time(claims.created), "the clock says %s" % write_time(now)
     if claims.created > now + _AHEAD:
         return _Refusal("%s, in the future: %s" % (dated, clock), _CLOCK_HINT, ClockError)
     if claims.created < member.starts:

@@ -108,7 +108,7 @@ def detect_platform(system, machine):
     architecture = ARCHITECTURES.get(machine) or ARCHITECTURES.get(machine.lower())
     if not name or not architecture:
         raise RequestError(
-            "no platform of %s is known for this host: its system is %s, its machine %s"
+            "no platform of %s is known: the system is %s, its machine %s"
             % (PRODUCT, ascii(system), ascii(machine)),
             hint="set platform, such as linux_amd64",
         )

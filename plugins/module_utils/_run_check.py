@@ -39,10 +39,10 @@ _CLEANING = 10          # seconds for the owner of the empty directory to empty 
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 _JOIN_SESSION_KEYRING = 1
 _SHOWN = 200            # characters of output in a message
-_BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand on this host, "
+_BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand there, "
             "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20))
-_NOT_ALLOWED = ("look for a mode without x, noexec mounts, fapolicyd or SELinux on this host, or run_check: false")
-_NOT_OURS = "is this the platform of this host? run_check: false skips this"
+_NOT_ALLOWED = ("look for a mode without x, noexec mounts, fapolicyd or SELinux there, or run_check: false")
+_NOT_OURS = "is it the right platform? run_check: false skips this"
 _HINTS = {
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
@@ -85,7 +85,7 @@ def _empty_directory(path, user):
     Once it is somebody else's its path may lead anywhere, so that root uses the descriptor, and lets its owner empty it.
     """
     with os_errors("make an empty directory for the run check of", path, RunCheckError,
-                   hint="the run check needs room in /tmp or TMPDIR on this host; run_check: false skips it"):
+                   hint="the run check needs room in /tmp or TMPDIR; run_check: false skips it"):
         nowhere = tempfile.mkdtemp(prefix="terraform-run-check-")
         folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         if user:
@@ -198,7 +198,7 @@ def _image(fd, path, unsafe):
     if os.path.exists(image):
         return image
     if unsafe:
-        raise RunCheckError("run check of %s: without /proc only its path can be started, and other users of this host "
+        raise RunCheckError("run check of %s: without /proc only its path can be started, and other users there "
                             "could have another file there" % path, path=path,
                             hint="choose a base_dir that only root or you can write, or run_check: false")
     return path

@@ -162,7 +162,7 @@ def _absolute(path, option):
     try:
         os.fsencode(path)
     except UnicodeEncodeError as exc:
-        raise RequestError("%s %s cannot be written in this host's locale (%s)" % (option, ascii(path[:100]), exc.encoding),
+        raise RequestError("%s %s cannot be written in the locale (%s)" % (option, ascii(path[:100]), exc.encoding),
                            hint="set environment: {LC_ALL: C.UTF-8} on the task") from exc
     normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
     if normal == "/":
@@ -211,7 +211,7 @@ def _account(text, option, by_name, by_number, missing):
         name, _password, number = by_name(text)[:3]
         return number, name
     except (KeyError, ValueError):      # ValueError: a NUL in it
-        unknown = "%s %s is not known on this host" % (option, ascii(text[:40]))
+        unknown = "%s %s is not known" % (option, ascii(text[:40]))
         if missing is None:
             raise RequestError(unknown, hint="create it first, or give its number") from None
         missing.append(unknown)

@@ -26,7 +26,7 @@ _SIGNER = re.compile(r"[0-9A-F]{40}\Z")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 _WORD = re.compile(r"[a-zA-Z_]{1,20}\Z")
 _PATH = re.compile(r"/[0-9A-Za-z._+~/-]*\Z")
-_LOOK = "look at this host: its Python or the host itself may have been tampered with"
+_LOOK = "look at that host: its Python or the host itself may have been tampered with"
 _JOB = re.compile(r"[j0-9.]{1,64}\Z")       # of ansible-core's async_wrapper
 
 

@@ -124,5 +124,5 @@ def test_a_binary_for_another_platform_is_installed_and_not_run(done):
     first, second = done["first"]["windows"], done["second"]["windows"]
     assert first["changed"] and first["platform"] == "windows_amd64", first
     assert [step for step in first["steps"] if "run check" in step] == [
-        "target: run check skipped: %s is for windows_amd64, not for this host" % first["path"]]
+        "target: run check skipped: %s is for windows_amd64, another platform" % first["path"]]
     assert not second["changed"] and not second["failed"], second

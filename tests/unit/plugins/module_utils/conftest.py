@@ -41,7 +41,7 @@ class Host:
     """What the module would do on a host, without Ansible: ``check`` and ``run`` take its options and return its results.
 
     ``lines`` has what was said in the last run, ``warnings`` those of it that are warnings. ``defaults`` are options that
-    every wish of this host has. ``run_check`` is off unless a test is about it: each is some processes more.
+    every wish of this host has. ``run_check`` is that option's default.
     """
 
     def __init__(self, folder):
@@ -53,7 +53,7 @@ class Host:
         self.warnings = []
         self.defaults = {}
         self.published = {}
-        self.run_check = False
+        self.run_check = True
 
     def at(self, *names):
         return os.path.join(self.folder, *names)
@@ -220,6 +220,7 @@ def host(tmp_path, monkeypatch):
     """A host without a store."""
     monkeypatch.setattr(_plan, "SECOND_LOOK", 0)    # seconds; nobody else is at work here
     made = Host(tmp_path)
+    made.run_check = False      # unless a test is about it: each is some processes more
     if made.platform not in EXECUTABLES.RUNNABLE:
         pytest.skip("the stand-in for Terraform runs on %s only" % " and ".join(EXECUTABLES.RUNNABLE))
     return made

@@ -111,7 +111,7 @@ def test_accounts_that_are_known_but_not_listed_cannot_be_counted(databases):
     databases.group("domain users", GID)
     databases.user("bob", 502, GID)
     databases.unlisted = ["me", "bob"]
-    assert others() == "unknown users, for this host does not list its accounts"
+    assert others() == "unknown users (its accounts cannot be listed)"
 
 
 def test_a_uid_without_an_account_as_in_a_container(databases, monkeypatch):

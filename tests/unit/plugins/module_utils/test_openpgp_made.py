@@ -251,9 +251,9 @@ BAD = {
     "end of five octets": (lambda: signed(
         demo(), hashed=[maker.subpacket(maker.SIGNATURE_EXPIRES, b"abcde")]), "has a time of 5 octets"),
     "signature expired": (lambda: signed(demo(), expires=NOW - SIGNED),
-                          "expired on 2025-05-31T00:00:00Z: this host's clock says 2025-05-31T00:00:00Z"),
+                          "expired on 2025-05-31T00:00:00Z: the clock says 2025-05-31T00:00:00Z"),
     "future": (lambda: signed(demo(), created=NOW + 1801),
-               "is dated 2025-05-31T00:30:01Z, in the future: this host's clock says 2025-05-31T00:00:00Z"),
+               "is dated 2025-05-31T00:30:01Z, in the future: the clock says 2025-05-31T00:00:00Z"),
     "malformed intended recipient": (lambda: signed(demo(), hashed=[maker.subpacket(35, b"\4" + b"\xcd" * 19)]),
                                      "has a malformed subpacket of type 35"),
     "malformed subpacket in the unhashed area": (
@@ -658,7 +658,7 @@ def test_a_quarrel_with_the_clock_names_the_machine(name):
     with pytest.raises(ClockError) as caught:
         verify(BAD[name][0]())
     result = as_result(caught.value, "controller", "awx-1")
-    assert "this host's clock says 2025-05-31T00:00:00Z (judged by the controller, awx-1); " in result["msg"]
+    assert "the clock says 2025-05-31T00:00:00Z (judged by the controller, awx-1); " in result["msg"]
     assert "set the clock of the machine that judged this" in result["msg"]
     assert (result["error"]["step"], result["error"]["side"]) == ("verify", "controller")
 

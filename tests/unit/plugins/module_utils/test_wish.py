@@ -226,7 +226,7 @@ def test_a_platform_is_native_when_it_is_the_hosts():
 
 def test_an_unknown_host_needs_a_platform_and_is_never_native():
     def unknown():
-        raise _errors.RequestError("no platform is known for this host")
+        raise _errors.RequestError("no platform is known")
 
     with pytest.raises(_errors.RequestError):
         _wish.parse(params(), unknown)
