@@ -30,7 +30,7 @@ def foreseen(plan, vouching=None, check_mode=True):
     steps = intentions(plan) if plan.changes else _all_right(plan)
     result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
                   downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
-                  diff=_diff(_before(plan), _after(plan, receipt, _will_be_kept(plan)) if plan.changes else _before(plan)))
+                  diff=_headed(wish, _before(plan), _after(plan, receipt, _will_be_kept(plan)) if plan.changes else _before(plan)))
     if plan.needs_archive and UNKNOWN_ID in (wish.uid, wish.gid):
         result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
     result["msg"] = _sentence(plan, "would be " if plan.changes else "")
@@ -68,7 +68,7 @@ def done(outcome):
     before = _before(plan)
     result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
                   downloaded_bytes=outcome.downloaded_bytes, backup_file=outcome.backup,
-                  diff=_diff(before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before))
+                  diff=_headed(wish, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before))
     result["msg"] = _sentence(plan, "") if outcome.changed else "%s; another run did it just now" % _all_right(plan)[0]
     result["ansible_facts"] = facts(wish.state, result)
     return result
@@ -299,6 +299,19 @@ def _after(plan, receipt, backup):
 
 def _diff(before, after):
     return {"before": before, "after": after}
+
+
+def _headed(wish, before, after):
+    """A diff that says first which version there was, and which there is: core shows the headers above all else."""
+    return dict(_diff(before, after), before_header=_header(wish, before), after_header=_header(wish, after))
+
+
+def _header(wish, state):
+    """Terraform's version by the link that people call it by; without a link, by its path."""
+    if wish.link:
+        target = state.get("link", {}).get(wish.link, "absent")
+        return "%s: Terraform %s" % (wish.link, _version_of(target) or ("absent" if target == "absent" else "of unknown version"))
+    return "%s: Terraform %s" % (wish.path, wish.version if state["state"] == "present" else "absent")
 
 
 def _mode(found):

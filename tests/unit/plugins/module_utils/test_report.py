@@ -95,6 +95,26 @@ def test_the_diff_of_a_repair(installed):
     assert diff["before"] == diff["after"]
 
 
+def headers(result):
+    return result["diff"]["before_header"], result["diff"]["after_header"]
+
+
+def test_the_diff_says_first_which_version_it_was_and_is(installed):
+    link = installed.at("tf")
+    assert headers(installed.run(link=link)) == ("%s: Terraform absent" % link, "%s: Terraform 1.13.4" % link)
+    newer, path = installed.offer("1.14.0"), installed.binary("1.14.0")
+    assert headers(installed.check(**newer)) == ("%s: Terraform absent" % path, "%s: Terraform 1.14.0" % path)
+    for run in (installed.check, installed.run):
+        assert headers(run(link=link, **newer)) == ("%s: Terraform 1.13.4" % link, "%s: Terraform 1.14.0" % link)
+    assert headers(installed.run(link=link, state="absent", **newer)) == (
+        "%s: Terraform 1.14.0" % link, "%s: Terraform absent" % link)
+    assert headers(installed.run(state="absent")) == (
+        "%s: Terraform 1.13.4" % installed.binary(), "%s: Terraform absent" % installed.binary())
+    with open(link, "w"):
+        pass
+    assert headers(installed.check(link=link, link_force=True, **newer))[0] == "%s: Terraform of unknown version" % link
+
+
 def test_the_diff_of_a_reinstall(installed):
     sha256 = installed.read_receipt()["sha256"]
     installed.flip(installed.binary())
