@@ -8,22 +8,17 @@ the recap, how often a failure is told, the fact, the registered result, the han
 run in ``make test``, all of them in ``make matrix``.
 """
 
-import glob
 import json
 import os
 import pathlib
-import re
 import shutil
 from typing import Any, Dict, NamedTuple, Tuple
 
 import pytest
 from playbook_run import MODULE, VERSION, wish
+from seam import FORMS, MISSING, ROLE, TOLD, make_hosts, recap, seam
 
-ROLE = MODULE
-MISSING = "1.13.99"     # a version that the site does not have
-FORMS = ("module", "roles", "import_role", "include_role")
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
-TOLD = re.compile(r'"msg": "controller: ')
 
 
 class Case(NamedTuple):
@@ -36,6 +31,7 @@ class Case(NamedTuple):
     breaks: bool = False            # the other hosts stop there, too
     hidden: bool = False            # nothing of the message may be seen
     check: bool = False             # nothing happens
+    env: Dict[str, str] = {}        # of the controller
     short: Tuple[str, ...] = ()     # the forms that make test runs
     forms: Tuple[str, ...] = FORMS
 
@@ -69,82 +65,30 @@ CASES = {
     "environment": Case(own={"environment": {"SOMETHING": "else"}}),
     "timeout": Case(own={"timeout": 300}),
     "force_handlers": Case(play={"force_handlers": True}),
+    "until": Case(own={"until": "terraform_binary_outcome is not failed", "retries": 1, "delay": 0}, forms=("module",)),
+    "async": Case(own={"async": 300, "poll": 1}, forms=("module",)),
+    "become": Case(own={"become": True}),
+    "yaml results": Case(env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}, short=("import_role",)),
     "module_defaults": Case(play={"module_defaults": {"group/iac_platform.terraform.terraform": {"retries": 1}}}),
 }
 CHOSEN = [(name, form) for name, case in CASES.items() for form in (case.forms if FULL else case.short)]
 
 
 @pytest.fixture(scope="module")
-def variables(module_site, folder, tasks):
-    """callable(case, form) -> dict of host and its variables; the store of the second one has the version."""
+def runs(play, module_site, folder, tasks):
+    """callable(name, form) -> Seen; the store of the second host has the version."""
     ready = os.path.join(folder, "ready")
     assert tasks([{"name": "install", MODULE: wish(module_site, ready)}])["install"]["changed"]
-
-    def make(*names):
-        hosts = {}
-        for host in ("installs", "unchanged", "refused"):
-            store = os.path.join(folder, "-".join(names).replace(" ", "_"), host)
-            options = wish(module_site, store, version=MISSING if host == "refused" else VERSION)
-            hosts[host] = {"terraform_binary_" + option: value for option, value in options.items()}
-        shutil.copytree(ready, hosts["unchanged"]["terraform_binary_base_dir"])
-        return hosts
-    return make
-
-
-def form_of(form, own):
-    """The keywords of a play that asks for what the variables say, and leaves the result in ``terraform_binary_outcome``."""
-    options = {option: "{{ terraform_binary_%s }}" % option
-               for option in ("version", "base_dir", "sites", "trusted_keys", "retries")}
-    told = {"notify": "told"}
-    if form == "module":
-        return {"tasks": [dict({"name": "Put Terraform in place", MODULE: options, "register": "terraform_binary_outcome"},
-                               **told, **own)]}
-    if form == "roles":
-        return {"roles": [dict({"role": ROLE}, **own)]}
-    if form == "import_role":
-        return {"tasks": [dict({"ansible.builtin.import_role": {"name": ROLE}}, **told, **own)]}
-    return {"tasks": [{"ansible.builtin.include_role": {"name": ROLE, "apply": dict(told, **own)},
-                       **{key: own[key] for key in own.keys() & {"tags"}}}]}
-
-
-@pytest.fixture(scope="module")
-def runs(play, variables):
-    """callable(name, form) -> (Run, dict of host and fact, dict of host and variables)."""
     made = {}
 
     def run(name, form):
         if (name, form) not in made:
-            case, hosts = CASES[name], variables(name, form)
-            keywords = form_of(form, case.own)
-            if case.around:
-                keywords["tasks"] = [dict(case.around, block=keywords["tasks"])]
-            after = {"name": "after", "ansible.builtin.debug": {"msg": "{{ terraform_binary_outcome.path | default('none') }}"}}
-            last = {"post_tasks" if "roles" in keywords else "tasks": keywords.get("tasks", []) + [after]}
-            handlers = {"handlers": [{"name": "told", "ansible.builtin.debug": {"msg": "handled"}}]}
-            facts = os.path.join(play.folder, "facts-%d" % len(made))
-            done = play(last.get("tasks", []), hosts=hosts, keywords=dict(keywords, **handlers, **last, **case.play), env={
-                "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts})
-            made[name, form] = done, read_facts(facts, hosts), hosts
+            case = CASES[name]
+            hosts = make_hosts(module_site, lambda host: os.path.join(folder, (name + "-" + form).replace(" ", "_"), host))
+            shutil.copytree(ready, hosts["unchanged"]["terraform_binary_base_dir"])
+            made[name, form] = seam(play, form, hosts, case.own, case.around, case.play, case.env)
         return made[name, form]
     return run
-
-
-def read_facts(folder, hosts):
-    """The fact of each host, as the cache of facts has it; None: there is none."""
-    found = {}
-    for host in hosts:
-        paths = glob.glob(os.path.join(folder, "*" + host))     # with a prefix from ansible-core 2.19 on
-        kept = json.loads(pathlib.Path(paths[0]).read_text(encoding="utf-8")) if paths else {}
-        if "__payload__" in kept:       # likewise
-            kept = json.loads(kept["__payload__"])
-        found[host] = kept.get("terraform_binary_result")
-    return found
-
-
-def recap(run):
-    """dict of host and dict of what the recap counts."""
-    lines = re.findall(r"(?m)^(\w+) +: (ok=.*)$", run.stdout)
-    return {host: {key: int(count) for key, count in re.findall(r"(\w+)=(\d+)", counts)} for host, counts in lines}
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
