@@ -11,12 +11,13 @@ run in ``make test``, all of them in ``make matrix``.
 import json
 import os
 import pathlib
+import re
 import shutil
 from typing import Any, Dict, NamedTuple, Tuple
 
 import pytest
 from playbook_run import MODULE, VERSION, wish
-from seam import FORMS, MISSING, ROLE, TOLD, make_hosts, recap, seam
+from seam import FORMS, MISSING, ROLE, TOLD, Seen, make_hosts, read_facts, recap, seam
 
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
 
@@ -265,3 +266,87 @@ def test_a_module_that_cannot_start_says_why(started, name):
     outcome = started.on_hosts("outcome")[name]["terraform_binary_outcome"]
     assert outcome["msg"].startswith(words) and hint in outcome["msg"], outcome["msg"]
     assert outcome["error"]["host"] == name and outcome["error"]["step"] == "setup" and len(outcome["msg"]) <= 400
+
+
+def plays_on_more_than_one_host(site, folder):
+    """Plays whose hosts do not all do the same: (list of plays, dict of host and variables)."""
+    names = ("first", "second", "near", "far", "looped", "stays", "leaves")
+    hosts = {name: {"terraform_binary_" + option: value for option, value in wish(
+        site, os.path.join(folder, "several", name)).items()} for name in names}
+    # A host that goes away: from some moment on it is asked for at a port where nobody listens.
+    hosts["leaves"].update(ansible_connection="{{ 'ansible.builtin.ssh' if gone | default(false) else 'ansible.builtin.local' }}",
+                           ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_common_args="-o ConnectTimeout=5")
+    options = {option: "{{ terraform_binary_%s }}" % option for option in ("version", "base_dir", "sites", "trusted_keys")}
+    role = {"ansible.builtin.import_role": {"name": ROLE}}
+
+    def module(name, keywords, **more):
+        return dict({"name": name, MODULE: dict(options, **more), "register": "result", "ignore_errors": True}, **keywords)
+
+    def show(name, text):
+        return {"name": name, "ansible.builtin.debug": {"msg": text}}
+
+    fact = "{{ (ansible_facts['terraform_binary_result'] | default({})).path | default('none') }}"
+    delegated = {"delegate_to": "far"}
+    several = [
+        ("first,second", [dict(role, run_once=True), show("once", [fact, "{{ terraform_binary_outcome.path }}"])]),
+        ("near", [module("delegated", delegated), show("delegated to far", fact),
+                  module("with facts", dict(delegated, delegate_facts=True), base_dir="{{ terraform_binary_base_dir }}-2"),
+                  show("facts of far", "{{ hostvars['far'].ansible_facts.terraform_binary_result.path | default('none') }}"),
+                  module("refused there", delegated, base_dir="/proc/nowhere")]),
+        ("looped", [module("loop", {"loop": ["1.13.3", VERSION, MISSING]}, version="{{ item }}"), show("after the loop", fact),
+                    {"ansible.builtin.include_role": {"name": ROLE}, "vars": {"terraform_binary_version": "{{ item }}"},
+                     "loop": ["1.13.3", "1.9.8"]}, show("after the roles", fact)]),
+        ("stays,leaves", [role, {"ansible.builtin.set_fact": {"gone": True}}, dict(role), show("still there", fact)]),
+    ]
+    return [{"hosts": pattern, "gather_facts": False, "tasks": tasks} for pattern, tasks in several], hosts
+
+
+@pytest.fixture(scope="module")
+def several(play, module_site, folder):
+    plays, hosts = plays_on_more_than_one_host(module_site, folder)
+    path = os.path.join(folder, "several.yml")
+    pathlib.Path(path).write_text(json.dumps(plays), encoding="utf-8")
+    facts = os.path.join(folder, "several-facts")
+    run = play(path, hosts=hosts, env={
+        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts})
+    return Seen(run, read_facts(facts, hosts), {name: "%s/several/%s" % (folder, name) for name in hosts})
+
+
+def test_run_once_works_on_one_host_and_speaks_for_all(several):
+    run, _facts, stores = several
+    path = "%s/%s/terraform" % (stores["first"], VERSION)
+    said = {host: result["msg"] for host, result in run.on_hosts("once").items()}
+    assert said == dict.fromkeys(("first", "second"), [path] * 2)
+    assert os.path.exists(path) and not os.path.exists(stores["second"])
+    assert (several.recap["first"]["changed"], several.recap["second"]["changed"]) == (1, 0)
+
+
+def test_a_delegated_task_is_about_the_host_that_it_went_to(several):
+    run, facts, stores = several
+    near, there = stores["near"] + "/%s/terraform" % VERSION, stores["near"] + "-2/%s/terraform" % VERSION
+    assert run["delegated"]["changed"] and run["with facts"]["changed"]
+    assert run["delegated to far"]["msg"] == near == facts["near"]["path"], "core gives facts to the host of the play"
+    assert run["facts of far"]["msg"] == there == facts["far"]["path"], "or with delegate_facts to the other one"
+    refused = run["refused there"]
+    assert refused["msg"].startswith("far: ") and refused["error"]["host"] == "far", refused
+    assert several.recap["near"]["changed"] == 2 and several.recap["near"]["ignored"] == 1
+    assert run.output.count("terraform_binary: [far] Terraform %s installed" % VERSION) == 2
+
+
+def test_each_turn_of_a_loop_is_on_its_own(several):
+    run, facts, stores = several
+    turns = [(turn["changed"], turn["failed"]) for turn in run["loop"]["results"]]
+    assert turns == [(True, False), (True, False), (False, True)]
+    assert len(re.findall('"msg": "controller: .*%s' % MISSING, run.stdout)) == 1
+    assert run["after the loop"]["msg"] == "none", "core drops the facts of all turns where one has failed"
+    assert run["after the roles"]["msg"] == facts["looped"]["path"] == "%s/1.9.8/terraform" % stores["looped"]
+    assert sorted(facts["looped"]["versions"]) == ["1.13.3", VERSION, "1.9.8"]
+
+
+def test_a_host_that_goes_away_keeps_its_fact_and_stops_nobody(several):
+    run, facts, stores = several
+    counts = several.recap
+    assert (counts["leaves"]["unreachable"], counts["leaves"]["failed"], counts["stays"]["unreachable"]) == (1, 0, 0)
+    assert run.stdout.count("UNREACHABLE!") == 1
+    assert facts["leaves"]["path"] == "%s/%s/terraform" % (stores["leaves"], VERSION) and facts["leaves"]["changed"]
+    assert not facts["stays"]["changed"] and set(run.on_hosts("still there")) == {"stays"}
