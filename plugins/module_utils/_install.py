@@ -85,13 +85,16 @@ def apply(plan, signers, source, say, label=None):
 
 
 def _apply(run):
+    told = None
     for left in range(_BEGINNINGS - 1, -1, -1):
         try:
             return _apply_in_base(run)
         except _Removed as exc:
             if not left:
                 raise exc.error from exc
-            run.say("begun anew, since somebody removes all of it: %s" % exc.error)
+            if str(exc.error) != told:      # a file system where nothing can be made looks the same each time
+                told = str(exc.error)
+                run.say("begun anew, since somebody removes all of it: %s" % told)
 
 
 def _apply_in_base(run):

@@ -83,7 +83,7 @@ def read_answer(raw, host, version=None, allows=None, platform=None, job=False):
     :raises AnswerError: whatever is wrong with it: a type, a range, a form, or another version or platform.
     """
     gate = _Gate(raw, host)
-    failed = gate.flag("failed") or False
+    failed = gate.flag("failed", number=job) or False
     answer = Answer(
         failed=failed, changed=gate.flag("changed") or False, msg=gate.text("msg", _LONG) or "",
         steps=gate.texts("steps"), version=gate.version("version"), requested=gate.text("requested"),
@@ -166,7 +166,10 @@ class _Gate:
             self.refuse(name, expected)
         return value
 
-    def flag(self, name):
+    def flag(self, name, number=False):
+        """A truth value; with ``number`` also 0 or 1, which core's async_wrapper says up to ansible-core 2.18."""
+        if number and type(self._raw.get(name)) is int and self._raw[name] in (0, 1):
+            return bool(self._raw[name])
         return self._get(name, bool, "true or false")
 
     def number(self, name):

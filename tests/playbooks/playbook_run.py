@@ -160,7 +160,7 @@ class Player:
         :param tasks: list of tasks for one play; or str, the name of a playbook in a collection.
         :param hosts: names, or dict of name and variables; all are this machine.
         :param keywords: dict of keywords for the play, such as ``vars``, ``roles``, ``module_defaults``.
-        :param env: dict, beside what is set here.
+        :param env: dict, beside what is set here, or in its place.
         :param extra_vars: dict.
         :param verbosity: int, the number of -v.
         :returns: Run.
@@ -185,7 +185,7 @@ class Player:
     def _environment(self, lines_file, more):
         kept = {name: value for name, value in os.environ.items()
                 if not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
-        return dict(
+        usual = dict(
             kept,
             ANSIBLE_ASYNC_DIR=os.path.join(self.folder, "home", "async"),
             ANSIBLE_CALLBACK_PLUGINS=os.path.join(_HERE, "callback_plugins"),
@@ -200,8 +200,8 @@ class Player:
             ANSIBLE_REMOTE_TMP=os.path.join(self.folder, "home", "tmp"),
             JSON_LINES_FILE=lines_file,
             LC_ALL="C.UTF-8",
-            **(more or {})
         )
+        return dict(usual, **(more or {}))
 
 
 def _inventory(hosts):

@@ -128,6 +128,12 @@ class SshHosts:
             "ansible_python_interpreter": interpreter, "ansible_remote_tmp": "~/.ansible/tmp",
             "ansible_async_dir": "~/.ansible_async", "gateway": here}, **variables), tag)
 
+    def stop(self, name):
+        """Switch a host off, as by its plug."""
+        process = self._hosts[name][0]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
     def await_all(self):
         """Wait until all hosts answer."""
         for name, (process, address, _variables, _tag) in self._hosts.items():

@@ -8,7 +8,6 @@ the recap, how often a failure is told, the fact, the registered result, the han
 run in ``make test``, all of them in ``make matrix``.
 """
 
-import glob
 import json
 import os
 import pathlib
@@ -18,12 +17,9 @@ from typing import Any, Dict, NamedTuple, Tuple
 
 import pytest
 from playbook_run import MODULE, VERSION, wish
+from seam import FORMS, MISSING, ROLE, TOLD, Seen, make_hosts, read_facts, recap, seam
 
-ROLE = MODULE
-MISSING = "1.13.99"     # a version that the site does not have
-FORMS = ("module", "roles", "import_role", "include_role")
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
-TOLD = re.compile(r'"msg": "controller: ')
 
 
 class Case(NamedTuple):
@@ -36,6 +32,7 @@ class Case(NamedTuple):
     breaks: bool = False            # the other hosts stop there, too
     hidden: bool = False            # nothing of the message may be seen
     check: bool = False             # nothing happens
+    env: Dict[str, str] = {}        # of the controller
     short: Tuple[str, ...] = ()     # the forms that make test runs
     forms: Tuple[str, ...] = FORMS
 
@@ -69,82 +66,30 @@ CASES = {
     "environment": Case(own={"environment": {"SOMETHING": "else"}}),
     "timeout": Case(own={"timeout": 300}),
     "force_handlers": Case(play={"force_handlers": True}),
+    "until": Case(own={"until": "terraform_binary_outcome is not failed", "retries": 1, "delay": 0}, forms=("module",)),
+    "async": Case(own={"async": 300, "poll": 1}, forms=("module",)),
+    "become": Case(own={"become": True}),
+    "yaml results": Case(env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"}, short=("import_role",)),
     "module_defaults": Case(play={"module_defaults": {"group/iac_platform.terraform.terraform": {"retries": 1}}}),
 }
 CHOSEN = [(name, form) for name, case in CASES.items() for form in (case.forms if FULL else case.short)]
 
 
 @pytest.fixture(scope="module")
-def variables(module_site, folder, tasks):
-    """callable(case, form) -> dict of host and its variables; the store of the second one has the version."""
+def runs(play, module_site, folder, tasks):
+    """callable(name, form) -> Seen; the store of the second host has the version."""
     ready = os.path.join(folder, "ready")
     assert tasks([{"name": "install", MODULE: wish(module_site, ready)}])["install"]["changed"]
-
-    def make(*names):
-        hosts = {}
-        for host in ("installs", "unchanged", "refused"):
-            store = os.path.join(folder, "-".join(names).replace(" ", "_"), host)
-            options = wish(module_site, store, version=MISSING if host == "refused" else VERSION)
-            hosts[host] = {"terraform_binary_" + option: value for option, value in options.items()}
-        shutil.copytree(ready, hosts["unchanged"]["terraform_binary_base_dir"])
-        return hosts
-    return make
-
-
-def form_of(form, own):
-    """The keywords of a play that asks for what the variables say, and leaves the result in ``terraform_binary_outcome``."""
-    options = {option: "{{ terraform_binary_%s }}" % option
-               for option in ("version", "base_dir", "sites", "trusted_keys", "retries")}
-    told = {"notify": "told"}
-    if form == "module":
-        return {"tasks": [dict({"name": "Put Terraform in place", MODULE: options, "register": "terraform_binary_outcome"},
-                               **told, **own)]}
-    if form == "roles":
-        return {"roles": [dict({"role": ROLE}, **own)]}
-    if form == "import_role":
-        return {"tasks": [dict({"ansible.builtin.import_role": {"name": ROLE}}, **told, **own)]}
-    return {"tasks": [{"ansible.builtin.include_role": {"name": ROLE, "apply": dict(told, **own)},
-                       **{key: own[key] for key in own.keys() & {"tags"}}}]}
-
-
-@pytest.fixture(scope="module")
-def runs(play, variables):
-    """callable(name, form) -> (Run, dict of host and fact, dict of host and variables)."""
     made = {}
 
     def run(name, form):
         if (name, form) not in made:
-            case, hosts = CASES[name], variables(name, form)
-            keywords = form_of(form, case.own)
-            if case.around:
-                keywords["tasks"] = [dict(case.around, block=keywords["tasks"])]
-            after = {"name": "after", "ansible.builtin.debug": {"msg": "{{ terraform_binary_outcome.path | default('none') }}"}}
-            last = {"post_tasks" if "roles" in keywords else "tasks": keywords.get("tasks", []) + [after]}
-            handlers = {"handlers": [{"name": "told", "ansible.builtin.debug": {"msg": "handled"}}]}
-            facts = os.path.join(play.folder, "facts-%d" % len(made))
-            done = play(last.get("tasks", []), hosts=hosts, keywords=dict(keywords, **handlers, **last, **case.play), env={
-                "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts})
-            made[name, form] = done, read_facts(facts, hosts), hosts
+            case = CASES[name]
+            hosts = make_hosts(module_site, lambda host: os.path.join(folder, (name + "-" + form).replace(" ", "_"), host))
+            shutil.copytree(ready, hosts["unchanged"]["terraform_binary_base_dir"])
+            made[name, form] = seam(play, form, hosts, case.own, case.around, case.play, case.env)
         return made[name, form]
     return run
-
-
-def read_facts(folder, hosts):
-    """The fact of each host, as the cache of facts has it; None: there is none."""
-    found = {}
-    for host in hosts:
-        paths = glob.glob(os.path.join(folder, "*" + host))     # with a prefix from ansible-core 2.19 on
-        kept = json.loads(pathlib.Path(paths[0]).read_text(encoding="utf-8")) if paths else {}
-        if "__payload__" in kept:       # likewise
-            kept = json.loads(kept["__payload__"])
-        found[host] = kept.get("terraform_binary_result")
-    return found
-
-
-def recap(run):
-    """dict of host and dict of what the recap counts."""
-    lines = re.findall(r"(?m)^(\w+) +: (ok=.*)$", run.stdout)
-    return {host: {key: int(count) for key, count in re.findall(r"(\w+)=(\d+)", counts)} for host, counts in lines}
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
@@ -321,3 +266,87 @@ def test_a_module_that_cannot_start_says_why(started, name):
     outcome = started.on_hosts("outcome")[name]["terraform_binary_outcome"]
     assert outcome["msg"].startswith(words) and hint in outcome["msg"], outcome["msg"]
     assert outcome["error"]["host"] == name and outcome["error"]["step"] == "setup" and len(outcome["msg"]) <= 400
+
+
+def plays_on_more_than_one_host(site, folder):
+    """Plays whose hosts do not all do the same: (list of plays, dict of host and variables)."""
+    names = ("first", "second", "near", "far", "looped", "stays", "leaves")
+    hosts = {name: {"terraform_binary_" + option: value for option, value in wish(
+        site, os.path.join(folder, "several", name)).items()} for name in names}
+    # A host that goes away: from some moment on it is asked for at a port where nobody listens.
+    hosts["leaves"].update(ansible_connection="{{ 'ansible.builtin.ssh' if gone | default(false) else 'ansible.builtin.local' }}",
+                           ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_common_args="-o ConnectTimeout=5")
+    options = {option: "{{ terraform_binary_%s }}" % option for option in ("version", "base_dir", "sites", "trusted_keys")}
+    role = {"ansible.builtin.import_role": {"name": ROLE}}
+
+    def module(name, keywords, **more):
+        return dict({"name": name, MODULE: dict(options, **more), "register": "result", "ignore_errors": True}, **keywords)
+
+    def show(name, text):
+        return {"name": name, "ansible.builtin.debug": {"msg": text}}
+
+    fact = "{{ (ansible_facts['terraform_binary_result'] | default({})).path | default('none') }}"
+    delegated = {"delegate_to": "far"}
+    several = [
+        ("first,second", [dict(role, run_once=True), show("once", [fact, "{{ terraform_binary_outcome.path }}"])]),
+        ("near", [module("delegated", delegated), show("delegated to far", fact),
+                  module("with facts", dict(delegated, delegate_facts=True), base_dir="{{ terraform_binary_base_dir }}-2"),
+                  show("facts of far", "{{ hostvars['far'].ansible_facts.terraform_binary_result.path | default('none') }}"),
+                  module("refused there", delegated, base_dir="/proc/nowhere")]),
+        ("looped", [module("loop", {"loop": ["1.13.3", VERSION, MISSING]}, version="{{ item }}"), show("after the loop", fact),
+                    {"ansible.builtin.include_role": {"name": ROLE}, "vars": {"terraform_binary_version": "{{ item }}"},
+                     "loop": ["1.13.3", "1.9.8"]}, show("after the roles", fact)]),
+        ("stays,leaves", [role, {"ansible.builtin.set_fact": {"gone": True}}, dict(role), show("still there", fact)]),
+    ]
+    return [{"hosts": pattern, "gather_facts": False, "tasks": tasks} for pattern, tasks in several], hosts
+
+
+@pytest.fixture(scope="module")
+def several(play, module_site, folder):
+    plays, hosts = plays_on_more_than_one_host(module_site, folder)
+    path = os.path.join(folder, "several.yml")
+    pathlib.Path(path).write_text(json.dumps(plays), encoding="utf-8")
+    facts = os.path.join(folder, "several-facts")
+    run = play(path, hosts=hosts, env={
+        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts})
+    return Seen(run, read_facts(facts, hosts), {name: "%s/several/%s" % (folder, name) for name in hosts})
+
+
+def test_run_once_works_on_one_host_and_speaks_for_all(several):
+    run, _facts, stores = several
+    path = "%s/%s/terraform" % (stores["first"], VERSION)
+    said = {host: result["msg"] for host, result in run.on_hosts("once").items()}
+    assert said == dict.fromkeys(("first", "second"), [path] * 2)
+    assert os.path.exists(path) and not os.path.exists(stores["second"])
+    assert (several.recap["first"]["changed"], several.recap["second"]["changed"]) == (1, 0)
+
+
+def test_a_delegated_task_is_about_the_host_that_it_went_to(several):
+    run, facts, stores = several
+    near, there = stores["near"] + "/%s/terraform" % VERSION, stores["near"] + "-2/%s/terraform" % VERSION
+    assert run["delegated"]["changed"] and run["with facts"]["changed"]
+    assert run["delegated to far"]["msg"] == near == facts["near"]["path"], "core gives facts to the host of the play"
+    assert run["facts of far"]["msg"] == there == facts["far"]["path"], "or with delegate_facts to the other one"
+    refused = run["refused there"]
+    assert refused["msg"].startswith("far: ") and refused["error"]["host"] == "far", refused
+    assert several.recap["near"]["changed"] == 2 and several.recap["near"]["ignored"] == 1
+    assert run.output.count("terraform_binary: [far] Terraform %s installed" % VERSION) == 2
+
+
+def test_each_turn_of_a_loop_is_on_its_own(several):
+    run, facts, stores = several
+    turns = [(turn["changed"], turn["failed"]) for turn in run["loop"]["results"]]
+    assert turns == [(True, False), (True, False), (False, True)]
+    assert len(re.findall('"msg": "controller: .*%s' % MISSING, run.stdout)) == 1
+    assert run["after the loop"]["msg"] == "none", "core drops the facts of all turns where one has failed"
+    assert run["after the roles"]["msg"] == facts["looped"]["path"] == "%s/1.9.8/terraform" % stores["looped"]
+    assert sorted(facts["looped"]["versions"]) == ["1.13.3", VERSION, "1.9.8"]
+
+
+def test_a_host_that_goes_away_keeps_its_fact_and_stops_nobody(several):
+    run, facts, stores = several
+    counts = several.recap
+    assert (counts["leaves"]["unreachable"], counts["leaves"]["failed"], counts["stays"]["unreachable"]) == (1, 0, 0)
+    assert run.stdout.count("UNREACHABLE!") == 1
+    assert facts["leaves"]["path"] == "%s/%s/terraform" % (stores["leaves"], VERSION) and facts["leaves"]["changed"]
+    assert not facts["stays"]["changed"] and set(run.on_hosts("still there")) == {"stays"}

@@ -187,6 +187,17 @@ def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
     emptied.assert_right()
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
+def test_where_nothing_can_be_made_that_is_told_once(emptied):
+    """mkdir(2) in /proc says ENOENT, as if somebody removed the base dir again and again."""
+    plan, signers, source = emptied._plan(emptied.wish())
+    plan = plan._replace(wish=plan.wish._replace(base_dir="/proc/nowhere"))
+    lines = []
+    with pytest.raises(_errors.InstallError, match="/proc/nowhere"):
+        _install.apply(plan, signers, source, lambda line, warning=False: lines.append(line))
+    assert len([line for line in lines if line.startswith("begun anew")]) == 1, lines
+
+
 def test_a_removal_that_waits_finds_all_of_it_gone(installed):
     plan, signers, source = installed._plan(installed.wish(state="absent"))
 

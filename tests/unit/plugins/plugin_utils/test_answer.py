@@ -130,6 +130,14 @@ def test_a_job_in_the_background_passes_with_what_core_needs():
     assert refusal(dict(job, started="yes"), job=True)
 
 
+@pytest.mark.parametrize("failed", [0, 1, False, True])
+def test_what_starts_a_job_may_say_failed_as_a_number(failed):
+    """As async_wrapper does up to ansible-core 2.18."""
+    job = {"ansible_job_id": "j123.45", "results_file": "/home/a/.ansible_async/j123.45", "started": 1, "finished": 0}
+    assert read(dict(job, failed=failed), version="1.13.4", job=True).failed is bool(failed)
+    assert refusal(dict(job, failed=2), job=True) and refusal(dict(HONEST, failed=0), version="1.13.4")
+
+
 def test_a_job_that_nobody_started_is_refused():
     """It would pass without its version and platform being looked at."""
     job = {"ansible_job_id": "j123.45", "results_file": "/x", "started": 1, "finished": 0}
