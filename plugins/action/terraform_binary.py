@@ -42,7 +42,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders im
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
-    ROLE, check_options, read_role_variables)
+    ROLE, check_options, check_types, read_role_variables)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
     decrypted, for_target, is_blank, listed, with_environment)
@@ -285,7 +285,7 @@ class ActionModule(ActionBase):
         version, path = self._find_python()
         hint = "ansible-playbook -vvv shows all that it printed"
         if re.search("sudo.*not found", reason):
-            hint = "there is no sudo: log in as root, or set ansible_become_method"
+            hint = "there is no sudo: leave become out, log in as root, or set ansible_become_method"
         elif not version:
             hint = "no Python answers as %s there: install python3, or set ansible_python_interpreter" % path
         elif version < _least_python():
@@ -431,6 +431,7 @@ class ActionModule(ActionBase):
             given.update(decrypted(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
+        check_types(arguments)
         self._written = str(arguments.get("version") or arguments.get("version_file") or "").strip()
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = with_files(with_environment(arguments, environ, of_task), self._find, self._decrypt)

@@ -7,7 +7,8 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import check_options, read_role_variables
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
+    check_options, check_types, read_role_variables)
 
 
 def as_it_is(variable):
@@ -62,3 +63,29 @@ def test_the_names_of_failed_templates_are_told():
     def fail(variable):
         raise RequestError("no value: %s" % ", ".join(variable))
     assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("no value: terraform_binary_link")
+
+TEXTS = sorted(name for name, spec in SPEC.items() if spec["type"] in ("str", "path") and not name.startswith("version"))
+INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
+
+
+@pytest.mark.parametrize("value", [True, False, 1.1, 30.0], ids=str)
+@pytest.mark.parametrize("name", TEXTS + INTEGERS)
+def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value):
+    """From ansible-core 2.19 on, yes arrives as true and 1.10 as 1.1: as a token, nobody would see why a site refuses it."""
+    words = refusal(check_types, {"version": "1.13.4", name: value})
+    assert words.startswith("%s is a %s, as YAML" % (name, "boolean" if isinstance(value, bool) else "number with a fraction"))
+    assert ("whole number" if name in INTEGERS else "in quotes") in words.partition(";")[2]
+    assert str(value) not in words
+
+
+@pytest.mark.parametrize("given", [
+    {"owner": 1000, "url_password": 12345678, "origin": 20261127}, {"timeout": 30, "retries": "3"},
+    {"mode": 493, "run_check": True},
+    {"url_headers": {"X-Version": 1.1}}, {"trusted_keys": ["/etc/key.asc"]}, {"version": 1.1}, {"version_file": True},
+])
+def test_the_rest_is_judged_elsewhere(given):
+    check_types(given)
+
+
+def test_there_are_integers_and_texts():
+    assert len(INTEGERS) == 4 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
