@@ -15,9 +15,12 @@ from ..module_utils._model import SPEC
 
 MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"
+# As ansible-core reads a boolean; blank is not given.
+_TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "off", "n", "f", "0", "0.0", "")
+REPORT = _PREFIX + "report"     # the switch, and what it makes: see wants_report()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # Names of the collection's own that are no options: what playbooks take, and what the role leaves behind.
-_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "result"))
+_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -68,6 +71,23 @@ def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[s
                 if not (isinstance(value, str) and value == variables.get("omit")):
                     options[option] = value
     return options
+
+
+def wants_report(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> bool:
+    """Whether ``terraform_binary_report`` is on: by a boolean, or by the report of a job before.
+
+    A workflow of AWX hands the report of one job to the next one as a variable of that name: where one job was to report, so
+    is the next.
+
+    :raises RequestError: anything else.
+    """
+    found = next(iter(template({REPORT: variables[REPORT]}).values()), None) if REPORT in variables else None
+    if isinstance(found, Mapping):
+        return True
+    text = "" if found is None or found == variables.get("omit") else str(found).strip().lower()
+    if text not in _TRUE + _FALSE:
+        raise RequestError("%s is %s, which is neither true nor false" % (REPORT, ascii(found)[:60]), hint="write true or false")
+    return text in _TRUE
 
 
 def _suggest(name: str, prefix: str, command: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
-    check_options, check_types, read_role_variables)
+    check_options, check_types, read_role_variables, wants_report)
 
 
 def as_it_is(variable):
@@ -89,3 +89,22 @@ def test_the_rest_is_judged_elsewhere(given):
 
 def test_there_are_integers_and_texts():
     assert len(INTEGERS) == 4 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
+
+
+@pytest.mark.parametrize("value, wanted", [
+    (True, True), ("true", True), (" Yes ", True), (1, True), ("1", True), (False, False), ("false", False), ("no", False), (0, False),
+    (None, False), ("", False), ("  ", False), ("__omit__", False), ({}, True), ({"web1": {"failed": False}}, True),
+])
+def test_a_report_is_wanted_where_it_is_said_or_where_the_job_before_left_one(value, wanted):
+    given = {"terraform_binary_report": value, "omit": "__omit__"}
+    assert wants_report(given, as_it_is) is wanted
+    assert read_role_variables(given, as_it_is) == {}
+
+
+@pytest.mark.parametrize("value", ["maybe", 2, [True], "html"])
+def test_a_report_is_wanted_or_not(value):
+    assert "neither true nor false; write true or false" in refusal(wants_report, {"terraform_binary_report": value}, as_it_is)
+
+
+def test_no_report_is_wanted_where_nothing_is_said():
+    assert not wants_report({}, as_it_is) and not wants_report({"terraform_binary_report": "{{ omit }}"}, lambda variable: {})
