@@ -431,6 +431,7 @@ def lint(session):
             ("ansible-lint", "--offline", "--profile", "production"),
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
             ("antsibull-changelog", "lint"),
+            ("python", ".ci/awx_files.py", "--check"),
         ]
         if shutil.which("shellcheck"):
             commands.append(("shellcheck", ".ci/run"))

@@ -92,8 +92,8 @@ def test_there_are_integers_and_texts():
 
 
 @pytest.mark.parametrize("value, wanted", [
-    (True, True), ("true", True), (" Yes ", True), (1, True), ("1", True), (False, False), ("false", False), ("no", False), (0, False),
-    (None, False), ("", False), ("  ", False), ("__omit__", False), ({}, True), ({"web1": {"failed": False}}, True),
+    (True, True), ("true", True), (" Yes ", True), (1, True), ("1", True), (False, False), ("false", False), ("no", False),
+    (0, False), (None, False), ("", False), ("  ", False), ("__omit__", False), ({}, True), ({"web1": {"failed": False}}, True),
 ])
 def test_a_report_is_wanted_where_it_is_said_or_where_the_job_before_left_one(value, wanted):
     given = {"terraform_binary_report": value, "omit": "__omit__"}
