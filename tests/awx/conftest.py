@@ -4,7 +4,9 @@
 """What the tests of AWX share. Their helpers are beside this file, and beside the tests of playbooks."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -28,3 +30,28 @@ def checkout_as_collection(tmp_path_factory):
     link.parent.mkdir(parents=True)
     link.symlink_to(_CHECKOUT)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def open_folder():
+    """A folder that other users may look into, as text: pytest closes its own, and those of other runs, again and again."""
+    made = tempfile.mkdtemp(prefix="awx-")
+    os.chmod(made, 0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="session")
+def jobs(open_folder):
+    """The Jobs of this run: its project has been updated."""
+    pytest.importorskip("ansible_runner")
+    from jobs import Jobs
+    return Jobs(os.path.join(open_folder, "jobs"), _CHECKOUT)
+
+
+@pytest.fixture(scope="module")
+def folder(open_folder):
+    """A folder for a whole module, as text."""
+    made = tempfile.mkdtemp(dir=open_folder)
+    os.chmod(made, 0o755)
+    return made

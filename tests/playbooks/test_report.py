@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of all hosts, and the playbooks that look and remove."""
+"""The report of all hosts, and the playbooks install and remove by name; audit is with the jobs of AWX."""
 
 import json
 import os
@@ -11,7 +11,6 @@ import pytest
 from playbook_run import VERSION
 
 FAIL = "Fail with what the module said"
-DRIFT = "Fail where something would change"
 MISSING = "9.9.9"
 SHOWN = {"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_STRATEGY": "ansible.builtin.free"}
 
@@ -52,18 +51,13 @@ def installed(play, variables, dead):
 
 
 @pytest.fixture(scope="module")
-def audited(play, variables, installed):
-    """The next job of a workflow: it gets the report of the one before as a variable."""
-    return play("iac_platform.terraform.audit", env=SHOWN, extra_vars={"terraform_binary_report": report_of(installed)},
-                hosts={"one": variables(), "new": variables()})
-
-
-@pytest.fixture(scope="module")
-def removed(play, variables, installed, audited):
-    """One failure ends it for all. There is no report of who does not ask for one."""
+def removed(play, variables, installed):
+    """On the hosts that are named. One failure ends it for all. There is no report of who does not ask for one."""
     asking = {"terraform_binary_report": "yes"}
-    return play("iac_platform.terraform.remove", env={"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_ANY_ERRORS_FATAL": "1"}, hosts={
-        "one": dict(variables(), **asking), "bad": dict(variables(version="1"), **asking), "silent": variables(version="latest")})
+    return play("iac_platform.terraform.remove", env={"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_ANY_ERRORS_FATAL": "1"},
+                extra_vars={"terraform_binary_hosts": "all:!other"}, hosts={
+                    "one": dict(variables(), **asking), "bad": dict(variables(version="1"), **asking),
+                    "silent": variables(version="latest"), "other": variables(version="1")})
 
 
 def test_a_report_tells_of_successes_and_failures_alike(installed, folder):
@@ -84,22 +78,8 @@ def test_a_report_changes_nothing_of_who_fails(installed):
     assert {line["host"] for line in installed.lines if line["status"] == "unreachable"} == {"dead"}
 
 
-def test_an_audit_fails_where_a_host_has_drifted_with_the_modules_own_line(audited, folder):
-    line = "Terraform %s would be installed at %s/new/%s/terraform" % (VERSION, folder, VERSION)
-    told = audited.on_hosts(DRIFT)
-    assert audited.returncode == 2 and set(told) == {"one", "new"}, audited.output
-    assert told["new"]["failed"] and told["new"]["msg"] == line and not told["one"]["failed"]
-    assert not os.path.exists(os.path.join(folder, "new"))
-
-
-def test_an_audit_reports_what_would_change(audited):
-    report = report_of(audited)
-    assert {name: (found["changed"], found["failed"]) for name, found in report.items()} == {
-        "one": (False, False), "new": (True, False)}
-    assert "would be installed" in report["new"]["msg"] and report["new"]["error"] is None
-
-
 def test_a_removal_removes_and_reports(removed, folder):
+    assert {line["host"] for line in removed.lines} == {"one", "bad", "silent"}
     assert report_of(removed)["one"]["changed"] and not os.path.exists("%s/one/%s" % (folder, VERSION)), removed.output
 
 
