@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import nox
 
@@ -52,7 +53,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["test"]
 
 # What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
-LANES = (("tests",), ("sanity", "lint", "target36"))
+LANES = (("tests",), ("sanity", "lint", "target36", "awx"))
 WORKERS = "3"       # of pytest in the first lane: many tests wait for something
 IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")     # each worker takes the next file, the longest come first
 
@@ -431,6 +432,7 @@ def lint(session):
             ("ansible-lint", "--offline", "--profile", "production"),
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
             ("antsibull-changelog", "lint"),
+            ("python", ".ci/awx_files.py", "--check"),
         ]
         if shutil.which("shellcheck"):
             commands.append(("shellcheck", ".ci/run"))
@@ -453,13 +455,57 @@ def core_parameters():
         yield nox.param(python or False, core, id=core)
 
 
+def oldest_and_newest():
+    """Those of the cores that there is a Python for."""
+    found = [one for one in core_parameters() if one.args[0]]
+    return found[:1] + found[1:][-1:]
+
+
+@nox.session
+@nox.parametrize("python,core", oldest_and_newest())
+def awx(session, core):
+    """What AWX does with this repository, in its short form, with the oldest and the newest ansible-core."""
+    with timed(session, "jobs as AWX runs them, with ansible-core %s; half a minute" % core) as clock:
+        clock.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
+        run_pytest(session, clock, "-q", *(session.posargs or [
+            "tests/awx/test_jobs.py", "tests/awx/test_project.py", "-k", "not audit and not container"]))
+
+
 @nox.session
 @nox.parametrize("python,core", list(core_parameters()))
 def matrix(session, core):
-    """The playbook tests in their long form with one ansible-core."""
+    """The playbook tests and those of AWX in their long form with one ansible-core."""
     if not session.python:
         session.skip("no Python for ansible-core %s on this machine" % core)
     with timed(session, "playbook tests with ansible-core %s; about 10 minutes on two cores" % core) as clock:
         clock.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
         session.env["TERRAFORM_BINARY_MATRIX"] = "full"
-        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, *IN_FILES, "tests/playbooks"]))
+        with clock.measure("pip download"):
+            session.env["TERRAFORM_BINARY_COLLECTIONS"] = fetch_collections(session)
+        run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, *IN_FILES, "tests/playbooks", "tests/awx"]))
+
+
+# Collections that ours works with, out of a Python package that has many: awx.awx is in it up to version 13.
+PACKAGE = "ansible==12.3.0"
+FOREIGN = ("awx/awx/", "community/general/")
+
+
+def fetch_collections(session):
+    """The path of a folder with ``ansible_collections`` in it, made once; an empty text where the package cannot be had."""
+    folder = BUILD / PACKAGE.replace("==", "-")
+    with open(BUILD / "collections.lock", "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if not (folder / "done").is_file():
+            try:
+                session.run("python", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+                            "--python-version", "3.12", "--dest", str(folder), PACKAGE)
+            except nox.command.CommandFailed:
+                session.warn("%s cannot be had: what needs its collections is skipped" % PACKAGE)
+                return ""
+            (wheel,) = folder.glob("*.whl")
+            with zipfile.ZipFile(wheel) as file:
+                file.extractall(folder, [name for name in file.namelist() if name.startswith(
+                    tuple("ansible_collections/" + each for each in FOREIGN)) and "/tests/" not in name])
+            wheel.unlink()
+            (folder / "done").touch()
+    return str(folder)

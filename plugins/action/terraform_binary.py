@@ -42,7 +42,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders im
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
-    ROLE, check_options, read_role_variables)
+    REPORT, ROLE, check_options, check_types, read_role_variables, wants_report)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
     decrypted, for_target, is_blank, listed, with_environment)
@@ -84,7 +84,9 @@ class ActionModule(ActionBase):
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
         self._begin()               # again, for another try by until
+        reports = False
         try:
+            reports = self._of_role and wants_report(self._task_vars, self._template)
             result.update(self._result(self._answer()))
         except TerraformBinaryError as exc:
             result.update(self._failure(exc))
@@ -97,7 +99,20 @@ class ActionModule(ActionBase):
             result["requested"] = self._requested
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
+        if reports:
+            result["ansible_stats"] = self._report(result)
         return result
+
+    def _report(self, result):
+        """This host's part of the report of all hosts, as ansible.builtin.set_stats would have it.
+
+        Core takes it from the result of any task that did not fail, and the role's task never does. Nothing but plain values,
+        and few: it may be about thousands of hosts.
+        """
+        found = {key: result.get(key) for key in ("version", "path", "msg")}
+        found.update(changed=bool(result.get("changed")), failed=bool(result.get("failed")))
+        found["error"] = found["msg"] if found["failed"] else None
+        return {"data": {REPORT: {self._task_vars["inventory_hostname"]: found}}, "per_host": False, "aggregate": True}
 
     def _failure(self, exc):
         """A typed error as the result of the task: of the target, or of the controller."""
@@ -285,7 +300,7 @@ class ActionModule(ActionBase):
         version, path = self._find_python()
         hint = "ansible-playbook -vvv shows all that it printed"
         if re.search("sudo.*not found", reason):
-            hint = "there is no sudo: log in as root, or set ansible_become_method"
+            hint = "there is no sudo: leave become out, log in as root, or set ansible_become_method"
         elif not version:
             hint = "no Python answers as %s there: install python3, or set ansible_python_interpreter" % path
         elif version < _least_python():
@@ -431,6 +446,7 @@ class ActionModule(ActionBase):
             given.update(decrypted(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
+        check_types(arguments)
         self._written = str(arguments.get("version") or arguments.get("version_file") or "").strip()
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = with_files(with_environment(arguments, environ, of_task), self._find, self._decrypt)

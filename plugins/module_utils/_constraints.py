@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from . import _slips
 from ._errors import RequestError
-from ._versions import exact, is_exact, split, written
+from ._versions import exact, is_exact, split, unquoted, written
 
 TEXT_LIMIT = 2048   # characters; constraints of many files may come in one text
 
@@ -72,10 +72,12 @@ def read(value, place=_slips.OPTION):
 
     :param value: str, or what YAML made of it.
     :param place: where it stands, of _slips: in a MODULE each part is a constraint, so that ``1.10`` means ``= 1.10.0``.
-    :returns: Wanted. An ``=`` names its only version: nobody has to look for it.
+    :returns: Wanted. An ``=`` names its only version: nobody has to look for it. An OPTION may have been answered in quotes.
     :raises RequestError: none of the three, or a constraint that no version can match; with what to write there.
     """
     text = written(value)
+    if place == _slips.OPTION:
+        text = unquoted(text)
     if len(text) > TEXT_LIMIT:
         raise RequestError("version %s... has %d characters, more than %d" % (ascii(text[:20]), len(text), TEXT_LIMIT),
                            hint=_slips.EXAMPLES[place])

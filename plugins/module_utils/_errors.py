@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
 _HARMLESS = 3           # so many first characters of a secret do not give it away
 
-# The usual way out, by what went wrong; {0} is what else may be chosen, by where it did.
+# The usual way out, by what went wrong; {0} is what else may be chosen, by where it did, {1} is how to become another user.
 _HINTS = {
     _errno.EROFS: "the file system is mounted read-only: remount it{0}",
     _errno.ENOSPC: "free some space (or inodes) on that file system{0}",
@@ -29,9 +29,10 @@ _HINTS = {
     _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
 }
 _RIGHTS = "let the user who runs Ansible do this{0}"
+_ALSO = ("/usr/local/bin", "/usr/bin")      # where sudo(8) and doas(1) are looked for, beside PATH
 _ELSEWHERE = {  # place: what is set in its stead, and the way to the right to write there
-    "base_dir": ("base_dir", "run as a user who may do this (become: true){0}"),
-    "link": ("link", "run as a user who may do this (become: true){0}"),
+    "base_dir": ("base_dir", "run as a user who may do this{1}{0}"),
+    "link": ("link", "run as a user who may do this{1}{0}"),
     "cache_dir": ("cache_dir", _RIGHTS),
     "local_tmp": ("local_tmp (ANSIBLE_LOCAL_TEMP)", _RIGHTS),
 }
@@ -138,7 +139,14 @@ def hint_for(number, place=None):
     """
     option, rights = _ELSEWHERE.get(place, (None, "let the user who does this do so"))
     hint = rights if number in (_errno.EACCES, _errno.EPERM) else _HINTS.get(number)
-    return hint and hint.format(", or choose another %s" % option if option else "")
+    return hint and hint.format(", or choose another %s" % option if option else "", _how_to_become())
+
+
+def _how_to_become():
+    """Where this machine has what become needs, that it is there; in a container there often is none."""
+    folders = (os.environ.get("PATH") or os.defpath).split(os.pathsep) + list(_ALSO)
+    found = any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders for name in ("sudo", "doas"))
+    return " (become: true)" if found else ""
 
 
 @contextlib.contextmanager

@@ -45,6 +45,11 @@ def written(value):
     return str(value).strip()
 
 
+def unquoted(text):
+    """A text without one pair of quotes around it: who was told to write quotes in a playbook writes them in a form, too."""
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+
+
 def exact(value):
     """The one version that a text names.
 

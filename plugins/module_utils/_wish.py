@@ -16,6 +16,7 @@ from ._urls import is_loopback, origin
 
 _PLAIN_BITS = 0o755     # what a mode may set
 _REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
+_WITH_ZERO = "write 0755, with the zero (in a playbook in quotes: '0755')"
 _OCTAL = re.compile(r"[0-7]{1,5}\Z")
 _EXAMPLES = {
     "archive": "/srv/incoming/terraform_1.13.4_linux_amd64.zip", "base_dir": DEFAULT_BASE_DIR, "ca_path": "/etc/ssl/our-ca.pem",
@@ -221,17 +222,17 @@ def _account(text, option, by_name, by_number, missing):
 def _mode(value):
     """Permission bits from an octal text, or from the number that YAML made of one."""
     is_number = isinstance(value, int) and value >= 0
-    text = "%o" % value if is_number else str(value).strip()
+    text = "%o" % value if is_number else _versions.unquoted(str(value).strip())
     digits = text[2:] if text[:2].lower() == "0o" else text
     if not _OCTAL.match(digits):
-        raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint="write it in quotes: '0755'")
+        raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint=_WITH_ZERO)
     mode = int(digits, 8)
     reason = next((reason for bits, reason in _REFUSED_BITS if mode & bits), None if mode & 0o400 else "its owner cannot read it")
     if reason is None:
         return mode
     if is_number and _OCTAL.match(str(value)):  # written without a leading zero, which leaves none to see
         raise RequestError("mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s" % (
-            value, mode, reason), hint="write it in quotes: '0755'")
+            value, mode, reason), hint=_WITH_ZERO)
     raise RequestError("mode %04o is not allowed: %s" % (mode, reason), hint="write '%04o', or another without that" % (
         mode & _PLAIN_BITS | 0o400))
 

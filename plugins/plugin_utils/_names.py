@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of options: the module's own, and the role's variables ``terraform_binary_<option>``. Others are refused.
+"""Names and types of options: the module's own, and the role's variables ``terraform_binary_<option>``. Others are refused.
 
 The role's task hands nothing on. Its variables are read here, so that what is not set stays unset, and module_defaults
 hold; and so that a name that means nothing is refused instead of ignored.
@@ -15,9 +15,12 @@ from ..module_utils._model import SPEC
 
 MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"
+# As ansible-core reads a boolean; blank is not given.
+_TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "off", "n", "f", "0", "0.0", "")
+REPORT = _PREFIX + "report"     # the switch, and what it makes: see wants_report()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # Names of the collection's own that are no options: what playbooks take, and what the role leaves behind.
-_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "result"))
+_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -27,6 +30,25 @@ def check_options(names: Collection[str]) -> None:
         if name not in _OPTIONS:
             raise RequestError("%s is no option of %s" % (ascii(name[:60])[1:-1], MODULE),
                                hint=_suggest(name, "", "ansible-doc %s" % MODULE))
+
+
+def check_types(arguments: Mapping[str, Any]) -> None:
+    """Refuse what YAML, or an AWX survey from ansible-core 2.19 on, made of a text without quotes: true, or 1.1 of 1.10.
+
+    A number without a fraction may be a text, and is let pass; what is no version has words of its own. No value is shown:
+    it may be a secret.
+
+    :raises RequestError: a boolean or a number with a fraction where a text or an integer is meant.
+    """
+    for name in sorted(arguments.keys() & SPEC.keys() - {"version", "version_file"}):
+        value, kind = arguments[name], SPEC[name]["type"]
+        if kind in ("str", "path", "int") and isinstance(value, (bool, float)):
+            raise RequestError(
+                "%s is a %s, as YAML and AWX read an answer without quotes, where %s is meant" % (
+                    name, "boolean" if isinstance(value, bool) else "number with a fraction",
+                    "an integer" if kind == "int" else "a text"),
+                hint="write a whole number, such as 30" if kind == "int" else
+                "in a playbook put it in quotes; in AWX put it into a credential or the inventory, not into a survey")
 
 
 def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> Dict[str, Any]:
@@ -49,6 +71,23 @@ def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[s
                 if not (isinstance(value, str) and value == variables.get("omit")):
                     options[option] = value
     return options
+
+
+def wants_report(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> bool:
+    """Whether ``terraform_binary_report`` is on: by a boolean, or by the report of a job before.
+
+    A workflow of AWX hands the report of one job to the next one as a variable of that name: where one job was to report, so
+    is the next.
+
+    :raises RequestError: anything else.
+    """
+    found = next(iter(template({REPORT: variables[REPORT]}).values()), None) if REPORT in variables else None
+    if isinstance(found, Mapping):
+        return True
+    text = "" if found is None or found == variables.get("omit") else str(found).strip().lower()
+    if text not in _TRUE + _FALSE:
+        raise RequestError("%s is %s, which is neither true nor false" % (REPORT, ascii(found)[:60]), hint="write true or false")
+    return text in _TRUE
 
 
 def _suggest(name: str, prefix: str, command: str) -> str:

@@ -130,12 +130,3 @@ def test_two_hosts_have_facts_of_their_own(play, module_site, tmp_path):
                 show("fact", FACT + "['base_dir']")], hosts=["h1", "h2"])
     assert {host: result["msg"] for host, result in run.on_hosts("fact").items()} == {
         host: "%s/%s" % (tmp_path, host) for host in ("h1", "h2")}
-
-
-def test_the_shipped_playbook_by_name_on_the_hosts_that_are_named(play, module_site, tmp_path):
-    variables = {"terraform_binary_" + name: value for name, value in wish(module_site, tmp_path / "store").items()}
-    run = play("iac_platform.terraform.install", hosts=["h1", "h2", "h3"],
-               extra_vars=dict(variables, terraform_binary_hosts="h2"))
-    assert run.returncode == 0, run.output
-    assert {line["host"] for line in run.lines} == {"h2"} and any(line["result"]["changed"] for line in run.lines)
-    assert "%s/terraform" % VERSION in names(str(tmp_path / "store"))

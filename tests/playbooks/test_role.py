@@ -157,10 +157,3 @@ def test_the_playbook_runs_by_its_name(play, variables, folder, module_site):
     second = play("iac_platform.terraform.install", extra_vars=wish)
     assert second.returncode == 0 and not second["Put Terraform in place"]["changed"], second.output
     assert module_site.counts().requests == asked
-
-
-def test_the_playbook_takes_its_hosts_from_a_variable_and_fails_as_the_module_does(play, variables):
-    wish = dict(variables("limited", version=MISSING), terraform_binary_hosts="h2")
-    run = play("iac_platform.terraform.install", hosts=("h1", "h2"), extra_vars=wish)
-    assert run.returncode == 2 and MISSING in run[FAIL]["msg"]
-    assert list(run.on_hosts("Put Terraform in place")) == ["h2"]

@@ -122,7 +122,7 @@ def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, words, plai
     error, where = result["error"], os.path.join(place, path)
     assert (error["step"], error["errno_name"], error["path"]) == ("install", "EACCES", where), result["msg"]
     assert result["msg"].startswith("%s: %s" % (name, words.format(where, USER)))
-    assert "become: true" in error["hint"] and error["hint"] in result["msg"]
+    assert "run as a user who may do this" in error["hint"] and error["hint"] in result["msg"]
 
 
 def test_a_plain_user_changes_nothing_of_roots_store(plain):
@@ -156,7 +156,7 @@ def test_only_root_gives_files_away(plain, place):
     result = plain[0]["give-away"]
     assert result["failed"] and not result["changed"], result
     assert (result["error"]["step"], result["error"]["errno_name"]) == ("install", "EPERM")
-    assert "become: true" in result["error"]["hint"]
+    assert "run as a user who may do this" in result["error"]["hint"]
     assert names(os.path.join(place, "own", "given")) == [".terraform-%s.lock" % VERSION, "%s/" % VERSION]
 
 

@@ -94,6 +94,11 @@ def test_a_version_that_is_not_given_is_refused_in_our_words(arguments, blank):
     assert "version is not given" in refusal(arguments, version=blank, version_file=blank)
 
 
+@pytest.mark.parametrize("name, value", [("url_token", 1.1), ("retries", True)])
+def test_what_a_survey_made_of_an_answer_is_refused(arguments, name, value):
+    assert refusal(arguments, **{name: value}).startswith("%s is a " % name)
+
+
 @pytest.mark.parametrize("version", ["1.13.4", "latest", "~> 1.13.0", ">= 1.9, < 2", "= 1.10"])
 def test_a_version_travels_as_it_was_written(arguments, version):
     assert arguments(version=version, version_file=" ") == {"version": version}

@@ -93,7 +93,7 @@ def test_the_usual_way_out(number, words):
 
 
 @pytest.mark.parametrize("place, option, rights", [
-    ("base_dir", "base_dir", "become: true"), ("link", "link", "become: true"),
+    ("base_dir", "base_dir", "run as a user"), ("link", "link", "run as a user"),
     ("cache_dir", "cache_dir", "the user who runs Ansible"), ("local_tmp", "local_tmp (ANSIBLE_LOCAL_TEMP)", "who runs Ansible"),
 ])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
@@ -102,6 +102,19 @@ def test_the_way_out_is_that_of_the_place(number, place, option, rights):
         raise OSError(number, "x")
     assert caught.value.hint.endswith(", or choose another %s" % option)
     assert (rights in caught.value.hint) == (number in (errno.EACCES, errno.EPERM))
+
+
+@pytest.mark.parametrize("there, told", [("sudo", True), ("doas", True), ("su", False), (None, False)])
+@pytest.mark.parametrize("place", ["base_dir", "link"])
+def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, told, tmp_path, monkeypatch):
+    """An execution environment has no sudo: advice to use it would lead nowhere."""
+    if there:
+        (tmp_path / there).write_text("")
+        (tmp_path / there).chmod(0o755)
+    monkeypatch.setattr(_errors, "_ALSO", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _errors.hint_for(errno.EACCES, place) == "run as a user who may do this%s, or choose another %s" % (
+        " (become: true)" if told else "", place)
 
 
 def test_a_better_way_out_wins():

@@ -61,7 +61,7 @@ def test_a_plain_user_below_a_directory_of_root(place):
     user = _groups.user_name(NOBODY if ROOT else os.geteuid())
     owner = _groups.account_text(os.stat(place.folder))
     assert message.startswith("cannot write %s: %s may not write to %s (%s, dr-xr-xr-x) on /" % (path, user, place.folder, owner))
-    assert "become: true" in hint and "another base_dir" in hint
+    assert "run as a user who may do this" in hint and "another base_dir" in hint
     os.chmod(place.folder, 0o755)
 
 

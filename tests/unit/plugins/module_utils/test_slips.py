@@ -18,16 +18,17 @@ MEANT = [
     ("\u2265 1.2", ">= 1.2"), ("=>1.2,=<2", ">= 1.2, <= 2"),
     (">= 1.9 < 2.0", ">= 1.9, < 2.0"), (">= 1.9 && < 2", ">= 1.9, < 2"), (">= 1.9; < 2", ">= 1.9, < 2"),
     (">= 1.9 and < 2", ">= 1.9, < 2"), ("1.10.5,", "1.10.5"), ("latest, < 2", "< 2"), ("< 2, newest", "< 2"),
-    ('"1.10.5"', "1.10.5"), ("'~> 1.10'", "~> 1.10"), ("\u201c1.10.5\u201d", "1.10.5"), ("`1.10.5`", "1.10.5"),
+    ("\u201c1.10.5\u201d", "1.10.5"), ("`1.10.5`", "1.10.5"),
     ("terraform 1.10.5", "1.10.5"), ("Terraform v1.10.5", "1.10.5"), ("terraform_1.10.5", "1.10.5"), ("version: 1.2.3", "1.2.3"),
     ('required_version = "~> 1.9"', "~> 1.9"), ('terraform { required_version = ">= 1.9" }', ">= 1.9"),
     ("V1.10.5", "1.10.5"), ("1.10.5.", "1.10.5"), ("1,10,5", "1.10.5"), ("1.10.5 # ours", "1.10.5"),
 ]
+IN_QUOTES = [('"1.10.5"', "1.10.5"), ("'~> 1.10'", "~> 1.10"), ("' latest '", "latest")]   # right in an option: a form has none
 IN_A_MODULE_RIGHT = [     # what Terraform takes in a root module
     ("01.10.5", "1.10.5"), ("1.10.05", "1.10.5"), ("1.10.5rc1", "1.10.5-rc1"), ("1.10-rc1", "1.10.0-rc1"), ("1.10.5.0", "1.10.5"),
     ("1.10", "~> 1.10.0 | = 1.10"), ("v1.11", "~> 1.11.0 | = 1.11"), ("13", "~> 13.0 | = 13"), ("1.11", "~> 1.11.0 | = 1.11"),
 ]
-NEWEST = ["Latest", "LATEST ", "stable", "newest", "current", "*", "x", "'latest'"]
+NEWEST = ["Latest", "LATEST ", "stable", "newest", "current", "*", "x", "\u2018latest\u2019"]
 NOTHING = ["nonsense", "1..2", "1.10.5.1", "> 1 || < 2", "1.13.4 1.13.5", "= 1.0, = 1.1", "!= 1.x", "1.2.3+ent", "latest-1",
            ">= v"]
 
@@ -49,6 +50,18 @@ def test_what_was_meant_is_offered_as_it_is_to_be_written(text, meant):
         assert hint(text, _slips.MODULE) == "write %s" % " or ".join('"%s"' % one for one in meant)
     else:
         assert _constraints.read(text, _slips.MODULE).version
+
+
+@pytest.mark.parametrize("text, meant", IN_QUOTES)
+def test_an_option_may_be_answered_in_quotes_and_a_file_may_not(text, meant):
+    assert _constraints.read(text) == _constraints.read(meant)
+    assert hint(text, _slips.FILE) == "write %s" % meant
+    assert hint(text, _slips.MODULE) == ('write "%s"' % meant if meant != "latest" else _slips.EXAMPLES[_slips.MODULE])
+
+
+@pytest.mark.parametrize("text", ["''", '"  "', "'1.10", "''1.10.5''", "'\"1.10.5\"'", "'", "'1.10.5\""])
+def test_of_quotes_one_pair_is_taken_off_and_something_has_to_be_in_it(text):
+    assert hint(text, _slips.OPTION)
 
 
 @pytest.mark.parametrize("text", NEWEST)

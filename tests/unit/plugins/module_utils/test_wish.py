@@ -246,14 +246,14 @@ def test_modes_that_are_refused(mode):
 
 
 @pytest.mark.parametrize("mode, words, advice", [
-    (755, "mode 755 without a leading zero is decimal, in octal 1363", "'0755'"),
-    (700, "without a leading zero is decimal, in octal 1274", "'0755'"),
+    (755, "mode 755 without a leading zero is decimal, in octal 1363", "write 0755, with the zero"),
+    (700, "without a leading zero is decimal, in octal 1274", "write 0755, with the zero"),
     (0o775, "mode 0775 is not allowed: it lets group or others write the binary", "write '0755'"),  # 509: nobody wrote that
     ("0775", "mode 0775 is not allowed: it lets group or others write the binary", "write '0755'"),
     ("0o757", "mode 0757 is not allowed: it lets group or others write", "write '0755'"),
     ("04755", "mode 4755 is not allowed: it has a setuid, setgid or sticky bit", "write '0755'"),
     ("0055", "mode 0055 is not allowed: its owner cannot read it", "write '0455'"),
-    ("u=rwx,go=rx", "is not octal permission bits", "'0755'"),
+    ("u=rwx,go=rx", "is not octal permission bits", "write 0755, with the zero (in a playbook in quotes: '0755')"),
 ])
 def test_a_mode_that_is_refused_is_told_what_was_meant(mode, words, advice):
     message = refusal(mode=mode)
@@ -269,7 +269,7 @@ def test_no_decimal_that_reads_as_octal_passes():
 
 @pytest.mark.parametrize("mode, bits", [
     ("0755", 0o755), ("755", 0o755), ("0o755", 0o755), ("0O755", 0o755), (493, 0o755), (0o555, 0o555), ("0500", 0o500),
-    (" 0755 ", 0o755), ("00755", 0o755), ("0644", 0o644),
+    (" 0755 ", 0o755), ("'0755'", 0o755), ('"755"', 0o755), ("00755", 0o755), ("0644", 0o644),
 ])
 def test_modes(mode, bits):
     assert parse(mode=mode).mode == bits

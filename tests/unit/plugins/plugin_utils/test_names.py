@@ -7,7 +7,8 @@ import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import check_options, read_role_variables
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
+    check_options, check_types, read_role_variables, wants_report)
 
 
 def as_it_is(variable):
@@ -62,3 +63,48 @@ def test_the_names_of_failed_templates_are_told():
     def fail(variable):
         raise RequestError("no value: %s" % ", ".join(variable))
     assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("no value: terraform_binary_link")
+
+TEXTS = sorted(name for name, spec in SPEC.items() if spec["type"] in ("str", "path") and not name.startswith("version"))
+INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
+
+
+@pytest.mark.parametrize("value", [True, False, 1.1, 30.0], ids=str)
+@pytest.mark.parametrize("name", TEXTS + INTEGERS)
+def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value):
+    """From ansible-core 2.19 on, yes arrives as true and 1.10 as 1.1: as a token, nobody would see why a site refuses it."""
+    words = refusal(check_types, {"version": "1.13.4", name: value})
+    assert words.startswith("%s is a %s, as YAML" % (name, "boolean" if isinstance(value, bool) else "number with a fraction"))
+    assert ("whole number" if name in INTEGERS else "in quotes") in words.partition(";")[2]
+    assert str(value) not in words
+
+
+@pytest.mark.parametrize("given", [
+    {"owner": 1000, "url_password": 12345678, "origin": 20261127}, {"timeout": 30, "retries": "3"},
+    {"mode": 493, "run_check": True},
+    {"url_headers": {"X-Version": 1.1}}, {"trusted_keys": ["/etc/key.asc"]}, {"version": 1.1}, {"version_file": True},
+])
+def test_the_rest_is_judged_elsewhere(given):
+    check_types(given)
+
+
+def test_there_are_integers_and_texts():
+    assert len(INTEGERS) == 4 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
+
+
+@pytest.mark.parametrize("value, wanted", [
+    (True, True), ("true", True), (" Yes ", True), (1, True), ("1", True), (False, False), ("false", False), ("no", False),
+    (0, False), (None, False), ("", False), ("  ", False), ("__omit__", False), ({}, True), ({"web1": {"failed": False}}, True),
+])
+def test_a_report_is_wanted_where_it_is_said_or_where_the_job_before_left_one(value, wanted):
+    given = {"terraform_binary_report": value, "omit": "__omit__"}
+    assert wants_report(given, as_it_is) is wanted
+    assert read_role_variables(given, as_it_is) == {}
+
+
+@pytest.mark.parametrize("value", ["maybe", 2, [True], "html"])
+def test_a_report_is_wanted_or_not(value):
+    assert "neither true nor false; write true or false" in refusal(wants_report, {"terraform_binary_report": value}, as_it_is)
+
+
+def test_no_report_is_wanted_where_nothing_is_said():
+    assert not wants_report({}, as_it_is) and not wants_report({"terraform_binary_report": "{{ omit }}"}, lambda variable: {})
