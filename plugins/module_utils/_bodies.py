@@ -8,6 +8,7 @@ place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) on
 """
 
 import errno
+import io
 import os
 import re
 import stat
@@ -67,13 +68,14 @@ def open_file(stack, url, what, guard):
     return Body(shown(url), status.st_size, None, None, None, file.read)
 
 
-def judge_head(response, place, what, credentials, resuming):
+def judge_head(response, place, what, credentials, resuming, tick):
     """The body of an answer whose status and headers are in order.
 
     :param response: requests.Response.
     :param place: str, its URL as shown.
     :param credentials: str, what it was shown of them: see _credentials.
     :param resuming: bool, a part was asked for, and will do.
+    :param tick: callable(), called before each wait for the network while the body is read; what it raises ends that.
     :returns: Body. Raises FetchError.
     """
     headers = response.headers
@@ -90,15 +92,41 @@ def judge_head(response, place, what, credentials, resuming):
         size = int(headers["Content-Length"])
     etag = headers.get("ETag", "").strip()
     return Body(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
-                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw),
+                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw, tick),
                 ", ".join(coding for coding in codings if coding in _CODINGS))
 
 
-def _find_reader(raw):
+class _Ticking(io.RawIOBase):
+    """The stream of a connection. A chunk's size, its extensions and the trailers are lines that http.client reads to their
+    ends, however long each byte takes."""
+
+    def __init__(self, stream, tick):
+        super().__init__()
+        self._stream = stream
+        self._tick = tick
+
+    def readable(self):
+        return True
+
+    def readinto(self, block):
+        self._tick()
+        data = self._stream.read1(len(block))
+        block[:len(data)] = data
+        return len(data)
+
+    def close(self):
+        self._stream.close()
+        super().close()
+
+
+def _find_reader(raw, tick):
     """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
+    answer = raw._fp        # of http.client
+    if answer.fp is not None:
+        answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
     if hasattr(raw, "read1"):
         return lambda size: raw.read1(size, decode_content=False)
-    return raw._fp.read1        # older urllib3 has no read1; _fp is the answer of http.client, which has
+    return answer.read1         # older urllib3 has none
 
 
 def check_start(body, start, what, decodable):

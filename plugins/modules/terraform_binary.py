@@ -75,9 +75,9 @@ options:
     description:
       - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
-        the site, and is refused over plain http (loopback aside) and with O(validate_certs=false) unless O(checksum) is
-        given. C(file) URLs and O(archive) are then refused as well where others could write the files, or a directory on the
-        way to them.
+        the site, and is refused over plain http and with O(validate_certs=false) unless O(checksum) is given. Plain http
+        to the host itself is taken on Linux, where root or the user who downloads listens on that port. C(file) URLs and
+        O(archive) are refused as well where others could write the files, or a directory on the way to them.
       - V(pinned) lets O(checksum) alone decide, which takes an exact version.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str

@@ -57,7 +57,7 @@ REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "te
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-GUARD, OBSTACLES = "test_guard.py", "test_preflight.py"
+GUARD, OBSTACLES, LISTENERS = "test_guard.py", "test_preflight.py", "test_listeners.py"
 GROUPS, MOUNTS, PROCESSES = "test_groups.py", "test_mounts.py", "test_processes.py"
 
 MUTANTS = {
@@ -653,8 +653,9 @@ MUTANTS = {
     "a cut body is whole": _never("_fetch.py", "size is not None and count < size", FETCH, TRIES),
     "any announced size is taken": _never("_fetch.py", "so_far.size is not None and so_far.size > cap", LIMITS),
     "a body without end is taken": _never("_fetch.py", "count > cap", LIMITS),
-    "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", LIMITS),
-    "a body may take for ever": _never("_fetch.py", "now >= ends", LIMITS),
+    "a trickle is waited for": _never("_fetch.py", "self._recent < LOW_SPEED * self._waited", LIMITS),
+    "a body may take for ever": _never("_fetch.py", "now >= self._ends", LIMITS),
+    "what frames a body may take for ever": _change("_bodies.py", "        self._tick()\n", "", LIMITS),
     "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
     "the thread that asks takes a stop": _without(
         "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
@@ -695,6 +696,16 @@ MUTANTS = {
         "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, whose_text(found)))', GUARD),
     "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
     "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
+    "whoever listens here is believed": _never("_listeners.py", "strangers", LISTENERS),
+    "a system that does not tell who listens is believed": _never("_listeners.py", "owners is None", LISTENERS),
+    "a site on this host is believed whoever runs it": _never("_fetch.py", "self._guard is not None", LISTENERS),
+    "a site on this host gets credentials whoever runs it": _change(
+        "_fetch.py", "elif trusted and _credentials.headers_for(self._access):", "elif False:", LISTENERS),
+    "who listens is asked after the secret was told": _change(
+        "_fetch.py", "            self._check_listener(url, what, site is not None)\n            response", "            response",
+        LISTENERS),
+    "a listener may leave before it is seen": _without(
+        "_fetch.py", "self._check_listener(url, what, site is not None)   # it", LISTENERS)._replace(new="pass   # it"),
     "a thread that is not to be had is a crash": _change(
         "_fetch.py", "except RuntimeError as exc:     #", "except ZeroDivisionError as exc:     #", LIMITS),
     # credentials and trust

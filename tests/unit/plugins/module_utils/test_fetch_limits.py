@@ -86,6 +86,43 @@ def test_the_deadline_ends_a_body(file_site, ticking, monkeypatch):
     assert file_site.counts(NAME).requests == 1
 
 
+FRAMES = {      # what is sent at once, and what is repeated byte by byte after it
+    "a size": (b"", b"0"),
+    "an extension": (b"10", b";x"),
+    "an extension of the last chunk": (b"10\r\n" + bytes(16) + b"\r\n0", b";x"),
+    "a trailer": (b"10\r\n" + bytes(16) + b"\r\n0\r\n", b"X-T: x"),
+    "trailers": (b"10\r\n" + bytes(16) + b"\r\n0\r\n", b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("frame", sorted(FRAMES))
+@pytest.mark.parametrize("seconds, lowest_time, message", [
+    (1, 30, "trickled: "), (100, 3600, "was not complete after 1800 s: ")])
+def test_what_frames_a_body_is_held_to_the_pace_too(file_site, clock, monkeypatch, frame, seconds, lowest_time, message):
+    """http.client reads these lines to their ends. The site sends a byte when the clock was looked at, and no other."""
+    ticks, (start, repeated) = threading.Semaphore(0), FRAMES[frame]
+
+    def look():
+        ticks.release()
+        clock.now += seconds
+        return clock.now
+
+    def drip(exchange):
+        exchange.close()
+        exchange.head(200, {"Transfer-Encoding": "chunked"})
+        exchange.raw(start)
+        for place in range(60000):      # http.client takes lines of 64 KiB
+            while not ticks.acquire(blocking=False):
+                if not exchange.wait(0.001):
+                    return
+            exchange.raw(repeated[place % len(repeated):][:1])
+
+    clock.monotonic = look
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", lowest_time)
+    file_site.misbehave("*", drip)
+    Transfer(file_site).failed(message)
+
+
 def gzipped(data):
     """Without the time that gzip.compress() puts there: each worker's cases have to have the same names."""
     compressor = zlib.compressobj(wbits=31)
