@@ -702,8 +702,8 @@ MUTANTS = {
     "a site on this host gets credentials whoever runs it": _change(
         "_fetch.py", "elif trusted and _credentials.headers_for(self._access):", "elif False:", LISTENERS),
     "who listens is asked after the secret was told": _change(
-        "_fetch.py", "            self._check_listener(url, what, site is not None)\n            response", "            response",
-        LISTENERS),
+        "_fetch.py", "            self._check_listener(url, what, site is not None)\n            response",
+        "            response", LISTENERS),
     "a listener may leave before it is seen": _without(
         "_fetch.py", "self._check_listener(url, what, site is not None)   # it", LISTENERS)._replace(new="pass   # it"),
     "a thread that is not to be had is a crash": _change(
