@@ -29,12 +29,12 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._constraint
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
-    AnswerError, as_raw, check_target_path, read_answer)
+    AnswerError, Asked, as_raw, asked_path, check_target_path, read_answer)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._controller_files import with_files
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
@@ -256,9 +256,10 @@ class ActionModule(ActionBase):
         """Run the module on the target: its Answer. Raises AnswerError."""
         raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
                                    wrap_async=wrap_async)
-        asked = read_version(arguments["version"])
-        return read_answer(raw, self._host, asked.version if self._state == "present" else None, asked.allows, self._platform,
-                           bool(wrap_async))
+        wanted = read_version(arguments["version"])
+        asked = Asked(wanted.version if self._state == "present" else None, wanted.allows, self._platform,
+                      asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR), asked_path(arguments.get("link"), ""))
+        return read_answer(raw, self._host, asked, bool(wrap_async))
 
     def _result(self, answer):
         """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
@@ -343,7 +344,7 @@ class ActionModule(ActionBase):
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-            check_target_path(shell.tmpdir, self._host)
+        check_target_path(shell.tmpdir, self._host)     # without pipelining, core has made it for the module
         sources = {paper: os.path.join(laid, paper) for paper in parcel.papers}
         if parcel.archive:
             sources[name] = parcel.archive
