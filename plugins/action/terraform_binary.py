@@ -26,9 +26,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, newest, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, os_errors)
+    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, concealed, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
@@ -76,6 +76,7 @@ class ActionModule(ActionBase):
         self._previous_version = None
         self._state = self._platform = None     # as they were asked for
         self._tells = False         # whether somebody watches
+        self._secrets = ()          # which sites, proxies and targets could repeat
 
     def run(self, tmp=None, task_vars=None):
         self._supports_check_mode = True
@@ -97,7 +98,7 @@ class ActionModule(ActionBase):
             result["requested"] = self._requested
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
-        return result
+        return concealed(result, self._secrets)
 
     def _failure(self, exc):
         """A typed error as the result of the task: of the target, or of the controller."""
@@ -131,6 +132,7 @@ class ActionModule(ActionBase):
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
         params = _validated(arguments)
+        self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
         self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
@@ -412,7 +414,7 @@ class ActionModule(ActionBase):
         return self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
 
     def _say(self, line, warning=False):
-        line = cleaned("controller: %s" % line)
+        line = concealed(cleaned("controller: %s" % line), self._secrets)
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
@@ -420,7 +422,7 @@ class ActionModule(ActionBase):
 
     def _show(self, line):
         # stdout belongs to the callback, which may write JSON there.
-        display.display("terraform_binary: [%s] %s" % (self._host, cleaned(line)), stderr=True)
+        display.display("terraform_binary: [%s] %s" % (self._host, concealed(cleaned(line), self._secrets)), stderr=True)
 
     def _show_waiting(self, what):
         self._show("waiting for the download of %s for another host" % what)

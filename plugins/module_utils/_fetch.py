@@ -139,7 +139,7 @@ class Fetcher:
         self._sites = tuple(sites)
         self._guard = guard
         self._environ = os.environ if environ is None else environ
-        self._secrets = _credentials.secrets(access)
+        self._secrets = _credentials.secrets(access) + _credentials.proxy_secrets(self._environ)
         self._connections = {}  # (with client certificate, verified): Connections
         self._machine = machine
         self._show = show or say

@@ -547,10 +547,10 @@ import platform
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _clearing, _report
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, os_errors)
+    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, concealed, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
@@ -570,20 +570,22 @@ class Steps:
     ``previous_version`` is kept here for the failures.
     """
 
-    def __init__(self, module):
+    def __init__(self, module, secrets=()):
         self.lines = []
+        self.secrets = secrets      # which sites and proxies could repeat
         self.previous_version = None
         self._module = module
 
     def __call__(self, line, warning=False):
-        line = "target: %s" % cleaned(line)     # syslog takes neither line ends nor bytes that are no text
+        # syslog takes neither line ends nor bytes that are no text.
+        line = concealed("target: %s" % cleaned(line), self.secrets)
         self.lines.append(line)
         self._module.log(line)
         if warning:
             self.warn(line)
 
     def warn(self, text):
-        self._module.warn(cleaned(text))
+        self._module.warn(concealed(cleaned(text), self.secrets))
 
 
 def labeller(module):
@@ -822,16 +824,17 @@ def unmask_short_headers(module):
 def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     unmask_short_headers(module)
-    steps = Steps(module)
+    steps = Steps(module, secrets_of(module.params, os.environ))
     result = {"changed": False}
     try:
         result = run(module, steps)
         if not module._diff:
             del result["diff"]
         with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
-            module.exit_json(**cleaned(dict(result, steps=steps.lines)))
+            module.exit_json(**concealed(cleaned(dict(result, steps=steps.lines)), steps.secrets))
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]
+        exc.conceal(steps.secrets)
         module.fail_json(steps=steps.lines, previous_version=cleaned(steps.previous_version),
                          **as_result(exc, "target", platform.node()))
 

@@ -745,6 +745,17 @@ MUTANTS = {
         "_fetch.py", "os.environ if environ is None else environ", "os.environ", TRUST),
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
     "a proxy whose host is in doubt is asked": _never("_proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES),
+    "what is no proxy is shown": _never("_proxies.py", "not usable", PROXIES),
+    "a proxy's password may be repeated": _change(
+        "_fetch.py", " + _credentials.proxy_secrets(self._environ)", "", CREDENTIALS),
+    "a secret in other case may be repeated": _change("_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE),
+    "the beginning of a secret may be repeated": _change("_errors.py", "        if begun:\n", "        if False:\n", ERROR_TREE),
+    "a hint may repeat a secret": _change(
+        "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE),
+    "an index may repeat a secret": _change(
+        "_obtain.py", "as fetcher, concealing(_credentials.secrets(self._wish.access)):", "as fetcher:", OBTAIN),
+    "the names of versions may repeat a secret": _without(
+        "_obtain.py", "exc.conceal(_credentials.secrets(self._wish.access))", OBTAIN),
     "exceptions from the proxy do not count": _never(
         "_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
     # what is told
