@@ -28,6 +28,8 @@ LONGEST_START = 80              # bytes that are enough to tell
 _CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
                       "x-gzip", "zstd"))
 _DECODED = ("gzip", "x-gzip", "deflate")
+_MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
+_TAG = re.compile(rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE)
 
 
 class Body(NamedTuple):
@@ -87,8 +89,7 @@ def judge_head(response, place, what, credentials, resuming, tick):
     if "Content-Length" in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         if not re.match(r"[0-9]{1,18}\Z", headers["Content-Length"]):
             raise FetchError(
-                "%s from %s came with Content-Length %s: a number was expected"
-                % (what, place, escaped(headers["Content-Length"])), url=place)
+                "%s from %s came with a Content-Length that is no number of bytes" % (what, place), url=place)
         size = int(headers["Content-Length"])
     etag = headers.get("ETag", "").strip()
     return Body(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
@@ -182,9 +183,12 @@ def _refuse_web_page(body, start, what):
     media_type = body.content_type.partition(";")[0].strip().lower()
     is_labelled = media_type in ("text/html", "application/xhtml+xml") and not _PUBLISHED.match(start)
     if is_labelled or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        # What comes from a page that somebody else chose, by a redirect, is not for the screen: only what is known is named.
+        known = media_type if _MEDIA_TYPE.match(media_type) else "of another form"
+        tag = _TAG.match(start)
         raise FetchError(
-            "%s from %s is a web page: HTTP 200, Content-Type %s, beginning with %s"
-            % (what, body.url, escaped(body.content_type), escaped(start.decode("latin-1"))),
+            "%s from %s is a web page: HTTP 200, Content-Type %s, %s" % (
+                what, body.url, known, "beginning with %s" % tag.group(1).decode("ascii") if tag else "%d bytes" % len(start)),
             status=200, url=body.url,
             hint="a login page or proxy answers in place of the site: let who downloads through, give credentials (url_token, "
                  "url_username) if the site wants a login, or name another site")

@@ -748,7 +748,8 @@ MUTANTS = {
     "what is no proxy is shown": _never("_proxies.py", "not usable", PROXIES),
     "a proxy's password may be repeated": _change(
         "_fetch.py", " + _credentials.proxy_secrets(self._environ)", "", CREDENTIALS),
-    "a secret in other case may be repeated": _change("_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE),
+    "a secret in other case may be repeated": _change(
+        "_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE),
     "the beginning of a secret may be repeated": _change("_errors.py", "        if begun:\n", "        if False:\n", ERROR_TREE),
     "a hint may repeat a secret": _change(
         "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE),
@@ -770,9 +771,10 @@ MUTANTS = {
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
     "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
     "the module's result is not cleaned": _change(
-        _MODULE, "**cleaned(dict(result, steps=steps.lines))", "**dict(result, steps=steps.lines)", MODULE),
+        _MODULE, "concealed(cleaned(dict(result, steps=steps.lines)),", "concealed(dict(result, steps=steps.lines),", MODULE),
     "a failure's previous version is not cleaned": _change(
         _MODULE, "cleaned(steps.previous_version)", "steps.previous_version", MODULE),
-    "a warning is not cleaned": _change(_MODULE, "self._module.warn(cleaned(text))", "self._module.warn(text)", MODULE),
+    "a warning is not cleaned": _change(
+        _MODULE, "concealed(cleaned(text), self.secrets)", "concealed(text, self.secrets)", MODULE),
     "a step is not cleaned": _change(_MODULE, '"target: %s" % cleaned(line)', '"target: %s" % line', MODULE),
 }
