@@ -299,6 +299,21 @@ def test_a_folder_that_cannot_be_listed(folder):
     assert "version_file: open" in folder.refusal(_required_version.read_module, folder.at("missing"))
 
 
+def test_the_files_of_a_module_are_bounded_together(folder):
+    comment = "#" + "x" * 900000
+    parts = {"a__tf": comment, "b__tf": comment, "main__tf": require("~> 1.9")}
+    assert folder.module(**parts).version == "~> 1.9"
+    for name, content in (("c__tf", comment), ("c_override__tf", comment), ("c__tf__json", '{"//": "%s"}' % comment)):
+        message = folder.refusal(folder.module, **{name: content})
+        assert "have more than 2097152 characters together" in message
+        os.remove(folder.at(name.replace("__", ".")))
+
+
+def test_of_many_places_some_are_named(folder):
+    found = folder.module(main__tf=require(*["~> 1.9"] * 300))
+    assert found.places.count("main.tf:") == 10 and found.places.endswith(" and 290 more") and found.version == "~> 1.9"
+
+
 # links
 
 @pytest.fixture
