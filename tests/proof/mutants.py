@@ -323,15 +323,17 @@ MUTANTS = {
         "_run_check.py", "        for number, limit in", "        os.chdir(nowhere)\n        folder = os.open('.', 0)\n"
         "        for number, limit in", RUN_CHECK),
     "root's keys stay in reach of the run check": _change("_run_check.py", "            leave_keys()\n", "", RUN_CHECK),
-    "root empties another's directory": _change("_run_check.py", "            _empty(nowhere, user)", "            "
-                                                "shutil.rmtree(nowhere, ignore_errors=True)", RUN_CHECK),
+    "root empties another's directory": _change(
+        "_run_check.py", "        _empty(nowhere, user)\n", "        shutil.rmtree(nowhere, ignore_errors=True)\n", RUN_CHECK),
+    "those that multiply are ended one by one": _change(
+        "_processes.py", "for pid in _stop_all(left, ends):", "for pid in left:", PROCESSES),
     "a receipt may claim any size": _change("_receipt.py", " <= BINARY_CAP", "", "unit/plugins/module_utils/test_receipt.py"),
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
     "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
     "root runs a stranger's binary": _change("_run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
-        "_run_check.py", "uid = os.fstat(fd).st_uid if owner is None else owner", "uid = os.fstat(fd).st_uid", RUN_CHECK),
+        "_run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK),
     "a stranger's binary has root's groups": _change("_run_check.py", "    os.setgroups([])\n", "", RUN_CHECK),
     "a stranger's binary has root's group": _change("_run_check.py", "    os.setgid(user[1])\n", "", RUN_CHECK),
     "a stranger's binary may become root again": _change(
