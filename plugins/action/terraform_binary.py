@@ -26,15 +26,15 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, newest, resolve
 from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, concealed, os_errors)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
-    AnswerError, as_raw, check_target_path, read_answer)
+    AnswerError, Asked, as_raw, asked_path, check_target_path, read_answer)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._controller_files import with_files
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
@@ -76,6 +76,7 @@ class ActionModule(ActionBase):
         self._previous_version = None
         self._state = self._platform = None     # as they were asked for
         self._tells = False         # whether somebody watches
+        self._secrets = ()          # which sites, proxies and targets could repeat
 
     def run(self, tmp=None, task_vars=None):
         self._supports_check_mode = True
@@ -99,6 +100,7 @@ class ActionModule(ActionBase):
             result["requested"] = self._requested
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
+        result = concealed(result, self._secrets)
         if reports:
             result["ansible_stats"] = self._report(result)
         return result
@@ -146,6 +148,7 @@ class ActionModule(ActionBase):
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
         params = _validated(arguments)
+        self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
         self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
@@ -271,9 +274,10 @@ class ActionModule(ActionBase):
         """Run the module on the target: its Answer. Raises AnswerError."""
         raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
                                    wrap_async=wrap_async)
-        asked = read_version(arguments["version"])
-        return read_answer(raw, self._host, asked.version if self._state == "present" else None, asked.allows, self._platform,
-                           bool(wrap_async))
+        wanted = read_version(arguments["version"])
+        asked = Asked(wanted.version if self._state == "present" else None, wanted.allows, self._platform,
+                      asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR), asked_path(arguments.get("link"), ""))
+        return read_answer(raw, self._host, asked, bool(wrap_async))
 
     def _result(self, answer):
         """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
@@ -358,7 +362,7 @@ class ActionModule(ActionBase):
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-            check_target_path(shell.tmpdir, self._host)
+        check_target_path(shell.tmpdir, self._host)     # without pipelining, core has made it for the module
         sources = {paper: os.path.join(laid, paper) for paper in parcel.papers}
         if parcel.archive:
             sources[name] = parcel.archive
@@ -426,7 +430,7 @@ class ActionModule(ActionBase):
         return self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
 
     def _say(self, line, warning=False):
-        line = cleaned("controller: %s" % line)
+        line = concealed(cleaned("controller: %s" % line), self._secrets)
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
@@ -434,7 +438,7 @@ class ActionModule(ActionBase):
 
     def _show(self, line):
         # stdout belongs to the callback, which may write JSON there.
-        display.display("terraform_binary: [%s] %s" % (self._host, cleaned(line)), stderr=True)
+        display.display("terraform_binary: [%s] %s" % (self._host, concealed(cleaned(line), self._secrets)), stderr=True)
 
     def _show_waiting(self, what):
         self._show("waiting for the download of %s for another host" % what)

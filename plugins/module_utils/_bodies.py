@@ -8,6 +8,7 @@ place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) on
 """
 
 import errno
+import io
 import os
 import re
 import stat
@@ -27,6 +28,8 @@ LONGEST_START = 80              # bytes that are enough to tell
 _CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
                       "x-gzip", "zstd"))
 _DECODED = ("gzip", "x-gzip", "deflate")
+_MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
+_TAG = re.compile(rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE)
 
 
 class Body(NamedTuple):
@@ -67,13 +70,14 @@ def open_file(stack, url, what, guard):
     return Body(shown(url), status.st_size, None, None, None, file.read)
 
 
-def judge_head(response, place, what, credentials, resuming):
+def judge_head(response, place, what, credentials, resuming, tick):
     """The body of an answer whose status and headers are in order.
 
     :param response: requests.Response.
     :param place: str, its URL as shown.
     :param credentials: str, what it was shown of them: see _credentials.
     :param resuming: bool, a part was asked for, and will do.
+    :param tick: callable(), called before each wait for the network while the body is read; what it raises ends that.
     :returns: Body. Raises FetchError.
     """
     headers = response.headers
@@ -85,20 +89,45 @@ def judge_head(response, place, what, credentials, resuming):
     if "Content-Length" in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         if not re.match(r"[0-9]{1,18}\Z", headers["Content-Length"]):
             raise FetchError(
-                "%s from %s came with Content-Length %s: a number was expected"
-                % (what, place, escaped(headers["Content-Length"])), url=place)
+                "%s from %s came with a Content-Length that is no number of bytes" % (what, place), url=place)
         size = int(headers["Content-Length"])
     etag = headers.get("ETag", "").strip()
     return Body(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
-                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw),
+                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw, tick),
                 ", ".join(coding for coding in codings if coding in _CODINGS))
 
 
-def _find_reader(raw):
+class _Ticking(io.RawIOBase):
+    """The stream of a connection. A chunk's size, its extensions and the trailers are lines that http.client reads to their
+    ends, however long each byte takes."""
+
+    def __init__(self, stream, tick):
+        super().__init__()
+        self._stream = stream
+        self._tick = tick
+
+    def readable(self):
+        return True
+
+    def readinto(self, block):
+        self._tick()
+        data = self._stream.read1(len(block))
+        block[:len(data)] = data
+        return len(data)
+
+    def close(self):
+        self._stream.close()
+        super().close()
+
+
+def _find_reader(raw, tick):
     """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
+    answer = raw._fp        # of http.client
+    if answer.fp is not None:
+        answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
     if hasattr(raw, "read1"):
         return lambda size: raw.read1(size, decode_content=False)
-    return raw._fp.read1        # older urllib3 has no read1; _fp is the answer of http.client, which has
+    return answer.read1         # older urllib3 has none
 
 
 def check_start(body, start, what, decodable):
@@ -154,9 +183,12 @@ def _refuse_web_page(body, start, what):
     media_type = body.content_type.partition(";")[0].strip().lower()
     is_labelled = media_type in ("text/html", "application/xhtml+xml") and not _PUBLISHED.match(start)
     if is_labelled or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        # What comes from a page that somebody else chose, by a redirect, is not for the screen: only what is known is named.
+        known = media_type if _MEDIA_TYPE.match(media_type) else "of another form"
+        tag = _TAG.match(start)
         raise FetchError(
-            "%s from %s is a web page: HTTP 200, Content-Type %s, beginning with %s"
-            % (what, body.url, escaped(body.content_type), escaped(start.decode("latin-1"))),
+            "%s from %s is a web page: HTTP 200, Content-Type %s, %s" % (
+                what, body.url, known, "beginning with %s" % tag.group(1).decode("ascii") if tag else "%d bytes" % len(start)),
             status=200, url=body.url,
             hint="a login page or proxy answers in place of the site: let who downloads through, give credentials (url_token, "
                  "url_username) if the site wants a login, or name another site")

@@ -9,11 +9,14 @@ machine.
 """
 
 import base64
+from urllib.parse import unquote
 
-from ._model import PUBLIC_SITE
+from ._model import PUBLIC_SITE, Access
 from ._urls import is_below, is_loopback, origin
 
 SHORTEST_SECRET = 8     # characters of a header's value that counts as secret; masking shorter ones would mangle texts
+
+_SECRET = ("headers", "url_headers", "url_password", "url_token")
 
 NONE, SHOWN, WITHHELD = "none", "shown", "withheld"     # what a URL was shown of the credentials
 
@@ -54,6 +57,36 @@ def secrets(access):
     found = [access.password, access.token, access.username and _basic(access)]
     found += [value for _name, value in access.headers if len(value) >= SHORTEST_SECRET]
     return tuple(text for text in found if text)
+
+
+def proxy_secrets(environ):
+    """The texts of the proxies' URLs that must not appear anywhere: tuple of str.
+
+    :param environ: mapping of environment variables.
+    """
+    found = []
+    for name, value in environ.items():
+        user, at, _host = (value.partition("://")[2] or value).rpartition("@")
+        if name.lower().endswith("_proxy") and at:
+            password = user.partition(":")[2]
+            found += [password, unquote(password), base64.b64encode(unquote(user).encode("utf-8", "replace")).decode("ascii")]
+    return tuple(text for text in found if text)
+
+
+def secrets_of(params, environ):
+    """The texts of a task that nothing may have that comes of it: tuple of str.
+
+    Not those that would mangle what is told: short ones, and what another option shows anyway.
+
+    :param params: dict, the module's parameters.
+    :param environ: mapping of environment variables.
+    """
+    headers = params["url_headers"] or {}
+    access = Access(username=params["url_username"], password=params["url_password"], token=params["url_token"],
+                    headers=tuple((name, str(value).strip()) for name, value in headers.items()))
+    others = " ".join(str(value) for name, value in params.items() if name not in _SECRET).lower()
+    return tuple(text for text in secrets(access) + proxy_secrets(environ)
+                 if len(text) >= SHORTEST_SECRET and text.lower() not in others)
 
 
 def _basic(access):

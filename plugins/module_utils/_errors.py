@@ -7,18 +7,26 @@ Every refusal of this collection is one of these. The class carries the step, th
 needs: one line of text with full paths, the path or URL, the errno where the system gave one, and a way out.
 """
 
+import base64
+import bisect
 import contextlib
 import errno as _errno
 import os
 import re
+import sys
 import unicodedata
-from urllib.parse import quote
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
 _HARMLESS = 3           # so many first characters of a secret do not give it away
+# One character as others may write it: percent-encoded once or more often, or as ascii() has it; several blanks are one.
+_CODED = re.compile(
+    r"%(?:25)*([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+U([0-9A-Fa-f]{8})|\\(['\"\\])|\s+|.", re.DOTALL)
+_UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")     # may not stand for itself; percent sign, backslash and plus among them
+_CUT = re.compile(r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")   # where a quote ends, maybe within a character
+_QUOTE = 200            # characters of the longest quote
 
 # The usual way out, by what went wrong; {0} is what else may be chosen, by where it did, {1} is how to become another user.
 _HINTS = {
@@ -63,7 +71,7 @@ class TerraformBinaryError(Exception):
     def conceal(self, secrets):
         """Put asterisks in the place of secrets that the other side repeated to us: see concealed()."""
         self.args = tuple(concealed(text, secrets) for text in self.args)
-        self.url = self.url and concealed(self.url, secrets)
+        self.path, self.url, self.hint = (concealed(each, secrets) for each in (self.path, self.url, self.hint))
 
 
 class RequestError(TerraformBinaryError):
@@ -222,19 +230,83 @@ def concealing(secrets):
         raise
 
 
-def concealed(text, secrets):
-    """A text with asterisks in the place of secrets: as they are, as URLs and escaped() have them, and when they are cut
-    off where a quote ends.
+def concealed(value, secrets):
+    """A value with asterisks in the place of secrets, in whatever letters the other side repeats them: in other case,
+    percent-encoded wholly, partly or more than once, escaped(), in base64; and when they are cut off where a quote ends.
 
+    :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
     :param secrets: iterable of str.
     """
-    forms = set(form for secret in secrets for form in (secret, quote(secret, safe=""), ascii(secret)[1:-1]))
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, _ASTERISKS)
-        for length in range(len(form) - 1, _HARMLESS, -1):
-            for end in ("'...", '"...'):
-                text = text.replace(form[:length] + end, _ASTERISKS + end)
-    return text
+    if isinstance(value, dict):
+        return dict((concealed(key, secrets), concealed(one, secrets)) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return [concealed(one, secrets) for one in value]
+    if not isinstance(value, str):
+        return value
+    for secret in secrets:
+        if len(secret) <= _HARMLESS:        # in other letters that would be any text
+            value = value.replace(secret, _ASTERISKS)
+    return _without(value, set(
+        _plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _forms(secret)))
+
+
+def _forms(secret):
+    """A secret as it is, escaped, and as base64 has it, without the padding."""
+    data = secret.encode("utf-8", "surrogatepass")
+    coded = base64.b64encode(data).decode("ascii").rstrip("=")
+    return (secret, ascii(secret)[1:-1], coded, coded.translate({ord("+"): "-", ord("/"): "_"}))
+
+
+def _plain(text):
+    """A text in the form in which it is compared, and where each of its characters stood.
+
+    :returns: (str of bytes as characters, sequence of where each begins in the text, sequence of where each ends).
+    """
+    if not _UNUSUAL.search(text):
+        return text.lower(), range(len(text)), range(1, len(text) + 1)
+    plain, starts, ends = [], [], []
+    for found in _CODED.finditer(text):
+        byte, number = found.group(1), found.group(2) or found.group(3) or found.group(4)
+        char = found.group(5) or found.group()
+        if number:
+            char = chr(min(int(number, 16), sys.maxunicode))
+        data = bytes(bytearray((int(byte, 16),))).lower() if byte else char.lower().encode("utf-8", "surrogatepass")
+        if data.isspace() or data == b"+":      # a blank in a form's encoding; those of a message are put together
+            data = b" "
+        plain.append(data.decode("latin-1"))
+        starts += [found.start()] * len(data)
+        ends += [found.end()] * len(data)
+    return "".join(plain), starts, ends
+
+
+def _without(text, forms):
+    """A text without secrets in the form of _plain()."""
+    if not forms:
+        return text
+    plain, starts, ends = _plain(text)
+    spans = []
+    for form in forms:
+        at = plain.find(form)
+        while at >= 0:
+            spans.append((starts[at], ends[at + len(form) - 1]))
+            at = plain.find(form, at + len(form))
+    for cut in _CUT.finditer(text):
+        until = bisect.bisect_left(starts, cut.start())
+        begun = max([_begun(plain, until, form) for form in forms] or [0])
+        if begun:
+            spans.append((starts[until - begun], cut.end() - 4))
+    concealed_until, parts = 0, []
+    for start, end in sorted(spans):
+        if start >= concealed_until:
+            parts += [text[concealed_until:start], _ASTERISKS]
+        concealed_until = max(concealed_until, end)
+    return "".join(parts) + text[concealed_until:]
+
+
+def _begun(plain, until, form):
+    """How much of a secret's beginning stands before a place: int, 0 for what does not give it away."""
+    most = min(len(form) - 1, until, _QUOTE)
+    return next((length for length in range(most, _HARMLESS, -1) if plain.endswith(form[:length], 0, until)), 0)
 
 
 def composed(message, hint=None, machine=""):

@@ -46,6 +46,11 @@ _CERTIFICATE_TROUBLE = (
 )
 _SILENT = "CERTIFICATE_VERIFY_FAILED"    # that is all that Python 3.6 says; and it means dates or issuer
 _NAMES = 3      # of a certificate, in a message
+# What the other side says is quoted only where it has the form of what is expected there.
+_HOST_NAME = re.compile(r"[0-9A-Za-z*._:-]{1,80}\Z")
+_ISSUER = re.compile(r"[0-9A-Za-z][0-9A-Za-z ._-]{0,39}\Z")
+_BANNER = re.compile(r"\A['\"]*((?:HTTP/|SSH-|RTSP/|ICY |RFB |220[ -]|\* OK)[0-9.]{0,4})")
+_QUOTED = re.compile(r"b?['\"].*", re.DOTALL)
 _MISSING = "look whether the site has this version and platform"
 _HINTS = {
     400: "the site may want a client certificate: set client_cert and client_key",
@@ -163,10 +168,12 @@ def explain(exc, timeout, store="", look_up=lambda by_proxy: None):
     if isinstance(core, http.client.IncompleteRead):
         return "the body ended too early", True, hint
     if isinstance(core, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(core, ConnectionError):
-        begins = "" if re.search("[/?@]", str(core)) else ": it begins with %s" % escaped(str(core), 40)
+        banner = _BANNER.search(str(core))
+        begins = ": it begins with %s" % banner.group(1) if banner else ""
         hint = _CLEARTEXT_HINT if "\x15\x03" in str(core) else _NO_HTTP_1    # an alert of TLS (RFC 8446, 5.1)
         return "%sthe answer is not HTTP/1.1%s" % (proxy, begins), True, hint
-    detail = "" if re.search("[/?@]", str(core)) else ": %s" % escaped(str(core), 120)
+    said = _QUOTED.sub("...", str(core))     # of a chunk's size, say: that is the other side's text
+    detail = "" if re.search("[/?@]", said) else ": %s" % escaped(said, 120)
     return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), hint
 
 
@@ -179,7 +186,8 @@ def _explain_tls(cause, by_proxy, store, look_up):
         return "what answers there does not speak TLS", hint
     if "NO_APPLICATION_PROTOCOL" in reason:
         return escaped(reason, 120), _NO_HTTP_1
-    detail = getattr(cause, "verify_message", None) or reason or str(cause)
+    # Older urllib3 has the names of the certificate in the text.
+    detail = getattr(cause, "verify_message", None) or reason or re.sub("(doesn't match).*", r"\1", str(cause))
     trouble = next((kind for kind, words in _CERTIFICATE_TROUBLE if words.search(detail)), None)
     if trouble is None and detail != _SILENT:
         return escaped(detail, 120), _ALERT_HINT if "ALERT" in reason else _TLS_HINT
@@ -195,9 +203,10 @@ def _explain_tls(cause, by_proxy, store, look_up):
     if trouble == "name":
         names = shown.names if shown else ()
         more = " and %d more" % len(names[_NAMES:]) if names[_NAMES:] else ""
-        for_whom = " (it is for %s%s)" % (", ".join(escaped(name) for name in names[:_NAMES]), more) if names else ""
+        told = ["'%s'" % name if _HOST_NAME.match(name) else "a name of another form" for name in names[:_NAMES]]
+        for_whom = " (it is for %s%s)" % (", ".join(told), more) if names else ""
         return escaped(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
-    issuer = " (issued by %s)" % escaped(shown.issuer) if shown and shown.issuer else ""
+    issuer = " (issued by %s)" % escaped(shown.issuer) if shown and _ISSUER.match(shown.issuer or "") else ""
     return escaped(detail, 120) + issuer, (
         "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store)
 

@@ -26,11 +26,12 @@ from ._certificates import look_up
 from ._connections import Connections
 from ._errors import FetchError, MissingDependency, concealed, concealing
 from ._faults import NETWORK_HINT, choose_pause, explain
+from ._listeners import check_listener
 from ._model import Access
 from ._processes import TASKS_HINT, describe_task_limits
 from ._proxies import choose_proxy
 from ._resume import SoFar
-from ._urls import check_url, follow, shown
+from ._urls import check_url, follow, is_loopback, shown
 
 SUMS_CAP = 256 << 10            # bytes
 SIGNATURE_CAP = 64 << 10
@@ -70,6 +71,42 @@ class _Memory:
         self.data = bytearray()
 
 
+class _Pace:
+    """How fast a body comes, its frame of chunks and trailers included: held to the lowest speed and to the deadline."""
+
+    def __init__(self, ends, deadline, place, what, count):
+        self._ends = ends
+        self._deadline = deadline
+        self._place = place
+        self._what = what
+        self._count = count
+        self._recent, self._waited = 0, 0.0     # for the network alone: a slow sink is another matter
+        self._since = 0.0
+
+    def begin(self):
+        """Somebody begins to wait."""
+        self._since = time.monotonic()
+
+    def judge(self):
+        """Somebody waits, or did until now. Raises FetchError."""
+        now = time.monotonic()
+        self._waited += now - self._since
+        self._since = now
+        if now >= self._ends:
+            raise _too_slow("was not complete after %s s: %d bytes came" % (self._deadline, self._count), self._place, self._what)
+        if self._waited >= LOW_SPEED_TIME:
+            if self._recent < LOW_SPEED * self._waited:
+                raise _too_slow("trickled: %d bytes in %d s, less than %d a second" % (
+                    self._recent, self._waited, LOW_SPEED), self._place, self._what)
+            self._recent, self._waited = 0, 0.0
+
+    def came(self, length):
+        """The wait is over, and so many bytes came. Raises FetchError."""
+        self._count += length
+        self._recent += length
+        self.judge()
+
+
 def _silence(line, warning=False):
     """The ``say`` of those who do not want to hear."""
 
@@ -102,11 +139,12 @@ class Fetcher:
         self._sites = tuple(sites)
         self._guard = guard
         self._environ = os.environ if environ is None else environ
-        self._secrets = _credentials.secrets(access)
+        self._secrets = _credentials.secrets(access) + _credentials.proxy_secrets(self._environ)
         self._connections = {}  # (with client certificate, verified): Connections
         self._machine = machine
         self._show = show or say
         self._way = []          # to the answer that is read now: for messages
+        self._pace = None       # of the body that is read now
         self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
 
     def __enter__(self):
@@ -188,31 +226,20 @@ class Fetcher:
     def _blocks(self, body, so_far, cap, what, ends):
         """The body, block by block, held to its announced size, the cap, the lowest speed and the deadline."""
         count, size = so_far.count, so_far.size
-        recent, waited = 0, 0.0     # for the network alone: a slow sink is another matter
+        self._pace = pace = _Pace(ends, self.deadline, body.url, what, count)
         while size is None or count < size:
-            asked = time.monotonic()
+            pace.begin()
             with self._guarded(what, body.url, count):
                 # Never more than was announced: a local file may grow meanwhile.
                 block = body.read(_CHUNK if size is None else min(_CHUNK, size - count))
-            now = time.monotonic()
             if not block:
                 break
-            waited += now - asked
             count += len(block)
-            recent += len(block)
             if body.content_type is not None:
                 self.downloaded += len(block)
             if count > cap:
                 raise _too_large("goes on after %d bytes" % cap, body.url, cap, what)
-            if now >= ends:
-                raise _too_slow(
-                    "was not complete after %s s: %d bytes came" % (self.deadline, count), body.url, what)
-            if waited >= LOW_SPEED_TIME:
-                if recent < LOW_SPEED * waited:
-                    raise _too_slow(
-                        "trickled: %d bytes in %d s, less than %d a second" % (recent, waited, LOW_SPEED),
-                        body.url, what)
-                recent, waited = 0, 0.0
+            pace.came(len(block))
             yield block
         if size is not None and count < size:
             raise FetchError(
@@ -252,14 +279,25 @@ class Fetcher:
                 site = None     # for good: where a redirect comes back to was chosen by somebody else
             proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
             self._way = ["redirected from %s" % shown(begun)] * (url != begun) + ["through %s" % (proxy,)] * bool(proxy)
+            self._check_listener(url, what, site is not None)
             response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
+            self._check_listener(url, what, site is not None)   # it may have been another one by then
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
-                return judge_head(response, shown(url), what, credentials, bool(headers))
+                return judge_head(response, shown(url), what, credentials, bool(headers), lambda: self._pace.judge())
             url = follow(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
+
+    def _check_listener(self, url, what, trusted):
+        """Refuse a port of this machine that another user listens on, where it is believed, or told a secret."""
+        parts = urlsplit(url)
+        if parts.scheme == "http" and is_loopback(parts.hostname):
+            if self._guard is not None:
+                check_listener(url, what, "decides what is installed by checksum_policy sha256sums")
+            elif trusted and _credentials.headers_for(self._access):
+                check_listener(url, what, "gets the credentials")
 
     def _ask(self, url, proxy, what, ends, headers, trusted):
         """Send one request.

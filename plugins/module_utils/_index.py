@@ -20,6 +20,7 @@ from ._versions import is_exact, order, split
 PARTS_LIMIT = 2000000
 
 _NAME = re.compile(r"[a-z0-9]{1,20}\Z")     # of an operating system, of an architecture
+_PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _HINT = "look what answers at that URL: expected the index.json of a release site; or ask for an exact version"
 
 
@@ -43,7 +44,8 @@ def read(data, where):
     if not isinstance(found, dict):
         raise _refusal(where, "is a JSON %s, where an object was expected" % type(found).__name__)
     if found.get("name", PRODUCT) != PRODUCT:
-        raise _refusal(where, "is about %s, not about %s" % (ascii(found["name"])[:60], PRODUCT))
+        other = found["name"] if isinstance(found["name"], str) and _PRODUCT.match(found["name"]) else "something else"
+        raise _refusal(where, "is about %s, not about %s" % (other, PRODUCT))
     entries = found.get("versions")
     if entries is None and "builds" in found and _is_version(found.get("version")):
         entries = {found["version"]: found}

@@ -65,7 +65,7 @@ class Source:
         if site in self._unlisted:
             raise self._unlisted[site]
         if site not in self._listings:
-            with self._fetcher() as fetcher:
+            with self._fetcher() as fetcher, concealing(_credentials.secrets(self._wish.access)):
                 before = fetcher.downloaded
                 try:
                     self._listings[site] = _read_index(fetcher, site)
@@ -165,6 +165,7 @@ class Source:
         except (FetchError, RequestError) as exc:
             if self._lacking:
                 exc.hint = self._advice(self._lacking[0]) or exc.hint
+                exc.conceal(_credentials.secrets(self._wish.access))    # versions have the names that the site gives them
             raise
 
     def _advice(self, site):

@@ -19,6 +19,9 @@ from ._urls import is_loopback, shown
 
 _SUFFIX = "_proxy"
 _ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")    # what ends user and password, or the host, for some programs or all
+_SCHEME = re.compile(r"(?:https?|socks(?:4a?|5h?))\Z", re.IGNORECASE)
+# Host and port, and nothing after them: what else may stand there could be a user and a password that are written wrong.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?/?\Z")
 
 
 class Proxy(NamedTuple):
@@ -57,12 +60,10 @@ def choose_proxy(url, environ):
 
 def _check(proxy):
     """Refuse a URL whose host is not beyond doubt: RequestError, which shows nothing that could be a password."""
-    user, at, _host = proxy.url.partition("://")[2].rpartition("@")
-    try:
-        parts = urlsplit(proxy.url)
-        usable = parts.hostname and (parts.port or 1) > 0     # ValueError for a port that is none
-    except ValueError:
-        usable = False
+    scheme, _slashes, rest = proxy.url.partition("://")
+    user, at, host = rest.rpartition("@")
+    found = _HOST.match(host) if _SCHEME.match(scheme) else None
+    usable = found and 0 < int(found.group(1) or 1) < 65536
     if at and (_ENDS_HOST.search(user) or not usable):
         raise RequestError(
             "%s is not the URL of a proxy: its user or password has characters that end it in a URL" % proxy.variable,

@@ -5,7 +5,7 @@
 
 It promises that a digest it hands out stood on the one line of a well-formed SHA256SUMS that carries exactly our
 archive's name, and it refuses the whole document when any of its lines is malformed. Whether the document is
-genuine is not its business.
+genuine is not its business. What is no such line is not quoted: by a link or a redirect it may be anything.
 """
 
 import re
@@ -146,7 +146,7 @@ def find_archive(sums, version, platform, where):
         raise VerificationError("SHA256SUMS %s is empty" % where, **place)
     if sums.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise VerificationError(
-            "%s is a web page, not a list of SHA-256 digests%s" % (where, _quoted(sums, place)),
+            "%s is a web page, not a list of SHA-256 digests (%d bytes)" % (where, len(sums)),
             hint="a proxy or login page may have answered in place of the site", **place)
     digests = _parse(sums, "SHA256SUMS %s" % where, VerificationError, place)
     name = _choose(digests, version, platform, "SHA256SUMS %s" % where, VerificationError, place)
@@ -192,19 +192,13 @@ def _parse(sums, what, error, details):
         found = _LINE.match(line)
         if not found:
             raise error(
-                "%s, line %d is not a SHA-256 digest, two blanks and a file name%s" % (
-                    what, number, _quoted(line, details)),
+                "%s, line %d is not a SHA-256 digest, two blanks and a file name (%d bytes)" % (what, number, len(line)),
                 **details)
         digest, name = (part.decode("ascii") for part in found.groups())
         if name in digests:
             raise error("%s, line %d names %s a second time" % (what, number, escaped(name)), **details)
         digests[name] = digest
     return digests
-
-
-def _quoted(data, details):
-    """What was found, as the end of a sentence; not from a file of this host: that may be any that root can read."""
-    return " (%d bytes)" % len(data) if "path" in details else ": %s" % escaped(data)
 
 
 def _choose(digests, version, platform, what, error, details):

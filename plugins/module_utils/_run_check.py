@@ -16,6 +16,7 @@ import resource
 import selectors
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import threading
@@ -35,6 +36,9 @@ TASK_LIMIT = 512        # processes and threads, besides those that its user has
 _BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
 _LONGEST_PAUSE = 0.05   # seconds until it is asked for again whether it has ended
 _CLEANING = 10          # seconds for the owner of the empty directory to empty it
+_PREFIX = "terraform-run-check-"
+_LEFT = 86400           # seconds after which such a directory is of a run that was killed
+_A_FEW = 3              # of these are removed in one run: their owners may make that take its time
 # keyctl(2): its number by machine, as the kernel's unistd.h has it, since no C library has it.
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 _JOIN_SESSION_KEYRING = 1
@@ -86,7 +90,9 @@ def _empty_directory(path, user):
     """
     with os_errors("make an empty directory for the run check of", path, RunCheckError,
                    hint="the run check needs room in /tmp or TMPDIR; run_check: false skips it"):
-        nowhere = tempfile.mkdtemp(prefix="terraform-run-check-")
+        with contextlib.suppress(OSError):      # what cannot be listed is left
+            _remove_left(tempfile.gettempdir())
+        nowhere = tempfile.mkdtemp(prefix=_PREFIX)
         folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         if user:
             os.fchown(folder, *user)
@@ -94,13 +100,30 @@ def _empty_directory(path, user):
         yield nowhere, folder
     finally:
         os.close(folder)
-        if user:
-            _empty(nowhere, user)
-            with contextlib.suppress(OSError):      # what its owner left in it, or put in its place, stays
-                os.rmdir(nowhere)
-        else:
-            with contextlib.suppress(RecursionError):   # directories, as deep as they like
-                shutil.rmtree(nowhere, ignore_errors=True)  # never hides an error in flight
+        _remove(nowhere, user)
+
+
+def _remove(nowhere, user):
+    """Remove a directory of that user, or of ours, as far as that is possible: an error may be in flight."""
+    if user:
+        _empty(nowhere, user)
+        with contextlib.suppress(OSError):      # what its owner left in it, or put in its place, stays
+            os.rmdir(nowhere)
+    else:
+        with contextlib.suppress(RecursionError):   # directories, as deep as they like
+            shutil.rmtree(nowhere, ignore_errors=True)
+
+
+def _remove_left(parent):
+    """Remove what run checks that were killed left, some of it each time. Raises OSError when it cannot be listed."""
+    old = []
+    for path in (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith(_PREFIX)):
+        with contextlib.suppress(FileNotFoundError):
+            found = os.lstat(path)
+            if stat.S_ISDIR(found.st_mode) and time.time() - found.st_mtime > _LEFT:
+                old.append((path, found.st_uid))
+    for path, uid in [(path, uid) for path, uid in old if os.geteuid() in (0, uid)][:_A_FEW]:
+        _remove(path, _account(uid))
 
 
 def _empty(nowhere, user):
@@ -138,7 +161,11 @@ def _key_leaver():
 
 def _user(fd, owner):
     """Who shall run it: (uid, gid) of its owner; None: as we are."""
-    uid = os.fstat(fd).st_uid if owner is None else owner
+    return _account(os.fstat(fd).st_uid if owner is None else owner)
+
+
+def _account(uid):
+    """(uid, gid) of a user whom we have to become; None where we are that user, or cannot become another one."""
     if os.geteuid() or not uid:
         return None
     try:

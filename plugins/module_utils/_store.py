@@ -270,7 +270,8 @@ def find_intact(base, name, doubted=False):
 
     :param base: the base dir, open.
     :param name: str, of the version's directory.
-    :param doubted: bool, hash a binary of the right size that is not the file its receipt knows; else that one is not intact.
+    :param doubted: bool, hash a binary of the right size that is not the file its receipt knows, or that others could have
+        written; else that one is not intact.
     :returns: Receipt, or None. Raises InstallError.
     """
     if not _is_version_dir(base, name):
@@ -279,12 +280,13 @@ def find_intact(base, name, doubted=False):
         status = directory.stat(PRODUCT)
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
-        if _writers(status, directory.trust) or directory.weakness(status):
+        if directory.weakness(status):
             return None
+        written = _writers(status, directory.trust) is not None     # times and sizes of such a file say nothing
         receipt, complaint = _receipt.read(directory, name)
         if receipt is None or status.st_size != receipt.size:
             return None
-        if _is_known(Found((), receipt, complaint, status)) or doubted and _hash(directory) == receipt.sha256:
+        if not written and _is_known(Found((), receipt, complaint, status)) or doubted and _hash(directory) == receipt.sha256:
             return receipt
         return None
 

@@ -75,9 +75,9 @@ options:
     description:
       - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
       - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
-        the site, and is refused over plain http (loopback aside) and with O(validate_certs=false) unless O(checksum) is
-        given. C(file) URLs and O(archive) are then refused as well where others could write the files, or a directory on the
-        way to them.
+        the site, and is refused over plain http and with O(validate_certs=false) unless O(checksum) is given. Plain http
+        to the host itself is taken on Linux, where root or the user who downloads listens on that port. C(file) URLs and
+        O(archive) are refused as well where others could write the files, or a directory on the way to them.
       - V(pinned) lets O(checksum) alone decide, which takes an exact version.
       - An installed binary that was verified by a weaker policy is verified anew.
     type: str
@@ -547,10 +547,10 @@ import platform
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _clearing, _report
 from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET
+from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, os_errors)
+    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, concealed, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
@@ -570,20 +570,22 @@ class Steps:
     ``previous_version`` is kept here for the failures.
     """
 
-    def __init__(self, module):
+    def __init__(self, module, secrets=()):
         self.lines = []
+        self.secrets = secrets      # which sites and proxies could repeat
         self.previous_version = None
         self._module = module
 
     def __call__(self, line, warning=False):
-        line = "target: %s" % cleaned(line)     # syslog takes neither line ends nor bytes that are no text
+        # syslog takes neither line ends nor bytes that are no text.
+        line = concealed("target: %s" % cleaned(line), self.secrets)
         self.lines.append(line)
         self._module.log(line)
         if warning:
             self.warn(line)
 
     def warn(self, text):
-        self._module.warn(cleaned(text))
+        self._module.warn(concealed(cleaned(text), self.secrets))
 
 
 def labeller(module):
@@ -822,16 +824,17 @@ def unmask_short_headers(module):
 def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     unmask_short_headers(module)
-    steps = Steps(module)
+    steps = Steps(module, secrets_of(module.params, os.environ))
     result = {"changed": False}
     try:
         result = run(module, steps)
         if not module._diff:
             del result["diff"]
         with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
-            module.exit_json(**cleaned(dict(result, steps=steps.lines)))
+            module.exit_json(**concealed(cleaned(dict(result, steps=steps.lines)), steps.secrets))
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]
+        exc.conceal(steps.secrets)
         module.fail_json(steps=steps.lines, previous_version=cleaned(steps.previous_version),
                          **as_result(exc, "target", platform.node()))
 

@@ -8,16 +8,19 @@ mirror, and is shown and registered on the controller. Nothing else on the contr
 record does not have, such as facts, is not passed on. SECURITY.md tells who may attack.
 """
 
+import math
+import posixpath
 import re
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from ..module_utils._errors import TerraformBinaryError, cleaned, escaped
-from ..module_utils._model import POLICIES
+from ..module_utils._model import DEFAULT_BASE_DIR, POLICIES, PRODUCT
 from ..module_utils._releases import check_platform
 from ..module_utils._versions import is_exact
 
 _TEXT = 8192            # characters of one text, such as a line or a path
 _LONG = 65536           # characters of what may have many lines: what Python printed before it ended
+_ALL = 1 << 20          # characters of all texts together
 _MANY = 10000           # elements of one list
 _DEPTH = 8              # of what is only shown
 _LARGEST = 1 << 62      # of a number
@@ -64,48 +67,82 @@ class Answer(NamedTuple):
     shown: Dict[str, Any]               # what is only shown and registered: diff, warnings, owner and mode of the path, ...
 
 
-# What is only shown. Of these core and the module make values of any shape.
-_SHOWN = ("diff", "warnings", "invocation", "owner", "group", "mode", "state", "uid", "gid", "secontext", "module_stdout",
-          "module_stderr", "exception", "rc")
+# What is only shown, and of which type it is. Of most of these core makes objects of its own: see _message_of().
+_SHOWN = {"diff": (dict, list), "warnings": (list, tuple), "invocation": dict, "owner": str, "group": str, "mode": str,
+          "state": str, "uid": int, "gid": int, "secontext": str, "module_stdout": object, "module_stderr": object,
+          "exception": object, "rc": int}
 _LINES = ("module_stdout", "module_stderr", "exception")     # these keep their line ends
+_INDENT = "    "        # of the lines of an exception, which core shows as they are: none looks like one of Ansible's own
+_TARGET, _CONTROLLER = "target: ", "controller:"
 
 
-def read_answer(raw, host, version=None, allows=None, platform=None, job=False):
+class Asked(NamedTuple):
+    """What a target was asked for, as far as its answer has to repeat it."""
+
+    version: Optional[str] = None                   # exact; None: none, or it is to be removed
+    allows: Optional[Callable[[str], bool]] = None  # what the user asked for; None: anything exact
+    platform: Optional[str] = None                  # None: the host's own, whatever it is
+    base_dir: Optional[str] = DEFAULT_BASE_DIR      # None: as the host expands it, whatever comes of that
+    link: Optional[str] = ""                        # "": none; None: as the host expands it
+
+
+def asked_path(value, default):
+    """A path that a task gives, as an answer has to repeat it: str; None where only the host can say (``~``, variables)."""
+    text = default if value is None else str(value)
+    if text.startswith("~") or "$" in text:
+        return None
+    return cleaned("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
+
+
+def read_answer(raw, host, asked, job=False):
     """A module's result as an Answer.
 
     :param raw: what ``_execute_module`` returned.
     :param host: str, the inventory's name of the host, for the error.
-    :param version: str, the exact version that the module was asked for; None: none.
-    :param allows: callable(version) -> bool: what the user asked for; None: anything exact.
-    :param platform: str, the platform that was asked for; None: the host's own, whatever it is.
+    :param asked: Asked.
     :param job: bool, it was started in the background, and may say so.
     :returns: Answer.
-    :raises AnswerError: whatever is wrong with it: a type, a range, a form, or another version or platform.
+    :raises AnswerError: whatever is wrong with it: a type, a range, a form, or something else than was asked for.
     """
     gate = _Gate(raw, host)
     failed = gate.flag("failed", number=job) or False
     answer = Answer(
         failed=failed, changed=gate.flag("changed") or False, msg=gate.text("msg", _LONG) or "",
-        steps=gate.texts("steps"), version=gate.version("version"), requested=gate.text("requested"),
-        path=gate.text("path"), link=gate.text("link"), previous_version=gate.text("previous_version"),
-        base_dir=gate.text("base_dir"), platform=gate.platform("platform"),
+        steps=gate.steps("steps"), version=gate.version("version"), requested=gate.text("requested"),
+        path=gate.path("path"), link=gate.path("link"), previous_version=gate.text("previous_version"),
+        base_dir=gate.path("base_dir"), platform=gate.platform("platform"),
         binary_sha256=gate.match("binary_sha256", _HEX), archive_sha256=gate.match("archive_sha256", _HEX),
         size=gate.number("size"), verification=gate.verification("verification"),
         downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive"),
         intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"),
-        backup_file=gate.text("backup_file"), error=gate.error("error"),
-        job=gate.job(), shown={name: gate.any(name) for name in _SHOWN if gate.has(name)})
+        backup_file=gate.path("backup_file"), error=gate.error("error"),
+        job=gate.job(), shown={name: gate.any(name, kinds) for name, kinds in _SHOWN.items() if gate.has(name)})
     if answer.job and not job:
         gate.refuse("ansible_job_id", "nothing, since no job was started")
-    if failed or answer.job:
-        return answer
-    if version is not None and answer.version != version:
-        gate.refuse("version", "%s, which was asked for" % version)
-    if allows and answer.version is not None and not allows(answer.version):
-        gate.refuse("version", "one that was asked for")
-    if platform is not None and answer.platform != platform:
-        gate.refuse("platform", "%s, which was asked for" % platform)
+    if not failed and not answer.job:
+        _compare(gate, answer, asked)
     return answer
+
+
+def _compare(gate, answer, asked):
+    """Refuse an Answer about something else than was asked for. Raises AnswerError."""
+    if asked.version is not None and answer.version != asked.version:
+        gate.refuse("version", "%s, which was asked for" % asked.version)
+    if asked.allows and answer.version is not None and not asked.allows(answer.version):
+        gate.refuse("version", "one that was asked for")
+    if answer.platform is None or asked.platform is not None and answer.platform != asked.platform:
+        gate.refuse("platform", "%s, which was asked for" % asked.platform if asked.platform else "a platform")
+    if answer.base_dir is None or asked.base_dir is not None and answer.base_dir != asked.base_dir:
+        gate.refuse("base_dir", "%s, which was asked for" % asked.base_dir if asked.base_dir else "an absolute path")
+    if asked.link is not None and (answer.link or "") != asked.link:
+        gate.refuse("link", "%s, which was asked for" % asked.link if asked.link else "none, since none was asked for")
+    # Not known yet: latest in check mode. None: nothing matches what is to be removed.
+    path = answer.version and "%s/%s/%s" % (answer.base_dir, answer.version, PRODUCT)
+    if answer.path != path:
+        gate.refuse("path", path or "none")
+    kept = answer.backup_file and posixpath.basename(answer.backup_file)
+    if kept and not kept.startswith(posixpath.basename(answer.link or "/") + "."):
+        gate.refuse("backup_file", "the name of the link with more after it")
 
 
 def as_raw(answer):
@@ -144,8 +181,9 @@ def check_target_path(path, host):
 class _Gate:
     """One raw result, whose values are asked for by name."""
 
-    def __init__(self, raw, host):
+    def __init__(self, raw, host, left=None):
         self._host = host
+        self._left = left or [_ALL]     # characters that texts may still have
         if not isinstance(raw, dict):
             raise self._refusal("a result", "a mapping", raw)
         self._raw = raw
@@ -182,7 +220,20 @@ class _Gate:
         value = self._get(name, str, "text")
         if value is not None and len(value) > limit:
             self.refuse(name, "text of at most %d characters" % limit)
-        return None if value is None else cleaned(" ".join(value.splitlines()))
+        return None if value is None else self._counted(cleaned(" ".join(value.splitlines())))
+
+    def _counted(self, text):
+        """The text, which counts towards what all of them may have."""
+        self._left[0] -= len(text)
+        if self._left[0] < 0:
+            raise self._refusal("all text", "at most %d characters" % _ALL, "longer")
+        return text
+
+    def path(self, name):
+        value = self.text(name)
+        if value is not None and (not value.startswith("/") or ".." in value.split("/")):
+            self.refuse(name, "null or an absolute path")
+        return value
 
     def match(self, name, pattern):
         value = self._get(name, str, "text")
@@ -215,17 +266,25 @@ class _Gate:
         values = self._list(name)
         if not all(isinstance(value, str) and len(value) <= _TEXT for value in values):
             self.refuse(name, "a list of texts")
-        return tuple(cleaned(value) for value in values)
+        return tuple(self._counted(cleaned(value)) for value in values)
+
+    def steps(self, name):
+        """Lines of the target, which all say that they are."""
+        lines = self.texts(name)
+        if not all(line.startswith(_TARGET) for line in lines):
+            self.refuse(name, "lines that begin with %s" % _TARGET)
+        return lines
 
     def versions(self, name):
         values = self._list(name)
         if not all(isinstance(value, str) and is_exact(value) for value in values):
             self.refuse(name, "a list of versions X.Y.Z")
-        return tuple(values)
+        return tuple(map(self._counted, values))
 
     def _inner(self, name):
         value = self._get(name, dict, "a mapping")
-        return None if value is None else _Gate({"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host)
+        return None if value is None else _Gate(
+            {"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
 
     def verification(self, name):
         inner = self._inner(name)
@@ -257,14 +316,31 @@ class _Gate:
             found[name] = self._raw[name]
         return found
 
-    def any(self, name):
+    def any(self, name, kinds):
         """What is only shown: plain values of bounded size, the texts printable."""
-        return self._plain(name, self._raw[name], _DEPTH, [_MANY])
+        if not isinstance(self._raw[name], kinds):
+            self.refuse(name, "of another type")
+        if name in _LINES:
+            return self._lines(name, _message_of(self._raw[name]))
+        value = self._plain(name, self._raw[name], _DEPTH, [_MANY])
+        if name == "diff" and not all(isinstance(each, dict) for each in (value if isinstance(value, list) else [value])):
+            self.refuse(name, "mappings")
+        if name == "warnings" and any(str(each).lstrip().startswith(_CONTROLLER) for each in value):
+            self.refuse(name, "none of the controller's")
+        return value
+
+    def _lines(self, name, text):
+        if len(text) > _LONG:       # a Python that cannot read a module shows all of it
+            text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
+        lines = "\n".join(map(cleaned, text.split("\n")))
+        return self._counted(re.sub("(?m)^(?=.)", _INDENT, lines) if name == "exception" else lines)
 
     def _plain(self, name, value, depth, left):
         left[0] -= 1
         if left[0] < 0 or depth < 0:
             raise self._refusal(name, "at most %d values, %d deep" % (_MANY, _DEPTH), "more")
+        if isinstance(value, float) and not math.isfinite(value) or isinstance(value, int) and abs(value) > _LARGEST:
+            raise self._refusal(name, "numbers of at most %d" % _LARGEST, "one that is none, or larger")
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, dict):
@@ -273,11 +349,9 @@ class _Gate:
         if isinstance(value, (list, tuple)):
             return [self._plain(name, inner, depth - 1, left) for inner in value]
         text = _message_of(value)
-        if name in _LINES and len(text) > _LONG:    # a Python that cannot read a module shows all of it
-            text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
-        elif len(text) > _LONG:
+        if len(text) > _LONG:
             raise self._refusal(name, "texts of at most %d characters" % _LONG, "%d characters" % len(text))
-        return "\n".join(map(cleaned, text.split("\n"))) if name in _LINES else cleaned(text)
+        return self._counted(cleaned(text))
 
 
 def _message_of(value):

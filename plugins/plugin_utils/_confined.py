@@ -4,8 +4,10 @@
 """Files of a folder whose content others decide on, as in a checkout: no link leads out of it.
 
 Who can push to a repository could have a file of the controller read that they may not see. So names in the folder are
-opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. How the folder itself was named is the user's
-business, and a hard link is a file like any other.
+opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. The folder is opened in the same way from the root
+on: a link on the way stays below the directory that it lies in, or is one that nobody could have committed, since it lies
+in the root directory, or in one that root alone can write to while we are somebody else. A hard link is a file like any
+other.
 """
 
 import codecs
@@ -22,6 +24,7 @@ SIZE_LIMIT = 1 << 20    # bytes of a file
 NO_UTF_8 = re.compile("[\udc80-\udcff]")     # what Python makes of bytes that are no UTF-8
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_WAY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # some may be passed, not read
 _ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC     # not to block on a FIFO
 _IS_LINK = (errno.ELOOP, errno.EMLINK)      # what O_NOFOLLOW says to a link; EMLINK on FreeBSD
 
@@ -29,13 +32,13 @@ _IS_LINK = (errno.ELOOP, errno.EMLINK)      # what O_NOFOLLOW says to a link; EM
 class Confined:
     """A folder, open; a context manager that closes it.
 
-    :param path: str, of the controller; it may be a link. Raises RequestError.
+    :param path: str, of the controller. Raises RequestError.
     """
 
     def __init__(self, path):
         self.path = path
         with os_errors("version_file: open", path, RequestError):
-            self._fd = os.open(path, _FOLDER)
+            self._fd = _open_folder(os.path.join(os.getcwd(), path))
 
     def __enter__(self):
         return self
@@ -101,3 +104,49 @@ class Confined:
         return RequestError(
             "version_file: %s is a symbolic link that leads out of its folder" % self.at(name), path=self.at(name),
             hint="put the file itself there, or name the file that is meant in version_file")
+
+
+def _open_folder(path):
+    """A descriptor of the folder at an absolute path. Raises OSError, RequestError for a link that leads elsewhere."""
+    todo, links = [(step, 0) for step in reversed(path.split("/"))], 0
+    with contextlib.ExitStack() as stack:
+        way = [os.open("/", _WAY)]
+        stack.callback(os.close, way[0])
+        names = []
+        while todo:
+            # How many names stay: a link does not lead above the directory that it lies in.
+            step, floor = todo.pop()
+            if step in ("", "."):
+                continue
+            if step == "..":
+                if floor and len(names) <= floor:
+                    raise _link_elsewhere(path)
+                del way[max(1, len(names)):], names[-1:]
+                continue
+            if stat.S_ISLNK(os.stat(step, dir_fd=way[-1], follow_symlinks=False).st_mode):
+                target, links = os.readlink(step, dir_fd=way[-1]), links + 1
+                here, trusted = "/%s/" % "/".join(names), not floor and (not names or _is_roots(way[-1]))
+                if links > MAX_LINKS or not trusted and target.startswith("/") and not target.startswith(here):
+                    raise _link_elsewhere(path)
+                if target.startswith("/") and trusted:
+                    del way[1:], names[:]
+                elif target.startswith("/"):
+                    target = target[len(here):]
+                todo.extend((each, 0 if trusted else max(floor, len(names))) for each in reversed(target.split("/")))
+                continue
+            way.append(os.open(step, _WAY, dir_fd=way[-1]))
+            stack.callback(os.close, way[-1])
+            names.append(step)
+        return os.open(".", _FOLDER, dir_fd=way[-1])
+
+
+def _is_roots(fd):
+    """Whether root alone could have put something into a directory, and we are not root, who may have checked it out."""
+    found = os.fstat(fd)
+    return found.st_uid == 0 != os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _link_elsewhere(path):
+    return RequestError(
+        "version_file: on the way to %s is a symbolic link that leads out of the directory that it lies in" % path, path=path,
+        hint="write the path that is meant, without that link, into version_file")

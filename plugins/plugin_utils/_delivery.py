@@ -147,8 +147,9 @@ class Delivery:
 
     def _key(self, place, *parts):
         """The name in the cache for what comes from a place: a site, or a URL."""
-        # What was read of a local file by somebody who has other reasons to trust it is not for those who have none.
-        guarded = self._guard is not None and urlsplit(place).scheme == "file"
+        # What came from a local file, or over plain http, for somebody who has other reasons to trust it is not for those who
+        # have none: for them it is judged who could write that file, and who listens there.
+        guarded = self._guard is not None and urlsplit(place).scheme != "https"
         return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -131,8 +131,10 @@ def find_arguments(text, block, name):
 
 def _constant(tokens):
     """What an expression says that stands for itself: a string, a number, null, also in parentheses; None for any other."""
-    while len(tokens) > 2 and (tokens[0].text, tokens[-1].text) == ("(", ")"):
-        tokens = tokens[1:-1]
+    depth = 0
+    while len(tokens) - 2 * depth > 2 and (tokens[depth].text, tokens[-1 - depth].text) == ("(", ")"):
+        depth += 1
+    tokens = tokens[depth:len(tokens) - depth]
     kinds = [token.kind for token in tokens]
     if kinds[:2] == ["quote", "template"] and kinds[-2:] == ["seal", "close"] and kinds.count("template") == 1:
         return _constant(tokens[2:-2])      # "${...}" is what is in it

@@ -16,8 +16,9 @@ _BEGINNINGS = {"quote": "string", "heredoc": "string"}
 class _Frame:
     """Something that was opened: paren, call, tuple, index, object, for, condition, template, string; value is the whole."""
 
-    def __init__(self, kind, closing=None):
+    def __init__(self, kind, closing=None, around=None):
         self.kind = kind
+        self.ignores_lines = around.ignores_lines if kind == "condition" else kind not in ("value", "object")
         self.closing = closing      # the mark that ends it
         self.phase = ""             # object: key, value; for: in, key, value, group, if; call: rest after ...
         self.directives = []        # string: the if and for of its directives that have no end yet
@@ -55,8 +56,7 @@ class Expression:
                 self._operator(frame, token)
 
     def _ignores_lines(self):
-        kind = next(frame.kind for frame in reversed(self.frames) if frame.kind != "condition")
-        return kind not in ("value", "object")
+        return self.frames[-1].ignores_lines
 
     def _wrong(self, token):
         return self.refusal("an expression cannot be read", token.at)
@@ -71,7 +71,7 @@ class Expression:
         return found
 
     def _push(self, kind, closing=None, wants=True):
-        self.frames.append(_Frame(kind, closing))
+        self.frames.append(_Frame(kind, closing, self.frames[-1]))
         self.wants = wants
 
     def _operand(self, frame, token):

@@ -12,7 +12,6 @@ import contextlib
 import os
 import platform
 import re
-import shutil
 import stat
 import time
 
@@ -54,30 +53,70 @@ def sweep(parent, name, say):
     above, own = os.path.split(os.path.realpath(parent))
     with os_errors("list", above, place="local_tmp"):
         others = [each for each in os.listdir(above) if _RUN.match(each) and each != own]
-    for other in others:
-        folder = os.path.join(above, other, name)
-        try:
-            if _is_left(folder, _RUN.match(other).group(1)):
-                shutil.rmtree(folder)
+    with contextlib.ExitStack() as stack:
+        with os_errors("open directory", above, place="local_tmp"):
+            top = _enter(stack, above)
+        for other in others:
+            folder = os.path.join(above, other, name)
+            try:
+                if not _is_ours(os.stat(other, dir_fd=top, follow_symlinks=False)):
+                    continue
+                with contextlib.ExitStack() as found:
+                    outer = _enter(found, other, top)
+                    if not _is_left(outer, name, _RUN.match(other).group(1)):
+                        continue
+                    _remove(outer, name)
                 say("left by a run that was killed, removed: %s" % folder)
                 with contextlib.suppress(OSError):      # there is more in it, which is not ours
-                    os.rmdir(os.path.dirname(folder))
-        except FileNotFoundError:       # its run has just ended, or another run was quicker
-            continue
-        except OSError as exc:
-            say("left by a run that was killed, cannot be removed: %s (%s)" % (folder, exc), warning=True)
+                    os.rmdir(other, dir_fd=top)
+            except FileNotFoundError:       # its run has just ended, or another run was quicker
+                continue
+            except OSError as exc:
+                say("left by a run that was killed, cannot be removed: %s (%s)" % (folder, exc), warning=True)
 
 
-def _is_left(folder, pid):
-    """Whether a folder is ours, and its run is no more."""
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        return False
-    with open(os.path.join(folder, OWNER), encoding="utf-8", errors="replace") as stream:
-        said = stream.read(1000)
-    if said.partition("\n")[0] != _describe(pid).partition("\n")[0]:     # of another machine, or before it was started anew
-        return time.time() - max(os.lstat(os.path.join(folder, each)).st_mtime for each in os.listdir(folder)) > _LONGEST_RUN
-    return said.count("\n") == 2 and said != _describe(pid)     # or it is just being written
+def _enter(stack, path, above=None):
+    """A descriptor of a directory, closed by the stack, whatever becomes of its name. Raises OSError; links are none."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _is_ours(found):
+    """Whether an os.stat_result is of a directory of ours, in which nobody else can put anything in another's place."""
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_left(outer, name, pid):
+    """Whether a folder in the directory of another run is ours, and its run is no more. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+        folder = _enter(stack, name, outer)
+        if not _is_ours(os.fstat(outer)) or not _is_ours(os.fstat(folder)):
+            return False
+        with os.fdopen(os.open(OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder),
+                       encoding="utf-8", errors="replace") as stream:
+            said = stream.read(1000)
+        if said.partition("\n")[0] != _describe(pid).partition("\n")[0]:     # of another machine, or before it was started anew
+            return time.time() - max(
+                os.stat(each, dir_fd=folder, follow_symlinks=False).st_mtime for each in os.listdir(folder)) > _LONGEST_RUN
+        return said.count("\n") == 2 and said != _describe(pid)     # or it is just being written
+
+
+def _remove(outer, name):
+    """Remove a directory with all that is in it; no link is followed, whatever is exchanged meanwhile. Raises OSError."""
+    for _root, folders, files, fd in os.fwalk(name, topdown=False, onerror=_reraise, dir_fd=outer):
+        for each in files:
+            os.unlink(each, dir_fd=fd)
+        for each in folders:
+            if stat.S_ISLNK(os.stat(each, dir_fd=fd, follow_symlinks=False).st_mode):
+                os.unlink(each, dir_fd=fd)
+            else:
+                os.rmdir(each, dir_fd=fd)
+    os.rmdir(name, dir_fd=outer)
+
+
+def _reraise(exc):
+    raise exc
 
 
 def _describe(pid):

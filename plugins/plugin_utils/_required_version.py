@@ -21,6 +21,7 @@ from ._hcl import find_arguments, plain_number
 from ._hcl_tokens import Unreadable
 
 FILES_LIMIT = 1000
+SUM_LIMIT = 2 << 20     # characters of all of them together; a million takes some ten seconds
 SHOWN = 20              # characters of what a file says that a message may quote
 _VERSION_LIKE = re.compile(
     r"\s*(?:latest|stable)\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~^*xv\"' \t\r\n+-]|alpha|beta|rc|dev)+\Z", re.IGNORECASE)
@@ -78,8 +79,9 @@ def read_module(folder):
     """
     with Confined(folder) as opened:
         primary, override = _find_files(opened)
-        read_ones = [_read_file(opened, name) for name in primary]
-        overrides = [_read_file(opened, name) for name in override]
+        left = [SUM_LIMIT]
+        read_ones = [_read_file(opened, name, left) for name in primary]
+        overrides = [_read_file(opened, name, left) for name in override]
     for requirement in itertools.chain.from_iterable(read_ones + overrides):    # also those that an override file replaces
         _check_grammar(requirement)
     found = next((ones for ones in reversed(overrides) if ones), list(itertools.chain.from_iterable(read_ones)))
@@ -107,8 +109,12 @@ def _find_files(folder):
     return kinds
 
 
-def _read_file(folder, name):
+def _read_file(folder, name, left):
     path, text = folder.at(name), folder.read(name)
+    left[0] -= len(text)
+    if left[0] < 0:
+        raise RequestError("version_file: the .tf and .tf.json files of %s have more than %d characters together" % (
+            folder.path, SUM_LIMIT), path=folder.path, hint="write the version into a .terraform-version file, and name that")
     if path.endswith(".json"):
         file = _Json(path, text)
         return [Requirement(path, file.line_of('"required_version"'), value) for value in file.find()]

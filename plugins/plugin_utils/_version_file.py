@@ -16,6 +16,7 @@ from ._required_version import as_constraint, hint_of, read_module, refusal_of, 
 
 # tfenv's latest:<regular expression>, as far as it is the beginning of a version: ^1.9, ^1\\.9\\., 1.9.*$, ^1.9.[0-9]+$
 _BEGINNING = re.compile(r"\^?v?([0-9]+(?:\\?[.][0-9]+){0,2})(?:\\?[.])?(?:[.*+x]|[\[(]?(?:0-9|\\d)[\])]?)*\$?\Z")
+_PLACES = 10    # that are named
 _OF_TFENV = ("min-required", "latest-allowed", "latest-pre", "latest-stable")
 
 
@@ -46,7 +47,8 @@ def _from_module(folder):
     requirements = read_module(folder)
     texts = list(dict.fromkeys(as_constraint(requirement.text) for requirement in requirements))
     version = ", ".join(texts)
-    places = ", ".join("%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements)
+    places = ", ".join("%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements[:_PLACES])
+    places += " and %d more" % len(requirements[_PLACES:]) if requirements[_PLACES:] else ""
     try:
         read(version)
     except RequestError as exc:

@@ -57,7 +57,7 @@ REDIRECTS, TRUST, RESUME = "test_fetch_redirects.py", "test_fetch_trust.py", "te
 ACCESS, CREDENTIALS, PROXIES = "test_access.py", "test_credentials.py", "test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-GUARD, OBSTACLES = "test_guard.py", "test_preflight.py"
+GUARD, OBSTACLES, LISTENERS = "test_guard.py", "test_preflight.py", "test_listeners.py"
 GROUPS, MOUNTS, PROCESSES = "test_groups.py", "test_mounts.py", "test_processes.py"
 
 MUTANTS = {
@@ -323,15 +323,17 @@ MUTANTS = {
         "_run_check.py", "        for number, limit in", "        os.chdir(nowhere)\n        folder = os.open('.', 0)\n"
         "        for number, limit in", RUN_CHECK),
     "root's keys stay in reach of the run check": _change("_run_check.py", "            leave_keys()\n", "", RUN_CHECK),
-    "root empties another's directory": _change("_run_check.py", "            _empty(nowhere, user)", "            "
-                                                "shutil.rmtree(nowhere, ignore_errors=True)", RUN_CHECK),
+    "root empties another's directory": _change(
+        "_run_check.py", "        _empty(nowhere, user)\n", "        shutil.rmtree(nowhere, ignore_errors=True)\n", RUN_CHECK),
+    "those that multiply are ended one by one": _change(
+        "_processes.py", "for pid in _stop_all(left, ends):", "for pid in left:", PROCESSES),
     "a receipt may claim any size": _change("_receipt.py", " <= BINARY_CAP", "", "unit/plugins/module_utils/test_receipt.py"),
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
     "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
     "root runs a stranger's binary": _change("_run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
-        "_run_check.py", "uid = os.fstat(fd).st_uid if owner is None else owner", "uid = os.fstat(fd).st_uid", RUN_CHECK),
+        "_run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK),
     "a stranger's binary has root's groups": _change("_run_check.py", "    os.setgroups([])\n", "", RUN_CHECK),
     "a stranger's binary has root's group": _change("_run_check.py", "    os.setgid(user[1])\n", "", RUN_CHECK),
     "a stranger's binary may become root again": _change(
@@ -653,8 +655,9 @@ MUTANTS = {
     "a cut body is whole": _never("_fetch.py", "size is not None and count < size", FETCH, TRIES),
     "any announced size is taken": _never("_fetch.py", "so_far.size is not None and so_far.size > cap", LIMITS),
     "a body without end is taken": _never("_fetch.py", "count > cap", LIMITS),
-    "a trickle is waited for": _never("_fetch.py", "recent < LOW_SPEED * waited", LIMITS),
-    "a body may take for ever": _never("_fetch.py", "now >= ends", LIMITS),
+    "a trickle is waited for": _never("_fetch.py", "self._recent < LOW_SPEED * self._waited", LIMITS),
+    "a body may take for ever": _never("_fetch.py", "now >= self._ends", LIMITS),
+    "what frames a body may take for ever": _change("_bodies.py", "        self._tick()\n", "", LIMITS),
     "tries may take for ever": _change("_fetch.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
     "the thread that asks takes a stop": _without(
         "_fetch.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
@@ -695,6 +698,16 @@ MUTANTS = {
         "_guard.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, whose_text(found)))', GUARD),
     "who could write beside the file is not asked": _without("_guard.py", "judge(directory, entry, path, what, weak)", GUARD),
     "a link of anybody is followed": _never("_guard.py", "entry.st_uid not in trust.uids", GUARD),
+    "whoever listens here is believed": _never("_listeners.py", "strangers", LISTENERS),
+    "a system that does not tell who listens is believed": _never("_listeners.py", "owners is None", LISTENERS),
+    "a site on this host is believed whoever runs it": _never("_fetch.py", "self._guard is not None", LISTENERS),
+    "a site on this host gets credentials whoever runs it": _change(
+        "_fetch.py", "elif trusted and _credentials.headers_for(self._access):", "elif False:", LISTENERS),
+    "who listens is asked after the secret was told": _change(
+        "_fetch.py", "            self._check_listener(url, what, site is not None)\n            response",
+        "            response", LISTENERS),
+    "a listener may leave before it is seen": _without(
+        "_fetch.py", "self._check_listener(url, what, site is not None)   # it", LISTENERS)._replace(new="pass   # it"),
     "a thread that is not to be had is a crash": _change(
         "_fetch.py", "except RuntimeError as exc:     #", "except ZeroDivisionError as exc:     #", LIMITS),
     # credentials and trust
@@ -734,6 +747,18 @@ MUTANTS = {
         "_fetch.py", "os.environ if environ is None else environ", "os.environ", TRUST),
     "a bundle does not stand alone": _never("_connections.py", "not self._bundle", TRUST)._replace(new="if True:"),
     "a proxy whose host is in doubt is asked": _never("_proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES),
+    "what is no proxy is shown": _never("_proxies.py", "not usable", PROXIES),
+    "a proxy's password may be repeated": _change(
+        "_fetch.py", " + _credentials.proxy_secrets(self._environ)", "", CREDENTIALS),
+    "a secret in other case may be repeated": _change(
+        "_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE),
+    "the beginning of a secret may be repeated": _change("_errors.py", "        if begun:\n", "        if False:\n", ERROR_TREE),
+    "a hint may repeat a secret": _change(
+        "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE),
+    "an index may repeat a secret": _change(
+        "_obtain.py", "as fetcher, concealing(_credentials.secrets(self._wish.access)):", "as fetcher:", OBTAIN),
+    "the names of versions may repeat a secret": _without(
+        "_obtain.py", "exc.conceal(_credentials.secrets(self._wish.access))", OBTAIN),
     "exceptions from the proxy do not count": _never(
         "_proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
     # what is told
@@ -748,9 +773,10 @@ MUTANTS = {
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
     "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
     "the module's result is not cleaned": _change(
-        _MODULE, "**cleaned(dict(result, steps=steps.lines))", "**dict(result, steps=steps.lines)", MODULE),
+        _MODULE, "concealed(cleaned(dict(result, steps=steps.lines)),", "concealed(dict(result, steps=steps.lines),", MODULE),
     "a failure's previous version is not cleaned": _change(
         _MODULE, "cleaned(steps.previous_version)", "steps.previous_version", MODULE),
-    "a warning is not cleaned": _change(_MODULE, "self._module.warn(cleaned(text))", "self._module.warn(text)", MODULE),
+    "a warning is not cleaned": _change(
+        _MODULE, "concealed(cleaned(text), self.secrets)", "concealed(text, self.secrets)", MODULE),
     "a step is not cleaned": _change(_MODULE, '"target: %s" % cleaned(line)', '"target: %s" % line', MODULE),
 }

@@ -49,7 +49,10 @@ HOUSE = {
         "_connections": ["_dialing", "_trust"],
         "_dialing": [],
         "_faults": ["_credentials"],
-        "_fetch": ["_bodies", "_certificates", "_connections", "_credentials", "_faults", "_proxies", "_resume", "_urls"],
+        "_fetch": [
+            "_bodies", "_certificates", "_connections", "_credentials", "_faults", "_listeners", "_proxies", "_resume", "_urls",
+        ],
+        "_listeners": ["_urls"],
         "_proxies": ["_urls"],
         "_resume": [],
         "_trust": [],

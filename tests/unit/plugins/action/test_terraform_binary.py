@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _trusted_keys
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer, _delivery, _trusted_keys
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
@@ -301,3 +301,21 @@ def test_the_text_of_a_key_is_not_taken_for_a_path_and_not_shown(arguments, opti
     with pytest.raises(_errors.RequestError) as caught:
         terraform_binary.parse_order(terraform_binary._validated(arguments(**{option: text})), None)
     assert "%s is the text of a key or certificate" % option in str(caught.value) and "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
+    """Without pipelining, ansible-core has made one for the module before an archive is sent."""
+    class Shell:
+        tmpdir = "/tmp/a\n!touch x" if made_before else None
+
+    class Connection:
+        transport = "ssh"
+        _shell = Shell()
+
+    action = terraform_binary.ActionModule(task=Task(), connection=Connection(), play_context=None, loader=DataLoader(),
+                                           templar=None, shared_loader_obj=None)
+    action._make_tmp_path = lambda: setattr(Shell, "tmpdir", "/tmp/a\n!touch x")
+    vouching = _model.Vouching("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
+    with pytest.raises(_answer.AnswerError, match="its temporary directory is"):
+        action._bring("/nowhere", _delivery.Parcel("/nowhere", {}, vouching, 0))

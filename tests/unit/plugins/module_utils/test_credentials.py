@@ -45,6 +45,32 @@ def test_the_secrets():
     assert _credentials.secrets(Access()) == ()
 
 
+def params(**given):
+    return dict({"url_username": None, "url_password": None, "url_token": None, "url_headers": None, "version": "1.13.4",
+                 "base_dir": "/opt/terraform-binaries"}, **given)
+
+
+@pytest.mark.parametrize("given, environ, expected", [
+    ({}, {}, ()), ({"url_token": "t0ken-of-alice"}, {}, ("t0ken-of-alice",)), ({"url_token": "short"}, {}, ()),
+    ({"url_headers": {"X": " h34der-of-alice ", "Y": "1", "Z": None}}, {}, ("h34der-of-alice",)),
+    ({"url_headers": {"X": "Terraform"}, "headers": {"X": "Terraform"}}, {}, ()),      # it stands in every path
+    ({"url_username": "alice", "url_password": "pass-w0rd"}, {}, ("pass-w0rd", "YWxpY2U6cGFzcy13MHJk")),
+    ({}, {"https_proxy": "http://bob:pr0xy%2Dof-bob@proxy:3128", "HOME": "x:passw0rd@y"},
+     ("pr0xy%2Dof-bob", "pr0xy-of-bob", "Ym9iOnByMHh5LW9mLWJvYg==")),
+    ({}, {"ALL_PROXY": "bob:p@ssw0rd@proxy"}, ("p@ssw0rd", "p@ssw0rd", "Ym9iOnBAc3N3MHJk")),
+    ({}, {"http_proxy": "http://proxy:3128", "no_proxy": "a,b"}, ()),
+])
+def test_what_no_result_may_have(given, environ, expected):
+    assert _credentials.secrets_of(params(**given), environ) == expected
+
+
+def test_what_a_proxy_repeats_is_concealed(file_site, misbehaviours):
+    file_site.misbehave(NAME, misbehaviours.redirect("/gone/PR0XY-of-bob"))
+    how = {"environ": {"http_proxy": "http://bob:pr0xy-of-bob@%s" % file_site.url.partition("//")[2]}}
+    error = Transfer("http://far.test", **how).error
+    assert "/gone/********: HTTP 404" in str(error) and error.url == "http://far.test/gone/********"
+
+
 @pytest.mark.parametrize("url, site, may", [
     ("https://a.example.com/x", "https://a.example.com:443", True),
     ("https://A.example.com/x", "https://a.example.com", True),

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The error tree: each class carries its step, each instance what the operator needs, in one line."""
 
+import base64
 import errno
 import json
 import os
+from urllib.parse import quote
 
 import pytest
 
@@ -190,6 +192,46 @@ SECRET = u"p\\ss/w\u00f6rd of alice"
 ])
 def test_secrets_are_concealed_however_they_are_written(text, expected):
     assert concealed(text, [SECRET]) == expected
+
+
+TOKEN = "s.T0ken+of/Alice~42"
+CODED = base64.b64encode(TOKEN.encode()).decode()
+
+
+@pytest.mark.parametrize("text", [
+    TOKEN.upper(), TOKEN.lower(), TOKEN.swapcase(), quote(TOKEN), quote(TOKEN, safe=""), quote(TOKEN, safe="").lower(),
+    quote(quote(TOKEN, safe=""), safe=""), quote(quote(quote(TOKEN, safe=""), safe=""), safe=""),
+    "".join("%%%02x" % ord(char) for char in TOKEN), "".join("%%25%02X" % ord(char) for char in TOKEN),
+    "s%2et0ken" + TOKEN[7:], TOKEN.replace("+", " "), TOKEN.replace("+", "%20"), TOKEN.replace("/", "\\x2f"),
+    "".join("\\x%02x" % ord(char) for char in TOKEN), "".join("\\u%04x" % ord(char) for char in TOKEN),
+    "".join("\\U%08X" % ord(char) for char in TOKEN), CODED, CODED.rstrip("="), CODED.lower(), quote(CODED, safe=""),
+    base64.urlsafe_b64encode(TOKEN.encode()).decode(),
+])
+def test_secrets_are_concealed_in_other_letters(text):
+    told = concealed("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
+    assert told.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
+    assert concealed(escaped("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
+
+
+def test_a_short_secret_is_concealed_as_it_is():
+    assert concealed("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
+
+
+def test_a_whole_result_is_concealed():
+    assert concealed({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
+        "********": [1, None, ["x-********"]], "a": {"b": True}}
+
+
+def test_a_blank_in_a_secret_may_be_several():
+    error = FetchError("no open  ses\u00e4me and OPEN%20SES%C3%A4ME")
+    error.conceal(["open  ses\u00e4me"])
+    assert str(error) == "no ******** and ********"
+
+
+def test_what_to_do_has_no_secret_either():
+    error = FetchError("x", hint="versions there: 1.0.0-sesame", path="/sesame")
+    error.conceal(["sesame"])
+    assert (error.hint, error.path) == ("versions there: 1.0.0-********", "/********")
 
 
 def test_a_secret_within_another_is_concealed_with_it():

@@ -86,6 +86,43 @@ def test_the_deadline_ends_a_body(file_site, ticking, monkeypatch):
     assert file_site.counts(NAME).requests == 1
 
 
+FRAMES = {      # what is sent at once, and what is repeated byte by byte after it
+    "a size": (b"", b"0"),
+    "an extension": (b"10", b";x"),
+    "an extension of the last chunk": (b"10\r\n" + bytes(16) + b"\r\n0", b";x"),
+    "a trailer": (b"10\r\n" + bytes(16) + b"\r\n0\r\n", b"X-T: x"),
+    "trailers": (b"10\r\n" + bytes(16) + b"\r\n0\r\n", b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("frame", sorted(FRAMES))
+@pytest.mark.parametrize("seconds, lowest_time, message", [
+    (1, 30, "trickled: "), (100, 3600, "was not complete after 1800 s: ")])
+def test_what_frames_a_body_is_held_to_the_pace_too(file_site, clock, monkeypatch, frame, seconds, lowest_time, message):
+    """http.client reads these lines to their ends. The site sends a byte when the clock was looked at, and no other."""
+    ticks, (start, repeated) = threading.Semaphore(0), FRAMES[frame]
+
+    def look():
+        ticks.release()
+        clock.now += seconds
+        return clock.now
+
+    def drip(exchange):
+        exchange.close()
+        exchange.head(200, {"Transfer-Encoding": "chunked"})
+        exchange.raw(start)
+        for place in range(60000):      # http.client takes lines of 64 KiB
+            while not ticks.acquire(blocking=False):
+                if not exchange.wait(0.001):
+                    return
+            exchange.raw(repeated[place % len(repeated):][:1])
+
+    clock.monotonic = look
+    monkeypatch.setattr(_fetch, "LOW_SPEED_TIME", lowest_time)
+    file_site.misbehave("*", drip)
+    Transfer(file_site).failed(message)
+
+
 def gzipped(data):
     """Without the time that gzip.compress() puts there: each worker's cases have to have the same names."""
     compressor = zlib.compressobj(wbits=31)
@@ -161,10 +198,10 @@ def test_a_size_above_the_cap_that_was_not_announced(file_site, misbehaviours, n
 
 @pytest.mark.parametrize("name, arguments, message", [
     ("gzip", (), "was compressed on the way (Content-Encoding gzip)"),
-    ("announce", ("many",), "came with Content-Length 'many'"),
-    ("announce", ("-1",), "came with Content-Length '-1'"),
-    ("announce", ("0x10",), "came with Content-Length '0x10'"),
-    ("announce", ("9" * 30,), "came with Content-Length '999"),
+    ("announce", ("many",), "came with a Content-Length that is no number"),
+    ("announce", ("-1",), "came with a Content-Length that is no number"),
+    ("announce", ("0x10",), "came with a Content-Length that is no number"),
+    ("announce", ("9" * 30,), "came with a Content-Length that is no number"),
 ])
 def test_heads_that_are_refused(file_site, misbehaviours, name, arguments, message):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
@@ -249,11 +286,37 @@ def test_an_answer_before_the_answer_is_not_understood(file_site, misbehaviours)
 
 def test_a_captive_portal(file_site, misbehaviours):
     file_site.misbehave("*", misbehaviours.html_200())
-    message = "is a web page: HTTP 200, Content-Type 'text/html; charset=utf-8', "
+    message = "is a web page: HTTP 200, Content-Type text/html, "
     transfer = Transfer(file_site, retries=4).failed(message, status=200)
-    assert r"beginning with '<!DOCTYPE html>\n<html>" in str(transfer.error)
+    assert "Content-Type text/html, beginning with <!DOCTYPE html" in str(transfer.error)
     assert "login page" in transfer.error.hint
     assert transfer.sink.calls == [] and file_site.counts(NAME).requests == 1
+
+
+EVIL = "all-is-well"
+HEAD = "HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("answer", [
+    EVIL, "HTTP/1.1 %s\r\n\r\n" % EVIL, "HTTP/%s 200 OK\r\n\r\n" % EVIL, "HTTP/1.1 500 %s\r\n\r\n" % EVIL,
+    HEAD + "Content-Length: %s\r\n\r\n" % EVIL, HEAD + "Content-Type: text/html; %s\r\n\r\n<p>x" % EVIL,
+    HEAD + "Content-Type: text/%s\r\n\r\n<p>x" % EVIL.upper().replace("-", "_"),
+    HEAD + "Content-Type: %s\r\n\r\n<html>" % EVIL, HEAD + "\r\n<%s>" % EVIL, HEAD + "\r\n<p>%s" % EVIL,
+    HEAD + "Content-Encoding: %s\r\n\r\n<html>" % EVIL, HEAD + "Transfer-Encoding: chunked\r\n\r\n%s\r\n" % EVIL,
+    HEAD + "Transfer-Encoding: chunked\r\n\r\n5;%s\r\n<html\r\n" % EVIL, HEAD + "X-%s: %s\r\n" % (EVIL, EVIL) * 120 + "\r\n",
+    HEAD + "Content-Length: 5\r\nContent-Length: %s\r\n\r\n<html" % EVIL, "SSH-2.0-%s\r\n" % EVIL, "220 %s\r\n" % EVIL,
+    "HTTP/1.1 302 Found\r\nLocation: ftp:%s\r\n\r\n" % EVIL, "HTTP/1.1 429 x\r\nRetry-After: %s\r\n\r\n" % EVIL,
+    HEAD + "Content-Length: 9\r\nETag: \"%s\"\r\n\r\n<" % EVIL,
+])
+def test_a_site_puts_no_words_of_its_own_on_the_screen(file_site, answer):
+    def send(exchange):
+        exchange.close()
+        exchange.raw(answer.encode("latin-1"))
+
+    file_site.misbehave("*", send)
+    error = Transfer(file_site, retries=1).error
+    told = "%s %s" % (error, error.hint)
+    assert EVIL.split("-")[-1] not in told.lower().replace(" redirected to ftp:" + EVIL, ""), told
 
 
 @pytest.mark.parametrize("kind, body", [

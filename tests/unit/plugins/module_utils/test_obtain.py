@@ -8,6 +8,7 @@ Against a real site with real signatures; what needs neither runs on Python 3.6,
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -528,6 +529,23 @@ def test_a_version_that_is_not_there_is_told_what_is(online, site):
     failure = online.refusal(_errors.FetchError, version="1.13.9")
     assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower), 1.13.4 (newest 1.13)"
     assert site.counts(INDEX).requests == 1
+
+
+TOLD = "t0ken-of-alice"
+
+
+@pytest.mark.parametrize("told", [TOLD, TOLD.upper()])
+def test_an_index_repeats_no_token(online, site, wrong, told):
+    listing = json.dumps({"name": "terraform", "versions": {"1.13.3-" + told: {
+        "builds": [{"os": "linux", "arch": "amd64"}]}, "1.13.2-0.%s" % told: {"builds": [{"os": "linux", "arch": "amd64"}]}}})
+    site.misbehave("*index.json", wrong.replace(listing.encode()))
+    failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=TOLD)
+    assert failure.hint == "versions there: 1.13.3-******** (next lower), 1.13.3-******** (newest 1.13)".partition(", ")[0]
+    site.behave()
+    site.misbehave("*index.json", wrong.replace(json.dumps({"name": told}).encode()))
+    with pytest.raises(_errors.FetchError) as caught:
+        online.source(version="latest", url_token=TOLD).listing(site.url)
+    assert told not in str(caught.value)
 
 
 def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_published(online, site):

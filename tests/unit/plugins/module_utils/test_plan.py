@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from this_host import started
+from this_host import ROOT, started
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _plan
 
@@ -270,6 +270,32 @@ def test_the_newest_that_times_leave_in_doubt_is_hashed(version, found, installe
     wish = installed.wish(version=version, checksum=None, archive=None, checksum_policy="signature")
     stock = _plan.take_stock(wish)
     assert set(stock.intact) == found and set(stock.doubtful) == {"1.13.5", "1.9.8", "1.13.6"} - found
+
+
+WRITERS = {
+    "a mode": lambda path: os.chmod(path, 0o777),
+    "an owner": pytest.param(lambda path: os.chown(path, 12345, 12345), marks=pytest.mark.skipif(
+        not ROOT, reason="only root gives files away")),
+}
+
+
+@pytest.mark.parametrize("let_write", list(WRITERS.values()), ids=list(WRITERS))
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_binary_that_others_could_have_written_counts_by_its_hash(let_write, damaged, installed):
+    """As an exact version has it: right bytes are replaced by a copy of themselves, and others are no version."""
+    newer = installed.offer("1.13.5")
+    assert installed.run(**newer)["changed"]
+    times = os.stat(installed.binary("1.13.5"))
+    if damaged:     # with the times and the size that the receipt knows
+        installed.flip(installed.binary("1.13.5"))
+        os.utime(installed.binary("1.13.5"), ns=(times.st_atime_ns, times.st_mtime_ns))
+    let_write(installed.binary("1.13.5"))
+    wish = installed.wish(version="latest", checksum=None, archive=None, checksum_policy="signature")
+    assert ("1.13.5" in _plan.take_stock(wish).intact) is not damaged
+    plan = installed.plan()
+    assert ("1.13.5" in plan.intact) is not damaged, "asked for an older one, the host says what it has"
+    plan = installed.plan(**newer)
+    assert bool(plan.verdict.replace) is not damaged and bool(plan.verdict.install) is damaged
 
 
 def test_a_removal_hashes_nothing(installed):

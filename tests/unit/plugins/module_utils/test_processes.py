@@ -97,6 +97,30 @@ def test_all_that_a_process_started_is_ended():
         assert other.pid in before and _processes.find_children() == before and other.poll() is None
 
 
+def test_all_are_stopped_before_one_is_killed(monkeypatch):
+    """Of those that multiply, each that ends alone would make room for another one."""
+    program = "import os; os.fork() or os.setsid(); os.fork() or os.setsid(); os.write(1, b\"%d\\n\" % os.getpid())"
+    told, kill = [], os.kill
+    monkeypatch.setattr(os, "kill", lambda pid, number: (told.append((pid, number)), kill(pid, number)))
+    with _processes.ending_children():
+        leader = start("%s -c '%s; import time; time.sleep(600)'" % (sys.executable, program))
+        pids = set(int(leader.stdout.readline()) for dummy in range(4))
+    stopped = [pid for pid, number in told if number == signal.SIGSTOP]
+    first_kill = [number for _pid, number in told].index(signal.SIGKILL)
+    assert pids <= set(pid for pid, number in told[:first_kill] if number == signal.SIGSTOP) and len(pids) == 4, (stopped, pids)
+    assert is_ended(leader)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not hasattr(os, "sched_setscheduler"), reason="only root goes before others")
+def test_who_ends_them_goes_before_them_for_that_time(monkeypatch):
+    seen, stop_all = [], _processes._stop_all
+    monkeypatch.setattr(_processes, "_stop_all", lambda *given: (seen.append(os.sched_getscheduler(0)), stop_all(*given))[1])
+    before = os.sched_getscheduler(0)
+    with _processes.ending_children():
+        leader = start("sleep 600")
+    assert os.SCHED_FIFO in seen and os.sched_getscheduler(0) == before and is_ended(leader)
+
+
 def start(command):
     return subprocess.Popen(["sh", "-c", command], start_new_session=True, stdout=subprocess.PIPE)
 

@@ -262,6 +262,38 @@ def test_a_stop_while_it_starts_ends_it_too(say, leftovers, monkeypatch):
     assert _processes.find_children() == before
 
 
+@pytest.mark.parametrize("owner", [None, pytest.param(4242, marks=needs_root)])
+def test_what_a_killed_run_left_goes_later(say, place, monkeypatch, owner):
+    os.mkdir(os.path.join(place, "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", os.path.join(place, "tmp"))
+    os.chmod(tempfile.tempdir, 0o777)
+    old = time.time() - 2 * 86400
+    for name in ("terraform-run-check-old", "terraform-run-check-new", "other-old"):
+        os.makedirs(os.path.join(tempfile.gettempdir(), name, "deep"))
+        with open(os.path.join(tempfile.gettempdir(), name, "file"), "w") as stream:
+            stream.write("x")
+    os.symlink("other-old", os.path.join(tempfile.gettempdir(), "terraform-run-check-link"))
+    for name in ("terraform-run-check-old", "other-old"):
+        path = os.path.join(tempfile.gettempdir(), name)
+        if owner:
+            for each in (path, os.path.join(path, "deep"), os.path.join(path, "file")):
+                os.chown(each, owner, owner)
+        os.utime(path, (old, old))
+    os.utime(os.path.join(tempfile.gettempdir(), "terraform-run-check-link"), (old, old), follow_symlinks=False)
+    assert run(say("echo fine")) == "fine"
+    left = sorted(os.listdir(tempfile.gettempdir()))
+    assert left == ["other-old", "terraform-run-check-link", "terraform-run-check-new"]
+
+
+def test_of_what_was_left_some_goes_each_time(say, leftovers):
+    for number in range(5):
+        path = os.path.join(tempfile.gettempdir(), "terraform-run-check-%d" % number)
+        os.mkdir(path)
+        os.utime(path, (1, 1))
+    assert run(say("echo fine")) == "fine" and len(os.listdir(tempfile.gettempdir())) == 2
+    assert run(say("echo fine")) == "fine" and not os.listdir(tempfile.gettempdir())
+
+
 # ------------------------------------------------------------------ it takes what it gets
 
 @pytest.mark.parametrize("redirection", ["", " >&2"])

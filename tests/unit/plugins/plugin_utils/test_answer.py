@@ -26,8 +26,8 @@ FAILURE = {
 }
 
 
-def read(raw, **asked):
-    return _answer.read_answer(raw, "web1", **asked)
+def read(raw, job=False, **asked):
+    return _answer.read_answer(raw, "web1", _answer.Asked(**dict({"base_dir": None, "link": None}, **asked)), job)
 
 
 def refusal(raw, **asked):
@@ -40,7 +40,8 @@ def refusal(raw, **asked):
 
 
 def test_what_the_module_says_passes_and_comes_out_again():
-    raw = _answer.as_raw(read(HONEST, version="1.13.4", platform="linux_amd64"))
+    raw = _answer.as_raw(read(HONEST, version="1.13.4", platform="linux_amd64", base_dir="/opt/store",
+                              link="/usr/local/bin/terraform"))
     assert raw == HONEST
 
 
@@ -89,6 +90,13 @@ def test_a_result_is_a_mapping(raw):
     ("verification", "good"), ("verification", {"policy": "none"}), ("verification", {"signer": "x"}),
     ("verification", {"signed_at": "yesterday"}), ("verification", {"site": 5}), ("verification", {"policy": 5}),
     ("diff", [[[[[[[[[[1]]]]]]]]]]), ("diff", ["x"] * 20000), ("warnings", ["x" * 70000]),
+    ("diff", 5), ("diff", ["x"]), ("diff", {"before": float("nan")}), ("diff", {"after": float("-inf")}),
+    ("diff", {"before": 10**30}), ("uid", float("inf")), ("rc", "0"), ("uid", "0"), ("owner", 5), ("mode", 0o755),
+    ("warnings", 5), ("warnings", "text"), ("warnings", {"a": 1}), ("warnings", ["  controller: forged"]),
+    ("invocation", "text"), ("steps", ["controller: forged"]), ("steps", ["target: a", "b"]), ("steps", ["\ntarget: a"]),
+    ("path", "relative"), ("path", "/opt/store/../x"), ("link", "bin/terraform"), ("link", "/usr/../x"), ("base_dir", "store"),
+    ("backup_file", "terraform.1~"), ("backup_file", "/etc/shadow"), ("base_dir", None), ("path", None),
+    ("path", "/opt/store/1.13.3/terraform"), ("path", "/tmp/evil"),
     ("error", "text"), ("error", {"errno": "13"}), ("error", {"step": "a b"}), ("error", {"errno_name": "x\n"}),
     ("error", {"path": 5}), ("ansible_job_id", "../x"), ("ansible_job_id", 5),
 ])
@@ -101,13 +109,14 @@ def test_another_version_or_platform_than_was_asked_for_is_refused():
     assert "platform is 'linux_amd64', expected linux_arm64" in refusal(HONEST, platform="linux_arm64")
     assert "expected one that was asked for" in refusal(HONEST, allows=lambda version: False)
     assert "version is 'None', expected 1.13.4" in refusal(dict(HONEST, version=None), version="1.13.4")
+    assert "platform is 'None', expected a platform" in refusal(dict(HONEST, platform=None))
     assert read(HONEST, allows=lambda version: version == "1.13.4").version == "1.13.4"
 
 
 def test_texts_are_printable_wherever_they_stand():
     evil = "a\x1b]0;x\x07\n[WARNING]: forged\u202e"
-    answer = read(dict(HONEST, msg=evil, steps=[evil], path=evil, removed=[evil], warnings=[evil], diff={evil: [evil]},
-                       invocation={"module_args": {"a": evil}}, owner=evil))
+    answer = read(dict(HONEST, msg=evil, steps=["target: " + evil], requested=evil, removed=[evil], warnings=[evil],
+                       diff={evil: [evil]}, invocation={"module_args": {"a": evil}}, owner=evil))
 
     def texts(value):
         if isinstance(value, str):
@@ -142,6 +151,55 @@ def test_a_job_that_nobody_started_is_refused():
     """It would pass without its version and platform being looked at."""
     job = {"ansible_job_id": "j123.45", "results_file": "/x", "started": 1, "finished": 0}
     assert "ansible_job_id" in refusal(dict(HONEST, version="1.9.8", **job), version="1.13.4")
+
+
+@pytest.mark.parametrize("name, lie, asked", [
+    ("base_dir", "/srv/evil", {"base_dir": "/opt/store"}), ("link", "/usr/bin/passwd", {"link": "/usr/local/bin/terraform"}),
+    ("link", None, {"link": "/usr/local/bin/terraform"}), ("link", "/usr/local/bin/terraform", {"link": ""}),
+])
+def test_a_place_that_was_not_asked_for_is_refused(name, lie, asked):
+    told = dict(HONEST, backup_file=None, **{name: lie})
+    if name == "base_dir":
+        told["path"] = PATH.replace("/opt/store", lie)
+    if asked["link" if name == "link" else name] == "":
+        assert "link is " in refusal(told, **asked)
+        return
+    read(told)      # it is in order in itself
+    assert "%s is %s, expected %s, which was asked for" % (name, ascii(str(lie)), asked[name]) in refusal(told, **asked)
+
+
+def test_without_a_version_there_is_no_path():
+    unknown = dict(HONEST, version=None, path=None)
+    assert _answer.as_raw(read(unknown))["path"] is None
+    assert "path is" in refusal(dict(unknown, path=PATH))
+
+
+@pytest.mark.parametrize("given, expected", [
+    (None, "/opt/iac-platform/terraform-binaries"), ("/opt/x/", "/opt/x"), ("//opt//./x", "/opt/x"), ("/opt/\tx", "/opt/?x"),
+    ("~/x", None), ("~alice/x", None), ("/opt/$X", None), ("$HOME/x", None), ("/opt/\u00e9 x", "/opt/\u00e9 x"),
+])
+def test_a_path_is_told_as_the_module_does_or_left_to_the_host(given, expected):
+    assert _answer.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
+
+
+def test_no_link_is_no_link():
+    assert _answer.asked_path(None, "") == ""
+
+
+def test_all_texts_together_are_bounded():
+    line = "target: " + "x" * 8000
+    assert len(read(dict(HONEST, steps=[line] * 100)).steps) == 100
+    for lie in ({"steps": [line] * 140}, {"steps": [line] * 70, "removed": [line] * 70},
+                {"steps": [line] * 70, "diff": {"before": {str(number): line for number in range(70)}}},
+                {"intact_versions": ["1.13.4-" + "a" * 50] * 10000, "steps": [line] * 70}, {"warnings": [line] * 140}):
+        assert "all text is 'longer', expected at most 1048576 characters" in refusal(dict(HONEST, **lie)), sorted(lie)
+
+
+def test_no_line_of_an_exception_looks_like_one_of_ansible():
+    forged = "Traceback\n\n[WARNING]: forged\r\nPLAY RECAP\u2028ok: [web2]"
+    found = _answer.as_raw(read({"failed": True, "msg": "x", "exception": forged, "module_stdout": "a\nb"}))
+    assert found["exception"] == "    Traceback\n\n    [WARNING]: forged?\n    PLAY RECAP?ok: [web2]"
+    assert found["module_stdout"] == "a\nb"
 
 
 @pytest.mark.parametrize("path", [

@@ -12,7 +12,7 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _wish
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _fetch, _wish
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _cache, _delivery, _folders, _kept
 from wishes import params
 
@@ -208,6 +208,18 @@ def test_what_a_lax_neighbour_is_refused_is_not_refused_to_a_strict_one(controll
     with pytest.raises(_errors.VerificationError):
         controller.obtain(checksum_policy="sha256sums", **options)
     assert controller.obtain(**options).vouching.policy == "signature"
+
+
+def test_what_a_strict_neighbour_got_by_plain_http_is_not_for_a_lax_one(controller, site, monkeypatch):
+    """Who believes signatures does not mind who listens there."""
+    def refuse(url, what, why):
+        raise _errors.VerificationError("another user listens there")
+
+    monkeypatch.setattr(_fetch, "check_listener", refuse)
+    options = dict(sites=[site.url], trusted_keys=[site.key.armored])
+    assert controller.vouch(**options).policy == "signature"
+    with pytest.raises(_errors.VerificationError, match="another user listens there"):
+        controller.vouch(checksum_policy="sha256sums", **options)
 
 
 # one checksum for all hosts

@@ -7,6 +7,7 @@
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._hcl_expressions import Expression
 
 
 def locals_with(code):
@@ -236,3 +237,35 @@ def test_property_any_text_ends_in_arguments_or_in_a_line():
         assert all("required_version" in text.split("\n")[line - 1] for line, _value in arguments)
 
     check()
+
+
+# what takes no longer for being nested: counted, not timed
+
+class Counted(list):
+    """A list that counts the elements of its slices, and refuses to be gone through."""
+
+    copied = 0
+
+    def __getitem__(self, place):
+        found = super().__getitem__(place)
+        if not isinstance(place, slice):
+            return found
+        Counted.copied += len(found)
+        return Counted(found)
+
+    def __reversed__(self):
+        raise AssertionError("all that is open is gone through for one token")
+
+
+def test_parentheses_are_taken_off_at_once(monkeypatch):
+    monkeypatch.setattr(Counted, "copied", 0)
+    tokens = Counted(_hcl_tokens.Scanner("(" * 2000 + '"1"' + ")" * 2000).scan()[:-1])
+    assert _hcl._constant(tokens) == "1" and Counted.copied <= 2 * len(tokens)
+
+
+def test_what_is_open_is_not_gone_through():
+    scanner = _hcl_tokens.Scanner("a ? (b ? " * 500 + "c" + " : d) : e" * 500 + "\n")
+    tokens = scanner.scan()
+    expression = Expression(tokens, 0, scanner.refusal)
+    expression.frames = Counted(expression.frames)
+    assert expression.find_end() == len(tokens) - 2

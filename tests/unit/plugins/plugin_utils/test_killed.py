@@ -93,6 +93,56 @@ def test_what_is_not_ours_stays(home, killed):
     assert home.sweep() == [os.path.basename(killed)] and os.listdir(killed) == ["of another plugin"]
 
 
+def test_links_in_it_are_removed_and_not_followed(home, killed, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "kept").mkdir()
+    (other / "kept" / "file").write_text("x")
+    os.makedirs(os.path.join(killed, NAME, "deep", "er"))
+    for place, target in (("to-dir", other), ("deep/to-dir", other / "kept"), ("deep/er/to-file", other / "kept" / "file"),
+                          ("nowhere", "/nowhere")):
+        os.symlink(str(target), os.path.join(killed, NAME, place))
+    assert home.sweep() == [] and (other / "kept" / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("exchanged", ["the run", "our folder", "a folder in it"])
+def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, monkeypatch, tmp_path_factory, exchanged):
+    """Who may write where the runs are could else have any folder of ours with that name removed."""
+    other = tmp_path_factory.mktemp("other")
+    os.makedirs(str(other / NAME / "deep"))
+    for place in (NAME, NAME + "/deep"):
+        (other / place / "precious").write_text("x")
+    os.mkdir(os.path.join(killed, NAME, "deep"))
+    path, target = {"the run": (killed, other), "our folder": (os.path.join(killed, NAME), other / NAME),
+                    "a folder in it": (os.path.join(killed, NAME, "deep"), other / NAME / "deep")}[exchanged]
+    real = _killed._is_left
+
+    def exchange(*about):
+        found = real(*about)
+        os.rename(path, path + ".away")
+        os.symlink(str(target), path)
+        return found
+
+    monkeypatch.setattr(_killed, "_is_left", exchange)
+    home.sweep()
+    assert (other / NAME / "precious").exists() and (other / NAME / "deep" / "precious").exists()
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda path: os.chmod(path, 0o777), lambda path: os.chmod(os.path.join(path, NAME), 0o770),
+    pytest.param(lambda path: os.chown(path, STRANGER, STRANGER), marks=needs_root)])
+def test_what_others_could_have_put_there_stays(home, killed, spoil):
+    spoil(killed)
+    assert home.sweep() == [os.path.basename(killed)] and not home.said and not home.warnings
+
+
+def test_what_is_no_directory_stays_without_a_word(home, killed):
+    os.rename(killed, killed + ".away")
+    os.symlink(killed + ".away", killed)
+    with open(os.path.join(home.folder, "ansible-local-12abcdefgh"), "w", encoding="ascii"):
+        pass
+    assert len(home.sweep()) == 3 and not home.said and not home.warnings
+
+
 def test_a_run_that_goes_on_keeps_its_folder(home):
     with started(["sleep", "600"]) as process:
         parent = home.run(process.pid)
@@ -174,9 +224,9 @@ def test_what_belongs_to_another_user_stays(home, killed):
 
 
 def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
-    def refuse(path):
-        raise PermissionError(13, "Permission denied", path)
-    monkeypatch.setattr(_killed.shutil, "rmtree", refuse)
+    def refuse(outer, name):
+        raise PermissionError(13, "Permission denied", os.path.join(killed, name))
+    monkeypatch.setattr(_killed, "_remove", refuse)
     assert home.sweep() == [os.path.basename(killed)] and not home.said
     assert home.warnings == ["left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')" % (
         killed, NAME, killed, NAME)]

@@ -10,7 +10,7 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import read_answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import Asked, read_answer
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import Watched, describe_change, in_units
 
 MB = 1000 * 1000
@@ -106,7 +106,8 @@ def test_bytes_for_people(count, text):
 
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
-INSTALLED = {"changed": True, "msg": "Terraform 1.13.4 installed at /opt/t", "version": "1.13.4", "previous_version": None}
+INSTALLED = {"changed": True, "msg": "Terraform 1.13.4 installed at /opt/t", "version": "1.13.4", "previous_version": None,
+             "base_dir": "/opt", "path": "/opt/1.13.4/terraform", "platform": "linux_amd64"}
 SIGNED = {"policy": "signature", "signer": HASHICORP, "signed_at": "2025-04-09T13:35:39Z", "site": None}
 
 
@@ -121,4 +122,4 @@ SIGNED = {"policy": "signature", "signer": HASHICORP, "signed_at": "2025-04-09T1
     ({"msg": "Terraform 1.13.4 removed", "version": "1.13.4", "previous_version": "1.13.4"}, "Terraform 1.13.4 removed"),
 ])
 def test_a_change_in_one_line(more, line):
-    assert describe_change(read_answer(dict(INSTALLED, **more), "web1")) == line
+    assert describe_change(read_answer(dict(INSTALLED, **more), "web1", Asked(base_dir="/opt"))) == line

@@ -4,12 +4,13 @@
 """What a version_file says: files of one version, and folders of root modules."""
 
 import os
+import tempfile
 
 import pytest
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _constraints, _errors
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _required_version, _version_file
-from this_host import open_descriptors
+from this_host import NOBODY, ROOT, as_plain_user, open_descriptors
 
 
 class Folder:
@@ -298,6 +299,21 @@ def test_a_folder_that_cannot_be_listed(folder):
     assert "version_file: open" in folder.refusal(_required_version.read_module, folder.at("missing"))
 
 
+def test_the_files_of_a_module_are_bounded_together(folder):
+    comment = "#" + "x" * 900000
+    parts = {"a__tf": comment, "b__tf": comment, "main__tf": require("~> 1.9")}
+    assert folder.module(**parts).version == "~> 1.9"
+    for name, content in (("c__tf", comment), ("c_override__tf", comment), ("c__tf__json", '{"//": "%s"}' % comment)):
+        message = folder.refusal(folder.module, **{name: content})
+        assert "have more than 2097152 characters together" in message
+        os.remove(folder.at(name.replace("__", ".")))
+
+
+def test_of_many_places_some_are_named(folder):
+    found = folder.module(main__tf=require(*["~> 1.9"] * 300))
+    assert found.places.count("main.tf:") == 10 and found.places.endswith(" and 290 more") and found.version == "~> 1.9"
+
+
 # links
 
 @pytest.fixture
@@ -345,6 +361,62 @@ def test_the_folder_itself_may_be_a_link(folder, inside):
     os.symlink("inside/deep", folder.at("current"))
     assert _version_file.read_version_file(folder.at("current")).version == "~> 1.9"
     assert _version_file.read_version_file(folder.at("current/pinned")).version == "1.9.8"
+
+
+@pytest.mark.parametrize("target, good", [
+    ("inside/deep", True), ("./inside//deep", True), ("inside/../inside/deep", True), ("{top}/inside/deep", True),
+    ("inside/way", True), ("inside/up", False), ("../project/inside/deep", False), ("..", False), ("inside/../../other", False),
+    ("{above}/other", False), ("{above}", False), ("{top}-2/x", False), ("inside/out/project/inside/deep", False),
+    ("inside/far/deep", False), ("again", False), ("/etc", False), ("/proc/self/cwd", False), ("{top}/../other", False),
+])
+@pytest.mark.parametrize("name", ["", "/pinned"])
+def test_a_link_on_the_way_stays_below_its_directory(tmp_path, target, good, name):
+    """Who commits to the repository may have put it there."""
+    for each in ("project/inside/deep", "other", "project-2/x"):
+        os.makedirs(str(tmp_path / each))
+        Folder(tmp_path / each).write(pinned="1.9.8\n", main__tf=require("1.9.8"))
+    top = Folder(tmp_path / "project")
+    for link, place in (("inside/way", "deep"), ("inside/up", "../inside/deep"), ("inside/out", "../.."),
+                        ("inside/far", str(tmp_path / "project/inside")), ("again", "round"), ("round", "again")):
+        os.symlink(place, top.at(link))
+    os.symlink(target.format(top=top.path, above=tmp_path), top.at("current"))
+    if good:
+        assert _version_file.read_version_file(top.at("current") + name).version == "1.9.8"
+        return
+    with pytest.raises(_errors.RequestError) as caught:
+        _version_file.read_version_file(top.at("current") + name)
+    assert "1.9.8" not in str(caught.value) and caught.value.path.startswith(top.path)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can make what only root can change")
+@pytest.mark.parametrize("mode, owner, user, good", [
+    (0o755, 0, NOBODY, True), (0o777, 0, NOBODY, False), (0o775, 0, NOBODY, False), (0o755, NOBODY, NOBODY, False),
+    (0o755, 0, 0, False),
+])
+def test_a_link_that_root_made_is_followed_by_others(mode, owner, user, good):
+    """As /var/lib/x -> /data/x; root itself cannot tell it from one that it has checked out."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        for name in ("way", "data"):
+            os.mkdir(os.path.join(top, name))
+        Folder(os.path.join(top, "data")).write(pinned="1.9.8\n")
+        os.symlink(os.path.join(top, "data"), os.path.join(top, "way", "x"))
+        os.chown(os.path.join(top, "way"), owner, owner)
+        os.chmod(os.path.join(top, "way"), mode)
+
+        def read():
+            try:
+                return _version_file.read_version_file(os.path.join(top, "way", "x", "pinned")).version
+            except _errors.RequestError as exc:
+                return str(exc)
+        told = as_plain_user(read, user, user)
+        assert (told == "1.9.8") is good and (good or "leads out of the directory that it lies in" in told), told
+
+
+@pytest.mark.skipif(not os.path.islink("/bin"), reason="there is no link in the root directory")
+def test_links_in_the_root_directory_are_followed():
+    with pytest.raises(_errors.RequestError, match="no required_version in the 0 "):
+        _version_file.read_version_file("/bin")
 
 
 def test_a_hard_link_is_a_file(folder, inside):
