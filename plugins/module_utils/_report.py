@@ -30,7 +30,8 @@ def foreseen(plan, vouching=None, check_mode=True):
     steps = intentions(plan) if plan.changes else _all_right(plan)
     result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_would_go(plan),
                   downloaded_bytes=vouching.downloaded_bytes if vouching else 0,
-                  diff=_headed(wish, _before(plan), _after(plan, receipt, _will_be_kept(plan)) if plan.changes else _before(plan)))
+                  diff=_headed(wish, _before(plan),
+                               _after(plan, receipt, _will_be_kept(plan)) if plan.changes else _before(plan)))
     if plan.needs_archive and UNKNOWN_ID in (wish.uid, wish.gid):
         result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
     result["msg"] = _sentence(plan, "would be " if plan.changes else "")
