@@ -71,7 +71,8 @@ def _processes_of(mark):
 
 
 # The files that take longest come first, so that no worker is left alone with one in the end.
-_LONGEST = ("test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py", "test_mutants.py", "test_fault_sweep.py",
+_LONGEST = ("test_seam_connections.py", "test_seam.py", "test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py",
+            "test_mutants.py", "test_fault_sweep.py", "test_guides.py",
             "test_crash_images.py", "test_hostile_networks.py", "test_versions.py", "test_controller_downloads.py",
             "test_progress_lines.py", "test_main_job.py", "test_crowd.py", "test_parsers.py",
             "test_run_check.py", "test_binary.py", "test_openpgp_made.py", "test_store.py", "test_cache.py")

@@ -80,11 +80,14 @@ def test_a_team(machine, internet):
 
 
 @story("one-user.md")
-def test_one_user(machine):
+def test_one_user(machine, internet):
     with Page("one-user.md") as page:
         machine.write("/home/alice/my-terraform.yml", page.take("yaml"))
         machine.shell("chown alice /home/alice/*")
         command = page.take("sh")
+        if FULL:
+            refused = machine.shell(command.strip() + " -e terraform_binary_base_dir=" + STORE, user="alice", fails=True)
+            assert "/opt" in refused and internet.counts(".zip").requests == 0, refused
         assert machine.ansible(command, user="alice")["Put Terraform in place"]["changed"]
         assert terraform_of(machine.shell(page.take("sh"), user="alice")) == "1.13.4"
         assert os.path.exists(machine.at("/home/alice/.local/share/terraform-binaries/1.13.4/terraform"))
