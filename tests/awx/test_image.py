@@ -84,9 +84,9 @@ def engine(folder, genuine_site):
     engine("podman", "import", _base(folder), BASE)
     galaxy = [os.path.join(BIN, "ansible-galaxy"), "collection", "build", CHECKOUT, "--output-path", folder]
     subprocess.run(galaxy, check=True, stdout=subprocess.DEVNULL)
-    # What the builder's own stage fetches: by the pip of this machine, as it is configured here.
+    # What the stages of the builder fetch: by the pip of this machine, as it is configured here.
     subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--python-version", "3.13",
-                    "--dest", os.path.join(folder, "wheels"), "bindep", "pyyaml", "packaging"], check=True)
+                    "--dest", os.path.join(folder, "wheels"), "bindep", "pyyaml", "packaging", "dumb-init==1.2.5"], check=True)
     (archive,) = [name for name in os.listdir(folder) if name.endswith(".tar.gz")]
     with open(os.path.join(CHECKOUT, "execution-environment.yml"), encoding="utf-8") as file:
         example = yaml.safe_load(file)
