@@ -180,6 +180,7 @@ def settings():
         "ANSIBLE_HOME": str(BUILD / "ansible"),
         "ANSIBLE_CONFIG": str(BUILD / "ansible.cfg"),
         "TERRAFORM_BINARY_DEBIAN": str(BUILD / "debian.tar"),   # made by the test that needs it, and kept
+        "TERRAFORM_BINARY_EE_BASE": str(BUILD / "ee-base.tar"),     # likewise
         "TERRAFORM_BINARY_GENUINE_KEPT": str(BUILD / "genuine-site"),   # likewise
     }
     genuine = ROOT.parent / "shared" / "genuine"

@@ -146,6 +146,8 @@ class StandIn:
 
     def _put(self, kind, body):
         self._check(kind, body)
+        if kind == "job_templates":     # whatever was sent
+            body = dict(body, organization=self.things["projects"][body["project"]]["organization"])
         self._number += 1
         thing = dict(body, id=self._number, type=KINDS[kind], url="/api/v2/%s/%d/" % (kind, self._number), _linked={}, _survey={})
         thing["related"] = {"survey_spec": thing["url"] + "survey_spec/"}

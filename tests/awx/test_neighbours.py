@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules that run Terraform, with the genuine binary that a job has installed just before, in the same play."""
+"""The modules that run Terraform, with the genuine binary that the job has installed just before."""
 
 import json
 import os
@@ -17,11 +17,13 @@ output "greeting" { value = terraform_data.greeting.output }
 PLAY = """\
 - hosts: all
   gather_facts: false
+  roles:
+    - role: iac_platform.terraform.terraform_binary
+- hosts: all
+  gather_facts: false
   module_defaults:
     {module}:
       binary_path: "{{{{ ansible_facts['terraform_binary_result'].path }}}}"
-  roles:
-    - role: iac_platform.terraform.terraform_binary
   tasks:
     - name: Apply
       {module}:
