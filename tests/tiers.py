@@ -43,7 +43,7 @@ TIERS = {
     "T6": Tier("signatures", 40, (_UNIT + "test_openpgp_made.py", _UNIT + "test_openpgp.py"), True),
     "T7": Tier("sequences", 300, ("tests/proof/test_any_order.py",)),
     "T8": Tier("mutants", 60, ("tests/proof/test_mutants.py",)),
-    "T9": Tier("keys and signatures", 2000, (_UNIT + "test_openpgp_oracle.py",)),
+    "T9": Tier("keys and signatures", 2000, (_UNIT + "test_openpgp_oracle.py", _UNIT + "test_zip_readers.py")),
 }
 
 

@@ -13,6 +13,7 @@ import contextlib
 import errno as _errno
 import os
 import re
+import stat
 import sys
 import unicodedata
 
@@ -174,6 +175,18 @@ def os_errors(doing, path, error=InstallError, hint=None, place=None):
             "%s %s: %s" % (doing, path, errno_text(exc.errno, exc)),
             path=path, errno=exc.errno, hint=hint or hint_for(exc.errno, place),
         ) from exc
+
+
+def open_regular(path):
+    """Open a file for reading, whatever a path leads to: no device, nor a pipe that nobody writes to, is waited for.
+
+    :returns: binary stream. Raises OSError, without a number for what is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError("not a regular file")
+    return os.fdopen(fd, "rb")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import os
 import ssl
 import stat
 
-from ._errors import RequestError, os_errors
+from ._errors import RequestError, open_regular, os_errors
 
 _VAULT = b"$ANSIBLE_VAULT;"
 _ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -63,7 +63,7 @@ def load_client_certificate(context, access):
 
 def _refuse_vault(option, path):
     """Refuse a file that ansible-vault encrypted: on a target nobody has its password. Raises OSError, RequestError."""
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         if stream.read(len(_VAULT)) == _VAULT:
             raise RequestError("%s %s is encrypted by ansible-vault" % (option, path), path=path, hint=(
                 "have ansible.builtin.copy bring it, which decrypts; with download: controller, so does this"))

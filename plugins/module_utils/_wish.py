@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
 from ._model import DEFAULT_BASE_DIR, PRODUCT, SPEC, UNKNOWN_ID, Order, Wish
-from ._urls import is_loopback, origin
+from ._urls import is_loopback, origin, shown
 
 _PLAIN_BITS = 0o755     # what a mode may set
 _REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
@@ -92,7 +92,7 @@ def _to_obtain(given, wanted, platform, chosen):
         checksum=_releases.checksum_of(given["checksum"], version, platform) if known else None,
         trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
         access=_access.parse(given), archive=given["archive"] and _absolute(given["archive"], "archive"),
-        origin=given["origin"], offline_ok=given["offline_ok"],
+        origin=given["origin"] and _origin(given["origin"]), offline_ok=given["offline_ok"],
         timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
         retries=_within(given["retries"], 1, 1000, "retries", "tries"),
     )
@@ -196,6 +196,14 @@ def check_site(text):
     if parts.scheme != "file" and (not host or port == 0):
         raise RequestError("sites: %s has no host and port that can be asked" % written, hint="write https://host/path")
     return text.rstrip("/")
+
+
+def _origin(text):
+    """What is told and recorded of an archive's origin; RequestError, which shows nothing of it, for a URL with a password."""
+    if re.search(r"//[^/?#\s]*@|:[^/?#\s@]*@", text):
+        raise RequestError("origin has a user name or password in it",
+                           hint="it is recorded beside the binary: leave credentials out of it")
+    return shown(text) if "://" in text else text
 
 
 def _account(text, option, by_name, by_number, missing):

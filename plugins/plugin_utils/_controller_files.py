@@ -5,7 +5,7 @@
 
 import os
 
-from ..module_utils._errors import RequestError, os_errors
+from ..module_utils._errors import RequestError, open_regular, os_errors
 
 OPTIONS = ("ca_path", "client_cert", "client_key")     # while the controller downloads
 VAULT = "$ANSIBLE_VAULT;"       # how a file that ansible-vault encrypted begins
@@ -39,6 +39,6 @@ def plain(path, option, decrypt):
     if os.path.isdir(path):
         return path
     with os_errors("%s: read" % option, path, RequestError):
-        with open(path, "rb") as stream:
+        with open_regular(path) as stream:
             is_encrypted = stream.read(len(VAULT)) == VAULT.encode()
     return decrypt(path) if is_encrypted else path

@@ -17,7 +17,7 @@ from typing import Dict, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from ..module_utils._directories import trust_of
-from ..module_utils._errors import InstallError, MissingDependency, VerificationError, os_errors
+from ..module_utils._errors import InstallError, MissingDependency, VerificationError, open_regular, os_errors
 from ..module_utils._fetch import Fetcher
 from ..module_utils._guard import open_guarded
 from ..module_utils._index import url as index_url
@@ -155,8 +155,8 @@ class Delivery:
 
 def _content_of(path):
     """What tells a file from another; the path itself of what is none, or cannot be read, which its reader will say."""
-    if path is not None and os.path.isfile(path):
-        with contextlib.suppress(OSError), open(path, "rb") as stream:
+    if path is not None:
+        with contextlib.suppress(OSError), open_regular(path) as stream:
             return hashlib.sha256(stream.read()).hexdigest()
     return path
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The option ``trusted_keys``: from an entry, which may be a path on the controller, to a key as it may travel."""
 
-from ..module_utils._errors import RequestError, os_errors
+from ..module_utils._errors import RequestError, open_regular, os_errors
 from ._controller_files import VAULT, plain
 
 FILE_CAP = 256 * 1024   # bytes
@@ -30,7 +30,7 @@ def read_trusted_key(entry, find, decrypt):
         raise RequestError("trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(entry[:100]),
                            hint="paths are searched as copy does its src")
     with os_errors("trusted_keys: read", path, RequestError):
-        with open(plain(path, "trusted_keys", decrypt), "rb") as stream:
+        with open_regular(plain(path, "trusted_keys", decrypt)) as stream:
             data = stream.read(FILE_CAP + 1)
     if len(data) > FILE_CAP:
         raise RequestError("trusted_keys: %s is larger than %d bytes" % (path, FILE_CAP), path=path,

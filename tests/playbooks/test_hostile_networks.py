@@ -133,7 +133,7 @@ BROKEN = {
     "not-copied": Case((ever("status", 404),), "fetch", ("HTTP 404", ".zip"), ("lacks the file", "copy it there"), asked=3),
     "gone": Case((ever("status", 410, pattern=SUMS),), "fetch", ("HTTP 410",), asked=1),
     "compressed": Case((ever("gzip"),), "fetch", ("Content-Encoding gzip",), asked=3),
-    "portal": Case((ever("html_200", pattern="*"),), "fetch", ("web page", "text/html", "Welcome"), ("login page",),
+    "portal": Case((ever("html_200", pattern="*"),), "fetch", ("web page", "text/html", "<!DOCTYPE html"), ("login page",),
                    asked=1),
     "portal-for-the-archive": Case((ever("html_200"),), "fetch", ("web page",), ("login page",), asked=3),
     "portal-for-the-signature": Case((ever("html_200", pattern=SIGNATURES),), "fetch", ("web page",), asked=3),

@@ -319,3 +319,9 @@ def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
     vouching = _model.Vouching("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
     with pytest.raises(_answer.AnswerError, match="its temporary directory is"):
         action._bring("/nowhere", _delivery.Parcel("/nowhere", {}, vouching, 0))
+
+
+@pytest.mark.parametrize("option", ["ca_path", "client_cert", "client_key", "trusted_keys"])
+def test_a_device_or_pipe_is_not_waited_for(arguments, option):
+    value = os.devnull if option != "trusted_keys" else [os.devnull]
+    assert "%s: read /dev/null: not a regular file" % option in refusal(arguments, **{option: value})

@@ -272,3 +272,18 @@ def test_of_a_long_line_urls_and_digests_are_shortened_first():
         "https://mirror.example:8443/.../terraform_1.13.4_linux_amd64.zip has sha256 0f0f0f0f0f0f..., "
         "expected a1a1a1a1a1a1...; free some space")
     assert composed(url) == url and composed("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % ("0f" * 32, HINT)
+
+
+def test_only_a_regular_file_is_opened(tmp_path):
+    """A pipe that nobody writes to would be waited for, and a device never ends."""
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(str(tmp_path / "pipe"))
+    os.symlink("pipe", str(tmp_path / "link"))
+    with _errors.open_regular(str(tmp_path / "file")) as stream:
+        assert stream.read() == b"x"
+    for path in (str(tmp_path / "pipe"), str(tmp_path / "link"), "/dev/zero", "/dev/null", str(tmp_path)):
+        with pytest.raises(RequestError) as caught, os_errors("ca_path: read", path, RequestError):
+            _errors.open_regular(path)
+        assert str(caught.value) == "ca_path: read %s: not a regular file" % path and caught.value.errno is None
+    with pytest.raises(FileNotFoundError):
+        _errors.open_regular(str(tmp_path / "none"))

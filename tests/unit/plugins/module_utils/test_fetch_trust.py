@@ -379,12 +379,16 @@ def encrypted(path, target):
     (dict(client_key="vault.pem"), "client_key {0}/vault.pem is encrypted by ansible-vault"),
     (dict(client_cert="vault.pem"), "client_cert {0}/vault.pem is encrypted by ansible-vault"),
     (dict(ca_path="vault.pem"), "ca_path {0}/vault.pem is encrypted by ansible-vault"),
+    (dict(ca_path="device"), "ca_path: read {0}/device: not a regular file"),     # a pipe would be waited for, too
+    (dict(client_cert="device"), "client_cert: read {0}/device: not a regular file"),
+    (dict(client_key="device"), "client_key: read {0}/device: not a regular file"),
 ])
 def test_client_certificates_that_are_none(strict, tmp_path, wrong, message):
     from release_site.certificates import Authority
     running, access = strict
     (tmp_path / "other.pem").write_text(Authority().issue())
     (tmp_path / "vault.pem").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    (tmp_path / "device").symlink_to(os.devnull)
     encrypted(str(tmp_path / "key.pem"), str(tmp_path / "locked.pem"))
     wrong = dict((option, str(tmp_path / name)) for option, name in wrong.items())
     with pytest.raises(_errors.RequestError) as caught:

@@ -707,6 +707,24 @@ def test_its_owner_empties_it_and_not_root(say, exchanged):
 
 
 @needs_root
+def test_root_removes_nothing_that_its_owner_could_not(say, place, monkeypatch):
+    """Of a directory of root's with something in it, say, that was moved there."""
+    real, made = os.fchown, []
+
+    def give(fd, uid, gid):
+        real(fd, uid, gid)
+        os.makedirs(os.path.join(made[-1], "of root", "in it"), 0o700)
+
+    def make(prefix):
+        made.append(os.path.join(place, prefix + "x"))
+        os.mkdir(made[-1], 0o700)
+        return made[-1]
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    monkeypatch.setattr(os, "fchown", give)
+    assert run(say("echo 1"), owner=4242) == "1" and os.path.isdir(os.path.join(made[-1], "of root", "in it"))
+
+
+@needs_root
 def test_what_another_leaves_in_its_directory_goes(say, place, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", place)
     os.chmod(place, 0o1777)

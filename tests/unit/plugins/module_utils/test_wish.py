@@ -189,6 +189,23 @@ def test_sites_that_are_none(site):
     assert refusal(sites=[site]).startswith("sites: ")
 
 
+@pytest.mark.parametrize("origin", [
+    "https://user:SECRET@host/x", "https://SECRET@host/x", "user:SECRET@host/x", "https:user:SECRET@host", "see //SECRET@host",
+    "ftp://user:SECRET@host", "https://user:S:ECRET@ho@st/x", "from https://user:SECRET@host:port/x",
+])
+def test_no_password_is_recorded_as_an_origin(origin):
+    message = refusal(origin=origin, archive="/x.zip")
+    assert message.startswith("origin has a user name or password in it") and "ECRET" not in message
+
+
+@pytest.mark.parametrize("origin, recorded", [
+    ("https://host/x?signature=SECRET#SECRET", "https://host/x"), ("the ticket of alice@example.com", None), ("/srv/x.zip", None),
+    ("https://host/@scope/x", None), ("s3://bucket/x", None), (None, None),
+])
+def test_an_origin_is_recorded_as_urls_are_shown(origin, recorded):
+    assert parse(origin=origin, archive="/x.zip").origin == (recorded or origin)
+
+
 @pytest.mark.parametrize("site", [
     "https://user:SECRET@host/x", "https://SECRET@host", "http://SECRET:@host", "user:SECRET@host/x", "https:user:SECRET@host",
     "https:/user:SECRET@host", "ftp://user:SECRET@host", "https://user:SECRET@[bad", "https://user:SECRET@host:port",

@@ -85,8 +85,10 @@ def family():
     return passed, refused
 
 
-def test_the_family_is_large_and_of_both_kinds(family):
+def test_the_family_is_large_and_of_both_kinds(family, proof):
     passed, refused = family
+    proof("%d odd archives: we accept %d, and %s read them alike" % (
+        len(passed) + len(refused), len(passed), ", ".join(filter(is_there, sorted(READERS)))))
     assert len(passed) >= 200 and len(refused) >= 700, (len(passed), len(refused))
 
 
