@@ -150,7 +150,8 @@ class ActionModule(ActionBase):
         params = _validated(arguments)
         self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host)
+            raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host,
+                               hint="leave it out of this play, or limit the play to other hosts")
         self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(for_target(arguments)))

@@ -54,19 +54,20 @@ class TerraformBinaryError(Exception):
     :param path: str, the file or directory concerned, absolute.
     :param url: str, the URL concerned, without userinfo, query and fragment.
     :param errno: int, the system's error number, where there was one.
-    :param hint: str, what the operator can do about it.
+    :param hint: str, what the operator can do about it; None: the usual way out for errors of this class.
 
     ``changed`` is set to True by the half that acts when the host had already been changed.
     """
 
     step = ""
+    way_out = None
 
     def __init__(self, message, path=None, url=None, errno=None, hint=None):
         super().__init__(cleaned(" ".join(message.split())))
         self.path = path
         self.url = url
         self.errno = errno
-        self.hint = hint
+        self.hint = hint or self.way_out
         self.changed = False
 
     def conceal(self, secrets):
@@ -79,6 +80,7 @@ class RequestError(TerraformBinaryError):
     """An impossible or malformed wish: the playbook has to change."""
 
     step = "request"
+    way_out = "correct it in the playbook, inventory or survey"
 
 
 class FetchError(TerraformBinaryError):
@@ -90,6 +92,7 @@ class FetchError(TerraformBinaryError):
     """
 
     step = "fetch"
+    way_out = "look what that server sends, or name another site"
 
     def __init__(self, message, retry=False, next_site=True, status=None, **where):
         super().__init__(message, **where)
@@ -102,6 +105,7 @@ class VerificationError(TerraformBinaryError):
     """A digest or a signature refuses: nobody may retry."""
 
     step = "verify"
+    way_out = "look what that site has under this name, or name another site"
 
 
 class ClockError(VerificationError):
@@ -112,12 +116,14 @@ class ArchiveError(TerraformBinaryError):
     """Not the zip we expect."""
 
     step = "extract"
+    way_out = "get it again from whoever published it; if it stays so, report it to them"
 
 
 class InstallError(TerraformBinaryError):
     """The file system said no (errno is always set)."""
 
     step = "install"
+    way_out = "look at that path (ls -ld), and run again"
 
 
 class LockError(TerraformBinaryError):

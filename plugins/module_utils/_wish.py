@@ -247,7 +247,8 @@ def _mode(value):
 
 def _within(number, least, most, option, unit):
     if not least <= number <= most:
-        raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most))
+        raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most),
+                           hint="write a number between these")
     return number
 
 

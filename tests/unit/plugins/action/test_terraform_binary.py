@@ -241,6 +241,7 @@ FILES = ("ca_path", "client_cert", "client_key")
 @pytest.mark.parametrize("download", [None, "controller"])
 def test_certificates_are_found_beside_the_playbook(arguments, playbook_dir, option, download, monkeypatch):
     monkeypatch.setenv("HOME", playbook_dir)
+    monkeypatch.chdir("/")
     for name in ("plain", "found.asc", "files/found.asc", "~/plain", "%s/plain" % playbook_dir, " plain ", "files"):
         found = arguments(**{option: name, "download": download})[option]
         assert os.path.isabs(found) and os.path.exists(found) and found.startswith(playbook_dir)
