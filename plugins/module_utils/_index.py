@@ -137,15 +137,16 @@ def tell_first(platform, listing):
 def _nearest(version, published):
     """The published versions around one that is not: a hint, or None."""
     place = order(version)
-    near = []
+    near = {}       # version: what it is to the one that was asked for
     lower = _final_first(version, [other for other in published if order(other) < place])
     higher = _final_first(version, [other for other in published if order(other) > place])
     patches = [other for other in published if split(other)[0][:2] == split(version)[0][:2] and not split(other)[1]]
     for word, candidates, choose in (("next lower", lower, max), ("next higher", higher, min),
                                      ("newest %d.%d" % split(version)[0][:2], patches, max)):
         if candidates:
-            near.append("%s (%s)" % (choose(candidates, key=order), word))
-    return "versions there: %s" % ", ".join(near) if near else None
+            near.setdefault(choose(candidates, key=order), []).append(word)
+    told = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
+    return "versions there: %s" % ", ".join(told) if told else None
 
 
 def _final_first(version, others):

@@ -235,4 +235,4 @@ def _holder(fd):
         text = os.pread(fd, 200, 0).decode("ascii", "replace")
     except OSError:
         text = ""
-    return " ".join(text.split()) or "it left no word"
+    return " ".join(text.split()) or "holder unknown"

@@ -93,6 +93,8 @@ def _find_way_out(unknown, keys):
         for fingerprint, what in OTHER_KEYS.items():
             if fingerprint.endswith(issuer) or issuer in OTHER_SUBKEYS.get(fingerprint, ()):
                 return "that is %s, which signs no release of Terraform: look what the site has there" % what
+    if keys != (release,):
+        return "name the key that signed it in trusted_keys, if you trust it, or name another site"
     return "upgrade this collection (its built-in key is of %s), or name the key in trusted_keys" % KEY_DATE
 
 

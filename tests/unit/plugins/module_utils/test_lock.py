@@ -307,7 +307,7 @@ def test_when_the_time_is_up_the_holder_is_named(directory, path, clock):
 def test_a_holder_who_left_no_word(directory, path):
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    assert "(it left no word)" in str(refusal(directory, LockError))
+    assert "(holder unknown)" in str(refusal(directory, LockError))
     os.close(fd)
 
 
@@ -316,7 +316,7 @@ def test_a_holder_whose_word_cannot_be_read(directory, path, monkeypatch):
         raise OSError(errno.EIO, "x")
     with held_by_another(path):
         monkeypatch.setattr(os, "pread", pread)
-        assert "(it left no word)" in str(refusal(directory, LockError))
+        assert "(holder unknown)" in str(refusal(directory, LockError))
 
 
 def test_who_waits_does_not_spin(directory, path, monkeypatch, clock):

@@ -193,6 +193,8 @@ def test_several_keys_each_may_have_its_own_signature(online, site, strange_key)
 def test_another_key_is_refused_and_no_archive_asked_for(online, site, strange_key):
     failure = online.refusal(_errors.VerificationError, trusted_keys=[strange_key.armored])
     assert "not trusted" in str(failure) and site.counts(".zip").requests == 0
+    assert failure.hint == "name the key that signed it in trusted_keys, if you trust it, or name another site"
+    failure = online.refusal(_errors.VerificationError, trusted_keys=[])
     assert "upgrade this collection (its built-in key is of 2026-02-18)" in failure.hint and "trusted_keys" in failure.hint
     with pytest.raises(_errors.VerificationError):
         online.vouch(trusted_keys=[strange_key.armored])
@@ -527,7 +529,7 @@ def test_an_exact_version_never_asks_for_the_index(online, site):
 
 def test_a_version_that_is_not_there_is_told_what_is(online, site):
     failure = online.refusal(_errors.FetchError, version="1.13.9")
-    assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower), 1.13.4 (newest 1.13)"
+    assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower, newest 1.13)"
     assert site.counts(INDEX).requests == 1
 
 
