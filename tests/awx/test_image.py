@@ -121,7 +121,6 @@ def test_the_collection_is_there_with_its_playbooks(engine):
 
 @pytest.mark.parametrize("user", ["0", "45321:0"])
 def test_a_look_at_what_was_baked_needs_no_network(user, engine):
-    command = ("USER=runner HOME=/tmp ansible-playbook iac_platform.terraform.install_localhost --check "
-               "-e terraform_binary_version=%s -e terraform_binary_base_dir=/opt/iac-platform/terraform-binaries" % VERSION)
-    told = engine.run("sh", "-c", command, user=user)
+    told = engine.run("ansible-playbook", "iac_platform.terraform.install_localhost", "--check", "-e", json.dumps({
+        "terraform_binary_version": VERSION, "terraform_binary_base_dir": "/opt/iac-platform/terraform-binaries"}), user=user)
     assert "changed=0" in told and "failed=0" in told, told
