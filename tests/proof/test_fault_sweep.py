@@ -21,9 +21,9 @@ from this_host import NOBODY, ROOT
 
 # Of all faults every so many-th is tried. The short sweep takes others each time that the list of calls changes.
 # A full one has all of them, some 25,000, unless a slow machine has TERRAFORM_BINARY_PROOF_EVERY; the floor stays.
-EVERY = int(os.environ.get("TERRAFORM_BINARY_PROOF_EVERY", "1")) if tiers.FULL else 199
+EVERY = int(os.environ.get("TERRAFORM_BINARY_PROOF_EVERY", "1")) if tiers.FULL else 397
 EVERY_THROUGH_ANSIBLE = 23 * EVERY if tiers.FULL else 211
-EVERY_NAIVE = EVERY if tiers.FULL else 7
+EVERY_NAIVE = EVERY if tiers.FULL else 21
 USERS = (None, NOBODY) if ROOT else (None,)
 
 

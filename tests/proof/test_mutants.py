@@ -108,6 +108,7 @@ def slow_first(item, targets):
     return not any("/proof/" in target for target in targets), item
 
 
+@pytest.mark.skipif(not tiers.FULL, reason="make test has these very tests")
 def test_the_tests_of_all_mutants_pass_without_them(pool):
     targets = sorted(set(target for name in chosen() for target in mutants.MUTANTS[name].targets),
                      key=lambda target: slow_first(target, [target]))
