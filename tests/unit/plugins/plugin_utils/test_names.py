@@ -64,6 +64,7 @@ def test_the_names_of_failed_templates_are_told():
         raise RequestError("no value: %s" % ", ".join(variable))
     assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("no value: terraform_binary_link")
 
+
 TEXTS = sorted(name for name, spec in SPEC.items() if spec["type"] in ("str", "path") and not name.startswith("version"))
 INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
 
