@@ -251,7 +251,8 @@ class Machine:
             os.mkdir(self.at("/srv/tasks"))
             self._runner = subprocess.Popen(
                 self._inside + [sys.executable, "-c", _TASKS, "/srv/tasks"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True, env=dict(self._environment("/root"), PYTHONPATH="%s:%s/tests/playbooks" % (COLLECTIONS, CHECKOUT)))
+                text=True, env=dict(self._environment("/root"), PYTHONPATH="%s:%s/tests:%s/tests/playbooks" % (
+                    COLLECTIONS, CHECKOUT, CHECKOUT)))
         asked = [{"name": "each", MODULE: each} for each in options], {"check": check, "diff": diff}
         self._runner.stdin.write(json.dumps(asked) + "\n")
         self._runner.stdin.flush()
