@@ -16,7 +16,6 @@ or of the network.
 """
 
 import contextlib
-import errno
 import json
 import os
 from typing import Dict, Type
@@ -28,6 +27,7 @@ from ._folders import enter, once, open_file, publish, read, remove, turn, write
 from ._kept import ARCHIVE, DOCUMENT
 
 _FAILURE, _NOTE = ".failure", ".note"
+_SHORT = 60             # characters of a reason that is told to other hosts, too
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
 
@@ -197,10 +197,8 @@ def _failure_bytes(exc, host):
 
 
 def _failure_of(data):
-    """The same failure for another host: what it is about, its cause in a word, and where the rest is told."""
+    """The same failure for another host: what it is about, its reason where that is short, and where the rest is told."""
     told = json.loads(data.decode())
-    host, about, where = told["host"], told["message"].partition(": ")[0], told["where"]
-    status = where.get("status")
-    cause = errno.errorcode.get(where["errno"]) or ("HTTP %d" % status if status else "")
-    message = "%s: failed for %s%s" % (about, host, " (%s)" % cause if cause else "")
-    return _KINDS[told["kind"]](message, hint="see %s" % host, **where), host
+    host, (about, _colon, reason) = told["host"], told["message"].partition(": ")
+    cause = " (%s)" % reason if reason and len(reason) <= _SHORT else ""
+    return _KINDS[told["kind"]]("%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]), host

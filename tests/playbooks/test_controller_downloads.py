@@ -158,7 +158,7 @@ def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
     assert all(result["failed"] and result["error"]["step"] == "fetch" for result in results.values())
     (first,) = [host for host, result in results.items() if ": failed for " not in result["msg"]]
     assert "HTTP 503" in results[first]["msg"]
-    assert all(result["msg"].endswith(": failed for %s (HTTP 503); see %s" % (first, first))
+    assert all(result["msg"].endswith(": failed for %s (HTTP 503 Service Unavailable); see %s" % (first, first))
                for host, result in results.items() if host != first), results
     assert len(module_site.requests) == 2       # the tries of one host
     told = [result for result in results.values()

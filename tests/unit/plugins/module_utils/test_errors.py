@@ -74,7 +74,7 @@ def test_what_the_system_says_becomes_an_error_with_act_and_path(tmp_path):
     with pytest.raises(InstallError) as caught, os_errors("read the book", path):
         open(path)
     assert str(caught.value) == "read the book %s: No such file or directory (ENOENT)" % path
-    assert (caught.value.path, caught.value.errno, caught.value.hint) == (path, errno.ENOENT, None)
+    assert (caught.value.path, caught.value.errno, caught.value.hint) == (path, errno.ENOENT, InstallError.way_out)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
@@ -156,7 +156,7 @@ def test_a_failure_as_ansible_gets_it():
 
 
 def test_a_failure_without_a_number_has_no_name_for_it():
-    result = as_result(RequestError("no"), "controller", "localhost")
+    result = as_result(LockError("no"), "controller", "localhost")
     assert (result["msg"], result["changed"]) == ("no", False)
     assert (result["error"]["errno"], result["error"]["errno_name"]) == (None, None)
     assert json.loads(json.dumps(result)) == result
@@ -165,9 +165,15 @@ def test_a_failure_without_a_number_has_no_name_for_it():
 @pytest.mark.parametrize("size, expected", [(MESSAGE_LIMIT, MESSAGE_LIMIT), (MESSAGE_LIMIT + 1, MESSAGE_LIMIT)])
 def test_a_long_message_is_cut(size, expected):
     """In its middle, where long paths are."""
-    message = as_result(InstallError("a" + "x" * (size - 2) + "z"), "target", "web1")["msg"]
+    message = as_result(LockError("a" + "x" * (size - 2) + "z"), "target", "web1")["msg"]
     assert expected - 1 <= len(message) <= expected and (message[0], message[-1]) == ("a", "z")
     assert ("x...x" in message) == (size > MESSAGE_LIMIT)
+
+
+@pytest.mark.parametrize("error", [FetchError, InstallError, RequestError])
+def test_an_error_without_a_hint_has_that_of_its_class(error):
+    assert error("no").hint == error.way_out and error("no", hint="do that").hint == "do that"
+    assert as_result(error("no"), "target", "web1")["msg"] == "no; %s" % error.way_out
 
 
 def test_what_to_do_is_never_cut():

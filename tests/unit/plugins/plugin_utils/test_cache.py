@@ -214,14 +214,15 @@ def test_documents_of_different_keys_are_not_shared(run):
 
 
 @pytest.mark.parametrize("error, cause", [
-    (_errors.FetchError("dead", next_site=False, status=404, url="http://h/x", hint="look"), " (HTTP 404)"),
-    (_errors.FetchError("dead", next_site=False, errno=errno.ECONNREFUSED, url="http://h/x", hint="look"), " (ECONNREFUSED)"),
+    (_errors.FetchError("zip: HTTP 404", next_site=False, status=404, url="http://h/x", hint="look"), " (HTTP 404)"),
+    (_errors.FetchError("zip: " + "x" * 61, next_site=False, errno=errno.ECONNREFUSED, url="http://h/x", hint="look"), ""),
     (_errors.VerificationError("wrong", path="/p", hint="no"), ""),
 ])
 def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, error, cause):
     outcomes = at_once(6, asking(run, 6, error))
     kind = type(error).__name__
-    assert sorted(outcomes) == ["%s %s" % (kind, error)] + ["%s %s: failed for web1%s" % (kind, error, cause)] * 5
+    shared = "%s %s: failed for web1%s" % (kind, str(error).partition(":")[0], cause)
+    assert sorted(outcomes) == sorted(["%s %s" % (kind, error)] + [shared] * 5)
     assert run.fetches == 1
     with pytest.raises(type(error)) as caught:
         run.archive()
