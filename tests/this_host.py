@@ -316,18 +316,19 @@ def mounted_again(folder, options):
 
 
 @contextlib.contextmanager
-def lying_disk(folder, uid):
+def lying_disk(folder, uid, mode=0o40755):
     """A FUSE file system of a user on an empty folder, open to all, in which every name is a directory of root's with mode
-    0755, but for the name ``mute``: who asks for that waits as long as the disk is there. Needs root."""
+    0755, but for the name ``mute``: who asks for that waits as long as the disk is there. With the mode of a regular file it
+    is one, over a file that is there. Needs root."""
     try:
         fd = os.open("/dev/fuse", os.O_RDWR)
     except OSError as exc:
         pytest.skip("/dev/fuse: %s" % exc)
     try:
-        mount(["-i", "-t", "fuse", "-o", "fd=%d,rootmode=40755,user_id=%d,group_id=%d,allow_other" % (fd, uid, uid), "lies",
+        mount(["-i", "-t", "fuse", "-o", "fd=%d,rootmode=%o,user_id=%d,group_id=%d,allow_other" % (fd, mode, uid, uid), "lies",
                str(folder)], pass_fds=(fd,))
         try:
-            with another_process(lambda ready: _lie(fd, ready)):
+            with another_process(lambda ready: _lie(fd, ready, mode)):
                 yield folder
         finally:
             subprocess.check_call(["umount", "-l", str(folder)])
@@ -335,10 +336,10 @@ def lying_disk(folder, uid):
         os.close(fd)
 
 
-def _lie(fd, ready):
+def _lie(fd, ready, mode):
     """Answer the kernel (fuse(4); structures and numbers: linux/fuse.h)."""
     ready()
-    attributes = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0)
+    attributes = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, mode, 2, 0, 0, 0, 4096, 0)
     while True:
         request = os.read(fd, 1 << 17)
         _size, operation, unique, node = struct.unpack_from("<IIQQ", request)

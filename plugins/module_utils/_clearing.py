@@ -18,7 +18,7 @@ from ._directories import judge, trust_of, walk
 from ._errors import InstallError, errno_text, os_errors
 from ._interrupts import stoppable, undisturbed
 from ._lock import discard, is_held
-from ._model import PRODUCT
+from ._model import DEFAULT_BASE_DIR, PRODUCT
 from ._versions import is_exact, order
 
 _LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
@@ -52,11 +52,13 @@ def find_versions(wish):
     return sorted(names, key=order)
 
 
-def look(wish, gone=()):
+def look(wish, gone=(), ours=False):
     """What there is to clear away.
 
     :param wish: Wish.
     :param gone: names of the version directories that are about to go.
+    :param ours: bool, versions of ours were in it. Without them, or a lock of ours, an empty base dir that is not the default
+        one may be anybody's directory, and stays.
     :returns: Rest. Raises InstallError.
     """
     base = _open(wish)
@@ -64,17 +66,18 @@ def look(wish, gone=()):
         return Rest((), False, ())
     with base:
         try:
-            return _look(base, wish, gone)
+            return _look(base, wish, gone, ours)
         except InstallError as exc:
             if exc.errno != errno.ENOENT or not base.is_gone():
                 raise
             return Rest((), False, ())
 
 
-def clear(wish, say):
+def clear(wish, say, ours=False):
     """Clear it away, after the versions.
 
     :param say: callable(line, warning=False).
+    :param ours: bool, as for look().
     :returns: (tuple of the paths that are gone, tuple of lines: what stays, and why). Raises InstallError.
     """
     base = _open(wish)
@@ -83,7 +86,7 @@ def clear(wish, say):
     removed, left = [], []
     with base, stoppable(wish.base_dir):
         try:
-            _clear(base, wish, removed, left)
+            _clear(base, wish, ours, removed, left)
         except InstallError as exc:
             exc.changed = exc.changed or bool(removed)
             if exc.errno != errno.ENOENT or not base.is_gone():     # another one who removes everything was quicker
@@ -94,9 +97,9 @@ def clear(wish, say):
     return tuple(removed), tuple(left)
 
 
-def _clear(base, wish, removed, left):
+def _clear(base, wish, ours, removed, left):
     """Fill the two lists of clear(). Raises InstallError."""
-    rest = _look(base, wish, ())
+    rest = _look(base, wish, (), ours)
     left += rest.left
     for name in rest.locks:
         with undisturbed():
@@ -124,7 +127,7 @@ def _version_of(name):
     return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None
 
 
-def _look(base, wish, gone):
+def _look(base, wish, gone, ours):
     going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]    # whose removal makes locks that are not there yet
     names = sorted(set(base.names()).difference(gone).union(going, [".terraform-link.lock"] if going else []))
     locks, left = [], []
@@ -145,7 +148,8 @@ def _look(base, wish, gone):
         left.append("%s: what else is in it is not ours, or came meanwhile: %s" % (wish.base_dir, shown))
     if left or base.is_gone():
         return Rest(tuple(locks), False, tuple(left))
-    why = _find_hindrance(base, wish)
+    known = locks or gone or ours or wish.base_dir == DEFAULT_BASE_DIR
+    why = _find_hindrance(base, wish) or ("" if known else "it is empty, and nothing in it says that this module made it")
     return Rest(tuple(locks), not why, ("%s: %s" % (wish.base_dir, why),) if why else ())
 
 

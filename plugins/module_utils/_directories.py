@@ -151,6 +151,19 @@ class Directory:
             self._mount = (number, find_mounter(number))
         return self._mount[1]
 
+    def check_mount(self, fd, name):
+        """Refuse a file that another user mounted over the one of that name: it claims whatever owner it likes (fuse(4)).
+
+        :param fd: int, the file, open.
+        :raises InstallError: its file system was mounted by somebody who is not trusted.
+        """
+        with os_errors("look at", self.at(name), place=self.place):
+            number = mount_number(fd)
+            mounter = None if self._mount and self._mount[0] == number else find_mounter(number)
+        if mounter is not None and mounter not in self.trust.uids:
+            raise InstallError("%s is on a file system that user %s mounted over it" % (self.at(name), user_name(mounter)),
+                               path=self.at(name), errno=errno.EACCES, hint="umount it, and ask who did that")
+
     def _has_acl(self):
         """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
         all of them (acl(5)). Linux only; elsewhere such lists do not show in the mode, and are not seen."""
@@ -180,14 +193,17 @@ class Directory:
         with os_errors("set the mode of the new directory", path, place=self.place):
             fd = os.open(name, _READ, dir_fd=self.fd)
             try:
-                os.fchmod(fd, mode)
                 made = os.fstat(fd)
+                if made.st_mode & 0o777 != mode and os.fstat(self.fd).st_uid in (0, os.geteuid()):
+                    os.fchmod(fd, mode)     # an access control list may take bits away; of another owner it may be another one
+                    made = os.fstat(fd)
             finally:
                 os.close(fd)
         if made.st_mode & 0o777 != mode:    # that it is a directory was a condition of the open
             raise InstallError("created directory %s but found %s there, expected %s" % (
                 path, whose_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
-                hint="the file system ignores modes, or another process changes it: choose another place")
+                hint="the file system ignores modes, a default access control list changes them, or another process does: choose "
+                     "another place")
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 

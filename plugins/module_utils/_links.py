@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 
 from ._digest import hash_of
 from ._errors import InstallError, after_change, os_errors
-from ._model import PRODUCT
+from ._model import BINARY_CAP, PRODUCT
 
 
 class Occupant(NamedTuple):
@@ -44,7 +44,8 @@ def look(directory, name, hashed=False):
                 return _ABSENT      # a removal came in between
         return Occupant("directory" if _leads_to_directory(directory, name) else "link", target, None, None)
     if stat.S_ISREG(found.st_mode):
-        return Occupant("file", None, found.st_size, _digest(directory, name, path) if hashed else None)
+        small = found.st_size <= BINARY_CAP     # a sparse one of any size costs its owner nothing
+        return Occupant("file", None, found.st_size, _digest(directory, name, path) if hashed and small else None)
     return Occupant("directory" if stat.S_ISDIR(found.st_mode) else "other", None, None, None)
 
 

@@ -160,6 +160,7 @@ def _open(directory, name, path):
                 raise
             raise _not_ours(path, "is a symbolic link") from exc
     try:
+        directory.check_mount(fd, name)
         with os_errors("look at the lock", path):
             found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):

@@ -78,6 +78,7 @@ def read(directory, version):
             path, found.st_uid, found.st_gid, stat.filemode(found.st_mode))
     with os_errors("read", path, place=directory.place):
         with os.fdopen(os.open(RECEIPT, _READ, dir_fd=directory.fd), "rb") as stream:
+            directory.check_mount(stream.fileno(), RECEIPT)
             data = stream.read(CAP + 1)
     if len(data) > CAP:
         return None, "%s is larger than %d bytes" % (path, CAP)

@@ -265,7 +265,8 @@ def _before(plan):
     occupant = plan.occupant
     if occupant is not None:
         state["link"] = {wish.link: occupant.target or (
-            "%d bytes, sha256 %s" % (occupant.size, occupant.sha256) if occupant.kind == "file" else occupant.kind)}
+            "%d bytes, %s" % (occupant.size, "sha256 %s" % occupant.sha256 if occupant.sha256 else "too large to be hashed")
+            if occupant.kind == "file" else occupant.kind)}
     return state
 
 

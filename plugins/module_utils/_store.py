@@ -64,8 +64,13 @@ def open_binary(directory):
             if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
                 raise   # not its mode, which an install would mend, but something else
             return None, found
-    with os_errors("look at", path, place=directory.place):
-        return fd, os.fstat(fd)
+    try:
+        directory.check_mount(fd, PRODUCT)
+        with os_errors("look at", path, place=directory.place):
+            return fd, os.fstat(fd)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def look(directory, wish, label=None):

@@ -780,7 +780,7 @@ def remove_rest(job, result):
         for path in paths:
             job.steps("would remove: %s" % path)
     else:
-        paths, left = _clearing.clear(job.wish, job.steps)
+        paths, left = _clearing.clear(job.wish, job.steps, bool(result["removed"]))
     if result["removed"] or paths:      # else the message says it
         for line in left:
             job.steps("left: %s" % line, warning=True)

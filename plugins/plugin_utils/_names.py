@@ -17,6 +17,7 @@ MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"
 # As ansible-core reads a boolean; blank is not given.
 _TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "off", "n", "f", "0", "0.0", "")
+RESULT = _PREFIX + "result"     # the fact
 REPORT = _PREFIX + "report"     # the switch, and what it makes: see wants_report()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # Names of the collection's own that are no options: what playbooks take, and what the role leaves behind.
@@ -58,8 +59,14 @@ def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[s
     :param template: callable(dict of one name and value): the same with its templates replaced, without what became
         ``omit``, or with the text that stands for it up to ansible-core 2.18; it raises RequestError.
     :returns: option and value, without those that are not set.
-    :raises RequestError: a name that is none of the role's.
+    :raises RequestError: a name that is none of the role's, or one that a fact has: core makes variables of facts, and those go
+        over the inventory's.
     """
+    for name in sorted(map(str, variables.get("ansible_facts") or ())):
+        if name.startswith(_PREFIX) and name != RESULT:
+            raise RequestError(
+                "%s is among the facts of the host, which may set it to what it likes" % name[:80],
+                hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact")
     for name in sorted(variables):
         if name.startswith(_PREFIX) and name not in _VARIABLES and name not in _OTHERS:
             raise RequestError("%s is no variable of the role %s" % (name[:80], ROLE),

@@ -78,8 +78,12 @@ MUTANTS = {
     "a group that is not listed has no members": _change(
         "_groups.py", "        groups.append(grp.getgrgid(gid))", "        pass", GROUPS),
     "accounts that are not listed are not missed": _change("_groups.py", "if _are_listed(accounts) else", "if True else", GROUPS),
-    "what a user mounted passes": _never(
-        "_directories.py", "mounter is not None and mounter not in self.trust.uids", DIRECTORIES),
+    "what a user mounted passes": _change(
+        "_directories.py", "if mounter is not None and mounter not in self.trust.uids:\n            return",
+        "if False:\n            return", DIRECTORIES),
+    "a file that a user mounted over ours passes": _change(
+        "_directories.py", "if mounter is not None and mounter not in self.trust.uids:\n            raise",
+        "if False:\n            raise", STORE),
     "who mounted what is below is not asked": _change(
         "_directories.py", "if self._mount is None or self._mount[0] != number:", "if self._mount is None:", DIRECTORIES),
     "a mount that is gone is root's": _never(
@@ -99,8 +103,10 @@ MUTANTS = {
     "directories are opened through links": _change(
         "_directories.py", '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW',
         '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY', DIRECTORIES),
-    "a new directory's mode is left to the umask": _change(
-        "_directories.py", "                os.fchmod(fd, mode)\n", "", DIRECTORIES),
+    "a new directory's mode is left to an access control list": _change(
+        "_directories.py", "                    os.fchmod(fd, mode)", "                    pass", DIRECTORIES),
+    "what another owner put in a new directory's place gets its mode": _change(
+        "_directories.py", " and os.fstat(self.fd).st_uid in (0, os.geteuid()):", ":", DIRECTORIES),
     "a kill leaves a directory that locks users out": _change(
         "_directories.py", "umask = os.umask(0o777 & ~mode)", "umask = os.umask(0o077)", DIRECTORIES),
     "a new directory's mode is not checked": _never(

@@ -51,9 +51,16 @@ def test_without_a_base_dir_there_is_nothing(host):
     assert clear(host) == ([], ()) and os.listdir(host.folder) == []
 
 
-def test_an_empty_base_dir_goes(host):
+def test_an_empty_directory_may_be_anybodys(host, monkeypatch):
+    """As /mnt is. What was emptied just now is ours, and so is what is at the usual place."""
     os.mkdir(host.base_dir)
+    why = "%s: it is empty, and nothing in it says that this module made it" % host.base_dir
+    assert clear(host) == ([], (why,))
+    monkeypatch.setattr(_clearing, "DEFAULT_BASE_DIR", host.base_dir)
     assert clear(host) == (["store"], ())
+    monkeypatch.undo()
+    os.mkdir(host.base_dir)
+    assert _clearing.clear(host.wish(version="all", state="absent"), [].append, ours=True)[0] == (host.base_dir,)
 
 
 def test_the_lock_of_a_version_that_stays_stays(installed):

@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import resource
+import shutil
 import socket
 import stat
 import struct
@@ -160,7 +161,7 @@ def test_a_directory_is_born_with_its_mode_and_its_parent_is_synced(place, tmp_p
     found = [re.match(r"(\w+)\((?:\d+<([^>]*)>|(0\d+))?", line).groups() for line in steps]
     assert found == [
         ("umask", None, "077"), ("umask", None, "022"), ("mkdirat", place, None), ("umask", None, "077"),
-        ("fchmod", new, None), ("fsync", place, None)]
+        ("fsync", place, None)]
 
 
 @pytest.mark.parametrize("put, words", [
@@ -880,3 +881,32 @@ def test_a_look_refuses_already_what_nothing_could_be_put_into(place):
     os.chmod(place, 0o777)
     error = refusal(os.path.join(place, "store"), create=False)
     assert place in str(error) and "written by others" in str(error)
+
+
+def test_a_default_access_control_list_takes_no_bits_away(place):
+    if not shutil.which("setfacl"):
+        pytest.skip("no setfacl on this machine")
+    subprocess.check_call(["setfacl", "-d", "-m", "o::-,g::-", place])
+    with walk(place, "base_dir", trust_of(), None) as directory:
+        directory.make("new", lambda line, warning=False: None)
+    assert stat.S_IMODE(os.stat(os.path.join(place, "new")).st_mode) == 0o755
+
+
+@needs_root
+def test_another_directory_in_place_of_a_new_one_keeps_its_mode(monkeypatch):
+    """Its owner may exchange what root makes in a directory of theirs for what root has there besides."""
+    real = os.mkdir
+
+    def exchanged(name, mode, dir_fd):
+        real(name, mode, dir_fd=dir_fd)
+        os.rename(name, "aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        os.rename("secret", name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+    with open_folder() as folder:
+        os.mkdir(os.path.join(folder, "secret"), 0o700)
+        os.chown(folder, NOBODY, NOBODY)
+        monkeypatch.setattr(os, "mkdir", exchanged)
+        with walk(folder, "base_dir", trust_of(NOBODY), None) as directory:
+            with pytest.raises(InstallError, match="found root:root, drwx------ there, expected drwxr-xr-x"):
+                directory.make("store", lambda line, warning=False: None)
+        assert stat.S_IMODE(os.stat(os.path.join(folder, "store")).st_mode) == 0o700

@@ -195,3 +195,13 @@ def test_a_link_beside_the_versions_is_fine(installed):
 def test_a_receipt_like_file_elsewhere_does_not_matter(installed):
     open(installed.at("terraform.json"), "w").close()
     assert installed.run(link=installed.at("tf"))["changed"]
+
+
+def test_a_huge_file_where_the_link_shall_be_is_not_hashed(installed):
+    """A sparse one costs its owner nothing, and would be read for hours."""
+    with open(installed.at("tf"), "w") as file:
+        file.truncate(1 << 40)
+    before = installed.check(link=installed.at("tf"), link_force=True)["diff"]["before"]
+    assert before["link"] == {installed.at("tf"): "1099511627776 bytes, too large to be hashed"}
+    assert installed.run(link=installed.at("tf"), link_force=True)["changed"]
+    assert os.readlink(installed.at("tf")) == installed.binary()

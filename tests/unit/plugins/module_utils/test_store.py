@@ -10,7 +10,7 @@ import shutil
 import stat
 
 import pytest
-from this_host import open_folder
+from this_host import NOBODY, lying_disk, open_folder
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _directories, _errors, _store
 
@@ -330,3 +330,18 @@ def test_a_changed_mode_makes_it_hash(installed):
     touch_bytes(installed, restore_times=True)
     os.chmod(installed.binary(), 0o700)
     assert installed.check(verify="receipt")["needs_archive"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize("name, mode", [("terraform", 0o100755), ("terraform.json", 0o100644)])
+def test_a_file_that_another_user_mounted_over_ours_is_refused(installed, name, mode, state):
+    """It claims to be root's, and gives the hash other bytes than exec(2)."""
+    path = os.path.join(os.path.dirname(installed.binary()), name)
+    with lying_disk(path, NOBODY, mode):
+        if (name, state) == ("terraform", "absent"):    # nothing is read of it, and it cannot go
+            assert installed.fail(_errors.InstallError, state=state).errno == errno.EBUSY
+            return
+        failure = installed.fail(_errors.InstallError, state=state)
+        assert "%s is on a file system that user nobody mounted over it" % path in str(failure) and failure.hint
+    assert not installed.run()["changed"]

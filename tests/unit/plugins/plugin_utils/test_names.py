@@ -53,6 +53,15 @@ def test_other_variables_are_nobodys_business():
     assert read_role_variables(given, as_it_is) == {}
 
 
+@pytest.mark.parametrize("option", ["sites", "download", "version", "anything"])
+def test_a_host_sets_no_variable_of_the_role_by_a_fact(option):
+    """Any module that a host runs may answer facts, and core makes variables of them."""
+    given = {"terraform_binary_version": "1.13.4", "ansible_facts": {"terraform_binary_result": {}, "distribution": "Debian"}}
+    assert read_role_variables(given, as_it_is) == {"version": "1.13.4"}
+    given["ansible_facts"]["terraform_binary_" + option] = "x"
+    assert refusal(read_role_variables, given, as_it_is).startswith("terraform_binary_%s is among the facts of the host" % option)
+
+
 def test_what_is_omitted_is_not_set():
     given = {"terraform_binary_link": "__omit__", "terraform_binary_mode": "__omit", "omit": "__omit__"}
     assert read_role_variables(given, as_it_is) == {"mode": "__omit"}
