@@ -68,6 +68,7 @@ class Scanner:
         self.at = 0
         self.tokens = []
         self.levels = [_Level("code", 0, [], None)]
+        self._line = (0, -1)    # of a heredoc: a position, and where the line ends that it is in
 
     def scan(self):
         """All tokens. Raises Unreadable."""
@@ -160,11 +161,13 @@ class Scanner:
     def _heredoc(self):
         """The rest of one line, up to a template if there is one."""
         level, at = self.levels[-1], self.at
-        end = self.text.find("\n", at)
-        end = len(self.text) if end < 0 else end
-        strange = _NO_TEXT.search(self.text, at, end + 1)
-        if strange:
-            raise self.refusal("a heredoc has a byte that is not UTF-8, or half a line end", strange.start())
+        if not self._line[0] <= at <= self._line[1]:    # a line may have any number of templates: it is looked through once
+            end = self.text.find("\n", at)
+            self._line = (at, len(self.text) if end < 0 else end)
+            strange = _NO_TEXT.search(self.text, at, self._line[1] + 1)
+            if strange:
+                raise self.refusal("a heredoc has a byte that is not UTF-8, or half a line end", strange.start())
+        end = self._line[1]
         if self.text[at - 1] == "\n" and self.text[at:end].strip() == level.marker and end < len(self.text):
             self.levels.pop()
             self.at = end - 1 if self.text.startswith("\r\n", end - 1) else end

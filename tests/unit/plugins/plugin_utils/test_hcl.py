@@ -269,3 +269,20 @@ def test_what_is_open_is_not_gone_through():
     expression = Expression(tokens, 0, scanner.refusal)
     expression.frames = Counted(expression.frames)
     assert expression.find_end() == len(tokens) - 2
+
+
+class CountedText(str):
+    """A text that counts the characters which find() goes over."""
+
+    passed = 0
+
+    def find(self, what, start=0, *end):
+        found = super().find(what, start, *end)
+        CountedText.passed += (len(self) if found < 0 else found) - start
+        return found
+
+
+def test_a_line_of_a_heredoc_is_looked_through_once(monkeypatch):
+    monkeypatch.setattr(CountedText, "passed", 0)
+    text = CountedText("x = <<E\n%s\nE\n" % ("${1}" * 2000))
+    assert len(_hcl_tokens.Scanner(text).scan()) > 2000 and CountedText.passed <= 2 * len(text)
