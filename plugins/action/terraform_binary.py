@@ -52,6 +52,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_fi
 MODULE = "iac_platform.terraform.terraform_binary"
 RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
 ANY_VERSION = "0.0.0"               # a plan of any version tells what the target has
+_LOOKS = 4                          # at a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
 
 display = Display()
@@ -120,11 +121,13 @@ class ActionModule(ActionBase):
         """A typed error as the result of the task: of the target, or of the controller."""
         of_target = isinstance(exc, (TransferError, AnswerError, StartError))
         side, host = ("target", self._host) if of_target else ("controller", platform.node())
+        exc.conceal(self._secrets)      # before anything is cut: nothing knows half a secret again
         found = as_result(exc, side, host)
         return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
 
     def _named(self, result):
         """A failure whose message begins with the machine that it is about, and the fact of it."""
+        result = concealed(result, self._secrets)   # before anything is cut
         error = dict(result["error"])
         if error["side"] == "target":
             error["host"] = self._host
@@ -221,13 +224,19 @@ class ActionModule(ActionBase):
         except (FetchError, RequestError):
             version = ANY_VERSION       # what is installed may still do
         plan = self._plan(dict(sent, version=version))
-        if plan.failed:
-            return plan, ()
         order = order._replace(platform=plan.platform)
-        version, told = resolve(order, plan.intact_versions, delivery.listing, self._say)
-        if version != plan.version:
+        intact = set()
+        for _look in range(_LOOKS):
+            if plan.failed:
+                return plan, ()
+            # A plan looks closely at what is newer than its own version, so that of a lower one may find more intact ones.
+            intact.update(plan.intact_versions)
+            version, _told = resolve(order, sorted(intact), delivery.listing, _silence)
+            if version == plan.version:
+                break
             plan = self._plan(dict(sent, version=version))
-        return plan, (told,)
+        version, told = resolve(order, sorted(intact), delivery.listing, self._say)
+        return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
 
     def _from_target(self, arguments):
         """The answer where the target downloads. The version that it chose is remembered for the tasks to come."""

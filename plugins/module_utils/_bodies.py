@@ -28,6 +28,7 @@ LONGEST_START = 80              # bytes that are enough to tell
 _CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
                       "x-gzip", "zstd"))
 _DECODED = ("gzip", "x-gzip", "deflate")
+_MEMBERS = 100                  # of a body that was compressed on the way: each one costs a copy of what follows it
 _MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
 _TAG = re.compile(rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE)
 
@@ -149,9 +150,12 @@ def decode(body, data, cap, what):
     """
     if not _is_coded(body, data):
         return data
-    found = b""
+    found, members = b"", 0
     try:
         while data:     # gzip may have several members (RFC 1952, 2.2)
+            members += 1
+            if members > _MEMBERS:
+                raise zlib.error("it has more than %d members" % _MEMBERS)
             decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)   # takes gzip and zlib
             found += decoder.decompress(data, cap + 1 - len(found))
             if len(found) > cap:

@@ -18,6 +18,7 @@ from ._versions import is_exact, order, split
 
 # Commas and opening brackets: the real index has about 40,000. What is smaller than that fits into a host's memory.
 PARTS_LIMIT = 2000000
+VERSIONS_LIMIT = 20000      # the public site has some 500
 
 _NAME = re.compile(r"[a-z0-9]{1,20}\Z")     # of an operating system, of an architecture
 _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
@@ -51,6 +52,8 @@ def read(data, where):
         entries = {found["version"]: found}
     if not isinstance(entries, dict):
         raise _refusal(where, "has no versions in it")
+    if len(entries) > VERSIONS_LIMIT:
+        raise _refusal(where, "has more than %d versions" % VERSIONS_LIMIT)
     listing = {}
     for version, entry in entries.items():
         if _is_version(version) and _is_about(entry, version):

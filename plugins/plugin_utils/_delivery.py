@@ -30,7 +30,7 @@ from ._python import how_to_install
 # What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
 _WHAT = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
                    "offline_ok"})
-_TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+_TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
 class Parcel(NamedTuple):

@@ -12,7 +12,7 @@ from ..module_utils._wish import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
-_FALSE = ("false", "no", "off", "n", "f", "0", "0.0")    # as ansible-core reads a boolean
+_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")     # as ansible-core reads a boolean
 
 # Every option is in one of the two: a test holds them against SPEC.
 TO_TARGET = frozenset({
@@ -71,7 +71,7 @@ def _check_origin(arguments, sites, of_task):
         reason = "download: target would hand it to the hosts"
     elif "ca_path" in arguments:
         reason = "ca_path, given by an option, would decide who is taken for that site"
-    elif str(arguments.get("validate_certs", True)).strip().lower() in _FALSE:
+    elif str(arguments.get("validate_certs", True)).strip().lower() not in _TRUE:
         reason = "validate_certs: false would let anybody be taken for that site"
     else:
         return

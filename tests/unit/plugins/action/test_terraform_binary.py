@@ -5,10 +5,12 @@
 
 import datetime
 import os
+import types
 
 import pytest
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model, _wish
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import order as order_of
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer, _delivery, _trusted_keys
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
@@ -326,3 +328,42 @@ def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
 def test_a_device_or_pipe_is_not_waited_for(arguments, option):
     value = os.devnull if option != "trusted_keys" else [os.devnull]
     assert "%s: read /dev/null: not a regular file" % option in refusal(arguments, **{option: value})
+
+
+@pytest.fixture
+def action(playbook_dir):
+    loader = DataLoader()
+    loader.set_basedir(playbook_dir)
+    made = terraform_binary.ActionModule(task=Task(), connection=None, play_context=None, loader=loader, templar=None,
+                                         shared_loader_obj=None)
+    made._task_vars = {"inventory_hostname": "web1"}
+    return made
+
+
+def test_no_part_of_a_secret_is_left_where_a_message_is_cut(action):
+    token = "Qx7Lm2Vz9Kt4Rw8Yp3Bn6Hc1Jd5Fg0Ts"
+    action._secrets = (token,)
+    for padding in range(150, 420, 7):
+        text = "a" * padding + token + "b" * 400
+        for told in (action._failure(_errors.FetchError(text, hint=token)),
+                     action._named({"msg": text, "error": {"side": "target", "host": None, "hint": None}})):
+            assert len(told["msg"]) <= _errors.MESSAGE_LIMIT and token[:6] not in str(told) and token[-6:] not in str(told)
+
+
+def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
+    """The controller's platform has a newer version than the host's, whose installed one is in doubt: a restored store."""
+    installed, planned = "1.12.0", []
+
+    def plan(sent):
+        planned.append(sent["version"])
+        known = order_of(installed) >= order_of(sent["version"])    # what is older is not looked at closely
+        return types.SimpleNamespace(failed=False, version=sent["version"], platform="linux_386",
+                                     intact_versions=(installed,) if known else ())
+
+    listing = {"1.9.8": {"linux_386", "linux_amd64"}, "1.13.4": {"linux_amd64"}}
+    monkeypatch.setattr(action, "_plan", plan)
+    monkeypatch.setattr(terraform_binary, "detect_platform", lambda *machine: "linux_amd64")
+    params = {name: spec.get("default") for name, spec in _model.SPEC.items()}
+    order = _wish.parse_order(dict(params, version="latest", sites=["https://mirror.example"]), None)
+    found, _told = action._chosen(order, types.SimpleNamespace(listing=lambda site: listing), {})
+    assert found.version == installed and planned[0] == "1.13.4", planned

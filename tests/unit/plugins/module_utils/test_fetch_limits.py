@@ -267,6 +267,8 @@ def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbeha
 
 @pytest.mark.parametrize("label, body, message", [
     ("gzip", gzipped(b"x" * 90)[:-9], "came with Content-Encoding gzip and cannot be decoded ('it ends too early')"),
+    ("deflate", zlib.compress(b"") * 101,
+     "came with Content-Encoding deflate and cannot be decoded ('it has more than 100 members')"),
     ("gzip", b"neither nor", "came with Content-Encoding gzip and cannot be decoded ("),
     ("br", b"\x1b\x00 brotli", "was compressed on the way (Content-Encoding br)"),
     ("gzip, br", gzipped(b"x"), "was compressed on the way (Content-Encoding gzip, br)"),

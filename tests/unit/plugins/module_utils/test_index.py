@@ -238,3 +238,13 @@ def test_the_first_version_for_a_platform_is_read_from_the_index(genuine):
         listing = _index.read(file.read(), WHERE)
     assert _index.tell_first("plan9_amd64", listing) == "no version has a build for plan9_amd64"
     assert _index.tell_first("linux_amd64", listing) == "the first version with a build for linux_amd64 is 0.1.0"
+
+
+def test_an_index_has_so_many_versions_and_no_more():
+    for count, fine in ((_index.VERSIONS_LIMIT, True), (_index.VERSIONS_LIMIT + 1, False)):
+        data = json.dumps({"versions": {"1.0.%d" % number: {"builds": []} for number in range(count)}}).encode("ascii")
+        if fine:
+            assert len(_index.read(data, "https://x")) == count
+            continue
+        with pytest.raises(_errors.FetchError, match="has more than 20000 versions"):
+            _index.read(data, "https://x")

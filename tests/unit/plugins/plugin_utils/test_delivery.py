@@ -28,6 +28,7 @@ class Controller:
     def __init__(self, folder):
         self.folder = str(folder)
         self.lines, self.warnings = [], []
+        self.environ = {}
 
     def say(self, line, warning=False):
         self.lines.append(line)
@@ -39,7 +40,7 @@ class Controller:
         order = _wish.parse_order(params(version=version, retries=1, **options), platform)
         with _folders.open_run(self.folder, "run") as run, _folders.open_kept(os.path.join(self.folder, "kept")) as kept:
             cache = _cache.Cache(run, _kept.Kept(kept, 3, self.say), self.say, print, task, "web1")
-            yield _delivery.Delivery(order, cache, {}, self.say)
+            yield _delivery.Delivery(order, cache, self.environ, self.say)
 
     def obtain(self, task="one", **options):
         with self.delivery(task, **options) as delivery:
@@ -324,3 +325,11 @@ def test_copies_of_one_certificate_are_one_and_the_same(controller, site, tmp_pa
         controller.vouch(sites=[site.url], trusted_keys=[site.key.armored], ca_path=str(tmp_path / name))
         counts.append(len(asked(site)))
     assert counts == [2, 0, 2]
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_DIR", "no_proxy"])
+def test_whom_an_environment_trusts_decides_on_what_is_shared(controller, site, name):
+    for value in ("", "/one", "/one", "/two"):
+        controller.environ = {name: value}
+        controller.vouch(sites=[site.url], trusted_keys=[site.key.armored])
+    assert len(asked(site)) == 3 * 2

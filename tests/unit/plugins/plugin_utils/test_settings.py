@@ -51,6 +51,8 @@ ELSEWHERE = [{"sites": ["https://two.example"]}, {"sites": "https://one.example"
     ({"validate_certs": False}, "validate_certs: false"),
     ({"validate_certs": "No"}, "validate_certs: false"),
     ({"validate_certs": 0}, "validate_certs: false"),
+    ({"validate_certs": -0.0}, "validate_certs: false"),
+    ({"validate_certs": "maybe"}, "validate_certs: false"),
 ])
 def test_a_token_of_the_environment_is_shown_to_nobody_whom_an_option_chose(options, words):
     with pytest.raises(_errors.RequestError) as caught:
