@@ -176,13 +176,16 @@ class _Json:
 
     def _blocks(self, value):
         """The objects in a value, as a list: those of lists at any depth, null being none."""
-        if isinstance(value, _Object):
-            return [value]
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self.refusal("terraform is neither an object nor a list of objects", '"terraform"')
-        return [block for one in value for block in self._blocks(one)]
+        found, left = [], [value]       # not by recursion: lists may be nested as deep as the parser goes
+        while left:
+            one = left.pop()
+            if isinstance(one, _Object):
+                found.append(one)
+            elif isinstance(one, list):
+                left += reversed(one)
+            elif one is not None:
+                raise self.refusal("terraform is neither an object nor a list of objects", '"terraform"')
+        return found
 
     def _required(self, block):
         """The required_version of one block, or None."""

@@ -199,6 +199,7 @@ def test_the_last_override_file_with_a_constraint_decides(folder):
     ('{"x": %s}' % ("9" * 100000), []), ('{"terraform": null}', []), ('{"terraform": [[]]}', []),
     ('{"terraform": [null, {}]}', []),
     ('{"terraform": {"required_version": null}}', []), ('{"terraform": {"required_version": 1.10}}', ["1.1"]),
+    ('{"terraform": %s{"required_version": "> 1"}%s}' % ("[" * 900, "]" * 900), ["> 1"]),
     ('{"terraform": [[{"required_version": 2}]]}', ["2"]), (b'{"//": "\xff\xfe", "terraform": {"required_version": "> 1"}}',
                                                             ["> 1"]),
 ])
