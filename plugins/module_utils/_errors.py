@@ -16,6 +16,7 @@ import re
 import stat
 import sys
 import unicodedata
+from typing import Optional
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
@@ -60,7 +61,7 @@ class TerraformBinaryError(Exception):
     """
 
     step = ""
-    way_out = None
+    way_out: Optional[str] = None
 
     def __init__(self, message, path=None, url=None, errno=None, hint=None):
         super().__init__(cleaned(" ".join(message.split())))
