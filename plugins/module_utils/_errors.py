@@ -271,10 +271,11 @@ def concealed(value, secrets):
 
 
 def _forms(secret):
-    """A secret as it is, escaped, and as base64 has it, without the padding."""
+    """A secret as it is, escaped, and as base64 has it, without the padding; in other letters as far as ASCII's do not tell."""
     data = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(data).decode("ascii").rstrip("=")
-    return (secret, ascii(secret)[1:-1], coded, coded.translate({ord("+"): "-", ord("/"): "_"}))
+    return (secret, secret.lower(), secret.upper(), secret.swapcase(), ascii(secret)[1:-1], coded,
+            coded.translate({ord("+"): "-", ord("/"): "_"}))
 
 
 def _plain(text):
@@ -290,7 +291,8 @@ def _plain(text):
         char = found.group(5) or found.group()
         if number:
             char = chr(min(int(number, 16), sys.maxunicode))
-        data = bytes(bytearray((int(byte, 16),))).lower() if byte else char.lower().encode("utf-8", "surrogatepass")
+        # Only ASCII's letters: a byte of any other one does not tell its case.
+        data = (bytes(bytearray((int(byte, 16),))) if byte else char.encode("utf-8", "surrogatepass")).lower()
         if data.isspace() or data == b"+":      # a blank in a form's encoding; those of a message are put together
             data = b" "
         plain.append(data.decode("latin-1"))

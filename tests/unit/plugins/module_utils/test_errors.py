@@ -219,6 +219,17 @@ def test_secrets_are_concealed_in_other_letters(text):
     assert concealed(escaped("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
 
 
+UMLAUTS = "\xc4rger\xdcber\xd6l-2026"
+
+
+@pytest.mark.parametrize("text", [
+    UMLAUTS, UMLAUTS.lower(), UMLAUTS.upper(), UMLAUTS.swapcase(), quote(UMLAUTS), quote(UMLAUTS.lower()), quote(UMLAUTS).lower(),
+    quote(quote(UMLAUTS)), ascii(UMLAUTS)[1:-1],
+])
+def test_letters_beyond_ascii_are_concealed_too(text):
+    assert concealed("x-%s, y" % text, [UMLAUTS]) == "x-********, y"
+
+
 def test_a_short_secret_is_concealed_as_it_is():
     assert concealed("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
 
