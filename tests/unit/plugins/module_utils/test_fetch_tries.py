@@ -199,7 +199,7 @@ def test_statuses_that_do_not(file_site, misbehaviours, status):
     transfer = Transfer(file_site, retries=4).failed("HTTP %d" % status, status=status)
     assert file_site.counts(NAME).requests == 1
     assert transfer.sink.calls == [] and transfer.lines == []
-    assert bool(transfer.error.hint) == (status in (401, 403, 404, 407))
+    assert (transfer.error.hint != _errors.FetchError.way_out) == (status in (401, 403, 404, 407))
 
 
 def test_backoff_grows_and_is_capped(monkeypatch):
