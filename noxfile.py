@@ -199,7 +199,7 @@ def run_pytest(session, clock, *arguments):
 @nox.session(python=False)
 def test(session):
     """All that a change has to pass: tests, sanity, linters and Python 3.6, in two lanes side by side."""
-    session.log("tests beside %s; about 10 minutes on two cores; output in build/log/" % ", ".join(LANES[1]))
+    session.log("tests beside %s; about 20 minutes on two cores; output in build/log/" % ", ".join(LANES[1]))
     (BUILD / "log").mkdir(parents=True, exist_ok=True)
     mirror_checkout()
     begun, lanes, failed = time.monotonic(), {}, []
@@ -253,7 +253,7 @@ def _show_log(name, whole):
 @nox.session
 def check(session):
     """Ruff, mypy, the import rules and all unit tests, in parallel."""
-    with timed(session, "ruff, mypy and the unit tests; under a minute on two cores once set up") as clock:
+    with timed(session, "ruff, mypy and the unit tests; some two minutes on two cores once set up") as clock:
         clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"),
                       "-r", str(REQUIREMENTS / "check.txt"))
         mirror_checkout()

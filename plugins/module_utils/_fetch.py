@@ -285,10 +285,14 @@ class Fetcher:
             self._check_listener(url, what, site is not None)   # it may have been another one by then
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
-                return judge_head(response, shown(url), what, credentials, bool(headers), lambda: self._pace.judge())
+                return judge_head(response, shown(url), what, credentials, bool(headers), self._judge_pace)
             url = follow(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
+
+    def _judge_pace(self):
+        """Hold the body that is read to its pace: called before each wait. Raises FetchError."""
+        self._pace.judge()
 
     def _check_listener(self, url, what, trusted):
         """Refuse a port of this machine that another user listens on, where it is believed, or told a secret."""

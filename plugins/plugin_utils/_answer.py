@@ -206,8 +206,9 @@ class _Gate:
 
     def flag(self, name, number=False):
         """A truth value; with ``number`` also 0 or 1, which core's async_wrapper says up to ansible-core 2.18."""
-        if number and type(self._raw.get(name)) is int and self._raw[name] in (0, 1):
-            return bool(self._raw[name])
+        value = self._raw.get(name)
+        if number and isinstance(value, int) and value in (0, 1):
+            return bool(value)
         return self._get(name, bool, "true or false")
 
     def number(self, name):
