@@ -55,6 +55,8 @@ nox.options.sessions = ["test"]
 # What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
 LANES = (("tests",), ("sanity", "lint", "target36", "awx"))
 WORKERS = "3"       # of pytest in the first lane: many tests wait for something
+SESSION_SECONDS = 2700      # what hangs is interrupted by then, and its log printed
+TEST_SECONDS = {"full": 3600, "": 300}      # for one test with its fixtures: at the full size of the proof, and else
 IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")     # each worker takes the next file, the longest come first
 
 
@@ -191,6 +193,8 @@ def settings():
 
 def run_pytest(session, clock, *arguments):
     mirror_checkout()
+    if session.name != "target36":      # no pytest-timeout there
+        arguments = ("--timeout=%d" % TEST_SECONDS[session.env.get("TERRAFORM_BINARY_PROOF", "").replace("quick", "")],) + arguments
     with session.chdir(TREE):
         clock.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", "--durations=10",
                   *arguments, env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None))
@@ -210,7 +214,10 @@ def test(session):
             time.sleep(0.5)
             for lane, (name, process, since) in list(lanes.items()):
                 if process.poll() is None:
-                    continue
+                    if time.monotonic() - since < SESSION_SECONDS:
+                        continue
+                    session.log("%s is interrupted: it takes more than %d s" % (name, SESSION_SECONDS))
+                    _stop_session(process)
                 session.log("%s %s after %.0f s" % (
                     name, "failed" if process.returncode else "passed", time.monotonic() - since))
                 failed += [name] * bool(process.returncode)
@@ -221,12 +228,7 @@ def test(session):
                     del lanes[lane]
     finally:
         for _name, process, _since in lanes.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(60)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _stop_session(process)
     for name in [name for lane in reversed(LANES) for name in lane]:
         _show_log(name, name in failed)
     session.log("%.0f seconds in all" % (time.monotonic() - begun))
@@ -239,6 +241,17 @@ def _start_session(name):
     with open(BUILD / "log" / (name + ".log"), "wb") as log:
         return subprocess.Popen([sys.executable, "-m", "nox", "--non-interactive", "--session", name], cwd=ROOT,
                                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _stop_session(process):
+    """Interrupt a session as Ctrl-C does, so that pytest says what failed so far; then kill what is left of its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(90)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _show_log(name, whole):

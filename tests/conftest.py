@@ -33,6 +33,8 @@ _PATIENCE = 30                  # seconds for what ends by itself, such as the w
 def pytest_configure(config):
     if _MARK not in os.environ:     # a pytest in a test, or a worker of xdist, belongs to the run around it
         os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time() * 1e6)
+        if getattr(config.option, "numprocesses", None):    # else tests fork here, and a child has to end by SIGTERM
+            signal.signal(signal.SIGTERM, signal.default_int_handler)   # whoever ends a run wants what Ctrl-C does
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -432,8 +432,10 @@ def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path)
     assert shelf.counts(INDEX).requests == (1 if side == "controller" else 2 * len(hosts))
 
 
-def test_a_playbook_installs_what_was_chosen_and_says_so_again(play, shelf, tmp_path):
+def test_a_playbook_installs_what_was_chosen_and_says_so_again(side, play, shelf, tmp_path):
     """One that is there, and one that is not: checked, installed, and looked at again."""
+    if side == "target" and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
+        pytest.skip("only in make matrix: the tasks above choose there")
     kinds = ("latest", "~> 1.15")
     wishes = {version: wish(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)}
     checked, done, again = play.each(wishes, check=True).each, play.each(wishes).each, play.each(wishes).each
