@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The vocabulary: the one argument spec and the records that pass between the steps. No logic."""
 
-from typing import Any, Dict, FrozenSet, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
@@ -192,3 +192,6 @@ class Receipt(NamedTuple):
 
 
 Fingerprints = FrozenSet[str]
+Params = Dict[str, Any]                 # options as Ansible gives them, results as it takes them
+Log = Callable[..., None]               # called with a line and, as the case may be, warning=True
+Guard = Callable[[str, str], int]       # opens a local file unless others could write it: path, what it is -> descriptor
