@@ -53,9 +53,11 @@ def test_no_fault_leaves_it_half_done(strace, proof):
     tiers.check_floor("T2", len(findings))
 
 
-@pytest.mark.parametrize("kinds", [("EIO",), ("SIGKILL",)] + [("SIGTERM",), ("0", "1")] * tiers.FULL, ids="/".join)
+@pytest.mark.parametrize("kinds", [("EIO",), ("SIGKILL",), ("SIGTERM",), ("0", "1")], ids="/".join)
 def test_no_call_that_changes_something_leaves_it_half_done(kinds, strace, proof):
     """The heart of the sweep, at every such call in short runs, too; what takes a line out of the protocol must fail here."""
+    if not tiers.FULL and kinds[0] in ("SIGTERM", "0") and "TEST_OF_A_MUTANT" not in os.environ:
+        pytest.skip("only in make proof")
     findings = sweep(strace, ["nothing, link", "damaged", "litter", "removal, link"], "ours", 1, kinds=kinds)
     proof("%d times %s at calls that change something" % (len(findings), " or ".join(kinds)))
     assert len(findings) > 20 and not told(findings), told(findings)

@@ -56,7 +56,8 @@ def pool(tmp_path_factory):
 def run_tests(target):
     """pytest over the copy: (its exit status, its output); None for a hang."""
     environment = dict((key, value) for key, value in os.environ.items() if not key.startswith("TERRAFORM_BINARY_PROOF"))
-    environment.update(PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1")
+    environment.update(PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1",
+                       TEST_OF_A_MUTANT="1")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", target]
     with subprocess.Popen(command, cwd=os.path.join(_folder, PLACE), env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", start_new_session=True) as process:
