@@ -777,7 +777,7 @@ MUTANTS = {
         "return value", ERROR_TREE),
     "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
-    "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
+    "a failure is not cleaned": _change("_errors.py", "= cleaned({", "= dict({", ERROR_TREE),
     "the module's result is not cleaned": _change(
         _MODULE, "concealed(cleaned(dict(result, steps=steps.lines)),", "concealed(dict(result, steps=steps.lines),", MODULE),
     "a failure's previous version is not cleaned": _change(
