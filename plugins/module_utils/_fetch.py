@@ -48,6 +48,8 @@ SILENCE = 5                     # seconds of waiting for an answer without a wor
 _CHUNK = 256 << 10
 _REDIRECTED = (301, 302, 303, 307, 308)
 
+_Answer = Tuple[Any, Optional[FetchError]]     # a requests.Response, or why there is none
+
 
 class Received(NamedTuple):
     """What a download brought."""
@@ -323,7 +325,7 @@ class Fetcher:
             credentials = _credentials.SHOWN if trusted else _credentials.WITHHELD
         if trusted:
             headers = dict(headers, **carried)
-        answers: "queue.Queue[Tuple[Any, Optional[FetchError]]]" = queue.Queue()
+        answers: "queue.Queue[_Answer]" = queue.Queue()
 
         def look_up_shown(by_proxy: bool) -> Optional[Certificate]:
             way = (proxy, None) if proxy and by_proxy else (url, proxy)
@@ -353,7 +355,7 @@ class Fetcher:
             raise failure
         return answer, credentials
 
-    def _await(self, answers: "queue.Queue[Any]", url: str, what: str, ends: float) -> Any:
+    def _await(self, answers: "queue.Queue[_Answer]", url: str, what: str, ends: float) -> _Answer:
         """What is put into the queue; a line when that takes its time. Raises FetchError at the end of all patience."""
         left = ends - time.monotonic()
         if left > SILENCE:

@@ -91,7 +91,7 @@ def split(version: str) -> Tuple[Tuple[int, int, int], str]:
     return (int(major), int(minor), int(patch)), pre_release or ""
 
 
-def order(version: str) -> Tuple[Any, ...]:
+def order(version: str) -> Tuple[int, int, int, int, Tuple[Tuple[int, int, str], ...]]:
     """A sort key: versions by precedence (Semantic Versioning 2.0.0, item 11), pre-releases before their release.
 
     :param version: str, an exact version.
