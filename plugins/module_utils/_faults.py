@@ -132,7 +132,7 @@ def _read_retry_after(text: str) -> Optional[float]:
             if date is None:
                 return None
             seconds = email.utils.mktime_tz(date) - time.time()
-    except (ValueError, OverflowError):
+    except (IndexError, ValueError, OverflowError):  # IndexError: of parsedate_tz, before Python 3.10
         return None
     return min(max(seconds, 0.0), RETRY_AFTER_CAP)
 
