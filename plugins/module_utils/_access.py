@@ -7,10 +7,11 @@ It promises that no message shows the value of a password, a token or a header.
 """
 
 import re
+from typing import Sequence, Tuple
 
 from . import _credentials
 from ._errors import RequestError
-from ._model import Access
+from ._model import Access, Params
 from ._urls import origin
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")            # RFC 9110, 5.6.2
@@ -21,7 +22,7 @@ _OURS = ("accept-encoding", "connection", "content-length", "expect", "host", "i
          "te", "trailer", "transfer-encoding", "upgrade")
 
 
-def parse(given):
+def parse(given: Params) -> Access:
     """Check the options that tell how sites are reached.
 
     :param given: dict of the module's options, blank ones None; paths are absolute already.
@@ -54,7 +55,7 @@ def parse(given):
     return access
 
 
-def check_sites(access, sites):
+def check_sites(access: Access, sites: Sequence[str]) -> None:
     """Refuse what would trust the public site blindly, and credentials that none of the sites would be shown.
 
     :param sites: tuple of str, the sites that will be asked. Raises RequestError.
@@ -72,7 +73,7 @@ def check_sites(access, sites):
                 hint="name a site of your own, by https; they are not for the public site, plain http and file URLs")
 
 
-def _headers(given):
+def _headers(given: Params) -> Tuple[Tuple[str, str], ...]:
     """The pairs of url_headers, as text; null ones are left out."""
     headers = []
     for name, value in given.items():

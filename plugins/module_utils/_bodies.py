@@ -7,17 +7,19 @@ It promises that a body which is handed out is the file itself, compressed by no
 place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) only make them suspect.
 """
 
+import contextlib
 import errno
 import io
 import os
 import re
 import stat
 import zlib
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ._errors import FetchError, errno_text, escaped
 from ._faults import refuse_status
+from ._model import Guard, Params
 from ._urls import shown
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')     # RFC 9110, 8.8.3
@@ -45,18 +47,18 @@ class Body(NamedTuple):
     coding: str = ""                # Content-Encoding, as far as HTTP knows it
 
 
-def open_any(path, what):
+def open_any(path: str, what: str) -> int:
     """Open a file for reading, whoever could write it: int, a descriptor. Raises OSError."""
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)    # not to block on a FIFO
 
 
-def open_file(stack, url, what, guard):
+def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> Body:
     """The body of a file URL (RFC 8089), closed by the stack. Raises FetchError; one that is missing counts as 404.
 
     :param guard: callable(path, what) -> int, which opens the file and may refuse to.
     """
-    path = unquote_to_bytes(urlsplit(url).path)
-    place = dict(url=shown(url), path=os.fsdecode(path))
+    path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+    place: Params = dict(url=shown(url), path=path)
     try:
         file = stack.enter_context(open(path, "rb", 0, opener=lambda name, flags: guard(name, what)))
         status = os.fstat(file.fileno())
@@ -71,7 +73,7 @@ def open_file(stack, url, what, guard):
     return Body(shown(url), status.st_size, None, None, None, file.read)
 
 
-def judge_head(response, place, what, credentials, resuming, tick):
+def judge_head(response: Any, place: str, what: str, credentials: str, resuming: bool, tick: Callable[[], None]) -> Body:
     """The body of an answer whose status and headers are in order.
 
     :param response: requests.Response.
@@ -102,36 +104,37 @@ class _Ticking(io.RawIOBase):
     """The stream of a connection. A chunk's size, its extensions and the trailers are lines that http.client reads to their
     ends, however long each byte takes."""
 
-    def __init__(self, stream, tick):
+    def __init__(self, stream: io.BufferedReader, tick: Callable[[], None]) -> None:
         super().__init__()
         self._stream = stream
         self._tick = tick
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def readinto(self, block):
+    def readinto(self, block: Any) -> int:
         self._tick()
         data = self._stream.read1(len(block))
         block[:len(data)] = data
         return len(data)
 
-    def close(self):
+    def close(self) -> None:
         self._stream.close()
         super().close()
 
 
-def _find_reader(raw, tick):
+def _find_reader(raw: Any, tick: Callable[[], None]) -> Callable[[int], bytes]:
     """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
     answer = raw._fp        # of http.client
     if answer.fp is not None:
         answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
     if hasattr(raw, "read1"):
         return lambda size: raw.read1(size, decode_content=False)
-    return answer.read1         # older urllib3 has none
+    read1: Callable[[int], bytes] = answer.read1    # older urllib3 has none
+    return read1
 
 
-def check_start(body, start, what, decodable):
+def check_start(body: Body, start: bytes, what: str, decodable: bool) -> None:
     """Look at the first bytes of a body. Raises FetchError where they show that it is not the file itself.
 
     :param start: bytes, LONGEST_START of them unless the whole is shorter.
@@ -143,7 +146,7 @@ def check_start(body, start, what, decodable):
         raise _coded_error(body, what, "was compressed on the way (Content-Encoding %s)" % body.coding)
 
 
-def decode(body, data, cap, what):
+def decode(body: Body, data: bytes, cap: int, what: str) -> bytes:
     """The file itself, from all bytes of a body. Servers compress what nobody asked them to.
 
     :param cap: int, the most bytes that are accepted. Raises FetchError.
@@ -171,16 +174,16 @@ def decode(body, data, cap, what):
     return found
 
 
-def _is_coded(body, start):
+def _is_coded(body: Body, start: bytes) -> bool:
     return bool(body.coding) and not _PUBLISHED.match(start)
 
 
-def _coded_error(body, what, found):
+def _coded_error(body: Body, what: str, found: str) -> FetchError:
     return FetchError("%s from %s %s, which was not asked for" % (what, body.url, found), url=body.url,
                       hint="have that server (or the proxy before it) send this file as it is, or name another site")
 
 
-def _refuse_web_page(body, start, what):
+def _refuse_web_page(body: Body, start: bytes, what: str) -> None:
     """A captive portal, or a login page, answers 200 with HTML whatever one asks for. Raises FetchError for one."""
     if body.content_type is None:
         return

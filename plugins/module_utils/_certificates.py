@@ -13,11 +13,14 @@ import datetime
 import http.client
 import ipaddress
 import ssl
-from typing import NamedTuple, Optional, Tuple
-from urllib.parse import unquote, urlsplit
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _COMMON_NAME, _ORGANIZATION, _ALTERNATIVE_NAMES = b"\x55\x04\x03", b"\x55\x04\x0a", b"\x55\x1d\x11"   # RFC 5280, A
 _UTC_TIME, _GENERALIZED_TIME, _DNS_NAME, _IP_ADDRESS, _EXTENSIONS = 0x17, 0x18, 0x82, 0x87, 0xA3
+
+
+_Field = Tuple[int, int, int]       # tag, begin, end
 
 
 class Certificate(NamedTuple):
@@ -29,7 +32,7 @@ class Certificate(NamedTuple):
     names: Tuple[str, ...]      # that it is for: host names and addresses
 
 
-def look_up(url, proxy, timeout):
+def look_up(url: str, proxy: Optional[str], timeout: float) -> Optional[Certificate]:
     """The Certificate that the server of a URL shows; None when that cannot be told.
 
     :param url: str, https.
@@ -38,7 +41,7 @@ def look_up(url, proxy, timeout):
     """
     place = urlsplit(url)
     way = urlsplit(proxy or url)
-    if proxy and way.scheme != "http":
+    if not place.hostname or not way.hostname or proxy and way.scheme != "http":
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -50,11 +53,11 @@ def look_up(url, proxy, timeout):
             if proxy:
                 connection.set_tunnel(place.hostname, place.port or 443, _authorization(way))
             connection.connect()
-            return read_certificate(connection.sock.getpeercert(True))
+            return read_certificate(connection.sock.getpeercert(True) or b"")
     return None
 
 
-def _authorization(proxy):
+def _authorization(proxy: SplitResult) -> Dict[str, str]:
     """The header that a proxy wants (RFC 7617): dict."""
     if proxy.username is None:
         return {}
@@ -62,7 +65,7 @@ def _authorization(proxy):
     return {"Proxy-Authorization": "Basic %s" % base64.b64encode(pair.encode("utf-8")).decode("ascii")}
 
 
-def read_certificate(der):
+def read_certificate(der: bytes) -> Certificate:
     """A Certificate from its bytes (X.690, RFC 5280). Raises ValueError or IndexError for what is none."""
     (dummy, begin, end), = _children(der, 0, len(der))
     fields = _children(der, *_children(der, begin, end)[0][1:])
@@ -75,7 +78,7 @@ def read_certificate(der):
     return Certificate(starts, ends, _issuer(der, *fields[2][1:]), tuple(_names(der, extensions)))
 
 
-def _children(data, begin, end):
+def _children(data: bytes, begin: int, end: int) -> List[_Field]:
     """What is in a constructed value: list of (tag, begin, end)."""
     found = []
     while begin < end:
@@ -90,15 +93,15 @@ def _children(data, begin, end):
     return found
 
 
-def _time(tag, text):
+def _time(tag: int, text: bytes) -> str:
     forms = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
     if tag not in forms:
         raise ValueError("not a time")
     return datetime.datetime.strptime(text.decode("ascii"), forms[tag]).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _issuer(der, begin, end):
-    said = {}
+def _issuer(der: bytes, begin: int, end: int) -> Optional[str]:
+    said: Dict[bytes, str] = {}
     for _tag, *part in _children(der, begin, end):
         for _tag, *pair in _children(der, *part):
             (dummy, *name), (dummy, *text) = _children(der, *pair)
@@ -106,7 +109,7 @@ def _issuer(der, begin, end):
     return said.get(_COMMON_NAME) or said.get(_ORGANIZATION)
 
 
-def _names(der, extensions):
+def _names(der: bytes, extensions: Iterable[_Field]) -> Iterator[str]:
     for _tag, *outer in extensions:
         (dummy, *sequence), = _children(der, *outer)
         for _tag, *extension in _children(der, *sequence):

@@ -7,11 +7,11 @@ The installed versions take part, so that no site, stale or hostile, can roll a 
 build for the platform is passed over. It asks for nothing itself: whoever calls hands in the listings.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ._errors import FetchError, RequestError
 from ._index import tell_first
-from ._model import PRODUCT
+from ._model import PRODUCT, Listing, Log, Ordered
 from ._versions import is_exact, order, split
 
 _SHOWN = 3      # versions in a message
@@ -26,17 +26,17 @@ class Choice(NamedTuple):
     passed_over: Tuple[str, ...]    # allowed and newer than what is offered, without a build; the newest first
 
 
-def newest(versions):
+def newest(versions: Iterable[str]) -> Optional[str]:
     """The newest of some exact versions; None of none."""
     return max(versions, key=order, default=None)
 
 
-def matching(wanted, names):
+def matching(wanted: Any, names: Iterable[str]) -> List[str]:
     """Those of some names that are versions and allowed, the oldest first: list of str."""
     return sorted((name for name in names if is_exact(name) and wanted.allows(name)), key=order)
 
 
-def choose(wanted, platform, listing, installed):
+def choose(wanted: Any, platform: Optional[str], listing: Listing, installed: Iterable[str]) -> Choice:
     """Choose among what one site lists and what is installed.
 
     :param wanted: Wanted, ``latest`` or a constraint.
@@ -53,7 +53,8 @@ def choose(wanted, platform, listing, installed):
                   tuple(sorted(lacking, key=order, reverse=True)))
 
 
-def resolve(wish, installed, listing_of, say):
+def resolve(
+        wish: Ordered, installed: Collection[str], listing_of: Callable[[str], Listing], say: Log) -> Tuple[str, str]:
     """The exact version for a wish, from the first site that has one, and the installed ones.
 
     :param wish: Wish with ``wanted``, ``platform``, ``sites``, ``offline_ok``.
@@ -64,7 +65,8 @@ def resolve(wish, installed, listing_of, say):
     :raises FetchError: no site could be asked, and what is installed may not be used instead.
     :raises RequestError: nothing that is allowed is published or installed.
     """
-    failures, barren = [], []
+    failures: List[FetchError] = []
+    barren: List[str] = []
     choice = choose(wish.wanted, wish.platform, {}, installed)
     for site in wish.sites:
         try:
@@ -75,8 +77,8 @@ def resolve(wish, installed, listing_of, say):
                 say("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
             continue
         choice = choose(wish.wanted, wish.platform, listing, installed)
-        if choice.offered:
-            return choice.version, _told(wish, choice, site, say)
+        if choice.version and choice.offered:
+            return choice.version, _told(wish, choice.version, choice, site, say)
         barren.append(_lack(wish, choice, site, listing))
     if choice.installed and not failures:
         return choice.installed, _keep(wish, choice.installed, "; ".join(barren), say)
@@ -89,25 +91,25 @@ def resolve(wish, installed, listing_of, say):
     raise _unanswered(wish, choice, failures, barren)
 
 
-def _told(wish, choice, site, say):
+def _told(wish: Ordered, version: str, choice: Choice, site: str, say: Log) -> str:
     """How it was chosen, where a site has a version to offer."""
     over = "; passed over, having no build for %s: %s" % (wish.platform, _list(choice.passed_over)) \
         if choice.passed_over else ""
-    if choice.version == choice.offered:
-        line = "%s is %s, the newest that matches on %s%s" % (_shown(wish), choice.version, site, over)
+    if version == choice.offered:
+        line = "%s is %s, the newest that matches on %s%s" % (_shown(wish), version, site, over)
         say(line)
         return line
-    return _keep(wish, choice.version, "%s is behind, the newest that matches there is %s%s" % (site, choice.offered, over), say)
+    return _keep(wish, version, "%s is behind, the newest that matches there is %s%s" % (site, choice.offered, over), say)
 
 
-def _keep(wish, version, why, say):
+def _keep(wish: Ordered, version: str, why: str, say: Log) -> str:
     """How it was chosen, where an installed version is newer than anything offered."""
     line = "%s is %s, which is installed; %s" % (_shown(wish), version, why)
     say(line, warning=True)
     return line
 
 
-def _lack(wish, choice, site, listing):
+def _lack(wish: Ordered, choice: Choice, site: str, listing: Listing) -> str:
     """What a site has instead of what was asked for."""
     if choice.passed_over:
         return "%s has no build for %s of %s; %s" % (
@@ -119,7 +121,7 @@ def _lack(wish, choice, site, listing):
     return "%s lists %d versions, the newest for %s is %s" % (site, len(listing), wish.platform, built)
 
 
-def _unanswered(wish, choice, failures, barren):
+def _unanswered(wish: Ordered, choice: Choice, failures: List[FetchError], barren: List[str]) -> FetchError:
     """The error when no site had an answer: FetchError."""
     hint = failures[-1].hint
     if choice.installed:
@@ -133,11 +135,11 @@ def _unanswered(wish, choice, failures, barren):
     return FetchError("no site has %s: %s" % (_shown(wish), told), url=failures[-1].url, hint=hint)
 
 
-def _shown(wish):
+def _shown(wish: Ordered) -> str:
     """What was asked for, on one line."""
     return ascii(" ".join(wish.wanted.text.split()))[1:-1]
 
 
-def _list(versions):
+def _list(versions: Sequence[str]) -> str:
     shown = ", ".join(versions[:_SHOWN])
     return shown if len(versions) <= _SHOWN else "%s and %d more" % (shown, len(versions) - _SHOWN)

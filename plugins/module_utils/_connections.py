@@ -10,10 +10,13 @@ _fetch knows that they may be missing.
 import os
 import socket
 import ssl
+from types import ModuleType
+from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from ._dialing import dial
 from ._errors import RequestError, os_errors
+from ._model import Access
 from ._trust import find_bundle, load_client_certificate
 
 
@@ -28,7 +31,8 @@ class Connections:
     :raises RequestError: certificates that cannot be read.
     """
 
-    def __init__(self, requests, urllib3, access, environ, with_certificate, verified):
+    def __init__(self, requests: ModuleType, urllib3: ModuleType, access: Access, environ: Mapping[str, str],
+                 with_certificate: bool, verified: bool) -> None:
         self._requests = requests
         self._urllib3 = urllib3
         choice = find_bundle(access, environ) if verified else None
@@ -45,11 +49,11 @@ class Connections:
         self._session.verify = (self._bundle or requests.certs.where()) if verified else False
         self._session.mount("http://", _make_adapter(requests, urllib3))
         self._certified = access if with_certificate else None
-        self._context = None    # until something is asked by https
+        self._context: Optional[ssl.SSLContext] = None  # until something is asked by https
         if not verified:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)     # the user asked for it, and is told
 
-    def prepare(self, url, proxy):
+    def prepare(self, url: str, proxy: Optional[str]) -> None:
         """Read the certificates, which takes a tenth of a second, unless that was done or it is all plain http.
 
         :param proxy: str, URL, or None.
@@ -63,10 +67,10 @@ class Connections:
             self._session.get_adapter("https://").init_poolmanager(10, 10, ssl_context=context)
             self._context = context
 
-    def close(self):
+    def close(self) -> None:
         self._session.close()
 
-    def get(self, url, headers, timeout, proxy):
+    def get(self, url: str, headers: Mapping[str, str], timeout: float, proxy: Optional[str]) -> Any:
         """Ask for a URL, for which ``prepare`` was called.
 
         :param headers: dict, beside the usual ones.
@@ -83,17 +87,18 @@ class Connections:
         return adapter.send(request, stream=True, timeout=(timeout, timeout), verify=self._session.verify,
                             proxies={scheme: proxy} if proxy else {})
 
-    def _open_tunnel(self, adapter, proxy):
+    def _open_tunnel(self, adapter: Any, proxy: str) -> None:
         """Have the way through a proxy made with our context; the adapter keeps it."""
         own = {"ssl_context": self._context}
         if urlsplit(proxy).scheme == "https":
             own["proxy_ssl_context"] = self._make_context()     # the client certificate is not for the proxy
         adapter.proxy_manager_for(proxy, **own)
 
-    def _make_context(self):
+    def _make_context(self) -> ssl.SSLContext:
         """A new ssl.SSLContext that trusts the system's store and that of requests, or the user's choice alone."""
         # Not ssl's own: older urllib3 compares the names of hosts itself.
-        context = self._urllib3.util.ssl_.create_urllib3_context(cert_reqs=None if self._verified else ssl.CERT_NONE)
+        context: ssl.SSLContext = self._urllib3.util.ssl_.create_urllib3_context(
+            cert_reqs=None if self._verified else ssl.CERT_NONE)
         if self._verified:
             if not self._bundle:
                 context.load_default_certs()
@@ -106,39 +111,40 @@ class Connections:
         return context
 
 
-def _make_adapter(requests, urllib3):
+def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
     """An HTTPAdapter that leaves what to trust to the context, which has read it, and connections to dial().
 
     requests reads the certificates for each connection, and urllib3 tries the addresses of a host one after the other.
     """
     pools = _make_pools(urllib3)
+    usual = requests.adapters.HTTPAdapter
 
-    class Adapter(requests.adapters.HTTPAdapter):
-        """As that of requests, but for where the certificates are, and how connections are made."""
+    class Trusting:
+        """What is changed of the one of requests: where the certificates are, and how connections are made."""
 
-        def init_poolmanager(self, *args, **how):
-            super().init_poolmanager(*args, **how)
+        def init_poolmanager(self: Any, *args: Any, **how: Any) -> None:
+            usual.init_poolmanager(self, *args, **how)
             self.poolmanager.pool_classes_by_scheme = pools
 
-        def proxy_manager_for(self, proxy, **how):
-            manager = super().proxy_manager_for(proxy, **how)
+        def proxy_manager_for(self: Any, proxy: str, **how: Any) -> Any:
+            manager = usual.proxy_manager_for(self, proxy, **how)
             if urlsplit(proxy).scheme in pools:     # others, of SOCKS, connect in their own way
                 manager.pool_classes_by_scheme = pools
             return manager
 
-        def cert_verify(self, conn, url, verify, cert):
-            super().cert_verify(conn, url, verify, cert)
+        def cert_verify(self: Any, conn: Any, url: str, verify: Any, cert: Any) -> None:
+            usual.cert_verify(self, conn, url, verify, cert)
             conn.ca_certs = conn.ca_cert_dir = None
 
-    return Adapter()
+    return type("Adapter", (Trusting, usual), {})()
 
 
-def _make_pools(urllib3):
+def _make_pools(urllib3: ModuleType) -> Dict[str, type]:
     """The classes of urllib3 that keep connections, with dial() as the way to make one: dict by scheme."""
     class Dialing:
         """What is added to a connection."""
 
-        def _new_conn(self):
+        def _new_conn(self: Any) -> socket.socket:
             try:
                 return dial(self.host.strip("[]"), self.port, self.timeout, self.socket_options or ())
             except socket.timeout as exc:

@@ -9,7 +9,7 @@ not even ``!=``, and one with a pre-release allows only pre-releases of the same
 """
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from . import _slips
 from ._errors import RequestError
@@ -47,15 +47,15 @@ class Wanted(NamedTuple):
     terms: Tuple[Term, ...]     # all of them have to allow a version; none for latest, all, and an exact version
 
     @property
-    def is_latest(self):
+    def is_latest(self) -> bool:
         return self.version is None and not self.terms and not self.is_all
 
     @property
-    def is_all(self):
+    def is_all(self) -> bool:
         """Whatever there is, for a removal of everything that is ours."""
         return self.version is None and self.text == ALL
 
-    def allows(self, version):
+    def allows(self, version: str) -> bool:
         """Whether an exact version may be chosen: ``latest`` takes any final release, ``all`` any, the rest what matches.
 
         :raises RequestError: the version is not exact.
@@ -67,7 +67,7 @@ class Wanted(NamedTuple):
         return all(_allows(term, *split(version)) for term in self.terms)
 
 
-def read(value, place=_slips.OPTION):
+def read(value: Any, place: str = _slips.OPTION) -> Wanted:
     """What a text asks for. Blanks around it, around its parts, and between an operator and its version mean nothing.
 
     :param value: str, or what YAML made of it.
@@ -92,19 +92,19 @@ def read(value, place=_slips.OPTION):
         raise
 
 
-def _of_number(text):
+def _of_number(text: str) -> str:
     found = " or ".join("'%s'" % one for one in _slips.of_number(text))
     return "write it in quotes, as %s" % found if found else _slips.EXAMPLES[_slips.OPTION]
 
 
-def _is_good(text):
+def _is_good(text: str) -> bool:
     try:
         return bool(_read(text, _slips.OPTION))
     except RequestError:
         return False
 
 
-def _read(text, place):
+def _read(text: str, place: str) -> Wanted:
     if text == "latest" and place != _slips.MODULE or text == ALL and place == _slips.OPTION:
         return Wanted(text, None, ())
     if place != _slips.MODULE and not _OPERATOR.search(text):
@@ -120,7 +120,7 @@ def _read(text, place):
     return Wanted(text, version, ())
 
 
-def _read_term(part, text):
+def _read_term(part: str, text: str) -> Term:
     found = _TERM.match(part)
     if found is None:
         where = "" if part == text else ", in its part %s" % ascii(part[:40])
@@ -132,7 +132,7 @@ def _read_term(part, text):
     return Term(found.group("operator") or "=", padded, len(numbers), found.group("digits") or found.group("word") or "")
 
 
-def _name(term):
+def _name(term: Term) -> Optional[str]:
     """The only version that an ``=`` allows; None when no version is published in that form."""
     version = "%d.%d.%d" % term.numbers[:3]
     if term.pre_release and len(term.numbers) == 3:     # with more numbers it does not count: see _compare
@@ -142,7 +142,7 @@ def _name(term):
     return version
 
 
-def _allows(term, numbers, pre_release):
+def _allows(term: Term, numbers: Tuple[int, ...], pre_release: str) -> bool:
     """Whether a term allows the version of these parts."""
     if pre_release and not (term.pre_release and term.numbers == numbers):
         return False
@@ -157,7 +157,7 @@ def _allows(term, numbers, pre_release):
     }[term.operator]
 
 
-def _compare(numbers, pre_release, others, other_pre_release):
+def _compare(numbers: Tuple[int, ...], pre_release: str, others: Tuple[int, ...], other_pre_release: str) -> int:
     """-1, 0 or 1, as the first version is lower, equal or higher."""
     if numbers != others:
         # Of different length: zeros stand for what is missing, and pre-releases do not count any more.
@@ -171,7 +171,7 @@ def _compare(numbers, pre_release, others, other_pre_release):
     return _compare_pre_releases(pre_release.split("."), other_pre_release.split("."))
 
 
-def _compare_pre_releases(parts, others):
+def _compare_pre_releases(parts: List[str], others: List[str]) -> int:
     """The first identifier that differs decides.
 
     Not quite Semantic Versioning: a missing identifier is lower than a number, and higher than a word (rc is higher
@@ -189,17 +189,17 @@ def _compare_pre_releases(parts, others):
     return 0
 
 
-def _compare_identifiers(part, other):
+def _compare_identifiers(part: str, other: str) -> int:
     """Two different identifiers: numbers as numbers and below words, words by ASCII."""
     value, other_value = _number(part), _number(other)
-    if (value is None) != (other_value is None):
-        return -1 if other_value is None else 1
-    if value is None:
+    if value is not None and other_value is not None:
+        return 1 if value > other_value else -1
+    if value is None and other_value is None:
         return 1 if part > other else -1
-    return 1 if value > other_value else -1
+    return -1 if other_value is None else 1
 
 
-def _number(part):
+def _number(part: str) -> Optional[int]:
     """An identifier as go-version's int64 has it; None for a word, and for what does not fit."""
     value = int(part) if _INTEGER.match(part) else None
     return value if value is not None and -_LARGEST - 1 <= value <= _LARGEST else None

@@ -9,9 +9,10 @@ machine.
 """
 
 import base64
+from typing import Dict, Iterable, Mapping, Optional, Tuple
 from urllib.parse import unquote
 
-from ._model import PUBLIC_SITE, Access
+from ._model import PUBLIC_SITE, Access, Params
 from ._urls import is_below, is_loopback, origin
 
 SHORTEST_SECRET = 8     # characters of a header's value that counts as secret; masking shorter ones would mangle texts
@@ -21,12 +22,12 @@ _SECRET = ("headers", "url_headers", "url_password", "url_token")
 NONE, SHOWN, WITHHELD = "none", "shown", "withheld"     # what a URL was shown of the credentials
 
 
-def is_public(url):
+def is_public(url: str) -> bool:
     """Whether a URL is on the vendor's public site, which everybody may read and nobody needs to trust blindly."""
     return (origin(url)[1] or "").rstrip(".") == origin(PUBLIC_SITE)[1]
 
 
-def may_be_shown(url, site):
+def may_be_shown(url: str, site: str) -> bool:
     """Whether a URL may be shown the credentials for a site that the user named.
 
     A request that was redirected is asked this at every step, and never again after the first no.
@@ -37,12 +38,12 @@ def may_be_shown(url, site):
     return scheme == "https" or scheme == "http" and is_loopback(host)   # which no proxy ever sees: see _proxies
 
 
-def choose_site(url, sites):
+def choose_site(url: str, sites: Iterable[str]) -> Optional[str]:
     """The site, of those that the user named, whose credentials a request that begins at a URL may carry; None: of none."""
     return max((site for site in sites if may_be_shown(url, site)), key=len, default=None)
 
 
-def headers_for(access):
+def headers_for(access: Access) -> Dict[str, str]:
     """The headers that carry the credentials: dict, empty when there are none."""
     headers = dict(access.headers)
     if access.token:
@@ -52,14 +53,14 @@ def headers_for(access):
     return headers
 
 
-def secrets(access):
+def secrets(access: Access) -> Tuple[str, ...]:
     """The texts that must not appear anywhere: tuple of str."""
     found = [access.password, access.token, access.username and _basic(access)]
     found += [value for _name, value in access.headers if len(value) >= SHORTEST_SECRET]
     return tuple(text for text in found if text)
 
 
-def proxy_secrets(environ):
+def proxy_secrets(environ: Mapping[str, str]) -> Tuple[str, ...]:
     """The texts of the proxies' URLs that must not appear anywhere: tuple of str.
 
     :param environ: mapping of environment variables.
@@ -73,7 +74,7 @@ def proxy_secrets(environ):
     return tuple(text for text in found if text)
 
 
-def secrets_of(params, environ):
+def secrets_of(params: Params, environ: Mapping[str, str]) -> Tuple[str, ...]:
     """The texts of a task that nothing may have that comes of it: tuple of str.
 
     Not those that would mangle what is told: short ones, and what another option shows anyway.
@@ -89,6 +90,6 @@ def secrets_of(params, environ):
                  if len(text) >= SHORTEST_SECRET and text.lower() not in others)
 
 
-def _basic(access):
+def _basic(access: Access) -> str:
     pair = "%s:%s" % (access.username, access.password or "")
     return base64.b64encode(pair.encode("utf-8")).decode("ascii")

@@ -11,19 +11,23 @@ import errno
 import selectors
 import socket
 import time
+from typing import Any, List, Sequence, Tuple, Union
 
 DELAY = 0.25        # seconds from one attempt to the next: RFC 8305, section 8
 _MOST = 32          # addresses
 # What a host without that family says of itself. It tells less than what another address answered.
 _NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
+_Address = Tuple[int, int, int, str, Any]           # of getaddrinfo()
+_Option = Tuple[int, int, Union[int, bytes]]        # of setsockopt(), too
 
-def dial(host, port, timeout, options=()):
+
+def dial(host: str, port: int, timeout: float, options: Sequence[_Option] = ()) -> socket.socket:
     """A connected socket, with the timeout set.
 
     :param host: str, a name or an address.
     :param timeout: number of seconds for all addresses together.
-    :param options: iterable of what setsockopt() takes.
+    :param options: what setsockopt() takes.
     :returns: socket.socket. Raises socket.gaierror, socket.timeout, OSError.
     """
     left = _interleave(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))[:_MOST]
@@ -38,26 +42,28 @@ def dial(host, port, timeout, options=()):
                     raise socket.timeout("timed out")
                 if left and (now >= begin_next or not selector.get_map()):
                     try:
-                        selector.register(_begin(left.pop(0), options), selectors.EVENT_WRITE)
+                        begun = _begin(left.pop(0), options)
+                        selector.register(begun, selectors.EVENT_WRITE, begun)
                         begin_next = now + DELAY
                     except OSError as exc:
                         failure = _more_telling(failure, exc)
                     continue
                 for key, _events in selector.select((min(ends, begin_next) if left else ends) - now):
-                    selector.unregister(key.fileobj)
-                    number = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    made: socket.socket = key.data
+                    selector.unregister(made)
+                    number = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if not number:
-                        key.fileobj.settimeout(timeout)
-                        return key.fileobj
-                    key.fileobj.close()
+                        made.settimeout(timeout)
+                        return made
+                    made.close()
                     failure = _more_telling(failure, OSError(number, errno.errorcode.get(number)))
             raise failure
         finally:
             for key in list(selector.get_map().values()):
-                key.fileobj.close()
+                key.data.close()
 
 
-def _begin(address, options):
+def _begin(address: _Address, options: Sequence[_Option]) -> socket.socket:
     """A socket that is being connected. Raises OSError."""
     family, kind, protocol, _name, place = address
     made = socket.socket(family, kind, protocol)
@@ -74,11 +80,11 @@ def _begin(address, options):
     return made
 
 
-def _more_telling(before, now):
+def _more_telling(before: OSError, now: OSError) -> OSError:
     return before if now.errno in _NO_WAY and before.errno not in _NO_WAY else now
 
 
-def _interleave(addresses):
+def _interleave(addresses: Sequence[_Address]) -> List[_Address]:
     """The same addresses, the families taking turns; the first stays the first (RFC 8305, section 4)."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]

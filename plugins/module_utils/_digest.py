@@ -9,7 +9,7 @@ import os
 CHUNK = 1 << 20     # bytes
 
 
-def hash_of(fd):
+def hash_of(fd: int) -> str:
     """SHA-256 in lower-case hex of all bytes of an open file; its offset is neither used nor moved.
 
     Raises OSError.

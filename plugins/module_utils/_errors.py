@@ -16,7 +16,7 @@ import re
 import stat
 import sys
 import unicodedata
-from typing import Optional
+from typing import Any, BinaryIO, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Type, Union, overload
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
@@ -31,7 +31,7 @@ _CUT = re.compile(r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")   
 _QUOTE = 200            # characters of the longest quote
 
 # The usual way out, by what went wrong; {0} is what else may be chosen, by where it did, {1} is how to become another user.
-_HINTS = {
+_HINTS: Dict[Optional[int], str] = {
     _errno.EROFS: "the file system is mounted read-only: remount it{0}",
     _errno.ENOSPC: "free some space (or inodes) on that file system{0}",
     _errno.EDQUOT: "the quota on that file system is used up: raise it{0}",
@@ -40,7 +40,7 @@ _HINTS = {
 }
 _RIGHTS = "let the user who runs Ansible do this{0}"
 _ALSO = ("/usr/local/bin", "/usr/bin")      # where sudo(8) and doas(1) are looked for, beside PATH
-_ELSEWHERE = {  # place: what is set in its stead, and the way to the right to write there
+_ELSEWHERE: Dict[Optional[str], Tuple[str, str]] = {  # place: what is set in its stead, and the way to the right to write there
     "base_dir": ("base_dir", "run as a user who may do this{1}{0}"),
     "link": ("link", "run as a user who may do this{1}{0}"),
     "cache_dir": ("cache_dir", _RIGHTS),
@@ -63,7 +63,8 @@ class TerraformBinaryError(Exception):
     step = ""
     way_out: Optional[str] = None
 
-    def __init__(self, message, path=None, url=None, errno=None, hint=None):
+    def __init__(self, message: str, path: Optional[str] = None, url: Optional[str] = None, errno: Optional[int] = None,
+                 hint: Optional[str] = None) -> None:
         super().__init__(cleaned(" ".join(message.split())))
         self.path = path
         self.url = url
@@ -71,7 +72,7 @@ class TerraformBinaryError(Exception):
         self.hint = hint or self.way_out
         self.changed = False
 
-    def conceal(self, secrets):
+    def conceal(self, secrets: Collection[str]) -> None:
         """Put asterisks in the place of secrets that the other side repeated to us: see concealed()."""
         self.args = tuple(concealed(text, secrets) for text in self.args)
         self.path, self.url, self.hint = (concealed(each, secrets) for each in (self.path, self.url, self.hint))
@@ -95,7 +96,8 @@ class FetchError(TerraformBinaryError):
     step = "fetch"
     way_out = "look what that server sends, or name another site"
 
-    def __init__(self, message, retry=False, next_site=True, status=None, **where):
+    def __init__(self, message: str, retry: bool = False, next_site: bool = True, status: Optional[int] = None,
+                 **where: Any) -> None:
         super().__init__(message, **where)
         self.retry = retry
         self.next_site = next_site
@@ -145,7 +147,7 @@ class MissingDependency(TerraformBinaryError):
     step = "setup"
 
 
-def hint_for(number, place=None):
+def hint_for(number: Optional[int], place: Optional[str] = None) -> Optional[str]:
     """The usual way out of an error of the system.
 
     :param number: int, the errno.
@@ -158,7 +160,7 @@ def hint_for(number, place=None):
     return hint and hint.format(", or choose another %s" % option if option else "", _how_to_become())
 
 
-def _how_to_become():
+def _how_to_become() -> str:
     """Where this machine has what become needs, that it is there; in a container there often is none."""
     folders = (os.environ.get("PATH") or os.defpath).split(os.pathsep) + list(_ALSO)
     found = any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders for name in ("sudo", "doas"))
@@ -166,7 +168,8 @@ def _how_to_become():
 
 
 @contextlib.contextmanager
-def os_errors(doing, path, error=InstallError, hint=None, place=None):
+def os_errors(doing: str, path: str, error: Type[TerraformBinaryError] = InstallError, hint: Optional[str] = None,
+              place: Optional[str] = None) -> Iterator[None]:
     """Turn an OSError of the body into a typed error that names the act and the path.
 
     :param doing: str, the act as a verb with its object: ``create directory``.
@@ -184,7 +187,7 @@ def os_errors(doing, path, error=InstallError, hint=None, place=None):
         ) from exc
 
 
-def open_regular(path):
+def open_regular(path: str) -> BinaryIO:
     """Open a file for reading, whatever a path leads to: no device, nor a pipe that nobody writes to, is waited for.
 
     :returns: binary stream. Raises OSError, without a number for what is no regular file.
@@ -197,7 +200,7 @@ def open_regular(path):
 
 
 @contextlib.contextmanager
-def after_change():
+def after_change() -> Iterator[None]:
     """The body comes after a change of the host: its errors have ``changed`` set."""
     try:
         yield
@@ -206,14 +209,14 @@ def after_change():
         raise
 
 
-def errno_text(number, fallback=""):
+def errno_text(number: Optional[int], fallback: object = "") -> str:
     """``Permission denied (EACCES)`` for an errno; the fallback's text when there is none."""
     if number is None:
         return str(fallback)
     return "%s (%s)" % (os.strerror(number), _errno.errorcode.get(number, number))
 
 
-def escaped(text, limit=60):
+def escaped(text: Union[str, bytes], limit: int = 60) -> str:
     """Foreign text, or bytes, as it may stand in a message: shortened, escaped, and in quotes.
 
     :param limit: int, characters of it that are shown.
@@ -223,7 +226,15 @@ def escaped(text, limit=60):
     return ascii(text[:limit]) + ("..." if len(text) > limit else "")
 
 
-def cleaned(value):
+@overload
+def cleaned(value: str) -> str: ...
+
+
+@overload
+def cleaned(value: Any) -> Any: ...
+
+
+def cleaned(value: Any) -> Any:
     """A value of a result, or a line, as it may be written and shown: what is not printable becomes ``?``.
 
     Names of files may be anything, line ends, escapes of terminals and bytes that are no text included: these cannot be
@@ -241,7 +252,7 @@ def cleaned(value):
 
 
 @contextlib.contextmanager
-def concealing(secrets):
+def concealing(secrets: Collection[str]) -> Iterator[None]:
     """Conceal secrets in what the body refuses, which may quote the other side."""
     try:
         yield
@@ -250,12 +261,20 @@ def concealing(secrets):
         raise
 
 
-def concealed(value, secrets):
+@overload
+def concealed(value: str, secrets: Collection[str]) -> str: ...
+
+
+@overload
+def concealed(value: Any, secrets: Collection[str]) -> Any: ...
+
+
+def concealed(value: Any, secrets: Collection[str]) -> Any:
     """A value with asterisks in the place of secrets, in whatever letters the other side repeats them: in other case,
     percent-encoded wholly, partly or more than once, escaped(), in base64; and when they are cut off where a quote ends.
 
     :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
-    :param secrets: iterable of str.
+    :param secrets: collection of str: they are gone through more than once.
     """
     if isinstance(value, dict):
         return dict((concealed(key, secrets), concealed(one, secrets)) for key, one in value.items())
@@ -270,7 +289,7 @@ def concealed(value, secrets):
         _plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _forms(secret)))
 
 
-def _forms(secret):
+def _forms(secret: str) -> Tuple[str, ...]:
     """A secret as it is, escaped, and as base64 has it, without the padding; in other letters as far as ASCII's do not tell."""
     data = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(data).decode("ascii").rstrip("=")
@@ -278,14 +297,16 @@ def _forms(secret):
             coded.translate({ord("+"): "-", ord("/"): "_"}))
 
 
-def _plain(text):
+def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
     """A text in the form in which it is compared, and where each of its characters stood.
 
     :returns: (str of bytes as characters, sequence of where each begins in the text, sequence of where each ends).
     """
     if not _UNUSUAL.search(text):
         return text.lower(), range(len(text)), range(1, len(text) + 1)
-    plain, starts, ends = [], [], []
+    plain: List[str] = []
+    starts: List[int] = []
+    ends: List[int] = []
     for found in _CODED.finditer(text):
         byte, number = found.group(1), found.group(2) or found.group(3) or found.group(4)
         char = found.group(5) or found.group()
@@ -301,7 +322,7 @@ def _plain(text):
     return "".join(plain), starts, ends
 
 
-def _without(text, forms):
+def _without(text: str, forms: Set[str]) -> str:
     """A text without secrets in the form of _plain()."""
     if not forms:
         return text
@@ -317,7 +338,8 @@ def _without(text, forms):
         begun = max([_begun(plain, until, form) for form in forms] or [0])
         if begun:
             spans.append((starts[until - begun], cut.end() - 4))
-    concealed_until, parts = 0, []
+    concealed_until = 0
+    parts: List[str] = []
     for start, end in sorted(spans):
         if start >= concealed_until:
             parts += [text[concealed_until:start], _ASTERISKS]
@@ -325,13 +347,13 @@ def _without(text, forms):
     return "".join(parts) + text[concealed_until:]
 
 
-def _begun(plain, until, form):
+def _begun(plain: str, until: int, form: str) -> int:
     """How much of a secret's beginning stands before a place: int, 0 for what does not give it away."""
     most = min(len(form) - 1, until, _QUOTE)
     return next((length for length in range(most, _HARMLESS, -1) if plain.endswith(form[:length], 0, until)), 0)
 
 
-def composed(message, hint=None, machine=""):
+def composed(message: str, hint: Optional[str] = None, machine: str = "") -> str:
     """The one line that a failure is told in, of at most MESSAGE_LIMIT characters. What to do is never what is cut.
 
     :param message: str: what, where, found, expected.
@@ -350,7 +372,7 @@ def composed(message, hint=None, machine=""):
     return message + end
 
 
-def as_result(error, side, host):
+def as_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, Any]:
     """The failure as returned to Ansible.
 
     :param error: TerraformBinaryError.
@@ -361,7 +383,7 @@ def as_result(error, side, host):
     message = str(error)
     if isinstance(error, ClockError):
         message = "%s (judged by the %s, %s)" % (message, side, host)
-    return cleaned({
+    result: Dict[str, Any] = cleaned({
         "msg": composed(message, error.hint),
         "changed": error.changed and side == "target",     # what the controller does to itself changes no host
         "error": {
@@ -375,3 +397,4 @@ def as_result(error, side, host):
             "hint": error.hint,
         },
     })
+    return result

@@ -13,9 +13,11 @@ import re
 import socket
 import ssl
 import time
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from ._credentials import NONE, SHOWN, WITHHELD, is_public
 from ._errors import FetchError, TerraformBinaryError, errno_text, escaped
+from ._model import Params
 
 BACKOFF = 1.0                   # seconds before the second try; doubled for each further one, then jittered
 BACKOFF_CAP = 30.0
@@ -52,7 +54,7 @@ _ISSUER = re.compile(r"[0-9A-Za-z][0-9A-Za-z ._-]{0,39}\Z")
 _BANNER = re.compile(r"\A['\"]*((?:HTTP/|SSH-|RTSP/|ICY |RFB |220[ -]|\* OK)[0-9.]{0,4})")
 _QUOTED = re.compile(r"b?['\"].*", re.DOTALL)
 _MISSING = "look whether the site has this version and platform"
-_HINTS = {
+_HINTS: Dict[int, Union[str, Dict[str, str]]] = {
     400: "the site may want a client certificate: set client_cert and client_key",
     426: _NO_HTTP_1,
     505: _NO_HTTP_1,
@@ -85,12 +87,12 @@ class _TryLater(FetchError):
     :param after: float, the seconds that the server asks us to wait, or None.
     """
 
-    def __init__(self, message, after, **details):
+    def __init__(self, message: str, after: Optional[float], **details: Any) -> None:
         super().__init__(message, retry=True, **details)
         self.after = after
 
 
-def refuse_status(status, retry_after, place, what, credentials=NONE):
+def refuse_status(status: int, retry_after: str, place: str, what: str, credentials: str = NONE) -> FetchError:
     """The error for an HTTP status that is not the wanted one: FetchError, to be retried where that may help.
 
     :param retry_after: str, the header of that name, or blank.
@@ -102,13 +104,13 @@ def refuse_status(status, retry_after, place, what, credentials=NONE):
         hint = _CLEARTEXT_HINT
     elif status == 404 and is_public(place):
         hint = _MISSING     # it hides nothing from anybody
-    details = dict(status=status, url=place, hint=hint)
+    details: Params = dict(status=status, url=place, hint=hint)
     if _is_transient(status):
         return _TryLater(message, _read_retry_after(retry_after), **details)
     return FetchError(message, **details)
 
 
-def hint_of(status, credentials=NONE):
+def hint_of(status: int, credentials: str = NONE) -> Optional[str]:
     """What the operator can do about an HTTP status: str, or None."""
     if 500 <= status <= 599 and status not in _HINTS:
         return "the site, or a proxy before it, is in trouble: try again later, or name a second site"
@@ -116,29 +118,35 @@ def hint_of(status, credentials=NONE):
     return hint[credentials] if isinstance(hint, dict) else hint
 
 
-def _is_transient(status):
+def _is_transient(status: int) -> bool:
     return status in (408, 425, 429) or 500 <= status <= 599 and status != 505
 
 
-def _read_retry_after(text):
+def _read_retry_after(text: str) -> Optional[float]:
     """Seconds that a Retry-After header asks for, as a number or a date (RFC 9110, 10.2.3), capped; None: nothing."""
     try:
         if re.match(r"[0-9]+\Z", text):
             seconds = float(text)
         else:
-            seconds = email.utils.mktime_tz(email.utils.parsedate_tz(text)) - time.time()
-    except (TypeError, ValueError, OverflowError):  # TypeError: parsedate_tz found no date
+            date = email.utils.parsedate_tz(text)
+            if date is None:
+                return None
+            seconds = email.utils.mktime_tz(date) - time.time()
+    except (IndexError, ValueError, OverflowError):  # IndexError: of parsedate_tz, before Python 3.10
         return None
     return min(max(seconds, 0.0), RETRY_AFTER_CAP)
 
 
-def choose_pause(attempt, failure):
+def choose_pause(attempt: int, failure: FetchError) -> float:
     """Seconds to wait after a failed try: exponential and jittered, so that a fleet does not come back at once."""
-    backoff = min(BACKOFF_CAP, BACKOFF * 2 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0)
-    return max(backoff, getattr(failure, "after", None) or 0.0)
+    backoff: float = min(BACKOFF_CAP, BACKOFF * 2 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0)
+    after: float = getattr(failure, "after", None) or 0.0
+    return max(backoff, after)
 
 
-def explain(exc, timeout, store="", look_up=lambda by_proxy: None):
+def explain(
+        exc: BaseException, timeout: float, store: str = "", look_up: Callable[[bool], Any] = lambda by_proxy: None,
+) -> Tuple[str, bool, Optional[str]]:
     """Why the transport failed: (reason, may it be tried again, hint). No text that could hold a URL is passed on.
 
     :param store: str, whose certificates are trusted.
@@ -177,7 +185,7 @@ def explain(exc, timeout, store="", look_up=lambda by_proxy: None):
     return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), hint
 
 
-def _explain_tls(cause, by_proxy, store, look_up):
+def _explain_tls(cause: BaseException, by_proxy: bool, store: str, look_up: Callable[[bool], Any]) -> Tuple[str, str]:
     """Why a connection by TLS failed: (reason, hint)."""
     reason = str(getattr(cause, "reason", None) or "")
     if _NO_TLS.search(reason):
@@ -211,9 +219,10 @@ def _explain_tls(cause, by_proxy, store, look_up):
         "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store)
 
 
-def _causes(exc):
+def _causes(exc: BaseException) -> List[BaseException]:
     """An exception and all that it was made from, outermost first."""
-    found, waiting = [], [exc]
+    found: List[BaseException] = []
+    waiting = [exc]
     while waiting:
         cause = waiting.pop(0)
         found.append(cause)

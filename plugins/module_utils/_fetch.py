@@ -17,17 +17,18 @@ import signal
 import sys
 import threading
 import time
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 from urllib.parse import urlsplit
 
 from . import _credentials
-from ._bodies import LONGEST_START, check_start, decode, judge_head, open_any, open_file
-from ._certificates import look_up
+from ._bodies import LONGEST_START, Body, check_start, decode, judge_head, open_any, open_file
+from ._certificates import Certificate, look_up
 from ._connections import Connections
 from ._errors import FetchError, MissingDependency, concealed, concealing
 from ._faults import NETWORK_HINT, choose_pause, explain
 from ._listeners import check_listener
-from ._model import Access
+from ._model import Access, Guard, Log, Sink
 from ._processes import TASKS_HINT, describe_task_limits
 from ._proxies import choose_proxy
 from ._resume import SoFar
@@ -47,6 +48,8 @@ SILENCE = 5                     # seconds of waiting for an answer without a wor
 _CHUNK = 256 << 10
 _REDIRECTED = (301, 302, 303, 307, 308)
 
+_Answer = Tuple[Any, Optional[FetchError]]     # a requests.Response, or why there is none
+
 
 class Received(NamedTuple):
     """What a download brought."""
@@ -58,23 +61,23 @@ class Received(NamedTuple):
 class _Memory:
     """A sink that keeps what it is given."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.data = bytearray()
 
-    def reserve(self, size):
+    def reserve(self, size: int) -> None:
         """Nothing to do: whoever reads into memory has set a small cap."""
 
-    def write(self, block):
+    def write(self, block: bytes) -> None:
         self.data += block
 
-    def restart(self):
+    def restart(self) -> None:
         self.data = bytearray()
 
 
 class _Pace:
     """How fast a body comes, its frame of chunks and trailers included: held to the lowest speed and to the deadline."""
 
-    def __init__(self, ends, deadline, place, what, count):
+    def __init__(self, ends: float, deadline: float, place: str, what: str, count: int) -> None:
         self._ends = ends
         self._deadline = deadline
         self._place = place
@@ -83,11 +86,11 @@ class _Pace:
         self._recent, self._waited = 0, 0.0     # for the network alone: a slow sink is another matter
         self._since = 0.0
 
-    def begin(self):
+    def begin(self) -> None:
         """Somebody begins to wait."""
         self._since = time.monotonic()
 
-    def judge(self):
+    def judge(self) -> None:
         """Somebody waits, or did until now. Raises FetchError."""
         now = time.monotonic()
         self._waited += now - self._since
@@ -100,14 +103,14 @@ class _Pace:
                     self._recent, self._waited, LOW_SPEED), self._place, self._what)
             self._recent, self._waited = 0, 0.0
 
-    def came(self, length):
+    def came(self, length: int) -> None:
         """The wait is over, and so many bytes came. Raises FetchError."""
         self._count += length
         self._recent += length
         self.judge()
 
 
-def _silence(line, warning=False):
+def _silence(line: str, warning: bool = False) -> None:
     """The ``say`` of those who do not want to hear."""
 
 
@@ -128,8 +131,9 @@ class Fetcher:
     :param machine: str, which machine asks, for the message that it cannot: ``the controller``.
     """
 
-    def __init__(self, timeout, retries, say=_silence, deadline=DEADLINE, access=None, sites=(), environ=None, guard=None,
-                 machine=None, show=None):
+    def __init__(self, timeout: float, retries: int, say: Log = _silence, deadline: float = DEADLINE,
+                 access: Optional[Access] = None, sites: Sequence[str] = (), environ: Optional[Mapping[str, str]] = None,
+                 guard: Optional[Guard] = None, machine: Optional[str] = None, show: Optional[Log] = None) -> None:
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
@@ -138,27 +142,28 @@ class Fetcher:
         self._access = access = access or Access()
         self._sites = tuple(sites)
         self._guard = guard
-        self._environ = os.environ if environ is None else environ
+        self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self._secrets = _credentials.secrets(access) + _credentials.proxy_secrets(self._environ)
-        self._connections = {}  # (with client certificate, verified): Connections
+        self._connections: Dict[Tuple[bool, bool], Connections] = {}    # (with client certificate, verified)
         self._machine = machine
         self._show = show or say
-        self._way = []          # to the answer that is read now: for messages
-        self._pace = None       # of the body that is read now
-        self._faults = (OSError, ValueError, http.client.HTTPException)  # what the transport may raise
+        self._way: List[str] = []               # to the answer that is read now: for messages
+        self._pace: Optional[_Pace] = None      # of the body that is read now
+        # what the transport may raise
+        self._faults: Tuple[Type[Exception], ...] = (OSError, ValueError, http.client.HTTPException)
 
-    def __enter__(self):
+    def __enter__(self) -> "Fetcher":
         return self
 
-    def __exit__(self, *dummy):
+    def __exit__(self, *dummy: object) -> None:
         for connections in self._connections.values():
             connections.close()
         self._connections.clear()
 
-    def _say(self, line):
+    def _say(self, line: str) -> None:
         self._tell(concealed(line, self._secrets))
 
-    def read(self, url, cap, what):
+    def read(self, url: str, cap: int, what: str) -> bytes:
         """The bytes at a URL.
 
         :param url: str, http, https or file.
@@ -175,7 +180,7 @@ class Fetcher:
         self._say("%s received: %d bytes from %s" % (what, received.bytes, shown(url)))
         return data
 
-    def download(self, url, sink, cap, what):
+    def download(self, url: str, sink: Sink, cap: int, what: str) -> Received:
         """Bring the bytes at a URL into a sink. It raises what ``read`` does; errors of the sink pass untouched.
 
         :param sink: object with ``reserve(bytes)``, called before the first byte is written when the size was announced;
@@ -186,7 +191,7 @@ class Fetcher:
         self._say("%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, shown(url)))
         return received
 
-    def _receive(self, url, sink, cap, what, decodable):
+    def _receive(self, url: str, sink: Sink, cap: int, what: str, decodable: bool) -> Tuple[Received, Body]:
         """Try until it worked, must not be tried again, or was tried often or long enough: (Received, Body)."""
         ends = time.monotonic() + self.deadline
         so_far = SoFar(sink)
@@ -206,7 +211,7 @@ class Fetcher:
             self._say("try %d of %d in %.1f s: %s" % (attempt, self.retries, pause, failure))
             time.sleep(pause)
 
-    def _attempt(self, url, so_far, cap, what, ends, decodable):
+    def _attempt(self, url: str, so_far: SoFar, cap: int, what: str, ends: float, decodable: bool) -> Tuple[Received, Body]:
         """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
         self._way = []
         if not so_far.resumable:
@@ -216,14 +221,14 @@ class Fetcher:
             if so_far.size is not None and so_far.size > cap:
                 raise _too_large("announces %d bytes" % so_far.size, body.url, cap, what)
             if so_far.count:
-                self._say("%s resumed at byte %d of %d from %s" % (what, so_far.count, so_far.size, body.url))
+                self._say("%s resumed at byte %d of %s from %s" % (what, so_far.count, so_far.size, body.url))
             for block in _with_long_start(self._blocks(body, so_far, cap, what, ends)):
                 if not so_far.count:
                     check_start(body, block, what, decodable)
                 so_far.add(block)
         return Received(so_far.count, so_far.sha256), body
 
-    def _blocks(self, body, so_far, cap, what, ends):
+    def _blocks(self, body: Body, so_far: SoFar, cap: int, what: str, ends: float) -> Iterator[bytes]:
         """The body, block by block, held to its announced size, the cap, the lowest speed and the deadline."""
         count, size = so_far.count, so_far.size
         self._pace = pace = _Pace(ends, self.deadline, body.url, what, count)
@@ -246,7 +251,7 @@ class Fetcher:
                 "%s from %s was cut short: %d of %d bytes came" % (what, body.url, count, size),
                 retry=True, url=body.url, hint=NETWORK_HINT)
 
-    def _open(self, stack, url, what, ends, so_far):
+    def _open(self, stack: contextlib.ExitStack, url: str, what: str, ends: float, so_far: SoFar) -> Body:
         """The Body to go on with: the rest of what came so far, else the whole from its first byte."""
         check_url(url)
         if urlsplit(url).scheme == "file":
@@ -271,7 +276,7 @@ class Fetcher:
         so_far.accept(body)
         return body
 
-    def _follow(self, stack, url, what, ends, headers):
+    def _follow(self, stack: contextlib.ExitStack, url: str, what: str, ends: float, headers: Dict[str, str]) -> Body:
         """The Body at a URL, redirects followed; the stack closes it."""
         site, begun = _credentials.choose_site(url, self._sites), url
         for dummy in range(REDIRECTS + 1):
@@ -290,11 +295,12 @@ class Fetcher:
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, shown(url)), url=shown(url))
 
-    def _judge_pace(self):
+    def _judge_pace(self) -> None:
         """Hold the body that is read to its pace: called before each wait. Raises FetchError."""
-        self._pace.judge()
+        if self._pace is not None:
+            self._pace.judge()
 
-    def _check_listener(self, url, what, trusted):
+    def _check_listener(self, url: str, what: str, trusted: bool) -> None:
         """Refuse a port of this machine that another user listens on, where it is believed, or told a secret."""
         parts = urlsplit(url)
         if parts.scheme == "http" and is_loopback(parts.hostname):
@@ -303,7 +309,8 @@ class Fetcher:
             elif trusted and _credentials.headers_for(self._access):
                 check_listener(url, what, "gets the credentials")
 
-    def _ask(self, url, proxy, what, ends, headers, trusted):
+    def _ask(self, url: str, proxy: Optional[str], what: str, ends: float, headers: Dict[str, str],
+             trusted: bool) -> Tuple[Any, str]:
         """Send one request.
 
         :param proxy: str, URL, or None.
@@ -318,17 +325,20 @@ class Fetcher:
             credentials = _credentials.SHOWN if trusted else _credentials.WITHHELD
         if trusted:
             headers = dict(headers, **carried)
-        answers = queue.Queue()
+        answers: "queue.Queue[_Answer]" = queue.Queue()
 
-        def ask():
+        def look_up_shown(by_proxy: bool) -> Optional[Certificate]:
+            way = (proxy, None) if proxy and by_proxy else (url, proxy)
+            return look_up(*way, timeout=self.timeout)
+
+        def ask() -> None:
             # The main thread may have blocked them: a change and its note belong together, and this one may outlast its answer.
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
             answer = failure = None
             try:
                 answer = connections.get(url, headers, self.timeout, proxy)
             except self._faults as exc:
-                failure = self._convert(exc, what, shown(url), store=connections.store, look_up=lambda by_proxy: look_up(
-                    *(proxy, None) if by_proxy else (url, proxy), timeout=self.timeout))
+                failure = self._convert(exc, what, shown(url), store=connections.store, look_up=look_up_shown)
                 failure.__cause__ = exc
             finally:
                 answers.put((answer, failure))
@@ -345,7 +355,7 @@ class Fetcher:
             raise failure
         return answer, credentials
 
-    def _await(self, answers, url, what, ends):
+    def _await(self, answers: "queue.Queue[_Answer]", url: str, what: str, ends: float) -> _Answer:
         """What is put into the queue; a line when that takes its time. Raises FetchError at the end of all patience."""
         left = ends - time.monotonic()
         if left > SILENCE:
@@ -357,7 +367,7 @@ class Fetcher:
         except queue.Empty:
             raise _too_slow("was not answered within %s s" % self.deadline, shown(url), what) from None
 
-    def _connect(self, url, trusted):
+    def _connect(self, url: str, trusted: bool) -> Connections:
         """The connections for a URL: those that show the client certificate are kept apart, and so are unverified ones."""
         requests, urllib3 = _import_requests(url, self._machine)
         verified = self._access.validate_certs or _credentials.is_public(url)
@@ -368,22 +378,22 @@ class Fetcher:
         return self._connections[kind]
 
     @contextlib.contextmanager
-    def _guarded(self, what, place, count):
+    def _guarded(self, what: str, place: str, count: int) -> Iterator[None]:
         """Turn what the transport raises over a body into FetchError. What a sink raises must never pass here."""
         try:
             yield
         except self._faults as exc:
             raise self._convert(exc, what, place, " broke off after %d bytes" % count) from exc
 
-    def _convert(self, exc, what, place, broke="", **tls):
+    def _convert(self, exc: BaseException, what: str, place: str, broke: str = "", **tls: Any) -> FetchError:
         """The FetchError for something that the transport raised; ``tls`` as explain() takes it."""
         reason, retry, hint = explain(exc, self.timeout, **tls)
         return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
 
 
-def _with_long_start(blocks):
+def _with_long_start(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes; the first block is long enough to tell what they are, unless there are no more."""
-    start = b""
+    start: Optional[bytes] = b""
     for block in blocks:
         if start is None:
             yield block
@@ -396,15 +406,15 @@ def _with_long_start(blocks):
         yield start
 
 
-def _too_large(found, place, cap, what):
+def _too_large(found: str, place: str, cap: int, what: str) -> FetchError:
     return FetchError("%s from %s %s: at most %d are accepted" % (what, place, found, cap), url=place)
 
 
-def _too_slow(found, place, what):
+def _too_slow(found: str, place: str, what: str) -> FetchError:
     return FetchError("%s from %s %s" % (what, place, found), url=place, hint=NETWORK_HINT)
 
 
-def _import_requests(url, machine):
+def _import_requests(url: str, machine: Optional[str]) -> Tuple[ModuleType, ModuleType]:
     """requests and the urllib3 below it; imported late, since a host that fetches nothing needs neither."""
     try:
         import requests

@@ -10,9 +10,10 @@ understand are passed over. Bytes that are no index, however odd, end in one typ
 
 import json
 import re
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
 
 from ._errors import FetchError
-from ._model import PRODUCT
+from ._model import PRODUCT, Listing
 from ._releases import archive_name
 from ._versions import is_exact, order, split
 
@@ -25,7 +26,7 @@ _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _HINT = "look what answers at that URL: expected the index.json of a release site; or ask for an exact version"
 
 
-def url(site):
+def url(site: str) -> str:
     """Where a site keeps its index.
 
     :param site: str, URL without a trailing slash.
@@ -33,7 +34,7 @@ def url(site):
     return "%s/%s/index.json" % (site, PRODUCT)
 
 
-def read(data, where):
+def read(data: bytes, where: str) -> Listing:
     """What an index lists.
 
     :param data: bytes: the index of the product (``versions``), of any age, or of one release (``version``, ``builds``).
@@ -54,14 +55,14 @@ def read(data, where):
         raise _refusal(where, "has no versions in it")
     if len(entries) > VERSIONS_LIMIT:
         raise _refusal(where, "has more than %d versions" % VERSIONS_LIMIT)
-    listing = {}
+    listing: Listing = {}
     for version, entry in entries.items():
         if _is_version(version) and _is_about(entry, version):
             listing[version] = frozenset(_platforms(entry, version))
     return listing
 
 
-def _parse(data, where):
+def _parse(data: bytes, where: str) -> Any:
     if sum(map(data.count, (b",", b"[", b"{"))) > PARTS_LIMIT:
         raise _refusal(where, "has more than %d parts" % PARTS_LIMIT)
     try:
@@ -72,35 +73,35 @@ def _parse(data, where):
         raise _refusal(where, "is not JSON (%s)" % (ascii(str(exc))[1:-1][:80])) from exc
 
 
-def _object(pairs):
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name is there twice in one object")
     return found
 
 
-def _number(_text):
+def _number(_text: str) -> int:
     return 0
 
 
-def _constant(text):
+def _constant(text: str) -> NoReturn:
     raise ValueError("%s is no JSON" % text)
 
 
-def _refusal(where, what):
+def _refusal(where: str, what: str) -> FetchError:
     return FetchError("index %s %s" % (where, what), url=where, hint=_HINT)
 
 
-def _is_version(text):
+def _is_version(text: Any) -> bool:
     return isinstance(text, str) and is_exact(text)
 
 
-def _is_about(entry, version):
+def _is_about(entry: Any, version: str) -> bool:
     """An entry, or a build in it, is of this product and version; neither has to be named."""
     return isinstance(entry, dict) and entry.get("name", PRODUCT) == PRODUCT and entry.get("version", version) == version
 
 
-def _platforms(entry, version):
+def _platforms(entry: Dict[str, Any], version: str) -> Iterator[str]:
     builds = entry.get("builds")
     for build in builds if isinstance(builds, list) else ():
         if not _is_about(build, version):
@@ -115,7 +116,7 @@ def _platforms(entry, version):
             yield platform
 
 
-def advise(version, platform, listing):
+def advise(version: str, platform: str, listing: Listing) -> Optional[str]:
     """What an index knows about an exact version that could not be had: a hint, or None.
 
     :param version: str, exact.
@@ -129,7 +130,7 @@ def advise(version, platform, listing):
     return _nearest(version, [other for other in listing if platform in listing[other]])
 
 
-def tell_first(platform, listing):
+def tell_first(platform: Optional[str], listing: Listing) -> str:
     """Since when an index has builds for a platform: part of a sentence."""
     having = sorted((version for version in listing if platform in listing[version]), key=order)
     final = [version for version in having if not split(version)[1]] or having
@@ -137,10 +138,10 @@ def tell_first(platform, listing):
         "no version has a build for %s" % platform)
 
 
-def _nearest(version, published):
+def _nearest(version: str, published: List[str]) -> Optional[str]:
     """The published versions around one that is not: a hint, or None."""
     place = order(version)
-    near = {}       # version: what it is to the one that was asked for
+    near: Dict[str, List[str]] = {}     # version: what it is to the one that was asked for
     lower = _final_first(version, [other for other in published if order(other) < place])
     higher = _final_first(version, [other for other in published if order(other) > place])
     patches = [other for other in published if split(other)[0][:2] == split(version)[0][:2] and not split(other)[1]]
@@ -152,7 +153,7 @@ def _nearest(version, published):
     return "versions there: %s" % ", ".join(told) if told else None
 
 
-def _final_first(version, others):
+def _final_first(version: str, others: List[str]) -> List[str]:
     """Those that who asked for a version may want: final ones, and for a pre-release those of the same numbers as well."""
     numbers, pre_release = split(version)
     return [other for other in others if not split(other)[1] or pre_release and split(other)[0] == numbers] or others

@@ -9,9 +9,11 @@ So plain http to loopback proves nothing by itself. It does where the listening 
 import errno
 import os
 import re
+from typing import Optional, Set
+from urllib.parse import urlsplit
 
 from ._errors import FetchError, VerificationError, errno_text
-from ._urls import origin, shown
+from ._urls import shown
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")      # proc(5)
 _LISTENS = "0A"                                     # TCP_LISTEN
@@ -19,7 +21,7 @@ _ROW = re.compile(r"\s*[0-9]+: [0-9A-F]+:([0-9A-F]{4}) \S+ ([0-9A-F]{2}) \S+ \S+
 _HINT = "use https, give checksum with policy signature or pinned, or have the site run by root or by the user who downloads"
 
 
-def check_listener(url, what, why):
+def check_listener(url: str, what: str, why: str) -> None:
     """Refuse to ask a port of this machine that somebody else listens on.
 
     :param url: str, http, its host is loopback.
@@ -29,7 +31,7 @@ def check_listener(url, what, why):
         not tell.
     :raises FetchError: nobody listens there.
     """
-    place, port = shown(url), origin(url)[2]
+    place, port = shown(url), urlsplit(url).port or 80
     owners = _owners(port)
     if owners is None:
         raise VerificationError("%s from %s: this system does not tell who listens on port %d, and whoever does %s" % (
@@ -44,9 +46,9 @@ def check_listener(url, what, why):
                          errno=errno.ECONNREFUSED, hint="nothing listens on port %d: start that site" % port)
 
 
-def _owners(port):
+def _owners(port: int) -> Optional[Set[int]]:
     """The uids of those who listen on a port: set of int; None where the system does not tell."""
-    owners = set()
+    owners: Set[int] = set()
     for table in _TABLES:
         try:
             with open(table, encoding="ascii") as stream:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The vocabulary: the one argument spec and the records that pass between the steps. No logic."""
 
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Union
 
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
@@ -81,7 +81,7 @@ class Order(NamedTuple):
     """What obtaining a release needs to know, on whichever side; a Wish has all of it, too."""
 
     version: Optional[str]
-    wanted: object
+    wanted: Any
     platform: Optional[str]         # None: not known yet
     policy: str
     checksum: Optional[str]
@@ -100,7 +100,7 @@ class Wish(NamedTuple):
 
     requested: str                  # the version as written
     version: Optional[str]          # X.Y.Z, without a leading v; None: still to be chosen among what is wanted
-    wanted: object                  # what was asked for, with ``allows(version)``: see _constraints
+    wanted: Any                     # what was asked for, with ``allows(version)``: see _constraints
     state: str                      # present, absent
     base_dir: str                   # absolute, normalised
     policy: str                     # one of POLICIES
@@ -130,11 +130,11 @@ class Wish(NamedTuple):
     allow_unsafe: bool              # allow_unsafe_base_dir
 
     @property
-    def version_dir(self):
+    def version_dir(self) -> str:
         return "%s/%s" % (self.base_dir, self.version)
 
     @property
-    def path(self):
+    def path(self) -> str:
         return "%s/%s/%s" % (self.base_dir, self.version, PRODUCT)
 
 
@@ -156,7 +156,7 @@ class VerifiedArchive(NamedTuple):
     ``file`` is the open file whose bytes were hashed: nobody opens it by name again.
     """
 
-    file: object                    # binary file object, readable and seekable
+    file: BinaryIO                  # readable and seekable
     path: str                       # where the bytes came from, for messages: a path or a URL without secrets
     size: int                       # bytes
     version: str
@@ -194,4 +194,7 @@ class Receipt(NamedTuple):
 Fingerprints = FrozenSet[str]
 Params = Dict[str, Any]                 # options as Ansible gives them, results as it takes them
 Log = Callable[..., None]               # called with a line and, as the case may be, warning=True
+Listing = Dict[str, FrozenSet[str]]     # of a site: each version, and the platforms that it has builds for
+Ordered = Union[Order, Wish]            # what obtaining takes: either will do
+Sink = Any                              # what a download goes into: see Fetcher.download() and Source.archive()
 Guard = Callable[[str, str], int]       # opens a local file unless others could write it: path, what it is -> descriptor

@@ -11,12 +11,18 @@ import contextlib
 import os
 import stat
 import time
+from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, NoReturn, Optional, Tuple, TypeVar
 
 from . import _credentials, _fetch, _index, _openpgp, _releases
 from ._bodies import open_any
 from ._digest import hash_of
 from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, concealing, os_errors
-from ._model import VerifiedArchive, Vouching
+from ._model import Guard, Listing, Log, Ordered, Sink, VerifiedArchive, Vouching, Wish
+
+_Keys = Tuple[_openpgp.Key, ...]
+_Signature = Tuple[bytes, str]      # its bytes, and their URL or path
+_Asked = Any        # a Fetcher, or what stands in for one
+_Found = TypeVar("_Found")
 
 _CHUNK = 1 << 20    # bytes
 _GONE = (404, 410)
@@ -24,12 +30,12 @@ _FRESH = 86400      # seconds after its signature in which files of a release ma
 _OTHER_PLATFORM = "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
 
 
-def read_signers(wish):
+def read_signers(wish: Ordered) -> _Keys:
     """The keys that may vouch for a release. Raises RequestError for what is not an OpenPGP public key."""
     return _openpgp.read_keys(wish.trusted_keys)
 
 
-def is_unsigned(wish):
+def is_unsigned(wish: Ordered) -> bool:
     """Whether nothing but the site itself, or a file beside the archive, says what the archive has to be."""
     return wish.policy == "sha256sums" and not wish.checksum
 
@@ -47,20 +53,23 @@ class Source:
     :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
     """
 
-    def __init__(self, wish, keys, say, guard, fetcher=None):
+    def __init__(self, wish: Ordered, keys: _Keys, say: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
         self.index_bytes = 0    # read from the network for listings
-        self.papers = {}
-        self.documents = {}
+        self.papers: Dict[str, bytes] = {}
+        self.documents: Dict[str, bytes] = {}
         self._wish = wish
+        self._version = wish.version or ""      # empty as long as it is to be chosen: then only listings are asked for
+        self._platform = wish.platform or ""    # empty as long as it is not known
+        self._given = wish.archive or ""        # path of the given archive; empty: the sites are asked
         self._keys = keys
         self._say = say
         self._guard = guard
         self._own_fetcher = fetcher
-        self._listings = {}     # site: what its index lists
-        self._unlisted = {}     # site: why that cannot be had
-        self._lacking = []      # sites that do not have what was asked for
+        self._listings: Dict[str, Listing] = {}         # by site
+        self._unlisted: Dict[str, FetchError] = {}      # by site: why its listing cannot be had
+        self._lacking: List[str] = []   # sites that do not have what was asked for
 
-    def listing(self, site):
+    def listing(self, site: str) -> Listing:
         """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
         if site in self._unlisted:
             raise self._unlisted[site]
@@ -79,25 +88,25 @@ class Source:
                     self.index_bytes += fetcher.downloaded - before
         return self._listings[site]
 
-    def settle(self, wish):
+    def settle(self, wish: Ordered) -> "Source":
         """The same source for the wish with its version chosen; what was learned of the sites is kept."""
         settled = Source(wish, self._keys, self._say, self._guard, self._own_fetcher)
         settled._listings, settled._unlisted, settled.index_bytes = self._listings, self._unlisted, self.index_bytes
         return settled
 
-    def vouch(self):
+    def vouch(self) -> Vouching:
         """Who says what the digest of our archive is. Fetches SHA256SUMS and its signature at most.
 
         :returns: Vouching. Raises FetchError, VerificationError, RequestError.
         """
-        if self._wish.archive:
+        if self._given:
             return self._vouch_beside()
         if self._wish.policy == "pinned":
             return self._pinned(self._wish.sites[0])
         with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._vouch_at(fetcher, site))
 
-    def inspect(self, vouching):
+    def inspect(self, vouching: Optional[Vouching]) -> Optional[VerifiedArchive]:
         """The given archive, verified as by archive(), and copied nowhere: for check mode.
 
         :param vouching: Vouching; None where the files beside the archive are not there yet: then ``checksum`` is all that it
@@ -109,56 +118,56 @@ class Source:
         try:
             expected = vouching.archive_sha256 if vouching else wish.checksum
             if expected is not None:
-                with os_errors("read", wish.archive, RequestError):
+                with os_errors("read", self._given, RequestError):
                     found, size = hash_of(stream.fileno()), os.fstat(stream.fileno()).st_size
                 if found != expected:
-                    raise self._wrong_digest(wish.archive, found, expected, path=wish.archive)
+                    raise self._wrong_digest(self._given, found, expected, path=self._given)
             if vouching is not None:
-                return VerifiedArchive(stream, wish.archive, size, wish.version, wish.platform, vouching, 0)
+                return VerifiedArchive(stream, self._given, size, self._version, self._platform, vouching, 0)
         except BaseException:
             stream.close()
             raise
         stream.close()
         return None
 
-    def archive(self, sink):
+    def archive(self, sink: Sink) -> VerifiedArchive:
         """The archive, every byte of it verified, in the sink.
 
         :param sink: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, and ``reader()`` for the
             open file that VerifiedArchive carries.
         :returns: VerifiedArchive. Raises FetchError, VerificationError, RequestError, and what the sink raises.
         """
-        if self._wish.archive:
+        if self._given:
             return self._read_given(sink)
         with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
 
-    def shelved(self, shelf):
+    def shelved(self, shelf: Callable[[Vouching, Callable[[Sink], VerifiedArchive]], _Found]) -> _Found:
         """The archive by way of a place that may have it already: of the first site where that works out.
 
         :param shelf: callable(vouching, fetch); ``fetch(sink)`` brings the archive as ``archive()`` does.
         :returns: what the shelf returns. Raises what it raises, and what ``vouch()`` does.
         """
-        def attempt(fetcher, site):
+        def attempt(fetcher: _Asked, site: str) -> _Found:
             vouching = self._vouching_of(fetcher, site)
             return shelf(vouching, lambda sink: self._download(fetcher, site, vouching, sink))
 
         with self._advised(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: attempt(fetcher, site))
 
-    def _fetcher(self):
+    def _fetcher(self) -> _Asked:
         wish = self._wish
         return self._own_fetcher or _fetch.Fetcher(
             wish.timeout, wish.retries, self._say, access=wish.access, sites=wish.sites,
             guard=self._guard if is_unsigned(wish) else None, machine="the target")
 
-    def _quick_fetcher(self):
+    def _quick_fetcher(self) -> _Asked:
         """For what is only good to know: one try, and no word about it."""
         return self._own_fetcher or _fetch.Fetcher(
             self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target")
 
     @contextlib.contextmanager
-    def _advised(self):
+    def _advised(self) -> Iterator[None]:
         """When no site has what was asked for, say what there is instead: only then an exact version needs an index."""
         try:
             yield
@@ -168,17 +177,17 @@ class Source:
                 exc.conceal(_credentials.secrets(self._wish.access))    # versions have the names that the site gives them
             raise
 
-    def _advice(self, site):
+    def _advice(self, site: str) -> Optional[str]:
         """What the site's index has to say, or its URL; None when that is nothing: the first error is what counts."""
         with contextlib.suppress(TerraformBinaryError):
             if site not in self._listings:
                 with self._quick_fetcher() as fetcher:
                     self._listings[site] = _read_index(fetcher, site)
-            return _index.advise(self._wish.version, self._wish.platform, self._listings[site])
+            return _index.advise(self._version, self._platform, self._listings[site])
         return _releases.suspect_site(site)
 
     @contextlib.contextmanager
-    def _noticing(self, site):
+    def _noticing(self, site: str) -> Iterator[None]:
         """Remember a site that does not have the release, or not for our platform."""
         try:
             yield
@@ -187,9 +196,9 @@ class Source:
                 self._lacking.append(site)
             raise
 
-    def _from_sites(self, attempt):
+    def _from_sites(self, attempt: Callable[[str], _Found]) -> _Found:
         """The first site's answer; the next one's when a site fails."""
-        failures = []
+        failures: List[FetchError] = []
         for site in self._wish.sites:
             try:
                 return attempt(site)
@@ -201,16 +210,16 @@ class Source:
         raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
                          url=self._wish.sites[-1], hint=failures[-1].hint) from failures[-1]
 
-    def _fetch_from(self, fetcher, site, sink):
+    def _fetch_from(self, fetcher: _Asked, site: str, sink: Sink) -> VerifiedArchive:
         """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
         return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
 
-    def _vouching_of(self, fetcher, site):
+    def _vouching_of(self, fetcher: _Asked, site: str) -> Vouching:
         return self._pinned(site) if self._wish.policy == "pinned" else self._vouch_at(fetcher, site)
 
-    def _download(self, fetcher, site, vouching, sink):
+    def _download(self, fetcher: _Asked, site: str, vouching: Vouching, sink: Sink) -> VerifiedArchive:
         wish = self._wish
-        url = _releases.url(site, wish.version, vouching.archive_name)
+        url = _releases.url(site, self._version, vouching.archive_name)
         for once_more in (True, False):
             sink.restart()
             with self._noticing(site) if wish.policy == "pinned" else _hinting(_GONE, _lacking_hint(vouching)):
@@ -221,12 +230,12 @@ class Source:
             if not once_more:
                 raise refusal
             self._say("%s; once more from the start" % refusal)
-        return VerifiedArchive(sink.reader(), url, received.bytes, wish.version, wish.platform, vouching,
+        return VerifiedArchive(sink.reader(), url, received.bytes, self._version, self._platform, vouching,
                                fetcher.downloaded)
 
-    def _vouch_at(self, fetcher, site):
+    def _vouch_at(self, fetcher: _Asked, site: str) -> Vouching:
         wish = self._wish
-        url = _releases.url(site, wish.version, _releases.sums_name(wish.version))
+        url = _releases.url(site, self._version, _releases.sums_name(self._version))
         with self._noticing(site):
             sums = fetcher.read(url, _fetch.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if wish.policy == "signature" else None
@@ -235,15 +244,14 @@ class Source:
         self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
         return vouching._replace(downloaded_bytes=fetcher.downloaded)
 
-    def _read_signature(self, fetcher, site):
+    def _read_signature(self, fetcher: _Asked, site: str) -> _Signature:
         """The key's own signature file; the one without a key in its name where that cannot be had, whatever the reason.
 
         :returns: (bytes, str: its URL).
         """
-        wish = self._wish
-        *specific, plain = _releases.signature_names(wish.version, [key.key_id for key in self._keys])
+        *specific, plain = _releases.signature_names(self._version, [key.key_id for key in self._keys])
         for name in specific:
-            url = _releases.url(site, wish.version, name)
+            url = _releases.url(site, self._version, name)
             try:
                 data = fetcher.read(url, _fetch.SIGNATURE_CAP, "signature")
             except FetchError as exc:
@@ -253,58 +261,61 @@ class Source:
                     return data, url    # it is judged, whatever comes of it
                 reason = "signature %s is something else" % url
             self._say("%s; asking for %s" % (reason, plain))
-        url = _releases.url(site, wish.version, plain)
+        url = _releases.url(site, self._version, plain)
         with _hinting((403,) + _GONE, "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
                       "checksum_policy pinned" % plain):
             return fetcher.read(url, _fetch.SIGNATURE_CAP, "signature"), url
 
-    def _judge(self, sums, where, signature, site):
+    def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Vouching:
         """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
         wish = self._wish
         signed = None
-        papers = {_releases.sums_name(wish.version): sums}
+        papers = {_releases.sums_name(self._version): sums}
         if signature is not None:
             data, place = signature
-            papers[_releases.signature_names(wish.version, ())[0]] = data
+            papers[_releases.signature_names(self._version, ())[0]] = data
             signed = _openpgp.verify(sums, data, self._keys, int(time.time()), place)
             self._say("signature good: SHA256SUMS of %s signed by %s on %s" % (
-                wish.version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
+                self._version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
             for warning in signed.warnings:
                 self._say(warning, warning=not wish.origin)     # who knows the origin has fetched it, and was warned then
-        name, sha256 = _releases.find_archive(sums, wish.version, wish.platform, where)
+        name, sha256 = _releases.find_archive(sums, self._version, self._platform, where)
         if wish.checksum and sha256 != wish.checksum:
-            raise VerificationError("%s gives %s the sha256 %s, but checksum expects %s" % (
-                where, name, sha256, wish.checksum), **dict({"url" if "://" in where else "path": where}, hint=(
-                    "%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name)))
+            is_url = "://" in where
+            raise VerificationError(
+                "%s gives %s the sha256 %s, but checksum expects %s" % (where, name, sha256, wish.checksum),
+                url=where if is_url else None, path=None if is_url else where,
+                hint="%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name)
         self.papers = papers
-        return Vouching(wish.policy, name, sha256, signed and signed.fingerprint, signed and signed.created, site, 0)
+        return Vouching(wish.policy, name, sha256, signed.fingerprint if signed else None,
+                        signed.created if signed else None, site, 0)
 
-    def _pinned(self, site):
-        wish = self._wish
-        return Vouching("pinned", _releases.archive_name(wish.version, wish.platform), wish.checksum, None, None, site, 0)
+    def _pinned(self, site: str) -> Vouching:
+        name = _releases.archive_name(self._version, self._platform)
+        return Vouching("pinned", name, self._wish.checksum or "", None, None, site, 0)
 
-    def _vouch_beside(self):
+    def _vouch_beside(self) -> Vouching:
         """The same judgement over the files beside a given archive."""
         wish = self._wish
-        origin = wish.origin or wish.archive
+        origin = wish.origin or self._given
         if is_unsigned(wish):
-            with os_errors("read", wish.archive, RequestError):
-                self._open(wish.archive, "archive").close()     # check mode has to know, too
+            with os_errors("read", self._given, RequestError):
+                self._open(self._given, "archive").close()     # check mode has to know, too
         if wish.policy == "pinned":
             return self._pinned(origin)
-        sums_path = self._beside(_releases.sums_name(wish.version))
+        sums_path = self._beside(_releases.sums_name(self._version))
         signature = None
         if wish.policy == "signature":
             # By the key's name or without, as on a site; which of the two it is to be is said where there is neither.
-            *specific, plain = map(self._beside, _releases.signature_names(wish.version, [key.key_id for key in self._keys]))
+            *specific, plain = map(self._beside, _releases.signature_names(self._version, [key.key_id for key in self._keys]))
             path = next(filter(os.path.lexists, specific), plain)
             signature = self._read_beside(path, _fetch.SIGNATURE_CAP), path
         return self._judge(self._read_beside(sums_path, _fetch.SUMS_CAP), sums_path, signature, origin)
 
-    def _beside(self, name):
-        return os.path.join(os.path.dirname(self._wish.archive), name)
+    def _beside(self, name: str) -> str:
+        return os.path.join(os.path.dirname(self._given), name)
 
-    def _read_beside(self, path, cap):
+    def _read_beside(self, path: str, cap: int) -> bytes:
         hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
         with os_errors("read", path, RequestError, hint=hint):
             with self._open(path, "SHA256SUMS") as stream:
@@ -313,7 +324,7 @@ class Source:
             raise RequestError("%s is larger than %d bytes" % (path, cap), path=path, hint="is it the right file?")
         return data
 
-    def _open(self, path, what):
+    def _open(self, path: str, what: str) -> BinaryIO:
         """A regular file, open for reading. Raises OSError, RequestError, VerificationError for one that others could write."""
         fd = (self._guard if is_unsigned(self._wish) else open_any)(path, what)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -321,9 +332,9 @@ class Source:
             raise RequestError("%s is not a regular file" % path, path=path)
         return os.fdopen(fd, "rb")
 
-    def _open_given(self):
+    def _open_given(self) -> BinaryIO:
         """The given archive, open for reading. Raises RequestError, VerificationError."""
-        path = self._wish.archive
+        path = self._given
         with os_errors("read", path, RequestError):
             stream = self._open(path, "archive")
         if os.fstat(stream.fileno()).st_size > _fetch.ARCHIVE_CAP:
@@ -331,26 +342,25 @@ class Source:
             raise _too_large(path)
         return stream
 
-    def _read_given(self, sink):
+    def _read_given(self, sink: Sink) -> VerifiedArchive:
         """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
-        wish = self._wish
         vouching = self._vouch_beside()
         with self._open_given() as stream:
             sink.reserve(os.fstat(stream.fileno()).st_size)
             while True:
-                with os_errors("read", wish.archive, RequestError):
+                with os_errors("read", self._given, RequestError):
                     data = stream.read(_CHUNK)
                 if not data:
                     break
                 if sink.size + len(data) > _fetch.ARCHIVE_CAP:
-                    raise _too_large(wish.archive)      # it grew
+                    raise _too_large(self._given)      # it grew
                 sink.write(data)
         if sink.sha256 != vouching.archive_sha256:
-            raise self._wrong_digest(wish.archive, sink.sha256, vouching.archive_sha256, path=wish.archive)
-        self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, wish.archive))
-        return VerifiedArchive(sink.reader(), wish.archive, sink.size, wish.version, wish.platform, vouching, 0)
+            raise self._wrong_digest(self._given, sink.sha256, vouching.archive_sha256, path=self._given)
+        self._say("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, self._given))
+        return VerifiedArchive(sink.reader(), self._given, sink.size, self._version, self._platform, vouching, 0)
 
-    def _wrong_digest(self, where, found, expected, **place):
+    def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
         hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
         if self._wish.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
@@ -358,7 +368,7 @@ class Source:
 
 
 @contextlib.contextmanager
-def _hinting(statuses, hint):
+def _hinting(statuses: Collection[int], hint: str) -> Iterator[None]:
     """The way out where a site does not have a file that it should have."""
     try:
         yield
@@ -368,7 +378,7 @@ def _hinting(statuses, hint):
         raise
 
 
-def _lacking_hint(vouching):
+def _lacking_hint(vouching: Vouching) -> str:
     """What to do where a site has no archive of the name that its SHA256SUMS has."""
     age = time.time() - (vouching.signed_at or 0)
     if age < _FRESH:
@@ -376,7 +386,7 @@ def _lacking_hint(vouching):
     return "SHA256SUMS there has it, so there is a build, and this site lacks the file: copy it there, or name another site"
 
 
-def _read_index(fetcher, site):
+def _read_index(fetcher: _Asked, site: str) -> Listing:
     """What a site's index lists. Raises FetchError."""
     url = _index.url(site)
     return _index.read(fetcher.read(url, _fetch.INDEX_CAP, "index"), url)
@@ -388,24 +398,24 @@ class Awaited:
     :param wish: Wish.
     """
 
-    def __init__(self, wish):
+    def __init__(self, wish: Wish) -> None:
         self._wish = wish
 
-    def vouch(self):
+    def vouch(self) -> NoReturn:
         """Raises RequestError."""
         raise RequestError("%s needs the archive of %s now, and did not when the controller planned this run" % (
             self._wish.path, self._wish.version), path=self._wish.path,
             hint="another process changed it meanwhile: run again")
 
-    def archive(self, sink):
+    def archive(self, sink: Sink) -> NoReturn:
         """Raises RequestError."""
         self.vouch()
 
-    def listing(self, site):
+    def listing(self, site: str) -> NoReturn:
         """Raises RequestError."""
         raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
                            hint="use download: target for calls of the module past its action plugin")
 
 
-def _too_large(path):
+def _too_large(path: str) -> RequestError:
     return RequestError("%s is larger than %d bytes" % (path, _fetch.ARCHIVE_CAP), path=path, hint="is it the right file?")

@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import time
+from typing import Any, Iterator, Optional, Set, Union
 
 TASKS_HINT = ("raise that limit (docker and podman: --pids-limit; systemd: TasksMax=; else ulimit -u, kernel.pid_max), "
               "or end other processes")
@@ -24,7 +25,7 @@ _PR_SET_CHILD_SUBREAPER = 36        # linux/prctl.h
 _PATIENCE = 5                       # seconds for what was killed to end: a hanging file system may keep it for ever
 
 
-def count_tasks(uid):
+def count_tasks(uid: int) -> Optional[int]:
     """How many processes and threads a user has, as RLIMIT_NPROC counts them (getrlimit(2)).
 
     :returns: int; None where not all of them can be seen, as from within a container. Raises OSError.
@@ -34,10 +35,11 @@ def count_tasks(uid):
             return None
     except FileNotFoundError:
         return None
-    return sum(int(_THREADS.search(text).group(1)) for text in _read_states() if int(_USER.search(text).group(1)) == uid)
+    states = ((_USER.search(text), _THREADS.search(text)) for text in _read_states())
+    return sum(int(threads.group(1)) for user, threads in states if user and threads and int(user.group(1)) == uid)
 
 
-def _read_states():
+def _read_states() -> Iterator[bytes]:
     """What /proc says of every process that there is: bytes each."""
     for number in os.listdir("/proc"):
         text = None
@@ -50,7 +52,7 @@ def _read_states():
 
 
 @contextlib.contextmanager
-def ending_children():
+def ending_children() -> Iterator[None]:
     """What became a child of ours during the body is ended with it, and, on Linux, what it left behind: that becomes a
     child of ours meanwhile. What cannot be ended is left.
 
@@ -67,7 +69,7 @@ def ending_children():
         _adopt(0)
 
 
-def _adopt(yes):
+def _adopt(yes: int) -> None:
     try:
         import ctypes
         prctl = ctypes.CDLL(None).prctl
@@ -76,9 +78,9 @@ def _adopt(yes):
     prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(yes), 0, 0, 0)
 
 
-def find_children(pid="self"):
+def find_children(pid: Union[int, str] = "self") -> Set[int]:
     """Our child processes, or those of another one; none where the kernel does not list them. Raises OSError."""
-    found = set()
+    found: Set[int] = set()
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in os.listdir("/proc/%s/task" % pid):
             with open("/proc/%s/task/%s/children" % (pid, thread)) as stream:
@@ -86,14 +88,14 @@ def find_children(pid="self"):
     return found
 
 
-def has_ended(process):
+def has_ended(process: "subprocess.Popen[Any]") -> bool:
     """Whether a subprocess.Popen has ended. It is not reaped, so that its number stays its own until that is done."""
     if not hasattr(os, "waitid"):   # macOS
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def end_group(process):
+def end_group(process: "subprocess.Popen[Any]") -> None:
     """Kill a subprocess.Popen in a session of its own, with its process group, and reap it if it can be ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -101,7 +103,7 @@ def end_group(process):
         process.wait(_PATIENCE)
 
 
-def _end_children(others):
+def _end_children(others: Set[int]) -> None:
     ends = time.monotonic() + _PATIENCE
     while time.monotonic() < ends:
         left = find_children() - others     # what they leave behind comes in the next turn
@@ -120,7 +122,7 @@ def _end_children(others):
 
 
 @contextlib.contextmanager
-def _before_others():
+def _before_others() -> Iterator[None]:
     """The body has a processor whenever it wants one, where we may have that: those that multiply leave us few moments."""
     before = None
     with contextlib.suppress(OSError, AttributeError):      # not root; not Linux
@@ -134,22 +136,23 @@ def _before_others():
                 os.sched_setscheduler(0, *before)
 
 
-def _stop_all(children, ends):
+def _stop_all(children: Set[int], ends: float) -> Set[int]:
     """Stop processes with all that they have started: what is stopped starts nothing more.
 
     :returns: set of their numbers.
     """
-    stopped, found = set(), children
+    stopped: Set[int] = set()
+    found = children
     while found and time.monotonic() < ends:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGSTOP)
         stopped |= found
-        found = set().union(*map(find_children, stopped)) - stopped
+        found = stopped.union(*map(find_children, stopped)) - stopped
     return stopped | found
 
 
-def describe_task_limits():
+def describe_task_limits() -> str:
     """The limits on processes and threads that we are under: ``ulimit -u 4096, pids.max 20``."""
     limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     words = "ulimit -u %s" % ("unlimited" if limit == resource.RLIM_INFINITY else limit)
@@ -157,7 +160,7 @@ def describe_task_limits():
     return words if most is None else "%s, pids.max %s" % (words, most)
 
 
-def _find_pids_max():
+def _find_pids_max() -> Optional[int]:
     """The lowest limit of the control groups that we are in (cgroups(7)); None where there is none, or it is not told."""
     limits = []
     for folder in _control_groups():
@@ -168,7 +171,7 @@ def _find_pids_max():
     return min(limits) if limits else None
 
 
-def _control_groups():
+def _control_groups() -> Iterator[str]:
     """The folders of those of our control groups that may limit processes."""
     try:
         with open("/proc/self/cgroup") as stream:

@@ -10,8 +10,8 @@ that says, this machine is asked directly: what is let pass for loopback, since 
 
 import ipaddress
 import re
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import Dict, Mapping, NamedTuple, Optional, Union
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import proxy_bypass_environment
 
 from ._errors import RequestError
@@ -30,11 +30,11 @@ class Proxy(NamedTuple):
     url: str            # may have userinfo
     variable: str       # which named it
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "proxy %s (%s)" % (shown(self.url), self.variable)
 
 
-def choose_proxy(url, environ):
+def choose_proxy(url: str, environ: Mapping[str, str]) -> Optional[Proxy]:
     """The proxy for a URL.
 
     :param url: str, http or https.
@@ -42,12 +42,12 @@ def choose_proxy(url, environ):
         case; lower case decides (curl(1), ENVIRONMENT), also when it is empty.
     :returns: Proxy; None: ask directly. Raises RequestError for a URL that programs read in different ways.
     """
-    found = {}
+    found: Dict[str, Proxy] = {}
     for name in sorted(environ, key=str.islower):       # lower case last
         if name.lower().endswith(_SUFFIX):
             found[name.lower()[:-len(_SUFFIX)]] = Proxy(environ[name].strip(), name)
     parts = urlsplit(url)
-    if is_loopback(parts.hostname.rstrip(".")):
+    if is_loopback((parts.hostname or "").rstrip(".")):
         return None
     unset = Proxy("", "")
     proxy = next((each for each in (found.get(parts.scheme, unset), found.get("all", unset)) if each.url), None)
@@ -58,7 +58,7 @@ def choose_proxy(url, environ):
     return proxy
 
 
-def _check(proxy):
+def _check(proxy: Proxy) -> None:
     """Refuse a URL whose host is not beyond doubt: RequestError, which shows nothing that could be a password."""
     scheme, _slashes, rest = proxy.url.partition("://")
     user, at, host = rest.rpartition("@")
@@ -72,9 +72,9 @@ def _check(proxy):
         raise RequestError("%s is not the URL of a proxy" % proxy.variable, hint="write it as http://host:port")
 
 
-def _is_excepted(parts, exceptions):
+def _is_excepted(parts: SplitResult, exceptions: str) -> bool:
     """Whether no_proxy names the host: itself, a domain it is in, host and port, its network in CIDR form, or ``*``."""
-    host = parts.hostname
+    host = parts.hostname or ""
     addressed = "%s:%d" % (host, parts.port) if parts.port else host
     if any(proxy_bypass_environment(name, {"no": exceptions}) for name in (host, addressed)):
         return True
@@ -85,7 +85,7 @@ def _is_excepted(parts, exceptions):
     return any(address in network for network in map(_network, exceptions.split(",")) if network)
 
 
-def _network(text):
+def _network(text: str) -> Union[ipaddress.IPv4Network, ipaddress.IPv6Network, None]:
     """The network of an entry in CIDR form, None for any other entry."""
     try:
         return ipaddress.ip_network(text.strip(), strict=False) if "/" in text else None

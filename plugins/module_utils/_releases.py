@@ -9,9 +9,10 @@ genuine is not its business. What is no such line is not quoted: by a link or a 
 """
 
 import re
+from typing import Dict, Iterable, Optional, Tuple, Type, Union
 
-from ._errors import RequestError, VerificationError, escaped
-from ._model import PRODUCT
+from ._errors import RequestError, TerraformBinaryError, VerificationError, escaped
+from ._model import PRODUCT, Params
 
 # The names of releases (those of Go), by what the kernel calls itself (uname -s) and the machine (uname -m).
 OPERATING_SYSTEMS = {
@@ -52,12 +53,12 @@ _OTHER_DIGESTS = {32: "MD5", 40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SH
 _CHECKSUM_HINT = "give the archive's SHA-256: 64 hex digits, sha256:<hex>, or the lines of SHA256SUMS (in YAML after |)"
 
 
-def sums_name(version):
+def sums_name(version: str) -> str:
     """The file name of a release's list of digests."""
     return _file_name("%s_%s_SHA256SUMS" % (PRODUCT, version))
 
 
-def signature_names(version, key_ids):
+def signature_names(version: str, key_ids: Iterable[str]) -> Tuple[str, ...]:
     """The file names of the signatures on the list of digests, in the order to ask for them.
 
     :param key_ids: the last 8 hex digits of each trusted primary's fingerprint, any case.
@@ -67,12 +68,12 @@ def signature_names(version, key_ids):
     return tuple(_file_name("%s.%s.sig" % (sums, key_id.upper())) for key_id in key_ids) + ("%s.sig" % sums,)
 
 
-def archive_name(version, platform):
+def archive_name(version: str, platform: str) -> str:
     """The file name of a platform's archive."""
     return _file_name("%s_%s_%s.zip" % (PRODUCT, version, platform))
 
 
-def url(site, version, name):
+def url(site: str, version: str, name: str) -> str:
     """Where a site keeps a file of a release.
 
     :param site: str, URL without a trailing slash.
@@ -80,13 +81,13 @@ def url(site, version, name):
     return "%s/%s/%s/%s" % (site, PRODUCT, _file_name(version), _file_name(name))
 
 
-def suspect_site(site):
+def suspect_site(site: str) -> Optional[str]:
     """A word about the URL of a site that has nothing where it should: str; None where nothing is odd about it."""
     found = re.match(r"(.*[^/:])/%s(?:/[^/]*)?\Z" % PRODUCT, site)
-    return found and "name the folder above %s in sites: %s" % (PRODUCT, found.group(1))
+    return "name the folder above %s in sites: %s" % (PRODUCT, found.group(1)) if found else None
 
 
-def _file_name(name):
+def _file_name(name: str) -> str:
     """A name that may go into a path, a link, a URL, a batch of sftp and onto a screen as it is: these are made here alone.
 
     :raises RequestError: it has other characters than published names have.
@@ -96,7 +97,7 @@ def _file_name(name):
     return name
 
 
-def detect_platform(system, machine):
+def detect_platform(system: str, machine: str) -> str:
     """The platform of a host.
 
     :param system: str, as ``uname -s`` has it.
@@ -115,7 +116,7 @@ def detect_platform(system, machine):
     return "%s_%s" % (name, architecture)
 
 
-def check_platform(text):
+def check_platform(text: str) -> str:
     """The platform that a text names, as given.
 
     :raises RequestError: not an operating system and an architecture that this collection knows.
@@ -132,7 +133,7 @@ def check_platform(text):
     return text
 
 
-def find_archive(sums, version, platform, where):
+def find_archive(sums: bytes, version: str, platform: str, where: str) -> Tuple[str, str]:
     """The archive of a platform in a release's list of digests.
 
     :param sums: bytes of SHA256SUMS, already verified where the policy asks for it.
@@ -141,7 +142,7 @@ def find_archive(sums, version, platform, where):
     :raises VerificationError: not a list of digests, or that of another release.
     :raises RequestError: the release has no build for the platform.
     """
-    place = {"url" if "://" in where else "path": where}
+    place: Params = {"url" if "://" in where else "path": where}
     if not sums.strip():
         raise VerificationError("SHA256SUMS %s is empty" % where, **place)
     if sums.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -155,7 +156,7 @@ def find_archive(sums, version, platform, where):
     return name, digests[name]
 
 
-def checksum_of(text, version, platform):
+def checksum_of(text: str, version: str, platform: str) -> str:
     """The digest that the option ``checksum`` gives for our archive.
 
     :param text: str, 64 hex digits of any case, the same after ``sha256:``, or lines as in SHA256SUMS.
@@ -185,9 +186,9 @@ def checksum_of(text, version, platform):
     return digests[name]
 
 
-def _parse(sums, what, error, details):
+def _parse(sums: bytes, what: str, error: Type[TerraformBinaryError], details: Params) -> Dict[str, str]:
     """The lines of a list of digests as dict {name: sha256}; ``error`` names the first line that is not one."""
-    digests = {}
+    digests: Dict[str, str] = {}
     for number, line in enumerate(sums.rstrip().split(b"\n"), 1):
         found = _LINE.match(line)
         if not found:
@@ -201,7 +202,9 @@ def _parse(sums, what, error, details):
     return digests
 
 
-def _choose(digests, version, platform, what, error, details):
+def _choose(
+        digests: Dict[str, str], version: str, platform: str, what: str, error: Type[TerraformBinaryError], details: Params,
+) -> Optional[str]:
     """The name among the digests that is exactly our archive's, or None."""
     name = archive_name(version, platform)
     # 0.12.0-alpha3 to alpha9 were published with the product and version twice: hashicorp/terraform issue 19588.
@@ -211,7 +214,9 @@ def _choose(digests, version, platform, what, error, details):
     return next((candidate for candidate in (name, doubled) if candidate in digests), None)
 
 
-def _not_listed(digests, version, platform, where, place):
+def _not_listed(
+        digests: Dict[str, str], version: str, platform: str, where: str, place: Params,
+) -> Union[RequestError, VerificationError]:
     """The error for a list of digests that is well formed and lacks our archive."""
     ours = "%s_%s_" % (PRODUCT, version)
     named = re.compile(r"(?:%s){1,2}([0-9a-z]+_[0-9a-z]+)\.zip\Z" % re.escape(ours))

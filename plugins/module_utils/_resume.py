@@ -10,6 +10,9 @@ says may still be a lie: the digest is always over the whole.
 
 import hashlib
 import re
+from typing import Any, Dict, Optional
+
+from ._model import Sink
 
 _PART = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z")
 
@@ -20,37 +23,37 @@ class SoFar:
     :param sink: see Fetcher.download().
     """
 
-    def __init__(self, sink):
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._begin()
 
-    def _begin(self):
+    def _begin(self) -> None:
         self.count = 0                      # bytes
-        self.size = None                    # bytes announced for the whole, or None
-        self._etag = None
+        self.size: Optional[int] = None     # bytes announced for the whole, or None
+        self._etag: Optional[str] = None
         self._coding = ""
         self._digest = hashlib.sha256()
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         return self._digest.hexdigest()
 
     @property
-    def resumable(self):
+    def resumable(self) -> bool:
         """Whether the rest may be asked for."""
         return bool(self.count and self._etag and self.size is not None)
 
-    def request_headers(self):
+    def request_headers(self) -> Dict[str, str]:
         """The headers that ask for the rest: dict, empty when the whole is needed."""
-        return {"Range": "bytes=%d-" % self.count, "If-Range": self._etag} if self.resumable else {}
+        return {"Range": "bytes=%d-" % self.count, "If-Range": self._etag} if self.resumable and self._etag else {}
 
-    def restart(self):
+    def restart(self) -> None:
         """Forget all, and have the sink do so."""
         if self.count:
             self._sink.restart()
         self._begin()
 
-    def accept(self, body):
+    def accept(self, body: Any) -> Optional[str]:
         """Take an answer as the one to go on with.
 
         :param body: Body, of the whole or of a part.
@@ -69,12 +72,12 @@ class SoFar:
         if start != self.count:
             return "it begins at byte %d" % start
         if total != self.size or last != total - 1:
-            return "it ends at byte %d of %d, where %d were announced" % (last, total, self.size)
+            return "it ends at byte %d of %d, where %s were announced" % (last, total, self.size)
         if body.size not in (None, total - start):
             return "it announces %d bytes" % body.size
         return None if body.etag == self._etag else "it is of another file"
 
-    def add(self, block):
+    def add(self, block: bytes) -> None:
         """Bytes that came: to the sink, whose errors pass untouched."""
         if not self.count and self.size is not None:
             self._sink.reserve(self.size)

@@ -8,6 +8,7 @@ offered was read by the same grammar as any version, and somebody still has to w
 """
 
 import re
+from typing import Callable, List
 
 OPTION, FILE, MODULE = "option", "file", "module"     # where a version stands; a module: required_version in HCL or JSON
 
@@ -32,7 +33,7 @@ EXAMPLES = {       # of what may stand there
 _WRITTEN = {OPTION: "'%s'", FILE: "%s", MODULE: '"%s"'}
 
 
-def advise(text, place, is_good):
+def advise(text: str, place: str, is_good: Callable[[str], bool]) -> str:
     """What to write instead of a text that was refused.
 
     :param text: str, as it was written.
@@ -44,14 +45,14 @@ def advise(text, place, is_good):
     return "write %s" % " or ".join(_WRITTEN[place] % one for one in found) if found else EXAMPLES[place]
 
 
-def meant(text, place, is_good):
+def meant(text: str, place: str, is_good: Callable[[str], bool]) -> List[str]:
     """What was probably meant by a text: list of str, the likeliest first; none where nothing is likely."""
     plain = bare(text)
     if _COMMAS.match(plain):
         plain = plain.replace(",", ".")
     if plain.lower() in _NEWEST:
         return [] if place == MODULE else ["latest"]
-    alternatives = [[]]
+    alternatives: List[List[str]] = [[]]
     for part in _BETWEEN.split(plain):
         if part.strip() and part.strip(" <>=!~^\t").lower() not in _NEWEST:     # the newest that matches is taken anyway
             readings = _read_part(part.strip())
@@ -60,14 +61,14 @@ def meant(text, place, is_good):
     return [one for one in found if is_good(one) and one != text.strip()]
 
 
-def bare(text):
+def bare(text: str) -> str:
     """A text without the name of what it is the version of, and without quotes around it."""
     text = text.partition("#")[0].strip()
     plain = _BEFORE.sub("", text.rstrip("} \t"), count=1) if _BEFORE.match(text) else text
     return plain.strip().strip(_QUOTES).strip()
 
 
-def of_number(text):
+def of_number(text: str) -> List[str]:
     """What may have been written where YAML made a number: list of str; none for a number that no version begins with.
 
     :param text: str, of an int or a float, ``1`` or ``1.1``.
@@ -77,12 +78,12 @@ def of_number(text):
     return ["~> %s.0" % text] + (["~> %s0.0" % text] if may_lack_zero(text) else [])
 
 
-def may_lack_zero(text):
+def may_lack_zero(text: str) -> bool:
     """Whether a text may be what YAML, and a template after it, left of a number with a zero at its end."""
     return re.match(r"[0-9]+[.][1-9]\Z", text) is not None
 
 
-def _read_part(part):
+def _read_part(part: str) -> List[str]:
     """The readings of one comparison: list of str; none for what is none."""
     found = _PART.match(part)
     if found is None:
@@ -108,7 +109,7 @@ def _read_part(part):
     return [("%s %s" % (operator, _dotted(numbers))).strip()]
 
 
-def _of_wildcard(operator, numbers):
+def _of_wildcard(operator: str, numbers: List[int]) -> List[str]:
     if operator == "^" and len(numbers) > 1:
         return _read_part("^" + _dotted(numbers[:2]))
     if operator in ("", "=", "~", "~>", "^"):
@@ -116,5 +117,5 @@ def _of_wildcard(operator, numbers):
     return [] if operator == "!=" else ["%s %s.0" % (operator, _dotted(numbers[:2]))]
 
 
-def _dotted(numbers):
+def _dotted(numbers: List[int]) -> str:
     return ".".join(map(str, numbers))

@@ -10,14 +10,16 @@ authorities that come with requests. The first that is given stands alone.
 import os
 import ssl
 import stat
+from typing import Mapping, NoReturn, Optional, Tuple
 
 from ._errors import RequestError, open_regular, os_errors
+from ._model import Access
 
 _VAULT = b"$ANSIBLE_VAULT;"
 _ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
-def find_bundle(access, environ):
+def find_bundle(access: Access, environ: Mapping[str, str]) -> Optional[Tuple[str, str]]:
     """Where the user's own choice of authorities is.
 
     :param access: Access.
@@ -33,27 +35,26 @@ def find_bundle(access, environ):
     return None
 
 
-def load_client_certificate(context, access):
+def load_client_certificate(context: ssl.SSLContext, access: Access) -> None:
     """Have a context show the client certificate.
 
     :param context: ssl.SSLContext.
     :param access: Access, with ``client_cert``.
     :raises RequestError: the files cannot be read, are not a certificate and its key, or the key needs a pass phrase.
     """
-    paths = [("client_cert", access.client_cert)]
-    if access.client_key:
-        paths.append(("client_key", access.client_key))
+    given = (("client_cert", access.client_cert), ("client_key", access.client_key))
+    paths = [(option, path) for option, path in given if path]
     for option, path in paths:
         with os_errors("%s: read" % option, path, RequestError, hint="name a file in PEM form that can be read there"):
             _refuse_vault(option, path)
 
-    def refuse():       # OpenSSL would ask on the terminal
+    def refuse() -> NoReturn:       # OpenSSL would ask on the terminal
         option, path = paths[-1]
         raise RequestError("%s %s is protected by a pass phrase, which nobody can be asked for" % (option, path), path=path,
                            hint="give a key without one, readable by its owner only")
 
     try:
-        context.load_cert_chain(access.client_cert, access.client_key, refuse)
+        context.load_cert_chain(paths[0][1], access.client_key, refuse)
     except ssl.SSLError as exc:
         raise RequestError(
             "%s: not a certificate and its private key in PEM form (%s)" % (
@@ -61,7 +62,7 @@ def load_client_certificate(context, access):
             path=access.client_cert, hint="client_cert has the certificate, and client_key (or the same file) its key") from exc
 
 
-def _refuse_vault(option, path):
+def _refuse_vault(option: str, path: str) -> None:
     """Refuse a file that ansible-vault encrypted: on a target nobody has its password. Raises OSError, RequestError."""
     with open_regular(path) as stream:
         if stream.read(len(_VAULT)) == _VAULT:
@@ -69,7 +70,7 @@ def _refuse_vault(option, path):
                 "have ansible.builtin.copy bring it, which decrypts; with download: controller, so does this"))
 
 
-def _check_bundle(option, path):
+def _check_bundle(option: str, path: str) -> None:
     with os_errors("%s: read" % option, path, RequestError,
                    hint="name a file with CA certificates in PEM form, or unset it"):
         if stat.S_ISDIR(os.stat(path).st_mode):

@@ -8,12 +8,13 @@ It promises that no shown URL has userinfo, query or fragment, and that no redir
 
 import ipaddress
 import re
+from typing import Optional, Tuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from ._errors import FetchError, RequestError
 
 
-def shown(url):
+def shown(url: str) -> str:
     """A URL as it may be shown: without userinfo, query and fragment, which can carry secrets; escaped."""
     return ascii(re.sub(r"\A([^/]*//)[^/]*@", r"\1", re.split("[?#]", url, maxsplit=1)[0]))[1:-1]
 
@@ -24,24 +25,25 @@ _PLAIN = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")            # RFC
 _PLAIN_PATH = re.compile(rb"[ !$&'()*+,./0-9:=@A-Z_a-z~-]*\Z")
 
 
-def origin(url):
+def origin(url: str) -> Tuple[str, Optional[str], Optional[int]]:
     """Whose a URL is (RFC 6454, 4): (scheme, host, port), the port told or not. ValueError for a port that is none."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
-def is_loopback(host):
+def is_loopback(host: Optional[str]) -> bool:
     """Whether a host, as urlsplit has it, is this machine: what is sent to it meets no network."""
     if host == "localhost":
         return True
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host or "")
     except ValueError:
         return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    mapped: Optional[ipaddress.IPv4Address] = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
-def is_below(url, site):
+def is_below(url: str, site: str) -> bool:
     """Whether a URL leads to the site or below its path, whoever reads the URL.
 
     Servers decode percent-encoding once or more, take a backslash for a slash, ignore what follows a semicolon
@@ -54,22 +56,22 @@ def is_below(url, site):
     return path.startswith(top) and not _may_climb(path[len(top):])
 
 
-def _may_climb(path):
+def _may_climb(path: str) -> bool:
     """Whether a path, decoded once, has something in it that a server could take for ".."."""
     found = unquote_to_bytes(path)
     # No percent sign is plain: what is encoded twice is nobody's name for a file.
     return not _PLAIN_PATH.match(found) or any(part and not part.strip(b". ") for part in found.split(b"/"))
 
 
-def check_url(url):
+def check_url(url: str) -> None:
     """Refuse what cannot be fetched: RequestError."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "file":
             usable = parts.netloc in ("", "localhost") and parts.path.startswith("/") and "%00" not in parts.path
         else:
-            usable = parts.scheme in ("http", "https") and parts.hostname and _AUTHORITY.match(parts.netloc)
-            usable = usable and parts.port != 0     # ValueError for a port that is none
+            usable = bool(parts.scheme in ("http", "https") and parts.hostname and _AUTHORITY.match(parts.netloc)
+                          and parts.port != 0)      # ValueError for a port that is none
     except ValueError:
         usable = False
     if not usable:
@@ -78,7 +80,7 @@ def check_url(url):
             url=shown(url))
 
 
-def follow(url, location, what, unsigned=False):
+def follow(url: str, location: str, what: str, unsigned: bool = False) -> str:
     """The URL that a redirect leads to; FetchError where it must not be followed.
 
     :param unsigned: bool, nobody but who answers says what the bytes have to be: then plain http stays on this machine.

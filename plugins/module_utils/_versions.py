@@ -10,6 +10,7 @@ publishes (https://semver.org, items 2, 9 and 11; https://pkg.go.dev/github.com/
 
 import datetime
 import re
+from typing import Any, Match, Tuple
 
 from ._errors import RequestError
 
@@ -22,7 +23,7 @@ _PARTIAL = re.compile(r"v?[0-9]+(?:\.[0-9]+)?\Z")
 _HINT = "write it in quotes, such as '1.10.5', or as a constraint, such as '~> 1.10.0'"
 
 
-def written(value):
+def written(value: Any) -> str:
     """The text of a version as it was written, whatever YAML or a survey made of it, without the blanks around it.
 
     :param value: str, or what came instead of one: YAML reads an unquoted 1.10 as a number, yes as a boolean, and
@@ -45,47 +46,52 @@ def written(value):
     return str(value).strip()
 
 
-def unquoted(text):
+def unquoted(text: str) -> str:
     """A text without one pair of quotes around it: who was told to write quotes in a playbook writes them in a form, too."""
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
-def exact(value):
+def exact(value: Any) -> str:
     """The one version that a text names.
 
     :param value: str, ``1.13.4`` or ``1.14.0-rc1``, a leading ``v`` is dropped; or what came instead of a text.
     :returns: str, the version without ``v``.
     :raises RequestError: anything else, with what was found and what to write.
     """
+    return _match(value).group()
+
+
+def _match(value: Any) -> Match[str]:
+    """An exact version in its parts, as exact() takes it."""
     text = written(value)
     if len(text) > LENGTH_LIMIT:
         raise RequestError(
             "version %s... has %d characters, more than %d" % (ascii(text[:20]), len(text), LENGTH_LIMIT),
             hint="write X.Y.Z in quotes, such as '1.10.5'",
         )
-    version = text[1:] if text.startswith("v") else text
-    if not _EXACT.match(version):
+    found = _EXACT.match(text[1:] if text.startswith("v") else text)
+    if not found:
         raise _refusal(text)
-    return version
+    return found
 
 
-def is_exact(text):
+def is_exact(text: str) -> bool:
     """Whether a text is a version as it is published, without a leading ``v``."""
     return len(text) <= LENGTH_LIMIT and _EXACT.match(text) is not None
 
 
-def is_partial(text):
+def is_partial(text: str) -> bool:
     """Whether a text is ``X`` or ``X.Y``, which may have been another one before YAML read it."""
     return _PARTIAL.match(text) is not None
 
 
-def split(version):
+def split(version: str) -> Tuple[Tuple[int, int, int], str]:
     """An exact version in parts: (major, minor, patch as a tuple of int, pre-release or "")."""
-    major, minor, patch, pre_release = _EXACT.match(exact(version)).groups()
+    major, minor, patch, pre_release = _match(version).groups()
     return (int(major), int(minor), int(patch)), pre_release or ""
 
 
-def order(version):
+def order(version: str) -> Tuple[int, int, int, int, Tuple[Tuple[int, int, str], ...]]:
     """A sort key: versions by precedence (Semantic Versioning 2.0.0, item 11), pre-releases before their release.
 
     :param version: str, an exact version.
@@ -103,7 +109,7 @@ def order(version):
     return numbers + (0, identifiers)
 
 
-def _refusal(text):
+def _refusal(text: str) -> RequestError:
     """The error for a text that is not an exact version: RequestError."""
     found = ascii(text)
     if is_partial(text):

@@ -7,11 +7,12 @@ import grp
 import os
 import pwd
 import re
+from typing import Any, Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from . import _access, _constraints, _releases, _versions
 from ._errors import RequestError
-from ._model import DEFAULT_BASE_DIR, PRODUCT, SPEC, UNKNOWN_ID, Order, Wish
+from ._model import DEFAULT_BASE_DIR, PRODUCT, SPEC, UNKNOWN_ID, Access, Order, Ordered, Params, Wish
 from ._urls import is_loopback, origin, shown
 
 _PLAIN_BITS = 0o755     # what a mode may set
@@ -28,7 +29,8 @@ _LONGEST = 86400        # seconds; far more overflows what sockets take
 _HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
 
 
-def parse(params, host_platform, chosen=None, missing=None):
+def parse(params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None,
+          missing: Optional[List[str]] = None) -> Wish:
     """Check what the user asked for.
 
     :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
@@ -53,13 +55,13 @@ def parse(params, host_platform, chosen=None, missing=None):
         allow_unsafe=given["allow_unsafe_base_dir"], **_to_obtain(given, wanted, platform, chosen)
     )
     if wish.link:
-        _check_link(wish)
+        _check_link(wish, wish.link)
     if wish.state == "present":
         _check_policy(wish, given["checksum"] is not None)
     return wish
 
 
-def parse_order(params, platform, chosen=None):
+def parse_order(params: Params, platform: Optional[str], chosen: Optional[str] = None) -> Order:
     """Check the part of it that obtaining a release needs: for the controller, where other options mean nothing.
 
     :param params: dict, as for parse().
@@ -73,7 +75,7 @@ def parse_order(params, platform, chosen=None):
     return order
 
 
-def parse_cache(params):
+def parse_cache(params: Params) -> Tuple[Optional[str], int]:
     """Check where the controller keeps archives.
 
     :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold). Raises RequestError.
@@ -83,13 +85,15 @@ def parse_cache(params):
     return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
 
 
-def _to_obtain(given, wanted, platform, chosen):
+def _to_obtain(given: Params, wanted: _constraints.Wanted, platform: Optional[str], chosen: Optional[str]) -> Params:
     """The fields of an Order, as a dict."""
     version = chosen or wanted.version
-    known = given["checksum"] and version and platform      # lines of SHA256SUMS can only be read then
+    checksum = None
+    if given["checksum"] and version and platform:      # lines of SHA256SUMS can only be read then
+        checksum = _releases.checksum_of(given["checksum"], version, platform)
     return dict(
         version=version, wanted=wanted, platform=platform, policy=given["checksum_policy"],
-        checksum=_releases.checksum_of(given["checksum"], version, platform) if known else None,
+        checksum=checksum,
         trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
         access=_access.parse(given), archive=given["archive"] and _absolute(given["archive"], "archive"),
         origin=given["origin"] and _origin(given["origin"]), offline_ok=given["offline_ok"],
@@ -98,7 +102,7 @@ def _to_obtain(given, wanted, platform, chosen):
     )
 
 
-def _all_given(params):
+def _all_given(params: Params) -> Params:
     """The value of every option; ``params`` have the aliases, too."""
     given = {key: _given(key, params[key]) for key in SPEC}
     for option in ("ca_path", "client_cert", "client_key"):
@@ -109,7 +113,7 @@ def _all_given(params):
     return given
 
 
-def _wanted(given):
+def _wanted(given: Params) -> _constraints.Wanted:
     """What is asked for, of the state that it can be asked for in."""
     if given["version_file"] is not None:
         raise RequestError("version_file is read on the controller, by this collection's action plugin, which did not run",
@@ -133,18 +137,18 @@ def _wanted(given):
     return wanted
 
 
-def _given(key, value):
+def _given(key: str, value: Any) -> Any:
     """The value of an option, its default in place of nothing but blanks; entries of a list without blanks around."""
     if SPEC[key]["type"] == "list":
         value = [entry.strip() for entry in value or () if not _blank(entry)] or None
     return SPEC[key].get("default") if _blank(value) else value
 
 
-def _blank(value):
+def _blank(value: Any) -> bool:
     return value is None or isinstance(value, str) and not value.strip()
 
 
-def _platform(text, host_platform):
+def _platform(text: Optional[str], host_platform: Callable[[], str]) -> Tuple[str, bool]:
     """:returns: (str, bool: it is this host's own)."""
     if not text:
         return host_platform(), True
@@ -155,7 +159,7 @@ def _platform(text, host_platform):
         return platform, False      # a host we have no name for cannot be the one that was named
 
 
-def _absolute(path, option):
+def _absolute(path: str, option: str) -> str:
     """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
         raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
@@ -171,7 +175,7 @@ def _absolute(path, option):
     return normal
 
 
-def check_site(text):
+def check_site(text: str) -> str:
     """A site's URL without a trailing slash; RequestError, which never shows userinfo."""
     written = "an entry" if re.search("[@?#]", text) else ascii(text[:100])
     if re.search(r"[\x00-\x20\x7f\\]", text):
@@ -198,7 +202,7 @@ def check_site(text):
     return text.rstrip("/")
 
 
-def _origin(text):
+def _origin(text: str) -> str:
     """What is told and recorded of an archive's origin; RequestError, which shows nothing of it, for a URL with a password."""
     if re.search(r"//[^/?#\s]*@|:[^/?#\s@]*@", text):
         raise RequestError("origin has a user name or password in it",
@@ -206,7 +210,10 @@ def _origin(text):
     return shown(text) if "://" in text else text
 
 
-def _account(text, option, by_name, by_number, missing):
+def _account(
+        text: Optional[str], option: str, by_name: Callable[[str], Tuple[Any, ...]], by_number: Callable[[int], Tuple[Any, ...]],
+        missing: Optional[List[str]],
+) -> Tuple[Optional[int], Optional[str]]:
     """A uid or gid, and its name, from a name or a number; (None, None) when not given; UNKNOWN_ID for one not there yet."""
     if text is None:
         return None, None
@@ -227,7 +234,7 @@ def _account(text, option, by_name, by_number, missing):
         return UNKNOWN_ID, text
 
 
-def _mode(value):
+def _mode(value: Any) -> int:
     """Permission bits from an octal text, or from the number that YAML made of one."""
     is_number = isinstance(value, int) and value >= 0
     text = "%o" % value if is_number else _versions.unquoted(str(value).strip())
@@ -245,30 +252,30 @@ def _mode(value):
         mode & _PLAIN_BITS | 0o400))
 
 
-def _within(number, least, most, option, unit):
+def _within(number: int, least: int, most: int, option: str, unit: str) -> int:
     if not least <= number <= most:
         raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most),
                            hint="write a number between these")
     return number
 
 
-def _check_link(wish):
+def _check_link(wish: Wish, link: str) -> None:
     """The link must not lie where the store keeps its own, nor in the way to it, and not lead to what cannot be tried."""
     if wish.state == "present" and wish.run_check and not wish.native:
         raise RequestError("link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run" % (
-            wish.link, wish.platform), path=wish.link, hint="leave out link or platform, or set run_check: false")
-    if (wish.base_dir + "/").startswith(wish.link + "/"):
-        raise RequestError("link %s is %s or a directory above it" % (wish.link, wish.base_dir), path=wish.link,
+            link, wish.platform), path=link, hint="leave out link or platform, or set run_check: false")
+    if (wish.base_dir + "/").startswith(link + "/"):
+        raise RequestError("link %s is %s or a directory above it" % (link, wish.base_dir), path=link,
                            hint="write the path of a link, not of the store")
-    if not wish.link.startswith(wish.base_dir + "/"):
+    if not link.startswith(wish.base_dir + "/"):
         return
-    first = wish.link[len(wish.base_dir) + 1:].split("/")[0]
+    first = link[len(wish.base_dir) + 1:].split("/")[0]
     if first.startswith((".terraform-", ".tmp.")) or _is_version(first):
-        raise RequestError("link %s lies among the store's own files" % wish.link, path=wish.link,
+        raise RequestError("link %s lies among the store's own files" % link, path=link,
                            hint="choose a link outside %s/<version>" % wish.base_dir)
 
 
-def _is_version(name):
+def _is_version(name: str) -> bool:
     try:
         _versions.exact(name)
     except RequestError:
@@ -276,7 +283,7 @@ def _is_version(name):
     return True
 
 
-def _check_policy(wish, has_checksum):
+def _check_policy(wish: Ordered, has_checksum: bool) -> None:
     if wish.policy == "pinned" and not has_checksum:
         raise RequestError("checksum_policy pinned needs checksum: it alone decides",
                            hint="give the archive's SHA-256, or use checksum_policy signature")
@@ -293,7 +300,7 @@ def _check_policy(wish, has_checksum):
                 hint="use https with validate_certs, give checksum, or use checksum_policy signature")
 
 
-def _weakness(site, access):
+def _weakness(site: str, access: Access) -> Optional[str]:
     """Why others than the site itself could answer for it: str, or None."""
     scheme, host, _port = origin(site)
     if scheme == "http" and not is_loopback(host):

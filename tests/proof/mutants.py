@@ -741,7 +741,7 @@ MUTANTS = {
     "a client certificate goes along with a redirect": _change(
         "_fetch.py", "bool(self._access.client_cert) and trusted", "bool(self._access.client_cert)", TRUST),
     "credentials go over plain http": _change("_credentials.py", " and is_loopback(host)", "", CREDENTIALS),
-    "loopback goes through a proxy": _never("_proxies.py", 'is_loopback(parts.hostname.rstrip("."))', PROXIES, TRUST),
+    "loopback goes through a proxy": _never("_proxies.py", 'is_loopback((parts.hostname or "").rstrip("."))', PROXIES, TRUST),
     "credentials for nobody are taken": _never("_access.py", "given and not takers", ACCESS),
     "a certificate is for sites without TLS": _change("_access.py", "client_cert, by_tls)", "client_cert, shown)", ACCESS),
     "the public site is trusted blindly": _never(
@@ -777,7 +777,7 @@ MUTANTS = {
         "return value", ERROR_TREE),
     "a result's keys are not cleaned": _change("_errors.py", "(cleaned(key), cleaned(one))", "(key, cleaned(one))", ERROR_TREE),
     "a result's lists are not cleaned": _change("_errors.py", "[cleaned(one) for one in value]", "list(value)", ERROR_TREE),
-    "a failure is not cleaned": _change("_errors.py", "return cleaned({", "return dict({", ERROR_TREE),
+    "a failure is not cleaned": _change("_errors.py", "= cleaned({", "= dict({", ERROR_TREE),
     "the module's result is not cleaned": _change(
         _MODULE, "concealed(cleaned(dict(result, steps=steps.lines)),", "concealed(dict(result, steps=steps.lines),", MODULE),
     "a failure's previous version is not cleaned": _change(

@@ -215,7 +215,7 @@ def test_backoff_grows_and_is_capped(monkeypatch):
     ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Friday, 31-Dec-49 23:59:59 GMT", 120),
     ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
     ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None),
-    ("Fri, 99 Foo 99999 99:99:99 GMT", None), ("7\n", None),
+    ("Fri, 99 Foo 99999 99:99:99 GMT", None), ("7\n", None), ("1-Jan- 00:00 GMT", None),
 ])
 def test_retry_after(text, seconds):
     assert _faults.refuse_status(503, text, "http://x/", "x").after == seconds
