@@ -166,7 +166,8 @@ MUTANTS = {
         "_obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES),
     "the link needs no name": _change(
         "_preflight.py", "        if present:\n            check_names", "        if False:\n            check_names", OBSTACLES),
-    "the directory of the link is not looked at": _never("_preflight.py", "plan.link_moves", OBSTACLES),
+    "the directory of the link is not looked at": _never(
+        "_preflight.py", "link_directory is not None and plan.link_moves", OBSTACLES),
     "locks are not looked at": _change("_preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
     "a removal is not foreseen": _never("_preflight.py", "plan.removes and plan.empties", OBSTACLES),
     "a twin's file leaves no room for itself": _change(
@@ -208,7 +209,7 @@ MUTANTS = {
     "a binary that is a link counts": _never("_store.py", "found is None or not stat.S_ISREG(found.st_mode)", STORE),
     "a readable binary that cannot be opened is reinstalled": _change(
         "_store.py", " or found.st_mode & stat.S_IRUSR:", ":", STORE),
-    "the size is not compared": _never("_store.py", "found.stat.st_size != receipt.size", STORE),
+    "the size is not compared": _never("_store.py", "status.st_size != receipt.size", STORE),
     "the hash is not compared": _never("_store.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE),
     "the checksum asked for is not compared": _never(
         "_store.py", "wish.checksum and receipt.archive_sha256 != wish.checksum and not unknown", POLICIES, STORE, INSTALL),
@@ -216,7 +217,7 @@ MUTANTS = {
     "the group is not compared": _never("_store.py", "wish.gid is not None and found.st_gid != wish.gid", STORE),
     "the mode is not compared": _never("_store.py", "stat.S_IMODE(found.st_mode) != wish.mode", STORE),
     "another platform's binary is overwritten": _never(
-        "_store.py", "receipt.platform != wish.platform and found.stat is not None", STORE, INSTALL, PLAN),
+        "_store.py", "receipt.platform != wish.platform", STORE, INSTALL, PLAN),
     "a weaker policy of the receipt is enough": _never(
         "_store.py", "policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(wish.policy)", POLICIES, STORE),
     "a signer that is not trusted any more is enough": _never(
