@@ -91,7 +91,7 @@ def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callab
 
 def _needed(plan: Plan) -> int:
     """Bytes; 0 for a given archive, which tells its size when it is read, and is neither fetched nor sent."""
-    receipt: Optional[Receipt] = plan.found.receipt if plan.found is not None else None
+    receipt: Optional[Receipt] = plan.receipt
     if receipt is not None:
         return receipt.size
     return 0 if plan.wish.archive else UNKNOWN_SIZE

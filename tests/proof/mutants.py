@@ -194,7 +194,7 @@ MUTANTS = {
         INSTALL),
     "young left-overs are swept where nothing is locked": _never("_files.py", "older_than and age < older_than", FILES),
     "left-overs of a running twin are called litter": _change(
-        "_plan.py", "if left and is_held(base, lock_name(wish.version)) is False else ()", "if left else ()", PLAN),
+        "_plan.py", "if left and is_held(base, lock_name(wish)) is False else ()", "if left else ()", PLAN),
     "a twin between its renames is called damage": _never(
         "_plan.py", "patient and plan.is_ahead", PLAN),
     "a directory under the binary's name passes": _never(
@@ -281,10 +281,10 @@ MUTANTS = {
     # P13, P14, P15
     "the binary comes before its receipt": _change(
         "_binary.py",
-        '    write_receipt(run, directory, "receipt in place: %s")\n    with undisturbed():\n        pending.publish(PRODUCT)\n'
-        "        run.changed = True\n",
+        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n'
+        "    with undisturbed():\n        pending.publish(PRODUCT)\n        run.changed = True\n",
         "    with undisturbed():\n        pending.publish(PRODUCT)\n        run.changed = True\n"
-        '    write_receipt(run, directory, "receipt in place: %s")\n', KILLS),
+        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n', KILLS),
     "a rename is not synced": _change(
         "_files.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
     "what was renamed is not looked at": _change(
@@ -310,11 +310,12 @@ MUTANTS = {
         "_binary.py", '        with os_errors("sync", wish.path, place=directory.place):\n            os.fsync(fd)\n',
         '        if True:\n', CRASH),
     "another file than the judged one is mended": _never(
-        "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
+        "_binary.py", "fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)",
+        BINARY)._replace(
             new="if fd is not None:"),
-    "a copy of changed bytes is put in place": _never("_binary.py", "pending.sha256 != run.receipt.sha256", BINARY),
+    "a copy of changed bytes is put in place": _never("_binary.py", "pending.sha256 != receipt.sha256", BINARY),
     "a receipt of a newer collection is rewritten": _change(
-        "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
+        "_binary.py", "    if receipt.format > _receipt.FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE),
     # P16
     "the link moves to a binary that does not run": _change(
         "_install.py",
@@ -337,7 +338,7 @@ MUTANTS = {
     "a receipt may claim any size": _change("_receipt.py", " <= BINARY_CAP", "", "unit/plugins/module_utils/test_receipt.py"),
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
-    "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
+    "what was not hashed is started": _never("_install.py", "sha256 != receipt.sha256", INSTALL),
     "root runs a stranger's binary": _change("_run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
         "_run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK),
