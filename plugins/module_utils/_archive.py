@@ -14,7 +14,7 @@ import re
 import stat
 import struct
 import zlib
-from typing import NamedTuple, Tuple
+from typing import IO, Callable, Iterator, List, NamedTuple, Set, Tuple
 
 from ._errors import ArchiveError, escaped
 from ._model import BINARY_CAP, PRODUCT
@@ -59,7 +59,7 @@ class Binary(NamedTuple):
     archive: ArchiveFile        # over the file that find_binary was given, which must stay open
 
 
-def find_binary(file, platform, path):
+def find_binary(file: IO[bytes], platform: str, path: str) -> Binary:
     """The binary in an archive.
 
     :param file: binary file object, readable and seekable.
@@ -88,7 +88,7 @@ def find_binary(file, platform, path):
     return Binary(ours[0].size, tuple(entry.name for entry in others), ours[0], archive)
 
 
-def inflate(binary, write):
+def inflate(binary: Binary, write: Callable[[bytes], object]) -> Tuple[int, str]:
     """Inflate the binary, chunk by chunk.
 
     :param binary: Binary.
@@ -104,7 +104,7 @@ def inflate(binary, write):
     return binary.size, digest.hexdigest()
 
 
-def check_magic(head, platform, path):
+def check_magic(head: bytes, platform: str, path: str) -> None:
     """Refuse a binary that is not an executable for the platform.
 
     :param head: bytes, the first HEAD_SIZE of the binary, or all of it.
@@ -126,9 +126,9 @@ def check_magic(head, platform, path):
             hint="the archive holds something else than its name says: report it to whoever published it")
 
 
-def _check_members(entries, path):
+def _check_members(entries: List[Entry], path: str) -> None:
     """Refuse names that could mean something else elsewhere, what is no regular file, and what would fill the disk."""
-    seen = set()
+    seen: Set[str] = set()
     for entry in entries:
         name, mode = entry.name, entry.attributes >> 16
         what = "%s: its member %s" % (path, escaped(name))
@@ -150,7 +150,7 @@ def _check_members(entries, path):
                 % (what, entry.packed_size, entry.size, RATIO_CAP), path=path)
 
 
-def _blocks(archive, entry):
+def _blocks(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
     """What a member has inside, block by block, held to its size and CRC. Raises ArchiveError, InstallError."""
     what = "%s: %s" % (archive.path, entry.name)
     size = crc = 0
@@ -170,7 +170,7 @@ def _blocks(archive, entry):
             path=archive.path)
 
 
-def _inflated(archive, entry):
+def _inflated(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
     """The blocks of a deflated member, whose stream must end where its packed data do."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     at, end = entry.data_at, entry.data_at + entry.packed_size
@@ -191,7 +191,7 @@ def _inflated(archive, entry):
     archive.expect("bytes after the packed data of %s" % entry.name, end - left, left, 0)
 
 
-def _stored(archive, entry):
+def _stored(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
     """The blocks of a stored member. One that is read from the front would end at a descriptor inside that fits."""
     at, end, crc = entry.data_at, entry.data_at + entry.packed_size, 0
     while at < end:

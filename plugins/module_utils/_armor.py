@@ -7,6 +7,7 @@ No text of a key or signature appears in a message: what was pasted by mistake m
 """
 
 import base64
+from typing import Iterator, List, Tuple
 
 TEXT_LIMIT = 256 * 1024  # characters
 
@@ -15,7 +16,7 @@ class Malformed(ValueError):
     """This is not OpenPGP, or not the part of it that is read here. The text says what was found and quotes nothing."""
 
 
-def read_armor(text):
+def read_armor(text: str) -> List[Tuple[str, bytes]]:
     """ASCII armor (RFC 9580 section 6.2) to binary.
 
     Other lines before, between and after the blocks are passed over. The checksum is optional but has to match, as with
@@ -38,7 +39,7 @@ def read_armor(text):
     return blocks
 
 
-def _read_block(label, lines):
+def _read_block(label: str, lines: Iterator[str]) -> bytes:
     for line in lines:
         if not line:
             break
@@ -62,14 +63,14 @@ def _read_block(label, lines):
     return data
 
 
-def _decode(text):
+def _decode(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as exc:
         raise Malformed("the armor is not base64") from exc
 
 
-def _crc24(data):
+def _crc24(data: bytes) -> bytes:
     # RFC 9580 section 6.1.1, eight bits at a time
     table = []
     for octet in range(256):

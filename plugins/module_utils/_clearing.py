@@ -12,13 +12,13 @@ import functools
 import os
 import re
 import stat
-from typing import NamedTuple, Tuple
+from typing import Collection, List, NamedTuple, Optional, Set, Tuple
 
-from ._directories import judge, trust_of, walk
+from ._directories import Directory, judge, trust_of, walk
 from ._errors import InstallError, errno_text, os_errors
 from ._interrupts import stoppable, undisturbed
 from ._lock import discard, is_held
-from ._model import DEFAULT_BASE_DIR, PRODUCT
+from ._model import DEFAULT_BASE_DIR, PRODUCT, Log, Wish
 from ._versions import is_exact, order
 
 _LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
@@ -34,13 +34,13 @@ class Rest(NamedTuple):
     left: Tuple[str, ...]   # what stays, and why: a line each
 
 
-def find_versions(wish):
+def find_versions(wish: Wish) -> List[str]:
     """The versions that a removal of everything is about: of directories in the base dir, and of what ``link`` points to.
 
     :returns: list of str, the oldest first. Raises InstallError.
     """
     base = _open(wish)
-    names = set()
+    names: Set[str] = set()
     if base is not None:
         with base:
             found = [(name, base.stat(name)) for name in base.names() if is_exact(name)]
@@ -52,7 +52,7 @@ def find_versions(wish):
     return sorted(names, key=order)
 
 
-def look(wish, gone=(), ours=False):
+def look(wish: Wish, gone: Collection[str] = (), ours: bool = False) -> Rest:
     """What there is to clear away.
 
     :param wish: Wish.
@@ -73,7 +73,7 @@ def look(wish, gone=(), ours=False):
             return Rest((), False, ())
 
 
-def clear(wish, say, ours=False):
+def clear(wish: Wish, say: Log, ours: bool = False) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
     """Clear it away, after the versions.
 
     :param say: callable(line, warning=False).
@@ -83,7 +83,8 @@ def clear(wish, say, ours=False):
     base = _open(wish)
     if base is None:
         return (), ()
-    removed, left = [], []
+    removed: List[str] = []
+    left: List[str] = []
     with base, stoppable(wish.base_dir):
         try:
             _clear(base, wish, ours, removed, left)
@@ -97,13 +98,13 @@ def clear(wish, say, ours=False):
     return tuple(removed), tuple(left)
 
 
-def _clear(base, wish, ours, removed, left):
+def _clear(base: Directory, wish: Wish, ours: bool, removed: List[str], left: List[str]) -> None:
     """Fill the two lists of clear(). Raises InstallError."""
     rest = _look(base, wish, (), ours)
     left += rest.left
     for name in rest.locks:
         with undisturbed():
-            why = discard(base, name, functools.partial(_is_unused, base, _version_of(name)))
+            why = discard(base, name, functools.partial(_is_unused, base, name))
             (left if why else removed).append("%s/%s%s" % (wish.base_dir, name, why and ": " + why))
     if removed:
         base.sync(done="lock files in %s are removed" % wish.base_dir)
@@ -113,24 +114,26 @@ def _clear(base, wish, ours, removed, left):
             (left if why else removed).append(wish.base_dir + (why and ": " + why))
 
 
-def _is_unused(base, version):
-    return base.stat(version) is None
+def _is_unused(base: Directory, name: str) -> bool:
+    """Whether the version whose lock a name is, is not there."""
+    return base.stat(_LOCK.sub(r"\1", name)) is None
 
 
-def _open(wish):
+def _open(wish: Wish) -> Optional[Directory]:
     return walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
 
 
-def _version_of(name):
+def _version_of(name: str) -> Optional[str]:
     """The version whose lock a name is, or ``link``; None for what is no lock of ours."""
     found = _LOCK.match(name)
     return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None
 
 
-def _look(base, wish, gone, ours):
+def _look(base: Directory, wish: Wish, gone: Collection[str], ours: bool) -> Rest:
     going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]    # whose removal makes locks that are not there yet
     names = sorted(set(base.names()).difference(gone).union(going, [".terraform-link.lock"] if going else []))
-    locks, left = [], []
+    locks: List[str] = []
+    left: List[str] = []
     for name in names:
         version = _version_of(name)
         if version is None or version in names:
@@ -153,14 +156,14 @@ def _look(base, wish, gone, ours):
     return Rest(tuple(locks), not why, ("%s: %s" % (wish.base_dir, why),) if why else ())
 
 
-def _above(wish):
+def _above(wish: Wish) -> Tuple[Optional[Directory], str]:
     """The directory that the base dir is in, open, and its name there."""
     parent, _slash, name = wish.base_dir.rpartition("/")
     above = walk(parent or "/", "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
     return above, name
 
 
-def _find_hindrance(base, wish):
+def _find_hindrance(base: Directory, wish: Wish) -> str:
     """Why an empty base dir could not be removed, in words; empty: nothing is known."""
     above, name = _above(wish)
     if above is None:
@@ -180,12 +183,14 @@ def _find_hindrance(base, wish):
         return ""
 
 
-def _remove(base, wish):
+def _remove(base: Directory, wish: Wish) -> str:
     """Remove the base dir: why it stays, in words; empty: it is gone. Raises InstallError."""
     why = _find_hindrance(base, wish)
     if why:
         return why
     above, name = _above(wish)
+    if above is None:
+        return "it was moved away just now"
     with above:
         with os_errors("remove directory", wish.base_dir):
             try:

@@ -13,10 +13,11 @@ import errno
 import os
 import stat
 from shlex import quote
-from typing import FrozenSet, NamedTuple, Optional
+from typing import FrozenSet, List, NamedTuple, Optional, Tuple
 
 from ._errors import InstallError, os_errors
 from ._groups import account_text, others_in, user_name
+from ._model import Log
 from ._mounts import find_mounter, mount_number
 
 DIRECTORY_MODE = 0o755
@@ -43,7 +44,7 @@ class Weakness(NamedTuple):
     remedy: Optional[str] = None    # what to do, where something would do
 
 
-def trust_of(owner=None):
+def trust_of(owner: Optional[int] = None) -> Trust:
     """Root, the effective user and the owner asked for; for a plain user its primary group as well.
 
     :param owner: int or None, the uid that the binary shall belong to.
@@ -56,37 +57,40 @@ def trust_of(owner=None):
 class Directory:
     """An open directory. Names given to its methods are single components, relative to its descriptor.
 
-    :param fd: int, owned by this object.
+    :param fd: int, owned by this object, whose ``fd`` is -1 once it is closed.
     :param path: str, where the walk found it: links resolved.
     :param trust: Trust, by which entries are judged.
     :param place: str, the option that led here, by which errors tell the way out: see hint_for().
     :param mount: (number, uid or None), which mount the directory above is on and who mounted that, if known.
     """
 
-    def __init__(self, fd, path, trust, place=None, mount=None):
+    def __init__(
+        self, fd: int, path: str, trust: Trust, place: Optional[str] = None,
+        mount: Optional[Tuple[Optional[int], Optional[int]]] = None,
+    ) -> None:
         self.fd = fd
         self.path = path
         self.trust = trust
         self.place = place
         self._mount = mount
 
-    def __enter__(self):
+    def __enter__(self) -> "Directory":
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def close(self):
-        if self.fd is not None:
-            fd, self.fd = self.fd, None
+    def close(self) -> None:
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
             with contextlib.suppress(OSError):  # nothing was written through it, and an error may be in flight
                 os.close(fd)
 
-    def at(self, name):
+    def at(self, name: str) -> str:
         """The full path of an entry."""
         return os.path.join(self.path, name)
 
-    def stat(self, name):
+    def stat(self, name: str) -> Optional[os.stat_result]:
         """lstat(2) of an entry; None when there is none. Raises InstallError."""
         with os_errors("look at", self.at(name), place=self.place):
             try:
@@ -94,12 +98,12 @@ class Directory:
             except FileNotFoundError:
                 return None
 
-    def described(self):
+    def described(self) -> str:
         """Its path with owner and mode, read from the descriptor. Raises InstallError."""
         with os_errors("look at directory", self.path, place=self.place):
             return "%s (%s)" % (self.path, whose_text(os.fstat(self.fd)))
 
-    def weakness(self, entry):
+    def weakness(self, entry: Optional[os.stat_result]) -> Optional[Weakness]:
         """Who but the trusted could replace an entry of this directory.
 
         :param entry: os.stat_result of the entry, None when it does not exist yet.
@@ -123,7 +127,7 @@ class Directory:
             return Weakness("%s and the entry in it belongs to %s" % (written, whose_text(entry)))
         return None
 
-    def _writers(self, own):
+    def _writers(self, own: os.stat_result) -> Tuple[str, Optional[str]]:
         """Who but the trusted may write here by its mode.
 
         :returns: (words about them, maybe none; the command that takes it from them); ("", None) when nobody may.
@@ -141,7 +145,7 @@ class Directory:
             return "; by its access control list", "setfacl -b"
         return "", None
 
-    def _find_mounter(self):
+    def _find_mounter(self) -> Optional[int]:
         """The uid of the user who mounted the file system that this is on; None: root, or it cannot be told.
 
         A mount has its number while something on it is open, so the same number as above means the same mount.
@@ -151,7 +155,7 @@ class Directory:
             self._mount = (number, find_mounter(number))
         return self._mount[1]
 
-    def check_mount(self, fd, name):
+    def check_mount(self, fd: int, name: str) -> None:
         """Refuse a file that another user mounted over the one of that name: it claims whatever owner it likes (fuse(4)).
 
         :param fd: int, the file, open.
@@ -164,7 +168,7 @@ class Directory:
             raise InstallError("%s is on a file system that user %s mounted over it" % (self.at(name), user_name(mounter)),
                                path=self.at(name), errno=errno.EACCES, hint="umount it, and ask who did that")
 
-    def _has_acl(self):
+    def _has_acl(self) -> bool:
         """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
         all of them (acl(5)). Linux only; elsewhere such lists do not show in the mode, and are not seen."""
         if not hasattr(os, "getxattr"):
@@ -177,7 +181,7 @@ class Directory:
                     raise
                 return False
 
-    def make(self, name, say, mode=DIRECTORY_MODE):
+    def make(self, name: str, say: Log, mode: int = DIRECTORY_MODE) -> None:
         """Create a sub-directory, its mode set whatever the umask, checked and durable. A twin's is as good as ours."""
         path = self.at(name)
         umask = os.umask(0o777 & ~mode)  # so that a kill between mkdir and fchmod locks nobody out
@@ -207,14 +211,14 @@ class Directory:
         self.sync()
         say("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 
-    def enter(self, name):
+    def enter(self, name: str) -> "Directory":
         """Open a sub-directory that is there; it is the caller's to close. Raises InstallError."""
         path = self.at(name)
         with os_errors("open directory", path, place=self.place):
             fd = os.open(name, _LOOK, dir_fd=self.fd)
         return Directory(fd, os.path.normpath(path), self.trust, self.place, self._mount)
 
-    def sync(self, done=None):
+    def sync(self, done: Optional[str] = None) -> None:
         """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut.
 
         :param done: str, what has already happened in it: an error then says so and has ``changed`` set.
@@ -231,7 +235,7 @@ class Directory:
             unsure.changed = True
             raise unsure from exc
 
-    def _fsync(self):
+    def _fsync(self) -> None:
         fd = os.open(".", _READ, dir_fd=self.fd)
         try:
             os.fsync(fd)
@@ -241,7 +245,7 @@ class Directory:
         finally:
             os.close(fd)
 
-    def names(self):
+    def names(self) -> List[str]:
         """The entries' names, sorted; raises InstallError."""
         with os_errors("list directory", self.path, place=self.place):
             fd = os.open(".", _READ, dir_fd=self.fd)
@@ -250,7 +254,7 @@ class Directory:
             finally:
                 os.close(fd)
 
-    def is_gone(self):
+    def is_gone(self) -> bool:
         """Whether its path leads somewhere else by now, or nowhere. Raises InstallError."""
         with os_errors("look at directory", self.path):
             own = os.fstat(self.fd)
@@ -261,13 +265,15 @@ class Directory:
         return (own.st_dev, own.st_ino) != (there.st_dev, there.st_ino)
 
 
-def walk(path, what, trust, say, create=False, tolerated=None):
+def walk(
+    path: str, what: str, trust: Trust, say: Optional[Log], create: bool = False, tolerated: Optional[List[str]] = None,
+) -> Optional[Directory]:
     """Open the directory at an absolute path, every component judged on the way.
 
     :param path: str, absolute.
     :param what: str, how the user calls it, for messages: ``base_dir``.
     :param trust: Trust.
-    :param say: callable(line), told of every directory that is created.
+    :param say: callable(line), told of every directory that is created; None: nothing is created.
     :param create: bool, create what is missing.
     :param tolerated: list that receives what would be refused, for allow_unsafe_base_dir; None: refuse.
     :returns: Directory, or None when something is missing and create is off.
@@ -280,7 +286,9 @@ def walk(path, what, trust, say, create=False, tolerated=None):
     return None
 
 
-def explore(path, what, trust, tolerated=None, make=None):
+def explore(
+    path: str, what: str, trust: Trust, tolerated: Optional[List[str]] = None, make: Optional[Log] = None,
+) -> Tuple[Directory, bool]:
     """Open as much as there is of the way to a directory; see walk().
 
     :param make: callable(line), told of every directory that is created; None: nothing is.
@@ -322,12 +330,12 @@ def explore(path, what, trust, tolerated=None, make=None):
     return here, True
 
 
-def _root(trust, place):
+def _root(trust: Trust, place: str) -> Directory:
     with os_errors("open directory", "/"):
         return Directory(os.open("/", _LOOK), "/", trust, place)
 
 
-def _made(here, name):
+def _made(here: Directory, name: str) -> os.stat_result:
     entry = here.stat(name)
     if entry is None:
         raise InstallError("created directory %s but it is not there" % here.at(name),
@@ -335,7 +343,9 @@ def _made(here, name):
     return entry
 
 
-def _read_link(here, name, entry, path, what, links, tolerated):
+def _read_link(
+    here: Directory, name: str, entry: os.stat_result, path: str, what: str, links: int, tolerated: Optional[List[str]],
+) -> str:
     if entry.st_uid not in here.trust.uids:
         _refuse(Weakness("the symbolic link %s belongs to %s" % (here.at(name), whose_text(entry)), _become(entry.st_uid)),
                 path, what, tolerated)
@@ -346,7 +356,10 @@ def _read_link(here, name, entry, path, what, links, tolerated):
         return os.readlink(name, dir_fd=here.fd)
 
 
-def judge(here, entry, path, what, tolerated=None, own=False):
+def judge(
+    here: Directory, entry: Optional[os.stat_result], path: str, what: str, tolerated: Optional[List[str]] = None,
+    own: bool = False,
+) -> None:
     """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk().
 
     :param own: bool, the directory belongs to the store, whose rules nothing relaxes.
@@ -356,14 +369,14 @@ def judge(here, entry, path, what, tolerated=None, own=False):
         _refuse(weakness, path, what, tolerated, own)
 
 
-def _refuse(weakness, path, what, tolerated, own=False):
+def _refuse(weakness: Weakness, path: str, what: str, tolerated: Optional[List[str]], own: bool = False) -> None:
     if tolerated is None:
         raise unsafe(weakness, path, what, not own and what in ("base_dir", "link"))
     if weakness.reason not in tolerated:
         tolerated.append(weakness.reason)
 
 
-def unsafe(weakness, path, what, yields=False):
+def unsafe(weakness: Weakness, path: str, what: str, yields: bool = False) -> InstallError:
     """The refusal of a place that others could change, by a Weakness.
 
     :param yields: bool, allow_unsafe_base_dir would let it pass.
@@ -378,16 +391,16 @@ def unsafe(weakness, path, what, yields=False):
         path=path, errno=errno.EPERM, hint=", or ".join(ways))
 
 
-def _become(uid):
+def _become(uid: int) -> str:
     return "become_user: %s" % user_name(uid)
 
 
-def whose_text(found):
+def whose_text(found: os.stat_result) -> str:
     """``alice:users, drwxrwxr-x`` for a stat result."""
     return "%s, %s" % (account_text(found), stat.filemode(found.st_mode))
 
 
-def kind_text(found):
+def kind_text(found: os.stat_result) -> str:
     """``a symbolic link``, ``a regular file of 12 bytes`` and so on, for a stat result."""
     if stat.S_ISREG(found.st_mode):
         return "a regular file of %d bytes" % found.st_size

@@ -16,11 +16,15 @@ import random
 import stat
 import string
 import time
+from typing import Any, BinaryIO, Callable, ContextManager, Iterator, Optional, Tuple
 
 from ._digest import CHUNK, hash_of
 from ._errors import InstallError, after_change, os_errors
 from ._groups import group_name, user_name
 from ._mounts import check_room
+
+Directory = Any                                 # an open one: see _directories
+Label = Callable[[int, str, bool], bool]        # see settle()
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -36,38 +40,38 @@ class PendingFile:
     :param final: str, path of the file that it is needed for, for messages; None: ``kind`` in that directory.
     """
 
-    def __init__(self, directory, kind, final=None):
+    def __init__(self, directory: Directory, kind: str, final: Optional[str] = None) -> None:
         self.directory = directory
-        self.final = final or directory.at(kind)
+        self.final: str = final or directory.at(kind)
         self.name = "%s%s.%s" % (TEMP_PREFIX, kind, "".join(random.SystemRandom().choice(_ALPHABET) for _i in range(8)))
-        self.path = directory.at(self.name)
+        self.path: str = directory.at(self.name)
         self.size = 0
         self._hash = hashlib.sha256()
         with self._errors("create"):
             self.fd = os.open(self.name, _CREATE, 0o600, dir_fd=directory.fd)
 
-    def __enter__(self):
+    def __enter__(self) -> "PendingFile":
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.discard()
 
-    def _errors(self, doing):
+    def _errors(self, doing: str) -> ContextManager[None]:
         return os_errors(doing, self.path, place=self.directory.place)
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         """Of what was written so far, in hex."""
         return self._hash.hexdigest()
 
-    def reserve(self, size):
+    def reserve(self, size: int) -> None:
         """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
 
         :param size: int, bytes still to be written.
         """
         check_room(self.fd, size, self.final, self.directory.place)
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         """Append all of it, however short the single writes are."""
         self._hash.update(data)
         view = memoryview(data)
@@ -79,7 +83,7 @@ class PendingFile:
                 self.size += count
                 view = view[count:]
 
-    def restart(self):
+    def restart(self) -> None:
         """Forget what was written: the source starts over."""
         with self._errors("truncate"):
             os.lseek(self.fd, 0, os.SEEK_SET)
@@ -87,13 +91,13 @@ class PendingFile:
         self.size = 0
         self._hash = hashlib.sha256()
 
-    def unlink(self):
+    def unlink(self) -> None:
         """Drop the name and keep the bytes: a kill leaves nothing behind."""
         with self._errors("unlink"):
             os.unlink(self.name, dir_fd=self.directory.fd)
-        self.name = None
+        self.name = ""
 
-    def reader(self):
+    def reader(self) -> BinaryIO:
         """A binary file object over the same bytes, at their start; the caller's to close. No write() after that.
 
         Without a buffer, whose seek() drops the errno when lseek(2) fails.
@@ -102,19 +106,22 @@ class PendingFile:
             os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
             return os.fdopen(os.dup(self.fd), "rb", 0)
 
-    def settle(self, mode, uid=None, gid=None, label=None, path=None):
+    def settle(
+        self, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, label: Optional[Label] = None,
+        path: Optional[str] = None,
+    ) -> os.stat_result:
         """Give it its owner, mode and label, sync it, and read all of that back.
 
         :param mode: int, permission bits.
         :param uid, gid: int, or None: leave as it is.
-        :param label: callable(fd, path, mend), or None; ``path`` is the name it will have.
+        :param label: callable(fd, path, mend), or None; ``path`` is the path it will have; None: its own.
         :returns: os.stat_result of what is there now.
         Raises InstallError, also when what is read back is not what was written.
         """
         set_owner_and_mode(self.fd, self.path, mode, uid, gid, self.directory.place)
         if label is not None:
             with self._errors("label"):
-                label(self.fd, path, True)
+                label(self.fd, path or self.path, True)
         with self._errors("sync"):
             os.fsync(self.fd)
             found = os.fstat(self.fd)
@@ -127,7 +134,7 @@ class PendingFile:
         check_mode(found, mode, self.path)
         return found
 
-    def publish(self, name, alone=True):
+    def publish(self, name: str, alone: bool = True) -> os.stat_result:
         """Rename it to its name and sync the directory.
 
         :param alone: bool, nobody else renames to that name now: what is there then has to be this file.
@@ -136,33 +143,35 @@ class PendingFile:
         """
         with self._errors("close"):
             found = os.fstat(self.fd)
-            fd, self.fd = self.fd, None
+            fd, self.fd = self.fd, -1
             os.close(fd)
         with os_errors("rename %s to" % self.path, self.directory.at(name), place=self.directory.place):
             os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
-        self.name = None
+        self.name = ""
         with after_change():
             self.directory.sync(done="%s is in place" % self.directory.at(name))
-            there = self.directory.stat(name)
+            there: Optional[os.stat_result] = self.directory.stat(name)
             if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):
                 raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
                                    path=self.directory.at(name), errno=errno.EIO,
                                    hint="another process changes it, or the storage loses data")
         return found
 
-    def discard(self):
+    def discard(self) -> None:
         """Close and remove it; never hides an error in flight. What cannot be removed is swept by the next run."""
-        if self.fd is not None:
-            fd, self.fd = self.fd, None
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
             with contextlib.suppress(OSError):
                 os.close(fd)
-        if self.name is not None:
-            name, self.name = self.name, None
+        if self.name:
+            name, self.name = self.name, ""
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=self.directory.fd)
 
 
-def set_owner_and_mode(fd, path, mode, uid=None, gid=None, place=None):
+def set_owner_and_mode(
+    fd: int, path: str, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, place: Optional[str] = None,
+) -> None:
     """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError; ``place`` as for hint_for()."""
     if uid is not None or gid is not None:
         with os_errors("set the owner %s:%s of" % (
@@ -172,7 +181,7 @@ def set_owner_and_mode(fd, path, mode, uid=None, gid=None, place=None):
         os.fchmod(fd, mode)
 
 
-def check_mode(found, mode, path):
+def check_mode(found: os.stat_result, mode: int, path: str) -> None:
     """Compare a stat result with the mode that was set. Raises InstallError."""
     if stat.S_IMODE(found.st_mode) != mode:
         raise InstallError("the mode of %s is %04o after it was set to %04o" % (
@@ -180,7 +189,7 @@ def check_mode(found, mode, path):
             hint="the file system ignores modes (mount options): use another one")
 
 
-def copy(fd, path, pending):
+def copy(fd: int, path: str, pending: PendingFile) -> None:
     """Write all bytes of an open file to a pending one. Raises InstallError."""
     offset = 0
     while True:
@@ -192,17 +201,17 @@ def copy(fd, path, pending):
         offset += len(data)
 
 
-def temps(directory):
+def temps(directory: Directory) -> Tuple[str, ...]:
     """The names of our temporary files in a directory. Raises InstallError."""
     names = (name for name in directory.names() if name.startswith(TEMP_PREFIX))
     return tuple(name for name in names if _is_file(directory.stat(name)))
 
 
-def _is_file(found):
+def _is_file(found: Optional[os.stat_result]) -> bool:
     return found is not None and not stat.S_ISDIR(found.st_mode)
 
 
-def sweep(directory, older_than=0):
+def sweep(directory: Directory, older_than: float = 0) -> Iterator[str]:
     """Remove temporary files that a killed run left behind; call it under the version's lock only.
 
     :param older_than: number of seconds; younger ones are left alone (they may be in use where locks do not work).
@@ -218,7 +227,7 @@ def sweep(directory, older_than=0):
             yield path
 
 
-def remove(directory, name):
+def remove(directory: Directory, name: str) -> None:
     """Take a name away in one step (rename to a temporary one), then unlink it and sync.
 
     Raises InstallError; with ``changed`` set when the name is gone and only what follows failed.

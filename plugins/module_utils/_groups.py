@@ -7,11 +7,12 @@ import contextlib
 import grp
 import os
 import pwd
+from typing import AbstractSet, List, Optional
 
 _SHOWN = 3      # names in a message
 
 
-def others_in(gid, trusted):
+def others_in(gid: int, trusted: AbstractSet[int]) -> Optional[str]:
     """Who may act as a group besides the trusted: its members, and accounts that have it as primary group.
 
     :param gid: int.
@@ -32,7 +33,7 @@ def others_in(gid, trusted):
     return None if _are_listed(accounts) else "unknown users (its accounts cannot be listed)"
 
 
-def _uid_of(name):
+def _uid_of(name: str) -> Optional[int]:
     """None for a member without an account, who may get one."""
     try:
         return pwd.getpwnam(name).pw_uid
@@ -40,7 +41,7 @@ def _uid_of(name):
         return None
 
 
-def _are_listed(accounts):
+def _are_listed(accounts: List[pwd.struct_passwd]) -> bool:
     """Whether the list of accounts is worth something: LDAP and the like often answer for names, but list nothing."""
     uid = os.geteuid()
     try:
@@ -50,7 +51,7 @@ def _are_listed(accounts):
     return any(account.pw_uid == uid for account in accounts)
 
 
-def user_name(uid):
+def user_name(uid: int) -> str:
     """The name of a user; the number where there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
@@ -58,7 +59,7 @@ def user_name(uid):
         return str(uid)
 
 
-def group_name(gid):
+def group_name(gid: int) -> str:
     """The name of a group; the number where there is none."""
     try:
         return grp.getgrgid(gid).gr_name
@@ -66,6 +67,6 @@ def group_name(gid):
         return str(gid)
 
 
-def account_text(found):
+def account_text(found: os.stat_result) -> str:
     """``alice:users`` for a stat result."""
     return "%s:%s" % (user_name(found.st_uid), group_name(found.st_gid))

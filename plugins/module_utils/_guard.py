@@ -10,14 +10,15 @@ them. They are judged as the way to the store is.
 import errno
 import os
 import stat
+from typing import List, Union
 
-from ._directories import MAX_LINKS, Directory, judge, walk, whose_text
+from ._directories import MAX_LINKS, Directory, Trust, judge, walk, whose_text
 from ._errors import InstallError, VerificationError
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # not to block on a FIFO
 
 
-def open_guarded(path, what, trust):
+def open_guarded(path: Union[str, bytes], what: str, trust: Trust) -> int:
     """Open a file that only the trusted can change or replace.
 
     :param path: str or bytes, absolute. Symbolic links are followed, and judged.
@@ -27,11 +28,13 @@ def open_guarded(path, what, trust):
     :raises VerificationError: others could write it, or something on the way to it.
     :raises OSError: it cannot be opened.
     """
-    path, weak = os.fsdecode(path), []
+    path = os.fsdecode(path)
+    weak: List[str] = []
     try:
         opened = _open(path, what, trust, weak)
     except InstallError as exc:     # as a plain open(2) would say it
-        raise OSError(exc.errno, os.strerror(exc.errno), path) from exc
+        number = exc.errno or errno.EIO
+        raise OSError(number, os.strerror(number), path) from exc
     try:
         _judge_file(opened, weak)
     except BaseException:
@@ -45,7 +48,7 @@ def open_guarded(path, what, trust):
     return opened.fd
 
 
-def _open(path, what, trust, weak):
+def _open(path: str, what: str, trust: Trust, weak: List[str]) -> Directory:
     """The file as a Directory, to be judged alike; ``weak`` receives who else could write on the way to it."""
     place = path
     for dummy in range(MAX_LINKS + 1):
@@ -64,7 +67,7 @@ def _open(path, what, trust, weak):
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
-def _judge_file(opened, weak):
+def _judge_file(opened: Directory, weak: List[str]) -> None:
     """The rule for directories holds for files, but for the sticky bit, which keeps nobody from writing to a file."""
     found = os.fstat(opened.fd)
     if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_ISVTX:
@@ -72,5 +75,5 @@ def _judge_file(opened, weak):
     judge(opened, None, opened.path, "file", weak)
 
 
-def _silence(line, warning=False):
+def _silence(line: str, warning: bool = False) -> None:
     """The ``say`` of what creates nothing."""

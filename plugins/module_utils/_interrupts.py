@@ -7,14 +7,17 @@ import contextlib
 import errno
 import signal
 import threading
+from types import FrameType
+from typing import Iterator, List, NoReturn, Optional, Tuple
 
 from ._errors import InstallError
 
-_ASKING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+_ASKING: Tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
 
 @contextlib.contextmanager
-def stoppable(path=None):
+def stoppable(path: Optional[str] = None) -> Iterator[None]:
     """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once.
 
     :param path: str, what the body works on, for the message.
@@ -26,7 +29,7 @@ def stoppable(path=None):
         yield       # signals belong to the main thread (Python's signal module)
         return
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: Optional[FrameType]) -> NoReturn:
         for asking, _handler in before:
             signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end
         doing = " while working on %s" % path if path else ""
@@ -36,7 +39,7 @@ def stoppable(path=None):
 
     handlers = [(asking, signal.getsignal(asking)) for asking in _ASKING]
     before = [(asking, handler) for asking, handler in handlers if handler != signal.SIG_IGN]  # nohup stays nohup
-    stopped = []
+    stopped: List[InstallError] = []
     try:
         for asking, _handler in before:
             signal.signal(asking, stop)
@@ -52,14 +55,14 @@ def stoppable(path=None):
             signal.signal(asking, handler)
 
 
-def _comes_of(exc, first):
+def _comes_of(exc: Optional[BaseException], first: BaseException) -> bool:
     while exc is not None and exc is not first:
         exc = exc.__cause__ or exc.__context__
     return exc is first
 
 
 @contextlib.contextmanager
-def undisturbed():
+def undisturbed() -> Iterator[None]:
     """Signals that ask to stop wait until the body is done: a change and the note that it was made belong together.
 
     One that waited while the body failed does not hide that error.

@@ -9,7 +9,7 @@ and date; what self-signatures say is judged for the moment of a signature, by `
 """
 
 import functools
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ._armor import Malformed, read_armor
 from ._errors import RequestError
@@ -46,7 +46,10 @@ class _Placed(NamedTuple):
     signature: SignaturePacket
 
 
-def read_keys(texts):
+_Keys = List[Tuple[PublicKey, PublicKey]]       # pairs of a primary and itself or one of its subkeys
+
+
+def read_keys(texts: Tuple[str, ...]) -> Tuple[Key, ...]:
     """The trusted keys in armored texts.
 
     :param texts: tuple of str, as ``trusted_keys`` gives them; empty: the built-in key of HashiCorp.
@@ -59,10 +62,10 @@ def read_keys(texts):
 
 
 @functools.lru_cache(maxsize=8)     # the same keys are asked for more than once in a run, and by each task of a play
-def _read_sources(sources):
+def _read_sources(sources: Tuple[Tuple[str, str], ...]) -> Tuple[Key, ...]:
     """The trusted keys in pairs of where a text is from, and the text: tuple of Key."""
-    found = {}      # PublicKey of a primary -> where it was first found, and its subkeys
-    placed = []
+    found: Dict[PublicKey, Tuple[str, List[PublicKey]]] = {}    # a primary -> where it was first found, and its subkeys
+    placed: List[_Placed] = []
     for source, text in sources:
         try:
             keys, signatures = _read_text(text)
@@ -78,14 +81,15 @@ def _read_sources(sources):
     return tuple([_judge(primary, source, subkeys, placed) for primary, (source, subkeys) in found.items()])
 
 
-def _refuse(source, found):
+def _refuse(source: str, found: object) -> RequestError:
     return RequestError("%s cannot be used: %s" % (source, found), hint=(
         "give the whole public key as armored text (gpg --armor --export-options export-minimal --export KEY)"))
 
 
-def _read_text(text):
+def _read_text(text: str) -> Tuple[_Keys, List[_Placed]]:
     """The keys in one text, as pairs of a primary and itself or one of its subkeys; and the signatures, as _Placed."""
-    keys, placed = [], []
+    keys: _Keys = []
+    placed: List[_Placed] = []
     blocks = read_armor(text)
     for label, data in blocks:
         if "PRIVATE" in label:
@@ -101,8 +105,9 @@ def _read_text(text):
     return keys, placed
 
 
-def _read_block(packets, keys, placed):
-    primary = under = None
+def _read_block(packets: List[Packet], keys: _Keys, placed: List[_Placed]) -> None:
+    primary: Optional[PublicKey] = None
+    under: Optional[Packet] = None
     for packet in packets:
         if packet.tag in (SECRET_KEY, SECRET_SUBKEY):
             raise Malformed("it holds a private key, which must not leave its owner; only public keys are taken")
@@ -120,11 +125,12 @@ def _read_block(packets, keys, placed):
             public = read_public_key(packet.body)
             if public.fingerprint == _COMPROMISED:
                 raise Malformed("it holds the key %s, which was exposed in 2021 (HCSEC-2021-12)" % _COMPROMISED)
-            primary = public if packet.tag == PUBLIC_KEY else primary
+            if primary is None or packet.tag == PUBLIC_KEY:
+                primary = public
             keys.append((primary, public))
 
 
-def _judge(primary, source, subkeys, placed):
+def _judge(primary: PublicKey, source: str, subkeys: List[PublicKey], placed: List[_Placed]) -> Key:
     """One trusted key from everything that was found."""
     flaw = find_key_flaw(primary)
     if flaw:
@@ -141,13 +147,14 @@ def _judge(primary, source, subkeys, placed):
     return Key(primary.fingerprint, primary.fingerprint[-8:], source, tuple(members))
 
 
-def _read_primary(primary, placed):
+def _read_primary(primary: PublicKey, placed: List[_Placed]) -> Tuple[Tuple[Part, ...], Optional[str]]:
     """What is said of a primary key: tuple of Part, one for the key and one for each user id; and a flaw of it all."""
     own = [item for item in placed if item.primary == primary]
     found, unclear = _read_statements(
-        primary, primary, primary.hashed, [item for item in own if item.signature.kind == DIRECT], (PUBLIC_KEY, primary.body))
+        primary, primary, primary.hashed, [item for item in own if item.signature.kind == DIRECT],
+        Packet(PUBLIC_KEY, primary.body))
     parts = [Part(found)]
-    for name in sorted(set(item.under for item in own if item.under.tag == USER_ID)):
+    for name in sorted(set(item.under for item in own if item.under is not None and item.under.tag == USER_ID)):
         # RFC 9580 section 5.2.4
         content = primary.hashed + b"\xb4" + len(name.body).to_bytes(4, "big") + name.body
         found, odd = _read_statements(
@@ -162,7 +169,7 @@ def _read_primary(primary, placed):
     return tuple(parts), unclear
 
 
-def _read_subkey(primary, subkey, placed):
+def _read_subkey(primary: PublicKey, subkey: PublicKey, placed: List[_Placed]) -> Tuple[Part, Optional[str]]:
     """What is said of a subkey: a Part, and a flaw."""
     content = primary.hashed + subkey.hashed
     flaw = find_key_flaw(subkey)
@@ -171,17 +178,19 @@ def _read_subkey(primary, subkey, placed):
     if _is_revoked(primary, SUBKEY_REVOCATION, content, placed):
         return Part(()), "is revoked"
     bindings = [item for item in placed if item.signature.kind == BINDING]
-    found, unclear = _read_statements(primary, subkey, content, bindings, (PUBLIC_SUBKEY, subkey.body))
+    found, unclear = _read_statements(primary, subkey, content, bindings, Packet(PUBLIC_SUBKEY, subkey.body))
     return Part(found), unclear
 
 
-def _is_revoked(primary, kind, content, placed):
+def _is_revoked(primary: PublicKey, kind: int, content: bytes, placed: List[_Placed]) -> bool:
     # Wherever it stands, with whatever subpackets, even over SHA-1: the way to err here is to believe it.
     return any(item.signature.kind == kind and is_made_by(primary, item.signature, content, even_weak=True)
                for item in placed)
 
 
-def _read_statements(primary, about, content, items, place):
+def _read_statements(
+    primary: PublicKey, about: PublicKey, content: bytes, items: List[_Placed], place: Packet,
+) -> Tuple[Tuple[Statement, ...], Optional[str]]:
     """The self-signatures over some content, wherever they stand: tuple of Statement; and a flaw of the key, or None.
 
     :param place: the packet that they have to stand under in order to count.
@@ -202,7 +211,7 @@ def _read_statements(primary, about, content, items, place):
     return tuple(found), None
 
 
-def _is_good(maker, about, signature, content):
+def _is_good(maker: PublicKey, about: PublicKey, signature: SignaturePacket, content: bytes) -> bool:
     if not names_only(signature, maker) or find_flaw(signature) or not is_made_by(maker, signature, content):
         return False
     return read_claims(signature).created >= max(maker.created, about.created)

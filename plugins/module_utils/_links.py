@@ -9,11 +9,13 @@ import hashlib
 import os
 import stat
 import time
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from ._digest import hash_of
 from ._errors import InstallError, after_change, os_errors
 from ._model import BINARY_CAP, PRODUCT
+
+Directory = Any     # an open one: see _directories
 
 
 class Occupant(NamedTuple):
@@ -30,9 +32,9 @@ _NO_SECOND_NAME = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _ABSENT = Occupant("absent", None, None, None)
 
 
-def look(directory, name, hashed=False):
+def look(directory: Directory, name: str, hashed: bool = False) -> Occupant:
     """What lies there. ``hashed``: a regular file's digest as well. Raises InstallError."""
-    found = directory.stat(name)
+    found: Optional[os.stat_result] = directory.stat(name)
     path = directory.at(name)
     if found is None:
         return _ABSENT
@@ -49,7 +51,7 @@ def look(directory, name, hashed=False):
     return Occupant("directory" if stat.S_ISDIR(found.st_mode) else "other", None, None, None)
 
 
-def _leads_to_directory(directory, name):
+def _leads_to_directory(directory: Directory, name: str) -> bool:
     """Whether a link is another name of a directory, as /bin is on many systems. What cannot be reached is none."""
     try:
         return stat.S_ISDIR(os.stat(name, dir_fd=directory.fd).st_mode)
@@ -57,7 +59,7 @@ def _leads_to_directory(directory, name):
         return False
 
 
-def check_replaceable(occupant, path, force):
+def check_replaceable(occupant: Occupant, path: str, force: bool) -> None:
     """Refuse to switch a link over something that is none, or over another name of a directory. Raises InstallError."""
     if occupant.kind == "directory":
         leads = " (a link to %s)" % occupant.target if occupant.target else ""
@@ -70,11 +72,11 @@ def check_replaceable(occupant, path, force):
             path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
     if occupant.kind == "file" and not force:
         raise InstallError(
-            "link %s: there is a regular file of %d bytes, expected a symbolic link or nothing" % (path, occupant.size),
+            "link %s: there is a regular file of %s bytes, expected a symbolic link or nothing" % (path, occupant.size),
             path=path, errno=errno.EEXIST, hint="move it out of the way, or link_force: true to replace it")
 
 
-def switch(directory, name, target, backup=False):
+def switch(directory: Directory, name: str, target: str, backup: bool = False) -> Optional[str]:
     """Make the link point to a target, atomically: a temporary link of one fixed name beside it, renamed over.
 
     :param backup: bool, keep the file that is there now, beside it.
@@ -82,7 +84,8 @@ def switch(directory, name, target, backup=False):
     Raises InstallError; with ``changed`` set when the link was switched and only what follows failed.
     """
     path = directory.at(name)
-    aside, kept = _aside(name), None
+    aside = _aside(name)
+    kept: Optional[str] = None
     try:
         with os_errors("prepare the link", directory.at(aside), place=directory.place):
             with contextlib.suppress(FileNotFoundError):
@@ -108,12 +111,12 @@ def switch(directory, name, target, backup=False):
     return kept
 
 
-def kept_name(name, pid="<pid>", date="<date>"):
+def kept_name(name: str, pid: object = "<pid>", date: str = "<date>") -> str:
     """What a kept file is called, as ansible-core's own modules do (basic.AnsibleModule.backup_local)."""
     return "%s.%s.%s~" % (name, pid, date)
 
 
-def _keep(directory, name):
+def _keep(directory: Directory, name: str) -> str:
     """Give the file a second name, or where that cannot be, another one: str. It is never copied, so all of it is kept."""
     kept = kept_name(name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
     with os_errors("keep %s as" % directory.at(name), directory.at(kept), place=directory.place):
@@ -128,7 +131,7 @@ def _keep(directory, name):
     return kept
 
 
-def _put_back(directory, kept, name):
+def _put_back(directory: Directory, kept: str, name: str) -> None:
     """Undo _keep(); never hides an error in flight."""
     with contextlib.suppress(OSError):
         try:
@@ -139,19 +142,19 @@ def _put_back(directory, kept, name):
             os.unlink(kept, dir_fd=directory.fd)
 
 
-def remove(directory, name):
+def remove(directory: Directory, name: str) -> None:
     """Remove the link. Raises InstallError; with ``changed`` set when only the durability is in doubt."""
     with os_errors("remove the link", directory.at(name), place=directory.place):
         os.unlink(name, dir_fd=directory.fd)
     directory.sync(done="link %s is removed" % directory.at(name))
 
 
-def _aside(name):
+def _aside(name: str) -> str:
     """Of a fixed length, so that a link with a long name has room beside it."""
     return ".iac-platform-link.%s" % hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
-def _digest(directory, name, path):
+def _digest(directory: Directory, name: str, path: str) -> str:
     with os_errors("read", path, place=directory.place):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
         try:

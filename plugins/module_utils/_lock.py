@@ -17,10 +17,14 @@ import signal
 import stat
 import threading
 import time
-from typing import Set, Tuple
+from types import FrameType
+from typing import Any, Callable, Iterator, NoReturn, Optional, Set, Tuple
 
 from ._errors import InstallError, LockError, os_errors
 from ._groups import account_text
+from ._model import Log
+
+Directory = Any     # an open one: see _directories
 
 LOCK_MODE = 0o600
 _HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
@@ -35,7 +39,9 @@ class _Blocked(Exception):
 
 
 @contextlib.contextmanager
-def locked(directory, name, timeout, say, who="another installer"):
+def locked(
+    directory: Directory, name: str, timeout: float, say: Log, who: str = "another installer",
+) -> Iterator[bool]:
     """Hold the lock for the body.
 
     :param directory: an open directory with ``fd``, ``place`` and ``at(name)``.
@@ -50,7 +56,7 @@ def locked(directory, name, timeout, say, who="another installer"):
     """
     path = directory.at(name)
     fd, held = _take(directory, name, path, timeout, say, who)
-    mine = None
+    mine: Optional[Tuple[int, int]] = None
     try:
         if held:
             _sign(fd)
@@ -58,11 +64,12 @@ def locked(directory, name, timeout, say, who="another installer"):
             _OWN.add(mine)
         yield held
     finally:
-        _OWN.discard(mine)
+        if mine is not None:
+            _OWN.discard(mine)
         _close(fd)
 
 
-def is_held(directory, name):
+def is_held(directory: Directory, name: str) -> Optional[bool]:
     """Whether another process holds the lock now; None when that cannot be told. Creates nothing.
 
     Raises InstallError for a lock that can be opened, but not looked at.
@@ -84,7 +91,7 @@ def is_held(directory, name):
     return {0: False}.get(number, True if number in _HELD else None)
 
 
-def discard(directory, name, unused):
+def discard(directory: Directory, name: str, unused: Callable[[], bool]) -> str:
     """Unlink a lock file, under its own lock and as the last that is done under it.
 
     Who waited for that file, or opened it before, gets a lock on a file without a name, sees that, and begins anew.
@@ -107,14 +114,14 @@ def discard(directory, name, unused):
         _close(fd)
 
 
-def _take(directory, name, path, timeout, say, who):
+def _take(directory: Directory, name: str, path: str, timeout: float, say: Log, who: str) -> Tuple[int, bool]:
     """:returns: (fd, bool: it is locked)."""
     deadline = time.monotonic() + timeout
     pause = 0.02
     told = False
     while True:
         fd = _open(directory, name, path)
-        held = None
+        held: Optional[bool] = None
         try:
             held, word = _try(fd, directory, name, path)
         finally:
@@ -135,7 +142,7 @@ def _take(directory, name, path, timeout, say, who):
         pause = min(pause * 1.5, 0.5)
 
 
-def _try(fd, directory, name, path):
+def _try(fd: int, directory: Directory, name: str, path: str) -> Tuple[Optional[bool], str]:
     """:returns: (True: it is ours, None: it is another's, False: there are no locks here; a word about that)."""
     number = _flock(fd, fcntl.LOCK_EX)
     if number in _NO_LOCKS:
@@ -145,13 +152,13 @@ def _try(fd, directory, name, path):
     if number:
         with os_errors("lock", path, place=directory.place):
             raise OSError(number, os.strerror(number))
-    there = directory.stat(name)
+    there: Optional[os.stat_result] = directory.stat(name)
     if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
         return None, "its file was removed just now"    # a lock on a file without that name is no lock
     return True, ""
 
 
-def _open(directory, name, path):
+def _open(directory: Directory, name: str, path: str) -> int:
     with os_errors("open the lock", path, place=directory.place):
         try:
             fd = os.open(name, _OPEN, LOCK_MODE, dir_fd=directory.fd)
@@ -176,28 +183,28 @@ def _open(directory, name, path):
     return fd
 
 
-def _not_ours(path, found):
+def _not_ours(path: str, found: str) -> InstallError:
     return InstallError("lock %s %s, expected our own file of mode 0600" % (path, found), path=path,
                         errno=errno.EPERM, hint="remove it when no installer is running")
 
 
-def _close(fd):
+def _close(fd: int) -> None:
     with contextlib.suppress(OSError):  # what was written through it is but a word to those who wait
         os.close(fd)
 
 
-def _identity(fd, path):
+def _identity(fd: int, path: str) -> Tuple[int, int]:
     with os_errors("look at the lock", path):
         found = os.fstat(fd)
     return found.st_dev, found.st_ino
 
 
-def _flock(fd, how):
+def _flock(fd: int, how: int) -> int:
     """One try; the errno, 0 for success. Bounded by an alarm where signals can be had (the main thread)."""
     if threading.current_thread() is not threading.main_thread():
         return _flock_now(fd, how)
 
-    def blocked(signum, frame):
+    def blocked(signum: int, frame: Optional[FrameType]) -> NoReturn:
         raise _Blocked()
 
     before = signal.signal(signal.SIGALRM, blocked)
@@ -214,15 +221,15 @@ def _flock(fd, how):
         signal.setitimer(signal.ITIMER_REAL, *running)
 
 
-def _flock_now(fd, how):
+def _flock_now(fd: int, how: int) -> int:
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
     except OSError as exc:
-        return exc.errno
+        return exc.errno or errno.EIO
     return 0
 
 
-def _sign(fd):
+def _sign(fd: int) -> None:
     """Leave word for those who wait. Best effort: a full disk must not stop a removal or a link."""
     words = "pid %d on %s since %s\n" % (
         os.getpid(), os.uname().nodename, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -231,7 +238,7 @@ def _sign(fd):
         os.pwrite(fd, words.encode("ascii", "replace"), 0)
 
 
-def _holder(fd):
+def _holder(fd: int) -> str:
     try:
         text = os.pread(fd, 200, 0).decode("ascii", "replace")
     except OSError:

@@ -10,7 +10,7 @@ knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
 import errno
 import os
 import re
-from typing import NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ._errors import InstallError, hint_for, os_errors
 
@@ -20,7 +20,7 @@ _ESCAPED = re.compile(br"\\([0-7]{3})")
 _USER = re.compile(br"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
-def mount_number(fd):
+def mount_number(fd: int) -> Optional[int]:
     """The number of the mount that a descriptor is on, which holds while the descriptor is open.
 
     :returns: int, or None where the system does not tell. Raises OSError.
@@ -29,13 +29,15 @@ def mount_number(fd):
     return int(found.group(1)) if found else None
 
 
-def find_mounter(number):
+def find_mounter(number: Optional[int]) -> Optional[int]:
     """The uid of the user who mounted a file system; None for root's own, and where the system does not tell.
 
     :param number: int, from mount_number() of a descriptor that is still open; None: not told.
     Raises OSError; ESTALE for a mount that is gone from the list, as one that was unmounted under us.
     """
-    text = _read("/proc/self/mountinfo") if number is not None else None
+    if number is None:
+        return None
+    text = _read("/proc/self/mountinfo")
     if text is None:
         return None
     mounters = read_mounters(text)
@@ -44,20 +46,20 @@ def find_mounter(number):
     return mounters.get(number)     # in a chroot(2) the mount of / is not listed
 
 
-def read_mounters(text):
+def read_mounters(text: bytes) -> Dict[int, Optional[int]]:
     """Who mounted what, by the text of mountinfo.
 
     :param text: bytes; blanks within a field are escaped in it, and a field may be empty.
     :returns: dict, number of the mount to uid, or to None where no user is named.
     """
-    mounters = {}
+    mounters: Dict[int, Optional[int]] = {}
     for fields, end in _lines(text):
         user = _USER.search(b" ".join(fields[end + 3:]))
         mounters[int(fields[0])] = int(user.group(1)) if user else None
     return mounters
 
 
-def _lines(text):
+def _lines(text: bytes) -> Iterator[Tuple[List[bytes], int]]:
     """The fields of each line of mountinfo, and where those end whose number varies: type, source and options follow."""
     for line in text.splitlines():
         fields = line.split(b" ")
@@ -71,7 +73,7 @@ class Mount(NamedTuple):
     kind: str
 
 
-def find_mount(fd):
+def find_mount(fd: int) -> Optional[Mount]:
     """The Mount that an open file is on; None where the system does not tell. Raises OSError."""
     number = mount_number(fd)
     for fields, end in _lines(_read("/proc/self/mountinfo") or b""):
@@ -81,13 +83,13 @@ def find_mount(fd):
     return None
 
 
-def describe(fd):
+def describe(fd: int) -> str:
     """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
     mount = find_mount(fd)
     return "%s (%s)" % mount if mount else "its file system"
 
 
-def status(fd):
+def status(fd: int) -> Optional[os.statvfs_result]:
     """What fstatvfs(3) says; None where it says nothing: of a descriptor with O_PATH, before Linux 3.12. Raises OSError."""
     try:
         return os.fstatvfs(fd)
@@ -97,7 +99,7 @@ def status(fd):
         return None
 
 
-def check_room(fd, needed, path, place, freed=0):
+def check_room(fd: int, needed: int, path: str, place: Optional[str], freed: int = 0) -> None:
     """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
 
     :param fd: int, of anything on the file system.
@@ -117,13 +119,13 @@ def check_room(fd, needed, path, place, freed=0):
                            path=path, errno=errno.ENOSPC, hint=hint_for(errno.ENOSPC, place))
 
 
-def megabytes(count, up=False):
+def megabytes(count: int, up: bool = False) -> str:
     """A number of bytes in words: ``35 MB``, or ``9 kB`` below one; rounded down, or up for what is needed."""
     unit, name = (10**6, "MB") if count >= 10**6 else (1000, "kB")
     return "%d %s" % ((count + (unit - 1 if up else 0)) // unit, name)
 
 
-def _number_of_root():
+def _number_of_root() -> Optional[int]:
     fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     try:
         return mount_number(fd)
@@ -131,7 +133,7 @@ def _number_of_root():
         os.close(fd)
 
 
-def _read(path):
+def _read(path: str) -> Optional[bytes]:
     try:
         with open(path, "rb") as stream:
             return stream.read()

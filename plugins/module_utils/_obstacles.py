@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from ._directories import whose_text
+from ._directories import Directory, whose_text
 from ._errors import InstallError, RunCheckError, hint_for, os_errors
 from ._groups import user_name
 from ._mounts import describe, find_mount, status
@@ -19,7 +19,7 @@ _COUNTING = ("ext2", "ext3", "ext4", "overlay", "tmpfs", "xfs")     # file syste
 _OF_ROOT = "look for an immutable attribute (lsattr), root_squash of an NFS server or a security module"
 
 
-def check_writing(directory, doing, path):
+def check_writing(directory: Directory, doing: str, path: str) -> None:
     """Refuse a directory in which the user that this runs as can neither make nor remove a name.
 
     :param directory: Directory.
@@ -30,7 +30,7 @@ def check_writing(directory, doing, path):
     _check_access(directory, ".", os.W_OK | os.X_OK, doing, path)
 
 
-def check_lock(directory, name):
+def check_lock(directory: Directory, name: str) -> None:
     """Refuse a directory in which a lock can neither be opened nor made. Raises InstallError."""
     found = directory.stat(name)
     if found is None:
@@ -39,7 +39,7 @@ def check_lock(directory, name):
         _check_access(directory, name, os.R_OK | os.W_OK, "open the lock", directory.at(name))
 
 
-def _check_access(directory, name, rights, doing, path):
+def _check_access(directory: Directory, name: str, rights: int, doing: str, path: str) -> None:
     # access(2) knows modes, access control lists, capabilities and mounts, but its caller cannot tell a no from a fault
     # of the storage: what is refused has to be refused twice.
     if _may(directory, name, rights) or _may(directory, name, rights):
@@ -56,11 +56,11 @@ def _check_access(directory, name, rights, doing, path):
         errno=errno.EACCES, hint=hint_for(errno.EACCES, directory.place) if us else _OF_ROOT)
 
 
-def _may(directory, name, rights):
+def _may(directory: Directory, name: str, rights: int) -> bool:
     return os.access(name, rights, dir_fd=directory.fd, effective_ids=os.access in os.supports_effective_ids)
 
 
-def check_exec(directory, path):
+def check_exec(directory: Directory, path: str) -> None:
     """Refuse a directory on a mount from which nothing can be started. Raises RunCheckError, InstallError."""
     with os_errors("look at", directory.path, place=directory.place):
         room, where = status(directory.fd), describe(directory.fd)
@@ -69,7 +69,7 @@ def check_exec(directory, path):
                             errno=errno.EACCES, hint="remount it with exec, choose another base_dir, or set run_check: false")
 
 
-def check_names(directory, path):
+def check_names(directory: Directory, path: str) -> None:
     """Refuse a file system on which no new name can be made, for want of inodes.
 
     :param path: str, what the name is needed for.

@@ -9,15 +9,15 @@ not understood. A signature by a trusted key that does not verify refuses the wh
 are passed over, but a good one is needed.
 """
 
-from typing import NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Type
 
 from ._armor import Malformed, read_armor
 from ._errors import ClockError, VerificationError
 from ._hashicorp_key import KEY_DATE, OTHER_KEYS, OTHER_SUBKEYS
 from ._keys import Key, read_keys
-from ._packets import SIGNATURE, read_packets, read_signature
-from ._signatures import DOCUMENT, find_flaw, is_made_by, names_only, read_claims, write_time
-from ._standing import find_standing
+from ._packets import SIGNATURE, SignaturePacket, read_packets, read_signature
+from ._signatures import DOCUMENT, Claims, find_flaw, is_made_by, names_only, read_claims, write_time
+from ._standing import Member, find_standing
 
 __all__ = ("Key", "Signature", "read_keys", "verify")
 
@@ -46,10 +46,10 @@ class _Refusal(NamedTuple):
 
     found: str
     hint: str
-    error: type = VerificationError     # the class of it
+    error: Type[VerificationError] = VerificationError
 
 
-def verify(document, signature, keys, now, name):
+def verify(document: bytes, signature: bytes, keys: Tuple[Key, ...], now: int, name: str) -> Signature:
     """Verify a detached signature.
 
     :param document: bytes, exactly as they were signed.
@@ -65,7 +65,8 @@ def verify(document, signature, keys, now, name):
     except Malformed as exc:
         raise _make_error(name, "is not a detached OpenPGP signature that is supported: %s" % exc, (
             "fetch it again; a proxy or login page may have answered in its place")) from exc
-    good, unknown = [], []
+    good: List[Signature] = []
+    unknown: List[str] = []
     for packet in packets:
         candidates = [(key, member) for key in keys for member in key.members
                       if any(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers)]
@@ -80,7 +81,7 @@ def verify(document, signature, keys, now, name):
     return good[0]
 
 
-def _find_way_out(unknown, keys):
+def _find_way_out(unknown: List[str], keys: Tuple[Key, ...]) -> str:
     """What to do about a signature by unknown keys: what they are, or what those are that were named to be trusted."""
     for key in keys:
         if key.fingerprint in OTHER_KEYS:
@@ -98,22 +99,24 @@ def _find_way_out(unknown, keys):
     return "upgrade this collection (its built-in key is of %s), or name the key in trusted_keys" % KEY_DATE
 
 
-def may_be_signature(data):
+def may_be_signature(data: bytes) -> bool:
     """Whether bytes begin as a signature file does, binary or armored; if not, something else was answered in its place."""
     return data[:1] >= _PACKET or b"-----BEGIN PGP" in data
 
 
-def _list(names):
+def _list(names: List[str]) -> str:
     # a message has 400 characters, its hint included
     return ", ".join(names[:2]) + (" and %d more" % len(names[2:]) if names[2:] else "")
 
 
-def _make_error(name, found, hint, error=VerificationError):
-    where = {"url" if "://" in name else "path": name}
-    return error("signature %s %s" % (name, found), hint=hint, **where)
+def _make_error(
+    name: str, found: str, hint: str, error: Type[VerificationError] = VerificationError,
+) -> VerificationError:
+    url = name if "://" in name else None
+    return error("signature %s %s" % (name, found), path=None if url else name, url=url, hint=hint)
 
 
-def _read_file(signature):
+def _read_file(signature: bytes) -> List[SignaturePacket]:
     """The signatures in a file, each naming its maker: list of SignaturePacket."""
     if len(signature) > SIGNATURE_LIMIT:
         raise Malformed("it is longer than %d octets" % SIGNATURE_LIMIT)
@@ -134,12 +137,14 @@ def _read_file(signature):
     return found
 
 
-def _judge(document, packet, candidates, now, name):
+def _judge(
+    document: bytes, packet: SignaturePacket, candidates: List[Tuple[Key, Member]], now: int, name: str,
+) -> Signature:
     """The Signature that a packet is, by one of the trusted keys that it names.
 
     Two keys may share an id of 64 bits: each of them is tried.
     """
-    first = None
+    refused = []
     for key, member in candidates:
         refusal = _find_refusal(document, packet, member, now)
         if refusal is None:
@@ -152,13 +157,13 @@ def _judge(document, packet, candidates, now, name):
                         "collection, or name a renewed copy of the key in trusted_keys" % (
                             member.public.fingerprint[-16:], key.fingerprint, ended),) if ended else ()
             return Signature(key.fingerprint, member.public.fingerprint[-16:], created, warnings)
-        first = first or (key, member, refusal)
-    key, member, refusal = first
+        refused.append((key, member, refusal))
+    key, member, refusal = refused[0]
     raise _make_error(name, "by key %s of %s %s" % (
         member.public.fingerprint[-16:], key.fingerprint, refusal.found), refusal.hint, refusal.error)
 
 
-def _find_refusal(document, packet, member, now):
+def _find_refusal(document: bytes, packet: SignaturePacket, member: Member, now: int) -> Optional[_Refusal]:
     """Why this packet is not a good signature by this trusted key: _Refusal, or None when it is one."""
     flaw = find_flaw(packet)
     if flaw:
@@ -174,7 +179,7 @@ def _find_refusal(document, packet, member, now):
     return _find_untimely(read_claims(packet), member, now)
 
 
-def _find_untimely(claims, member, now):
+def _find_untimely(claims: Claims, member: Member, now: int) -> Optional[_Refusal]:
     dated, clock = "is dated %s" % write_time(claims.created), "the clock says %s" % write_time(now)
     if claims.created > now + _AHEAD:
         return _Refusal("%s, in the future: %s" % (dated, clock), _CLOCK_HINT, ClockError)

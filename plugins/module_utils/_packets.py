@@ -10,7 +10,7 @@ No text of a key or signature appears in a message.
 
 import hashlib
 import struct
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from ._armor import Malformed
 from ._subpackets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, is_well_formed
@@ -38,12 +38,12 @@ class PublicKey(NamedTuple):
     body: bytes             # of its packet
     created: int            # seconds since the epoch
     algorithm: int
-    modulus: Optional[int]  # None: not RSA
-    exponent: Optional[int]
+    modulus: int            # 0: not RSA
+    exponent: int           # 0: not RSA
     fingerprint: str        # 40 upper-case hex digits
 
     @property
-    def hashed(self):
+    def hashed(self) -> bytes:
         """What a signature over this key hashes: bytes (RFC 9580 section 5.2.4)."""
         return b"\x99" + struct.pack(">H", len(self.body)) + self.body
 
@@ -74,7 +74,7 @@ class SignaturePacket(NamedTuple):
     malformed: Optional[int]        # the kind of its first malformed subpacket, hashed or not, or in those embedded
 
 
-def read_packets(data, most):
+def read_packets(data: bytes, most: int) -> List[Packet]:
     """The packets in binary data, markers left out.
 
     :param data: bytes.
@@ -82,7 +82,7 @@ def read_packets(data, most):
     :returns: list of Packet.
     :raises Malformed: for partial and indeterminate lengths, for anything cut or left over.
     """
-    packets = []
+    packets: List[Packet] = []
     start = 0
     while start < len(data):
         if len(packets) == most:
@@ -93,7 +93,7 @@ def read_packets(data, most):
     return [packet for packet in packets if packet != (MARKER, b"PGP")]
 
 
-def _read_header(data, start):
+def _read_header(data: bytes, start: int) -> Tuple[int, int, int]:
     first = data[start]
     if not first & 0x80:
         raise Malformed("octet %d is not the start of an OpenPGP packet" % start)
@@ -106,7 +106,7 @@ def _read_header(data, start):
     return first >> 2 & 0x0F, start + 1 + width, size
 
 
-def _read_length(data, start, two_until):
+def _read_length(data: bytes, start: int, two_until: int) -> Tuple[int, int]:
     # RFC 9580 sections 4.2.1 and 5.2.3.7: packets and subpackets differ in where two octets end.
     first = _cut(data, start, 1)[0]
     if first < 192:
@@ -118,13 +118,13 @@ def _read_length(data, start, two_until):
     return start + 5, int.from_bytes(_cut(data, start + 1, 4), "big")
 
 
-def _cut(data, start, size):
+def _cut(data: bytes, start: int, size: int) -> bytes:
     if start + size > len(data):
         raise Malformed("it was cut: %d octets are missing" % (start + size - len(data)))
     return data[start:start + size]
 
 
-def _read_integers(data, count):
+def _read_integers(data: bytes, count: int) -> List[int]:
     # Multiprecision integers, RFC 9580 section 3.2: the bit count is exact, nothing follows the last.
     found = []
     start = 0
@@ -140,7 +140,7 @@ def _read_integers(data, count):
     return found
 
 
-def read_public_key(body):
+def read_public_key(body: bytes) -> PublicKey:
     """The content of a public key or subkey packet, as PublicKey.
 
     :raises Malformed: for another version than 4; another algorithm than RSA passes, without numbers.
@@ -150,12 +150,12 @@ def read_public_key(body):
     if len(body) > _BODY_LIMIT:
         raise Malformed("a key of %d octets" % len(body))
     created, algorithm = struct.unpack(">IB", _cut(body, 1, 5))
-    modulus, exponent = _read_integers(body[6:], 2) if algorithm == RSA else (None, None)
+    modulus, exponent = _read_integers(body[6:], 2) if algorithm == RSA else (0, 0)
     bare = PublicKey(body, created, algorithm, modulus, exponent, "")
     return bare._replace(fingerprint=new_sha1(bare.hashed).hexdigest().upper())
 
 
-def new_sha1(data):
+def new_sha1(data: bytes) -> "hashlib._Hash":
     """SHA-1 as a name, which hosts in FIPS mode allow when told that it protects nothing."""
     try:
         return hashlib.sha1(data, usedforsecurity=False)
@@ -163,7 +163,7 @@ def new_sha1(data):
         return hashlib.sha1(data)
 
 
-def read_signature(body, nested=False):
+def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
     """The content of a signature packet, as SignaturePacket.
 
     :param nested: bool, this one is itself embedded.
@@ -191,8 +191,8 @@ def read_signature(body, nested=False):
                            _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded), odd[0] if odd else None)
 
 
-def _read_subpackets(area):
-    found = []
+def _read_subpackets(area: bytes) -> Tuple[Subpacket, ...]:
+    found: List[Subpacket] = []
     start = 0
     while start < len(area):
         if len(found) == _SUBPACKETS:
@@ -206,7 +206,7 @@ def _read_subpackets(area):
     return tuple(found)
 
 
-def _read_issuers(area):
+def _read_issuers(area: Tuple[Subpacket, ...]) -> Tuple[str, ...]:
     found = []
     for kind, _critical, data in area:
         if kind == ISSUER:

@@ -11,14 +11,14 @@ import errno
 import os
 import stat
 import time
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from . import _links, _preflight, _receipt, _store
-from ._directories import explore, judge, kind_text, trust_of, walk
+from ._directories import Directory, Trust, explore, judge, kind_text, trust_of, walk
 from ._errors import InstallError, RequestError, os_errors
 from ._files import temps
 from ._lock import is_held
-from ._model import PRODUCT, RECEIPT, Wish
+from ._model import PRODUCT, RECEIPT, Fingerprints, Log, Receipt, Wish
 from ._versions import is_exact, order
 
 LINK_LOCK = ".terraform-link.lock"
@@ -39,12 +39,17 @@ class Plan(NamedTuple):
     intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
 
     @property
-    def is_ahead(self):
-        """The receipt may be ahead of the binary: as after a crash, and as between the two renames of a twin."""
-        return bool(self.verdict.install) and self.found is not None and self.found.receipt is not None
+    def receipt(self) -> Optional[Receipt]:
+        """The one that is there."""
+        return self.found.receipt if self.found is not None else None
 
     @property
-    def link_moves(self):
+    def is_ahead(self) -> bool:
+        """The receipt may be ahead of the binary: as after a crash, and as between the two renames of a twin."""
+        return bool(self.verdict.install) and self.receipt is not None
+
+    @property
+    def link_moves(self) -> bool:
         """The link has to be switched (present) or to go (absent)."""
         if self.occupant is None:
             return False
@@ -52,12 +57,12 @@ class Plan(NamedTuple):
         return ours if self.wish.state == "absent" else not ours
 
     @property
-    def keeps(self):
+    def keeps(self) -> bool:
         """The file that the link replaces is to be kept."""
-        return self.wish.backup and self.link_moves and self.occupant.kind == "file"
+        return self.wish.backup and self.link_moves and self.occupant is not None and self.occupant.kind == "file"
 
     @property
-    def removes(self):
+    def removes(self) -> bool:
         """There is something to remove (absent)."""
         if self.wish.state == "present" or self.found is None:
             return False
@@ -65,45 +70,48 @@ class Plan(NamedTuple):
         return not names or PRODUCT in names or RECEIPT in names or bool(self.litter)
 
     @property
-    def runs(self):
+    def runs(self) -> bool:
         """The binary will be run."""
         verdict = self.verdict
         return self.wish.run_check and self.wish.native and self.wish.state == "present" and bool(
             verdict.install or verdict.replace or verdict.mend or verdict.check or self.link_moves)
 
     @property
-    def rewrites(self):
-        """Names in the version's directory, which is there, will be made or removed."""
+    def rewrites(self) -> bool:
+        """Names in the version's directory, if it is there, will be made or removed."""
+        if self.found is None:
+            return False
         verdict, receipt = self.verdict, self.found.receipt
         if self.wish.state == "absent":
             return self.removes and bool(self.found.names)
-        if verdict.install or verdict.replace or self.litter:
+        if receipt is None or verdict.install or verdict.replace or self.litter:
             return True
         return receipt.format <= _receipt.FORMAT and bool(
             verdict.vouch or verdict.check or verdict.record or verdict.mend and (receipt.run_check or self.runs)
             or self.wish.link and self.wish.link not in receipt.links)
 
     @property
-    def empties(self):
+    def empties(self) -> bool:
         """Nothing will be left in the version's directory (absent)."""
-        ours = [name for name in (PRODUCT, RECEIPT) if name in self.found.names]
-        return len(ours) + len(self.litter) == len(self.found.names)
+        names = self.found.names if self.found is not None else ()
+        ours = [name for name in (PRODUCT, RECEIPT) if name in names]
+        return len(ours) + len(self.litter) == len(names)
 
     @property
-    def changes(self):
+    def changes(self) -> bool:
         return self.removes or any(self.verdict) or bool(self.litter) or self.link_moves
 
     @property
-    def needs_archive(self):
+    def needs_archive(self) -> bool:
         """Something would have to be fetched, or read from the archive given."""
         return bool(self.verdict.install or self.verdict.vouch)
 
 
-def lock_name(version):
-    return ".terraform-%s.lock" % version
+def lock_name(wish: Wish) -> str:
+    return ".terraform-%s.lock" % wish.version
 
 
-def make_plan(wish, signers, label=None, patient=True):
+def make_plan(wish: Wish, signers: Fingerprints, label: Optional[_store.Label] = None, patient: bool = True) -> Plan:
     """Look at the host and compare it with the wish.
 
     :param wish: Wish.
@@ -119,7 +127,7 @@ def make_plan(wish, signers, label=None, patient=True):
     return plan
 
 
-def _look_again(wish, signers, label, looks):
+def _look_again(wish: Wish, signers: Fingerprints, label: Optional[_store.Label], looks: int) -> Plan:
     """A look, and another when something vanishes meanwhile, as beside a twin that removes it. Raises as make_plan()."""
     for left in reversed(range(looks)):
         try:
@@ -132,7 +140,7 @@ def _look_again(wish, signers, label, looks):
     raise AssertionError("a look returns or raises")
 
 
-def take_stock(wish):
+def take_stock(wish: Wish) -> _store.Stock:
     """The versions that are there, as far as names and receipts tell: what a constraint chooses from.
 
     Of those that a constraint for an install allows and that are newer than all that is surely right, the newest that is right
@@ -153,7 +161,7 @@ def take_stock(wish):
     return stock
 
 
-def _take_stock(wish):
+def _take_stock(wish: Wish) -> _store.Stock:
     with os_errors("look at", wish.base_dir, place="base_dir"):
         base = walk(wish.base_dir, "base_dir", trust_of(wish.uid), None, tolerated=[] if wish.allow_unsafe else None)
         if base is None:
@@ -163,7 +171,7 @@ def _take_stock(wish):
             return _settle_doubts(base, wish, stock) if wish.state == "present" and wish.version is None else stock
 
 
-def _settle_doubts(base, wish, stock):
+def _settle_doubts(base: Directory, wish: Wish, stock: _store.Stock) -> _store.Stock:
     known = [name for name, platform in stock.intact.items() if platform == wish.platform and wish.wanted.allows(name)]
     doubtful = [name for name in stock.doubtful if is_exact(name) and wish.wanted.allows(name)]
     for name in sorted(doubtful, key=order, reverse=True):
@@ -178,10 +186,13 @@ def _settle_doubts(base, wish, stock):
     return stock
 
 
-def _look(wish, signers, label):
+def _look(wish: Wish, signers: Fingerprints, label: Optional[_store.Label]) -> Plan:
     trust = trust_of(wish.uid)
-    tolerated = [] if wish.allow_unsafe else None
-    found, verdict, litter, intact = None, _store.Verdict(), (), ()
+    tolerated: Optional[List[str]] = [] if wish.allow_unsafe else None
+    found: Optional[_store.Found] = None
+    litter: Tuple[str, ...] = ()
+    intact: Tuple[str, ...] = ()
+    verdict = _store.Verdict()
     if wish.state == "present":
         verdict = _store.Verdict(install=("%s is not installed" % wish.path,))
     with contextlib.ExitStack() as opened:
@@ -197,24 +208,26 @@ def _look(wish, signers, label):
         if found is not None and wish.state == "absent":
             _check_removable(wish, found)
         place, occupant = _look_at_link(opened, wish, trust, tolerated)
-        if wish.state == "present" and occupant is not None and occupant.target == wish.path and not verdict.install:
+        linked = wish.state == "present" and occupant is not None and occupant.target == wish.path
+        if linked and not verdict.install and found is not None and found.receipt is not None:
             verdict = _judge_record(wish, found.receipt, verdict)
         plan = Plan(wish, found, verdict, litter, occupant, tuple(tolerated or ()), intact)
         if plan.changes:
-            _preflight.check(plan, base, whole, place, (lock_name(wish.version),) + (LINK_LOCK,) * plan.link_moves)
+            _preflight.check(plan, base, whole, place, (lock_name(wish),) + (LINK_LOCK,) * plan.link_moves)
     return plan
 
 
-def enter_version(base, wish):
+def enter_version(base: Directory, wish: Wish) -> Optional[Directory]:
     """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
-    entry = base.stat(wish.version)
+    version = os.path.basename(wish.version_dir)
+    entry = base.stat(version)
     judge(base, entry, wish.base_dir, "base_dir", own=True)
     if entry is None:
         return None
     if not stat.S_ISDIR(entry.st_mode):
         raise InstallError("%s is not a directory but %s" % (wish.version_dir, kind_text(entry)), path=wish.version_dir,
                            errno=errno.ENOTDIR, hint="move it out of the way or choose another base_dir")
-    directory = base.enter(wish.version)
+    directory = base.enter(version)
     try:
         for name in (PRODUCT, RECEIPT):
             _check_entry(directory, name, wish)
@@ -224,7 +237,7 @@ def enter_version(base, wish):
     return directory
 
 
-def _check_entry(directory, name, wish):
+def _check_entry(directory: Directory, name: str, wish: Wish) -> None:
     """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
     entry = directory.stat(name)
     judge(directory, entry, wish.version_dir, "base_dir", own=True)
@@ -233,17 +246,19 @@ def _check_entry(directory, name, wish):
                            errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")
 
 
-def _look_at_version(base, wish, label):
+def _look_at_version(
+    base: Directory, wish: Wish, label: Optional[_store.Label],
+) -> Tuple[Optional[_store.Found], Tuple[str, ...]]:
     directory = enter_version(base, wish)
     if directory is None:
         return None, ()
     with directory:
         left = temps(directory)
-        litter = left if left and is_held(base, lock_name(wish.version)) is False else ()
+        litter = left if left and is_held(base, lock_name(wish)) is False else ()
         return _store.look(directory, wish, label), tuple("%s/%s" % (wish.version_dir, name) for name in litter)
 
 
-def _check_removable(wish, found):
+def _check_removable(wish: Wish, found: _store.Found) -> None:
     """Refuse to remove what is not ours, and what is still in use. Raises RequestError."""
     if PRODUCT in found.names and RECEIPT not in found.names:
         raise RequestError("%s has no receipt beside it, so it was not installed by this module" % wish.path,
@@ -254,30 +269,34 @@ def _check_removable(wish, found):
                                hint="switch that link to another version first, or remove both with link: %s" % link)
 
 
-def _judge_record(wish, receipt, verdict):
+def _judge_record(wish: Wish, receipt: Receipt, verdict: _store.Verdict) -> _store.Verdict:
     """A link that is right but not in the receipt would not be looked at by a removal."""
     if wish.link in receipt.links or receipt.format > _receipt.FORMAT:
         return verdict
     return verdict._replace(record=verdict.record + ("the receipt does not know the link %s" % wish.link,))
 
 
-def open_link_directory(wish, trust, say=None, create=False, tolerated=None):
-    """Open the directory of ``link``; None when it is missing and not to be created. Raises InstallError."""
-    return walk(wish.link.rpartition("/")[0] or "/", "link", trust, say, create=create, tolerated=tolerated)
+def open_link_directory(
+    link: str, trust: Trust, tolerated: Optional[List[str]], make: Optional[Log] = None,
+) -> Tuple[Directory, bool]:
+    """Open the directory of a link, or as much as there is of the way to it; see explore(). Raises InstallError."""
+    return explore(link.rpartition("/")[0] or "/", "link", trust, tolerated, make)
 
 
-def _look_at_link(opened, wish, trust, tolerated):
+def _look_at_link(
+    opened: contextlib.ExitStack, wish: Wish, trust: Trust, tolerated: Optional[List[str]],
+) -> Tuple[Optional[Directory], Optional[_links.Occupant]]:
     """:returns: (Directory: of the link, or the nearest one above it; Occupant); (None, None) without a link."""
     if wish.link is None:
         return None, None
-    directory, whole = explore(wish.link.rpartition("/")[0] or "/", "link", trust, tolerated)
+    directory, whole = open_link_directory(wish.link, trust, tolerated)
     opened.enter_context(directory)
     if not whole:
         return directory, _links.Occupant("absent", None, None, None)
-    return directory, look_at_link(directory, wish, tolerated)
+    return directory, look_at_link(directory, wish.link, wish, tolerated)
 
 
-def _check_outside(wish, directory, name):
+def _check_outside(wish: Wish, directory: Directory, name: str) -> None:
     """Refuse a link that, by another spelling of its path, lies among the store's own files. Raises RequestError."""
     store = os.path.realpath(wish.base_dir) + "/"
     link = directory.at(name)
@@ -289,12 +308,14 @@ def _check_outside(wish, directory, name):
                            hint="choose a link outside of %s/<version>" % wish.base_dir)
 
 
-def look_at_link(directory, wish, tolerated):
+def look_at_link(
+    directory: Directory, link: str, wish: Wish, tolerated: Optional[List[str]],
+) -> _links.Occupant:
     """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
-    name = wish.link.rpartition("/")[2]
+    name = link.rpartition("/")[2]
     _check_outside(wish, directory, name)
-    judge(directory, directory.stat(name), wish.link, "link", tolerated)
+    judge(directory, directory.stat(name), link, "link", tolerated)
     occupant = _links.look(directory, name, hashed=wish.link_force)
     if wish.state == "present":
-        _links.check_replaceable(occupant, wish.link, wish.link_force)
+        _links.check_replaceable(occupant, link, wish.link_force)
     return occupant

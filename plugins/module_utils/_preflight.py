@@ -8,18 +8,24 @@ Looks only, and refuses only what is seen to be bound to fail. A race after the 
 
 import errno
 import os
+from typing import Any, Callable, Optional, Tuple
 
 from . import _archive
-from ._directories import explore, trust_of
+from ._directories import Directory, explore, trust_of
 from ._errors import InstallError
 from ._lock import is_held
+from ._model import Receipt, VerifiedArchive
 from ._mounts import check_room
 from ._obstacles import check_exec, check_lock, check_names, check_writing
+
+Plan = Any      # see _plan, which asks us
 
 UNKNOWN_SIZE = 100 * 10**6      # bytes that an archive and its binary take, where nobody knows better
 
 
-def check(plan, base, whole, link_directory, locks):
+def check(
+    plan: Plan, base: Directory, whole: bool, link_directory: Optional[Directory], locks: Tuple[str, ...],
+) -> None:
     """Refuse a plan with changes that cannot be carried out.
 
     :param plan: Plan.
@@ -44,13 +50,13 @@ def check(plan, base, whole, link_directory, locks):
     elif present:
         check_writing(base, doing, wish.path)
         _check_file_system(plan, base, lambda: whole and is_held(base, locks[0]))
-    if plan.link_moves:
+    if link_directory is not None and plan.link_moves:
         check_writing(link_directory, doing, wish.link)
         if present:
             check_names(link_directory, wish.link)
 
 
-def check_archive(plan, archive):
+def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
     """Refuse a given archive that cannot be installed, though its digest is right: for check mode.
 
     :param archive: VerifiedArchive.
@@ -65,7 +71,7 @@ def check_archive(plan, archive):
         check_room(base.fd, archive.size + binary.size, wish.path, base.place)
 
 
-def _check_file_system(plan, directory, twin_is_at_work):
+def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callable[[], Optional[bool]]) -> None:
     """What is about the file system on which the binary is, or will be."""
     wish, verdict = plan.wish, plan.verdict
     if plan.runs:
@@ -83,9 +89,9 @@ def _check_file_system(plan, directory, twin_is_at_work):
             raise
 
 
-def _needed(plan):
+def _needed(plan: Plan) -> int:
     """Bytes; 0 for a given archive, which tells its size when it is read, and is neither fetched nor sent."""
-    receipt = plan.found.receipt if plan.found is not None else None
+    receipt: Optional[Receipt] = plan.receipt
     if receipt is not None:
         return receipt.size
     return 0 if plan.wish.archive else UNKNOWN_SIZE

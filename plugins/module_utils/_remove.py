@@ -8,6 +8,7 @@ What must not be removed was refused by the plan.
 
 import errno
 import os
+from typing import Any
 
 from . import _links
 from ._errors import InstallError, os_errors
@@ -17,8 +18,11 @@ from ._interrupts import undisturbed
 from ._model import PRODUCT, RECEIPT
 from ._plan import enter_version, look_at_link, open_link_directory
 
+Directory = Any     # an open one: see _directories
+Run = Any           # see _install, which has us do this
 
-def remove(run, base):
+
+def remove(run: Run, base: Directory) -> None:
     """Remove a version under its lock and the link lock.
 
     :param run: Run; ``removed`` and ``changed`` are kept up to date.
@@ -48,16 +52,16 @@ def remove(run, base):
     _remove_directory(run, base)
 
 
-def remove_link(run):
+def remove_link(run: Run) -> None:
     """Remove the link if it points to what is removed. Raises InstallError."""
     wish = run.wish
     if wish.link is None:
         return
-    directory = open_link_directory(wish, run.trust, tolerated=run.tolerated)
-    if directory is None:
-        return
+    directory, whole = open_link_directory(wish.link, run.trust, run.tolerated)
     with directory:
-        occupant = look_at_link(directory, wish, run.tolerated)
+        if not whole:
+            return
+        occupant = look_at_link(directory, wish.link, wish, run.tolerated)
         run.previous = occupant.target
         if occupant.target == wish.path:
             with undisturbed():
@@ -65,7 +69,7 @@ def remove_link(run):
                 _removed(run, wish.link)
 
 
-def _remove_directory(run, base):
+def _remove_directory(run: Run, base: Directory) -> None:
     path = run.wish.version_dir
     try:
         with os_errors("remove directory", path, place="base_dir"):
@@ -78,7 +82,7 @@ def _remove_directory(run, base):
     base.sync()
 
 
-def _removed(run, path):
+def _removed(run: Run, path: str) -> None:
     run.changed = True
     run.removed.append(path)
     run.say("removed: %s" % path)

@@ -21,11 +21,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from ._errors import RunCheckError, cleaned, errno_text, os_errors
 from ._groups import user_name
 from ._processes import (
     TASKS_HINT, count_tasks, describe_task_limits, end_group, ending_children, has_ended)
+
+_User = Tuple[int, int]     # uid and gid
 
 TIME_LIMIT = 60         # seconds
 OUTPUT_LIMIT = 64 << 10  # bytes of each of its two streams
@@ -47,7 +50,7 @@ _BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files
             "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20))
 _NOT_ALLOWED = ("look for a mode without x, noexec mounts, fapolicyd or SELinux there, or run_check: false")
 _NOT_OURS = "is it the right platform? run_check: false skips this"
-_HINTS = {
+_HINTS: Dict[Optional[int], str] = {
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
     errno.EAGAIN: TASKS_HINT + "; run_check: false skips this",
@@ -57,7 +60,7 @@ _HINTS = {
 }
 
 
-def run(fd, path, owner=None, unsafe=False, time_limit=TIME_LIMIT):
+def run(fd: int, path: str, owner: Optional[int] = None, unsafe: bool = False, time_limit: float = TIME_LIMIT) -> str:
     """Run ``version -json`` of an open file in an empty directory with a clean environment.
 
     :param fd: int, the binary, open for reading, its bytes judged by the caller. It is what is started.
@@ -83,7 +86,7 @@ def run(fd, path, owner=None, unsafe=False, time_limit=TIME_LIMIT):
 
 
 @contextlib.contextmanager
-def _empty_directory(path, user):
+def _empty_directory(path: str, user: Optional[_User]) -> Iterator[Tuple[str, int]]:
     """An empty directory of that user, or of ours: its path, and a descriptor of it.
 
     Once it is somebody else's its path may lead anywhere, so that root uses the descriptor, and lets its owner empty it.
@@ -103,7 +106,7 @@ def _empty_directory(path, user):
         _remove(nowhere, user)
 
 
-def _remove(nowhere, user):
+def _remove(nowhere: str, user: Optional[_User]) -> None:
     """Remove a directory of that user, or of ours, as far as that is possible: an error may be in flight."""
     if user:
         _empty(nowhere, user)
@@ -114,9 +117,9 @@ def _remove(nowhere, user):
             shutil.rmtree(nowhere, ignore_errors=True)
 
 
-def _remove_left(parent):
+def _remove_left(parent: str) -> None:
     """Remove what run checks that were killed left, some of it each time. Raises OSError when it cannot be listed."""
-    old = []
+    old: List[Tuple[str, int]] = []
     for path in (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith(_PREFIX)):
         with contextlib.suppress(FileNotFoundError):
             found = os.lstat(path)
@@ -126,7 +129,7 @@ def _remove_left(parent):
         _remove(path, _account(uid))
 
 
-def _empty(nowhere, user):
+def _empty(nowhere: str, user: _User) -> None:
     """Remove a directory as its owner would, for as long as we care to wait."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):      # never hides an error in flight
         process = subprocess.Popen(["/bin/rm", "-rf", "--", nowhere], cwd="/", env={}, stdin=subprocess.DEVNULL,
@@ -138,14 +141,14 @@ def _empty(nowhere, user):
             end_group(process)
 
 
-def _become(user):
+def _become(user: _User) -> None:
     """Be that user, for good: root sets the real, the effective and the saved ids at once (setuid(2))."""
     os.setgroups([])
     os.setgid(user[1])
     os.setuid(user[0])
 
 
-def _key_leaver():
+def _key_leaver() -> Callable[[], object]:
     """callable() that makes an empty session keyring: what root's holds stays in reach, whoever we become (session-keyring(7)).
 
     Where it is refused, as in containers, keys cannot be read either.
@@ -159,12 +162,12 @@ def _key_leaver():
     return (lambda: None) if call is None else (lambda: syscall(call, _JOIN_SESSION_KEYRING, None))
 
 
-def _user(fd, owner):
+def _user(fd: int, owner: Optional[int]) -> Optional[_User]:
     """Who shall run it: (uid, gid) of its owner; None: as we are."""
     return _account(os.fstat(fd).st_uid if owner is None else owner)
 
 
-def _account(uid):
+def _account(uid: int) -> Optional[_User]:
     """(uid, gid) of a user whom we have to become; None where we are that user, or cannot become another one."""
     if os.geteuid() or not uid:
         return None
@@ -175,7 +178,7 @@ def _account(uid):
 
 
 @contextlib.contextmanager
-def _children():
+def _children() -> Iterator[None]:
     """Exit statuses can be had: with SIGCHLD ignored, as some parents leave it, every one would read as 0."""
     if threading.current_thread() is not threading.main_thread():
         yield       # signals belong to the main thread (Python's signal module)
@@ -187,12 +190,14 @@ def _children():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
 
 
-def _start(fd, path, nowhere, folder, user, unsafe):
+def _start(
+    fd: int, path: str, nowhere: str, folder: int, user: Optional[_User], unsafe: bool,
+) -> "subprocess.Popen[bytes]":
     environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1",
                    "GOMAXPROCS": "2"}   # few threads also on large hosts
     image, leave_keys = _image(fd, path, unsafe), _key_leaver()
 
-    def restrain():
+    def restrain() -> None:
         for number, limit in _limits(user[0] if user else os.getuid()):
             resource.setrlimit(number, limit)
         if user:
@@ -219,7 +224,7 @@ def _start(fd, path, nowhere, folder, user, unsafe):
         time.sleep(0.1)
 
 
-def _image(fd, path, unsafe):
+def _image(fd: int, path: str, unsafe: bool) -> str:
     """The name by which exec(2) finds the open file itself, whatever its path leads to by now."""
     image = "/proc/self/fd/%d" % fd
     if os.path.exists(image):
@@ -231,14 +236,14 @@ def _image(fd, path, unsafe):
     return path
 
 
-def _limits(uid):
+def _limits(uid: int) -> List[Tuple[int, Tuple[int, int]]]:
     """For setrlimit(2): pairs of a resource and its (soft, hard) limits, never above those that hold already."""
     wanted = [("RLIMIT_CORE", 0, 0), ("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1), ("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT),
               ("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)]
     tasks = count_tasks(uid) if uid else None   # nothing limits those of root
     if tasks is not None:
         wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))
-    limits = []
+    limits: List[Tuple[int, Tuple[int, int]]] = []
     for name, soft, hard in wanted:
         number = getattr(resource, name)
         most = resource.getrlimit(number)[1]
@@ -248,27 +253,32 @@ def _limits(uid):
     return limits
 
 
-def _finish(process, path, time_limit):
+def _finish(process: "subprocess.Popen[bytes]", path: str, time_limit: float) -> Tuple[bytes, bytes]:
     """What it wrote to its output and its error output. Nothing of its process group is left, however it ended."""
-    with process.stdout, process.stderr:
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]     # two, as _start() wants it
+    with contextlib.ExitStack() as opened:
+        for pipe in pipes:
+            opened.enter_context(pipe)
         try:
-            return _listen(process, path, time.monotonic() + time_limit, time_limit)
+            return _listen(process, [pipe.fileno() for pipe in pipes], path, time.monotonic() + time_limit, time_limit)
         finally:
             end_group(process)
 
 
-def _listen(process, path, ends, time_limit):
+def _listen(
+    process: "subprocess.Popen[bytes]", streams: List[int], path: str, ends: float, time_limit: float,
+) -> Tuple[bytes, bytes]:
     """What it wrote until it ended. What it started may hold the pipes for longer: that is not waited for."""
-    said = {process.stdout: b"", process.stderr: b""}
-    pause = 0
+    said = dict.fromkeys(streams, b"")
+    pause: float = 0
     with selectors.DefaultSelector() as selector:
-        for stream in said:
+        for stream in streams:
             selector.register(stream, selectors.EVENT_READ)
         while True:
             ended = has_ended(process)     # asked first, so that all it wrote is there to be read
-            ready = [key.fileobj for key, _events in selector.select(0 if ended else pause)]
+            ready = [key.fd for key, _events in selector.select(0 if ended else pause)]
             for stream in ready:
-                data = os.read(stream.fileno(), OUTPUT_LIMIT - len(said[stream]))
+                data = os.read(stream, OUTPUT_LIMIT - len(said[stream]))
                 said[stream] += data
                 if len(said[stream]) >= OUTPUT_LIMIT:
                     raise RunCheckError("run check of %s: it wrote %d KiB or more, expected an answer to version -json" % (
@@ -276,14 +286,14 @@ def _listen(process, path, ends, time_limit):
                 if not data:
                     selector.unregister(stream)
             if ended and not ready:
-                return said[process.stdout], said[process.stderr]
+                return said[streams[0]], said[streams[1]]
             if time.monotonic() >= ends:
                 raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),
                                     path=path, hint=_BY_HAND)
             pause = 0 if ready else min(2 * pause + 0.001, _LONGEST_PAUSE)
 
 
-def _ending(status):
+def _ending(status: int) -> str:
     if status >= 0:
         return "exit status %d" % status
     try:
@@ -292,18 +302,18 @@ def _ending(status):
         return "ended by signal %d" % -status
 
 
-def _version(output):
+def _version(output: bytes) -> str:
     try:
         said = json.loads(output.decode("utf-8"))["terraform_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
         said = None     # before 0.13 there was no -json
-    return (isinstance(said, str) and _shown(said)) or _first_line(output) or "nothing"
+    return (_shown(said) if isinstance(said, str) else "") or _first_line(output) or "nothing"
 
 
-def _first_line(output):
+def _first_line(output: bytes) -> str:
     lines = output.decode("utf-8", "replace").strip().splitlines()
     return _shown(lines[0]) if lines else ""
 
 
-def _shown(text):
+def _shown(text: str) -> str:
     return cleaned(text)[:_SHOWN]

@@ -11,9 +11,9 @@ import datetime
 import hashlib
 import hmac
 import struct
-from typing import NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from ._packets import RSA, new_sha1
+from ._packets import RSA, PublicKey, SignaturePacket, new_sha1
 from ._subpackets import CREATED, EMBEDDED, EXPIRES, FLAGS, ISSUER, ISSUER_FINGERPRINT, KEY_EXPIRES
 
 # Signature types, RFC 9580 section 5.2.1
@@ -27,14 +27,15 @@ _UNDERSTOOD = frozenset((CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER,
                          11, 21, 22, 23, 25, 30, 34))
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
+_Digest = Tuple[Callable[[bytes], "hashlib._Hash"], bytes]
 # OpenPGP hash algorithm: its function and the DER prefix of its DigestInfo (RFC 8017 section 9.2, note 1)
-_DIGESTS = {
+_DIGESTS: Dict[int, _Digest] = {
     8: (hashlib.sha256, bytes.fromhex("3031300d060960864801650304020105000420")),
     9: (hashlib.sha384, bytes.fromhex("3041300d060960864801650304020205000430")),
     10: (hashlib.sha512, bytes.fromhex("3051300d060960864801650304020305000440")),
 }
 # Good enough to believe what restricts a key: to forge that would only stop an install.
-_WEAK_DIGESTS = {
+_WEAK_DIGESTS: Dict[int, _Digest] = {
     2: (new_sha1, bytes.fromhex("3021300906052b0e03021a05000414")),
     11: (hashlib.sha224, bytes.fromhex("302d300d06096086480165030402040500041c")),
 }
@@ -50,11 +51,11 @@ class Claims(NamedTuple):
     flags: Optional[int]            # what the key may do; None: not said
 
     @property
-    def may_sign(self):
+    def may_sign(self) -> bool:
         return bool((self.flags or 0) & _MAY_SIGN)
 
 
-def find_key_flaw(key):
+def find_key_flaw(key: PublicKey) -> Optional[str]:
     """Why this PublicKey's RSA numbers cannot be trusted: str, or None when they can."""
     if key.algorithm != RSA:
         return "is of public-key algorithm %d; RSA expected" % key.algorithm
@@ -67,7 +68,7 @@ def find_key_flaw(key):
     return None
 
 
-def find_flaw(signature):
+def find_flaw(signature: SignaturePacket) -> Optional[str]:
     """Why this SignaturePacket cannot count, whoever made it: str, or None when it can."""
     if signature.algorithm != RSA:
         return "is of public-key algorithm %d; RSA expected" % signature.algorithm
@@ -83,9 +84,9 @@ def find_flaw(signature):
     return unclear
 
 
-def find_unclear(signature):
+def find_unclear(signature: SignaturePacket) -> Optional[str]:
     """Why nobody can tell what a SignaturePacket claims: str, or None."""
-    seen = {}
+    seen: Dict[int, List[bytes]] = {}
     for subpacket in signature.hashed:
         seen.setdefault(subpacket.kind, []).append(subpacket.data)
     for kind in (CREATED, EXPIRES, KEY_EXPIRES, FLAGS):
@@ -98,7 +99,7 @@ def find_unclear(signature):
     return None
 
 
-def read_claims(signature):
+def read_claims(signature: SignaturePacket) -> Claims:
     """The Claims of a SignaturePacket in which `find_unclear` finds nothing."""
     said = {subpacket.kind: subpacket.data for subpacket in signature.hashed}
     created = int.from_bytes(said[CREATED], "big")
@@ -112,19 +113,19 @@ def read_claims(signature):
     )
 
 
-def names_only(signature, key):
+def names_only(signature: SignaturePacket, key: PublicKey) -> bool:
     """Whether a SignaturePacket names this PublicKey as its maker, and no other."""
     return bool(signature.issuers) and all(key.fingerprint.endswith(issuer) for issuer in signature.issuers)
 
 
-def may_name(signature, key):
+def may_name(signature: SignaturePacket, key: PublicKey) -> bool:
     """Whether a SignaturePacket names this PublicKey somewhere, hashed or not, or names nobody."""
     named = [subpacket.data[-8:] for subpacket in signature.hashed + signature.unhashed
              if subpacket.kind in (ISSUER, ISSUER_FINGERPRINT)]
     return not named or bytes.fromhex(key.fingerprint[-16:]) in named
 
 
-def is_made_by(key, signature, content, even_weak=False):
+def is_made_by(key: PublicKey, signature: SignaturePacket, content: bytes, even_weak: bool = False) -> bool:
     """Whether the RSA mathematics say that this key made this signature over this content.
 
     :param key: PublicKey in which `find_key_flaw` finds nothing.
@@ -148,12 +149,12 @@ def is_made_by(key, signature, content, even_weak=False):
     return hmac.compare_digest(found, expected)
 
 
-def find_sooner(*moments):
+def find_sooner(*moments: Optional[int]) -> Optional[int]:
     """The earliest of some moments in seconds, of which None is never; None when all are."""
     return min([moment for moment in moments if moment is not None], default=None)
 
 
-def write_time(seconds):
+def write_time(seconds: int) -> str:
     """Seconds since the epoch as ``2026-11-23T14:39:00Z``."""
     # not time.gmtime: a 32-bit time_t ends in 2038, what a signature can say ends in 2242
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(seconds))

@@ -8,7 +8,7 @@ self-signatures that do not count by themselves (weak hash, wrong place, not und
 strictest of what all of them say holds: what restricts a key is honoured, what extends it has to be beyond doubt.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from ._packets import PublicKey
 from ._signatures import Claims, find_sooner, write_time
@@ -49,12 +49,12 @@ class Standing(NamedTuple):
     stated: int = 0                 # seconds since the epoch: when the newest of what is in force was said
 
 
-def find_standing(member, moment):
+def find_standing(member: Member, moment: int) -> Standing:
     """The Standing of a Member at a moment in seconds since the epoch."""
     if member.flaw:
         return Standing(member.flaw)
-    direct, *names = [_find_in_force(part, moment, member.renewed) for part in member.parts]
-    names = _leave_withdrawn(names, member.parts[1:], moment)
+    direct, *named = [_find_in_force(part, moment, member.renewed) for part in member.parts]
+    names = _leave_withdrawn(named, member.parts[1:], moment)
     said = direct + names
     if not any(one.counts for one in said):
         return Standing("belongs to a key without a valid self-signature of %s or before (over SHA-256 or better)" % (
@@ -83,7 +83,7 @@ def find_standing(member, moment):
     return Standing(None, find_sooner(*ends), max(one.claims.created for one in said))
 
 
-def _find_in_force(part, moment, renewed):
+def _find_in_force(part: Part, moment: int, renewed: bool) -> List[Statement]:
     counting = [one.claims.created for one in part.statements if one.counts]
     if renewed and counting:
         moment = max(moment, min(counting))
@@ -91,9 +91,9 @@ def _find_in_force(part, moment, renewed):
     return [one for one in part.statements if newest <= one.claims.created <= moment]
 
 
-def _leave_withdrawn(names, parts, moment):
+def _leave_withdrawn(names: List[List[Statement]], parts: Tuple[Part, ...], moment: int) -> List[Statement]:
     """What the user ids say, as one list, without those whose last word is that they are withdrawn."""
-    found = []
+    found: List[Statement] = []
     others = any(one.counts for name in names for one in name)
     for name, part in zip(names, parts):
         last = max([one.claims.created for one in name], default=0)
@@ -103,5 +103,5 @@ def _leave_withdrawn(names, parts, moment):
     return found
 
 
-def _find_end(claims, created):
+def _find_end(claims: Claims, created: int) -> Optional[int]:
     return find_sooner(claims.expires, created + claims.key_expires if claims.key_expires else None)

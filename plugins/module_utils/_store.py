@@ -10,14 +10,18 @@ download over a good binary.
 import contextlib
 import os
 import stat
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import _receipt
 from ._digest import hash_of
 from ._errors import InstallError, RequestError, os_errors
 from ._groups import group_name, user_name
-from ._model import POLICIES, PRODUCT, RECEIPT, Receipt
+from ._model import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Wish
 from ._versions import is_exact, order
+
+Directory = Any                             # an open one: see _directories
+Trust = Any                                 # as there: ``uids``, who may own the binary
+Label = Callable[[int, str, bool], bool]    # see look()
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -45,14 +49,14 @@ class Verdict(NamedTuple):
     record: Tuple[str, ...] = ()        # right, but the receipt does not know the file (inode, mtime) or the link
 
 
-def open_binary(directory):
+def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_result]]:
     """Open the binary for reading.
 
     :returns: (fd or None, os.stat_result or None): no fd for what is not a regular file, or is our own but unreadable.
     Raises InstallError.
     """
     path = directory.at(PRODUCT)
-    found = directory.stat(PRODUCT)
+    found: Optional[os.stat_result] = directory.stat(PRODUCT)
     if found is None or not stat.S_ISREG(found.st_mode):
         return None, found
     with os_errors("open", path, place=directory.place):
@@ -73,7 +77,7 @@ def open_binary(directory):
         raise
 
 
-def look(directory, wish, label=None):
+def look(directory: Directory, wish: Wish, label: Optional[Label] = None) -> Found:
     """What is there, hashed as far as the wish wants it.
 
     :param directory: the version's directory, open.
@@ -88,10 +92,10 @@ def look(directory, wish, label=None):
         return Found(names, receipt, complaint, directory.stat(PRODUCT))
     fd, status = open_binary(directory)
     found = Found(names, receipt, complaint, status)
-    if fd is None:
+    if fd is None or status is None:
         return found._replace(unreadable=status is not None and stat.S_ISREG(status.st_mode))
     try:
-        if receipt and status.st_size == receipt.size and not _is_familiar(found, wish, directory.trust):
+        if receipt and status.st_size == receipt.size and not _is_familiar(status, receipt, wish, directory.trust):
             with os_errors("read", directory.at(PRODUCT), place=directory.place):
                 found = found._replace(sha256=hash_of(fd))
         with os_errors("read the label of", directory.at(PRODUCT), place=directory.place):
@@ -100,38 +104,41 @@ def look(directory, wish, label=None):
         os.close(fd)
 
 
-def _is_familiar(found, wish, trust):
+def _is_familiar(found: os.stat_result, receipt: Receipt, wish: Wish, trust: Trust) -> bool:
     """The wish lets the receipt speak for the bytes, and nothing about the file says that it cannot."""
-    return (wish.verify == "receipt" and _is_known(found)
-            and not _owner_and_mode(found.stat, wish) and _writers(found.stat, trust) is None)
+    return (wish.verify == "receipt" and _is_known(found, receipt)
+            and not _owner_and_mode(found, wish) and _writers(found, trust) is None)
 
 
-def _is_known(found):
-    return (found.stat.st_mtime_ns, found.stat.st_ino) == (found.receipt.mtime_ns, found.receipt.inode)
+def _is_known(found: os.stat_result, receipt: Receipt) -> bool:
+    return (found.st_mtime_ns, found.st_ino) == (receipt.mtime_ns, receipt.inode)
 
 
-def judge(wish, found, signers, trust):
+def judge(wish: Wish, found: Found, signers: Fingerprints, trust: Trust) -> Verdict:
     """Compare what is there with the wish.
 
     :param signers: frozenset of the trusted keys' fingerprints.
     :param trust: who may own the binary (``uids``).
     :returns: Verdict. Raises RequestError when the directory holds another platform's binary.
     """
-    receipt, path = found.receipt, wish.path
+    receipt, status, path = found.receipt, found.stat, wish.path
     if receipt is None:
-        return Verdict(install=("%s is not installed" % path if found.stat is None else found.complaint,))
-    if receipt.platform != wish.platform and found.stat is not None:
+        complaint = None if status is None else found.complaint
+        return Verdict(install=(complaint or "%s is not installed" % path,))
+    if status is None:
+        return Verdict(install=("%s is missing" % path,))
+    if receipt.platform != wish.platform:
         raise RequestError(
             "%s is the %s binary, expected %s: one base_dir holds one platform" % (
                 path, ascii(receipt.platform[:40])[1:-1], wish.platform),
             path=path, hint="use another base_dir, or state: absent first")
-    wrong = _wrong_bytes(wish, found)
+    wrong = _wrong_bytes(wish, found, status, receipt)
     if wrong:
         return Verdict(install=(wrong,))
-    differs = _owner_and_mode(found.stat, wish)
+    differs = _owner_and_mode(status, wish)
     if found.label_differs:
         differs += ("its SELinux label is not the one wanted",)
-    replace = _shared(found.stat, trust, differs, path)
+    replace = _shared(status, trust, differs, path)
     mend = () if replace else tuple("%s: %s" % (path, reason) for reason in differs)
     if receipt.format > _receipt.FORMAT:    # judged by the frozen keys alone, and left as it is
         return Verdict(replace=replace, mend=mend)
@@ -139,19 +146,17 @@ def judge(wish, found, signers, trust):
         replace=replace, mend=mend, vouch=_short_vouching(wish, receipt, signers),
         check=("%s was never seen to run" % path,) if wish.run_check and wish.native and not receipt.run_check else (),
         record=("the receipt does not know this file (mtime, inode)",)
-        if wish.verify == "receipt" and not _is_known(found) else ())
+        if wish.verify == "receipt" and not _is_known(status, receipt) else ())
 
 
-def _wrong_bytes(wish, found):
-    receipt, path = found.receipt, wish.path
-    if found.stat is None:
-        return "%s is missing" % path
-    if not stat.S_ISREG(found.stat.st_mode):
-        return "%s is not a regular file (%s)" % (path, stat.filemode(found.stat.st_mode))
+def _wrong_bytes(wish: Wish, found: Found, status: os.stat_result, receipt: Receipt) -> Optional[str]:
+    path = wish.path
+    if not stat.S_ISREG(status.st_mode):
+        return "%s is not a regular file (%s)" % (path, stat.filemode(status.st_mode))
     if found.unreadable:
-        return "%s cannot be read (%s)" % (path, stat.filemode(found.stat.st_mode))
-    if found.stat.st_size != receipt.size:
-        return "%s has %d bytes, expected %d" % (path, found.stat.st_size, receipt.size)
+        return "%s cannot be read (%s)" % (path, stat.filemode(status.st_mode))
+    if status.st_size != receipt.size:
+        return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
     if found.sha256 is not None and found.sha256 != receipt.sha256:
         return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
     unknown = receipt.archive_sha256 is None and receipt.format > _receipt.FORMAT   # no frozen key names the archive
@@ -160,9 +165,9 @@ def _wrong_bytes(wish, found):
     return None
 
 
-def _owner_and_mode(found, wish):
+def _owner_and_mode(found: os.stat_result, wish: Wish) -> Tuple[str, ...]:
     """The differences in words, as a tuple."""
-    differs = ()
+    differs: Tuple[str, ...] = ()
     if wish.uid is not None and found.st_uid != wish.uid:
         differs += ("owner %s, expected %s" % (user_name(found.st_uid), wish.owner),)
     if wish.gid is not None and found.st_gid != wish.gid:
@@ -172,7 +177,7 @@ def _owner_and_mode(found, wish):
     return differs
 
 
-def _shared(found, trust, differs, path):
+def _shared(found: os.stat_result, trust: Trust, differs: Tuple[str, ...], path: str) -> Tuple[str, ...]:
     """Why mending in place is not enough: another user who may have it open for writing, or another name for it."""
     writers = _writers(found, trust)
     if writers:
@@ -182,7 +187,7 @@ def _shared(found, trust, differs, path):
     return ()
 
 
-def _writers(found, trust):
+def _writers(found: os.stat_result, trust: Trust) -> Optional[str]:
     """Who but the trusted may write to the binary, in words; None when nobody may."""
     if found.st_uid not in trust.uids:
         return "belongs to %s, who could rewrite it" % user_name(found.st_uid)
@@ -191,7 +196,7 @@ def _writers(found, trust):
     return None
 
 
-def _short_vouching(wish, receipt, signers):
+def _short_vouching(wish: Wish, receipt: Receipt, signers: Fingerprints) -> Tuple[str, ...]:
     policy = receipt.policy or ""
     if policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(wish.policy):
         return ("%s was verified by policy %s, expected %s" % (
@@ -201,7 +206,9 @@ def _short_vouching(wish, receipt, signers):
     return ()
 
 
-def intact_versions(base, platform, asked=None, proven=False):
+def intact_versions(
+    base: Directory, platform: str, asked: Optional[str] = None, proven: bool = False,
+) -> Tuple[str, ...]:
     """The versions under a base dir whose binary is right, as far as names, sizes and times tell.
 
     Those that are newer than what was asked for may keep a host from going back, for a site may be behind: where times leave
@@ -213,7 +220,7 @@ def intact_versions(base, platform, asked=None, proven=False):
     :param proven: bool, that one was just found right, and is intact whatever its times say.
     :returns: tuple of str, sorted by name.
     """
-    intact = []
+    intact: List[str] = []
     for name in base.names():
         if proven and name == asked:
             intact.append(name)
@@ -234,18 +241,21 @@ class Stock(NamedTuple):
     foreign: Tuple[str, ...]    # with a binary, and no receipt
 
     @property
-    def ours(self):
+    def ours(self) -> List[str]:
         return sorted(self.intact) + list(self.doubtful)
 
 
-def take_stock(base):
+def take_stock(base: Directory) -> Stock:
     """Look through a base dir, open. What cannot be looked at is doubtful.
 
     :returns: Stock. Raises InstallError when the base dir itself cannot be read.
     """
-    intact, doubtful, foreign = {}, [], []
+    intact: Dict[str, str] = {}
+    doubtful: List[str] = []
+    foreign: List[str] = []
     for name in base.names():
-        receipt, names = None, (RECEIPT,)
+        receipt: Optional[Receipt] = None
+        names: Sequence[str] = (RECEIPT,)
         with contextlib.suppress(InstallError):
             receipt = find_intact(base, name)
             names = _names_in(base, name)
@@ -258,19 +268,20 @@ def take_stock(base):
     return Stock(intact, tuple(doubtful), tuple(foreign))
 
 
-def _names_in(base, name):
+def _names_in(base: Directory, name: str) -> Sequence[str]:
     if not _is_version_dir(base, name):
         return ()
     with base.enter(name) as directory:
-        return directory.names()
+        names: List[str] = directory.names()
+    return names
 
 
-def _is_version_dir(base, name):
-    found = base.stat(name)
+def _is_version_dir(base: Directory, name: str) -> bool:
+    found: Optional[os.stat_result] = base.stat(name)
     return not name.startswith(".") and found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def find_intact(base, name, doubted=False):
+def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[Receipt]:
     """The receipt of a version whose binary is right.
 
     :param base: the base dir, open.
@@ -282,21 +293,21 @@ def find_intact(base, name, doubted=False):
     if not _is_version_dir(base, name):
         return None
     with base.enter(name) as directory:
-        status = directory.stat(PRODUCT)
+        status: Optional[os.stat_result] = directory.stat(PRODUCT)
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
         if directory.weakness(status):
             return None
         written = _writers(status, directory.trust) is not None     # times and sizes of such a file say nothing
-        receipt, complaint = _receipt.read(directory, name)
+        receipt, _complaint = _receipt.read(directory, name)
         if receipt is None or status.st_size != receipt.size:
             return None
-        if not written and _is_known(Found((), receipt, complaint, status)) or doubted and _hash(directory) == receipt.sha256:
+        if not written and _is_known(status, receipt) or doubted and _hash(directory) == receipt.sha256:
             return receipt
         return None
 
 
-def _hash(directory):
+def _hash(directory: Directory) -> Optional[str]:
     """The SHA-256 of a version's binary; None when it cannot be opened."""
     fd, _status = open_binary(directory)
     if fd is None:

@@ -7,19 +7,21 @@ Also of those that decide nothing here: a signature that its maker did not write
 and other verifiers, sqv among them, refuse it as a whole.
 """
 
+from typing import Callable, Dict
+
 ISSUER, EMBEDDED, ISSUER_FINGERPRINT = 16, 32, 33
 CREATED, EXPIRES, KEY_EXPIRES, FLAGS = 2, 3, 9, 27
 
 
-def _is_bool(data):
+def _is_bool(data: bytes) -> bool:
     return data in (b"\0", b"\1")
 
 
-def _is_time(data):
+def _is_time(data: bytes) -> bool:
     return len(data) == 4
 
 
-def _is_notation(data):
+def _is_notation(data: bytes) -> bool:
     # flags, two lengths, a name and a value
     name, value = int.from_bytes(data[4:6], "big"), int.from_bytes(data[6:8], "big")
     if len(data) < 8 or len(data) != 8 + name + value:
@@ -31,13 +33,13 @@ def _is_notation(data):
     return True
 
 
-def _is_fingerprint(data):
+def _is_fingerprint(data: bytes) -> bool:
     # of a version 4 key: sqv knows no other
     return data[:1] == b"\4" and len(data) == 21
 
 
 # Kinds that are not here may hold anything; embedded signatures are read, and refused, by `_packets`.
-_FORMS = {
+_FORMS: Dict[int, Callable[[bytes], object]] = {
     CREATED: _is_time,
     EXPIRES: _is_time,
     4: _is_bool,                                                        # exportable certification
@@ -57,6 +59,6 @@ _FORMS = {
 }
 
 
-def is_well_formed(kind, data):
+def is_well_formed(kind: int, data: bytes) -> bool:
     """Whether a subpacket of this kind may have this content (bytes)."""
     return bool(_FORMS[kind](data)) if kind in _FORMS else True

@@ -13,7 +13,7 @@ Source of the layout: PKWARE's APPNOTE.TXT, 4.3 to 4.5; of the differences: unzi
 
 import os
 import struct
-from typing import NamedTuple
+from typing import IO, Dict, FrozenSet, List, NamedTuple, Tuple
 
 from ._errors import ArchiveError, escaped, os_errors
 
@@ -60,15 +60,15 @@ class ArchiveFile:
     :param path: str, where it is or came from, for messages.
     """
 
-    def __init__(self, file, path):
+    def __init__(self, file: IO[bytes], path: str) -> None:
         self.path = path
         self._file = file
 
-    def size(self):
+    def size(self) -> int:
         with os_errors("read archive", self.path):
             return self._file.seek(0, os.SEEK_END)
 
-    def read(self, at, size):
+    def read(self, at: int, size: int) -> bytes:
         """Exactly these bytes. Raises ArchiveError when it ends before, InstallError when it cannot be read."""
         parts, left = [], size
         with os_errors("read archive", self.path):
@@ -82,7 +82,7 @@ class ArchiveFile:
         self.expect("bytes before the end of the archive", at, size - left, size)
         return b"".join(parts)
 
-    def expect(self, what, at, found, expected):
+    def expect(self, what: str, at: int, found: object, expected: object) -> None:
         """Refuse an archive that says something else at an offset. Raises ArchiveError."""
         if found != expected:
             raise ArchiveError(
@@ -90,11 +90,11 @@ class ArchiveFile:
                 path=self.path, hint="programs would read different files from it: report it to whoever published it")
 
 
-def _shown(value):
+def _shown(value: object) -> str:
     return escaped(value, 24) if isinstance(value, bytes) else str(value)
 
 
-def read_entries(archive):
+def read_entries(archive: ArchiveFile) -> List[Entry]:
     """The members of an archive, in the order of their data.
 
     :param archive: ArchiveFile.
@@ -107,7 +107,8 @@ def read_entries(archive):
     if len(lines) != announced:
         raise ArchiveError(
             "%s announces %d members and has %d" % (archive.path, announced, len(lines)), path=archive.path)
-    entries, at = [], 0
+    entries: List[Entry] = []
+    at = 0
     for line in sorted(lines, key=lambda line: line.header_at):
         archive.expect("local header of %s" % escaped(line.name), at, line.header_at, at)
         entry, is_zip64 = _read_local_header(archive, line)
@@ -119,7 +120,7 @@ def read_entries(archive):
     return entries
 
 
-def _find_directory(archive):
+def _find_directory(archive: ArchiveFile) -> Tuple[int, int, int]:
     """Judge the end record: (offset of the central directory, its bytes, how many members there are to be)."""
     size, path = archive.size(), archive.path
     tail_size = min(size, _END.size + _COMMENT_LIMIT + _ZIP64_LOCATOR_SIZE)
@@ -151,9 +152,10 @@ def _find_directory(archive):
     return directory_at, directory_size, members
 
 
-def _read_directory(archive, directory_at, size):
+def _read_directory(archive: ArchiveFile, directory_at: int, size: int) -> List[Entry]:
     """The lines of the central directory, which fill it: list of Entry whose data_at is not known yet."""
-    data, entries, begin = archive.read(directory_at, size), [], 0
+    data, begin = archive.read(directory_at, size), 0
+    entries: List[Entry] = []
     archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)
     while begin < size:
         at = directory_at + begin
@@ -175,7 +177,7 @@ def _read_directory(archive, directory_at, size):
     return entries
 
 
-def _check_kind(archive, entry, needed, at):
+def _check_kind(archive: ArchiveFile, entry: Entry, needed: int, at: int) -> None:
     """Refuse what some readers cannot read, or only with a password."""
     what = "%s: its member %s" % (archive.path, escaped(entry.name))
     if entry.flags & _ENCRYPTED:
@@ -188,9 +190,10 @@ def _check_kind(archive, entry, needed, at):
     archive.expect("version needed for %s, at most" % escaped(entry.name), at, needed, min(needed, _VERSION_CAP))
 
 
-def _read_extra(archive, entry, data, at, known):
+def _read_extra(archive: ArchiveFile, entry: Entry, data: bytes, at: int, known: FrozenSet[int]) -> Dict[int, bytes]:
     """The extra fields of a header: dict of id and bytes. Each once, each known, and nothing beside them."""
-    fields, begin = {}, 0
+    fields: Dict[int, bytes] = {}
+    begin = 0
     while begin < len(data):
         what = "extra field of %s" % escaped(entry.name)
         archive.expect(what, at, len(data[begin:begin + _FIELD.size]), _FIELD.size)
@@ -204,7 +207,7 @@ def _read_extra(archive, entry, data, at, known):
     return fields
 
 
-def _read_local_header(archive, line):
+def _read_local_header(archive: ArchiveFile, line: Entry) -> Tuple[Entry, bool]:
     """Compare a local header with its line of the directory: (Entry, bool "sizes after the data have 64 bits")."""
     at, of = line.header_at, "of the local header of %s" % escaped(line.name)
     (magic, dummy, flags, method, dummy, dummy, crc, packed_size, size, name_size, extra_size) = _LOCAL.unpack(
@@ -225,7 +228,7 @@ def _read_local_header(archive, line):
     return line._replace(data_at=at + _LOCAL.size + name_size + extra_size), zip64 is not None
 
 
-def _descriptor_size(archive, entry, at, is_zip64):
+def _descriptor_size(archive: ArchiveFile, entry: Entry, at: int, is_zip64: bool) -> int:
     """Compare a data descriptor (4.3.9) with the directory: its bytes."""
     facts = struct.pack("<L2Q" if is_zip64 else "<3L", entry.crc, entry.packed_size, entry.size)
     found = archive.read(at, len(DESCRIPTOR + facts))

@@ -166,7 +166,8 @@ MUTANTS = {
         "_obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES),
     "the link needs no name": _change(
         "_preflight.py", "        if present:\n            check_names", "        if False:\n            check_names", OBSTACLES),
-    "the directory of the link is not looked at": _never("_preflight.py", "plan.link_moves", OBSTACLES),
+    "the directory of the link is not looked at": _never(
+        "_preflight.py", "link_directory is not None and plan.link_moves", OBSTACLES),
     "locks are not looked at": _change("_preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
     "a removal is not foreseen": _never("_preflight.py", "plan.removes and plan.empties", OBSTACLES),
     "a twin's file leaves no room for itself": _change(
@@ -193,7 +194,7 @@ MUTANTS = {
         INSTALL),
     "young left-overs are swept where nothing is locked": _never("_files.py", "older_than and age < older_than", FILES),
     "left-overs of a running twin are called litter": _change(
-        "_plan.py", "if left and is_held(base, lock_name(wish.version)) is False else ()", "if left else ()", PLAN),
+        "_plan.py", "if left and is_held(base, lock_name(wish)) is False else ()", "if left else ()", PLAN),
     "a twin between its renames is called damage": _never(
         "_plan.py", "patient and plan.is_ahead", PLAN),
     "a directory under the binary's name passes": _never(
@@ -208,7 +209,7 @@ MUTANTS = {
     "a binary that is a link counts": _never("_store.py", "found is None or not stat.S_ISREG(found.st_mode)", STORE),
     "a readable binary that cannot be opened is reinstalled": _change(
         "_store.py", " or found.st_mode & stat.S_IRUSR:", ":", STORE),
-    "the size is not compared": _never("_store.py", "found.stat.st_size != receipt.size", STORE),
+    "the size is not compared": _never("_store.py", "status.st_size != receipt.size", STORE),
     "the hash is not compared": _never("_store.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE),
     "the checksum asked for is not compared": _never(
         "_store.py", "wish.checksum and receipt.archive_sha256 != wish.checksum and not unknown", POLICIES, STORE, INSTALL),
@@ -216,7 +217,7 @@ MUTANTS = {
     "the group is not compared": _never("_store.py", "wish.gid is not None and found.st_gid != wish.gid", STORE),
     "the mode is not compared": _never("_store.py", "stat.S_IMODE(found.st_mode) != wish.mode", STORE),
     "another platform's binary is overwritten": _never(
-        "_store.py", "receipt.platform != wish.platform and found.stat is not None", STORE, INSTALL, PLAN),
+        "_store.py", "receipt.platform != wish.platform", STORE, INSTALL, PLAN),
     "a weaker policy of the receipt is enough": _never(
         "_store.py", "policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(wish.policy)", POLICIES, STORE),
     "a signer that is not trusted any more is enough": _never(
@@ -280,10 +281,10 @@ MUTANTS = {
     # P13, P14, P15
     "the binary comes before its receipt": _change(
         "_binary.py",
-        '    write_receipt(run, directory, "receipt in place: %s")\n    with undisturbed():\n        pending.publish(PRODUCT)\n'
-        "        run.changed = True\n",
+        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n'
+        "    with undisturbed():\n        pending.publish(PRODUCT)\n        run.changed = True\n",
         "    with undisturbed():\n        pending.publish(PRODUCT)\n        run.changed = True\n"
-        '    write_receipt(run, directory, "receipt in place: %s")\n', KILLS),
+        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n', KILLS),
     "a rename is not synced": _change(
         "_files.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
     "what was renamed is not looked at": _change(
@@ -309,11 +310,12 @@ MUTANTS = {
         "_binary.py", '        with os_errors("sync", wish.path, place=directory.place):\n            os.fsync(fd)\n',
         '        if True:\n', CRASH),
     "another file than the judged one is mended": _never(
-        "_binary.py", "fd is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)", BINARY)._replace(
+        "_binary.py", "fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)",
+        BINARY)._replace(
             new="if fd is not None:"),
-    "a copy of changed bytes is put in place": _never("_binary.py", "pending.sha256 != run.receipt.sha256", BINARY),
+    "a copy of changed bytes is put in place": _never("_binary.py", "pending.sha256 != receipt.sha256", BINARY),
     "a receipt of a newer collection is rewritten": _change(
-        "_binary.py", "    if run.receipt.format > _receipt.FORMAT:\n        return\n", "", BINARY, INSTALL, STORE),
+        "_binary.py", "    if receipt.format > _receipt.FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE),
     # P16
     "the link moves to a binary that does not run": _change(
         "_install.py",
@@ -336,7 +338,7 @@ MUTANTS = {
     "a receipt may claim any size": _change("_receipt.py", " <= BINARY_CAP", "", "unit/plugins/module_utils/test_receipt.py"),
     "what lies under the path is started": _change("_run_check.py", "executable=image", "executable=path", RUN_CHECK),
     "without /proc the path is started whoever could exchange it": _never("_run_check.py", "unsafe", RUN_CHECK),
-    "what was not hashed is started": _never("_install.py", "sha256 != run.receipt.sha256", INSTALL),
+    "what was not hashed is started": _never("_install.py", "sha256 != receipt.sha256", INSTALL),
     "root runs a stranger's binary": _change("_run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
         "_run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK),

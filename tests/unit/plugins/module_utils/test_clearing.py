@@ -130,6 +130,23 @@ def test_a_base_dir_that_does_not_go(emptied, monkeypatch, number, stays):
         assert caught.value.changed and caught.value.errno == number
 
 
+def test_the_directory_above_is_moved_away_at_the_last_moment(emptied, monkeypatch):
+    parent, real, looks = os.path.dirname(emptied.base_dir), _clearing._find_hindrance, []
+
+    def find_hindrance(base, wish):
+        looks.append(real(base, wish))
+        if len(looks) == 2:     # the one right before the removal
+            os.rename(parent, parent + "-away")
+        return looks[-1]
+    monkeypatch.setattr(_clearing, "_find_hindrance", find_hindrance)
+    try:
+        removed, left = _clearing.clear(emptied.wish(version="all", state="absent"), lambda line: None)
+    finally:
+        os.rename(parent + "-away", parent)
+    assert looks == ["", ""] and len(removed) == 2 and os.path.isdir(emptied.base_dir)
+    assert left == ("%s: it was moved away just now" % emptied.base_dir,)
+
+
 def test_a_base_dir_behind_a_link_stays(emptied):
     os.rename(emptied.base_dir, emptied.at("real"))
     os.symlink("real", emptied.base_dir)

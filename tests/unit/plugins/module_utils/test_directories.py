@@ -910,3 +910,12 @@ def test_another_directory_in_place_of_a_new_one_keeps_its_mode(monkeypatch):
             with pytest.raises(InstallError, match="found root:root, drwx------ there, expected drwxr-xr-x"):
                 directory.make("store", lambda line, warning=False: None)
         assert stat.S_IMODE(os.stat(os.path.join(folder, "store")).st_mode) == 0o700
+
+
+def test_a_closed_directory_is_not_taken_for_the_working_directory(place):
+    directory = go(place)
+    directory.close()
+    for call in (directory.names, lambda: directory.stat("."), lambda: directory.enter("."), directory.sync):
+        with pytest.raises(InstallError) as caught:
+            call()
+        assert caught.value.errno == errno.EBADF

@@ -146,6 +146,15 @@ def test_what_cannot_be_opened_is_told_as_open_does(place, names, number):
     assert caught.value.errno == number
 
 
+def test_what_fails_without_a_number_is_an_error_of_the_system(place, monkeypatch):
+    def walk(*given, **more):
+        raise _errors.InstallError("odd")
+    monkeypatch.setattr(_guard, "walk", walk)
+    with pytest.raises(OSError) as caught:
+        place.read()
+    assert caught.value.errno == errno.EIO
+
+
 def test_a_pipe_does_not_block(place):
     os.mkfifo(place.at("pipe"), 0o600)
     os.close(_guard.open_guarded(place.at("pipe"), "archive", _directories.trust_of()))

@@ -374,6 +374,13 @@ def test_every_other_errno_is_its_own_error(directory, path, monkeypatch, number
     assert errno.errorcode[number] in str(error)
 
 
+def test_an_error_without_a_number_is_no_lock(directory, monkeypatch):
+    def flock(fd, how):
+        raise OSError("odd")
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert refusal(directory).errno == errno.EIO
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
 def test_where_there_are_no_locks_it_goes_on_and_says_so(directory, path, monkeypatch, number):
     lines = []
