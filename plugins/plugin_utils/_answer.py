@@ -94,7 +94,7 @@ def asked_path(value: Any, default: str) -> Optional[str]:
     text = default if value is None else str(value)
     if text.startswith("~") or "$" in text:
         return None
-    return str(cleaned("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", "."))))
+    return cleaned("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
 
 
 def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:

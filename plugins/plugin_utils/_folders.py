@@ -31,7 +31,7 @@ YOUNG = 7200            # seconds: what is younger may be another's work where t
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-Folder = Directory      # for annotations of files that may not import _directories
+Folder = Directory      # its name for files that may not import _directories
 
 
 def open_run(parent: str, name: str) -> Directory:
