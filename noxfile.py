@@ -432,7 +432,7 @@ def make_home(session):
 
 
 RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-MYPY = ("mypy", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
+MYPY = ("mypy", "--strict", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
         str(TREE / "plugins"))
 
 
