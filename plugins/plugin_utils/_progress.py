@@ -26,7 +26,8 @@ class Watched:
     :param now: callable() -> float, seconds.
     """
 
-    def __init__(self, sink: Any, what: str, show: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+            self, sink: Any, what: str, show: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
         self._what = what
         self._show = show
