@@ -194,7 +194,8 @@ def settings():
 def run_pytest(session, clock, *arguments):
     mirror_checkout()
     if session.name != "target36":      # no pytest-timeout there
-        arguments = ("--timeout=%d" % TEST_SECONDS[session.env.get("TERRAFORM_BINARY_PROOF", "").replace("quick", "")],) + arguments
+        size = session.env.get("TERRAFORM_BINARY_PROOF", "").replace("quick", "")
+        arguments = ("--timeout=%d" % TEST_SECONDS[size],) + arguments
     with session.chdir(TREE):
         clock.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", "--durations=10",
                   *arguments, env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None))
@@ -431,7 +432,7 @@ def make_home(session):
 
 
 RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-MYPY = ("mypy", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
+MYPY = ("mypy", "--strict", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
         str(TREE / "plugins"))
 
 

@@ -15,7 +15,7 @@ import importlib
 import os
 import platform
 import re
-import typing
+from typing import Any, Counter, Dict, List, Mapping, Optional, Set, Tuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -29,16 +29,16 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._constraint
 from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, concealed, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC, Order, Params
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
-    AnswerError, Asked, as_raw, asked_path, check_target_path, read_answer)
+    Answer, AnswerError, Asked, as_raw, asked_path, check_target_path, read_answer)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._controller_files import with_files
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, laid_out
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import open_kept, open_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, Parcel, laid_out
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import Folder, open_kept, open_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
@@ -57,32 +57,33 @@ _LEAST_PYTHON = (3, 6)
 
 display = Display()
 # How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
-_TRIES: typing.Counter[str] = collections.Counter()
+_TRIES: Counter[str] = collections.Counter()
 
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._task_vars = {}
+        self._task_vars: Params = {}
         self._begin()
 
-    def _begin(self):
-        self._requested = None      # the version as it was written
+    def _begin(self) -> None:
+        self._requested: Optional[str] = None       # the version as it was written
         self._written = ""          # what was given for it, while it is not read
-        self._origin = ()           # where it was written, if not in the task: a line
-        self._steps = []
-        self._warnings = []
-        self._previous_version = None
-        self._state = self._platform = None     # as they were asked for
+        self._origin: Tuple[str, ...] = ()          # where it was written, if not in the task: a line
+        self._steps: List[str] = []
+        self._warnings: List[str] = []
+        self._previous_version: Optional[str] = None
+        self._state = ""            # as it was asked for
+        self._platform: Optional[str] = None        # as it was asked for
         self._tells = False         # whether somebody watches
-        self._secrets = ()          # which sites, proxies and targets could repeat
+        self._secrets: Tuple[str, ...] = ()         # which sites, proxies and targets could repeat
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
         self._supports_check_mode = True
         self._supports_async = True     # in run() for ansible-core 2.15
-        result = super().run(tmp, task_vars)
+        result: Params = super().run(tmp, task_vars)
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
         self._begin()               # again, for another try by until
@@ -106,18 +107,18 @@ class ActionModule(ActionBase):
             result["ansible_stats"] = self._report(result)
         return result
 
-    def _report(self, result):
+    def _report(self, result: Params) -> Params:
         """This host's part of the report of all hosts, as ansible.builtin.set_stats would have it.
 
         Core takes it from the result of any task that did not fail, and the role's task never does. Nothing but plain values,
         and few: it may be about thousands of hosts.
         """
-        found = {key: result.get(key) for key in ("version", "path", "msg")}
+        found: Params = {key: result.get(key) for key in ("version", "path", "msg")}
         found.update(changed=bool(result.get("changed")), failed=bool(result.get("failed")))
         found["error"] = found["msg"] if found["failed"] else None
         return {"data": {REPORT: {self._task_vars["inventory_hostname"]: found}}, "per_host": False, "aggregate": True}
 
-    def _failure(self, exc):
+    def _failure(self, exc: TerraformBinaryError) -> Params:
         """A typed error as the result of the task: of the target, or of the controller."""
         of_target = isinstance(exc, (TransferError, AnswerError, StartError))
         side, host = ("target", self._host) if of_target else ("controller", platform.node())
@@ -125,7 +126,7 @@ class ActionModule(ActionBase):
         found = as_result(exc, side, host)
         return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
 
-    def _named(self, result):
+    def _named(self, result: Params) -> Params:
         """A failure whose message begins with the machine that it is about, and the fact of it."""
         result = concealed(result, self._secrets)   # before anything is cut
         error = dict(result["error"])
@@ -139,13 +140,13 @@ class ActionModule(ActionBase):
             found["ansible_facts"] = failed_facts(found, self._requested or self._written)
         return found
 
-    def cleanup(self, force=False):
+    def cleanup(self, force: bool = False) -> None:
         """A job in the background has taken its folder over by then; one that is still known here was ours alone."""
         super().cleanup(force=True)
         self._loader.cleanup_all_tmp_files()    # what _decrypt() made
 
-    def _answer(self):
-        of_task = {}
+    def _answer(self) -> Answer:
+        of_task: Dict[str, Any] = {}
         self._compute_environment_string(of_task)
         of_task = {str(name): str(value) for name, value in of_task.items()}
         environ = dict(os.environ, **of_task)
@@ -166,11 +167,12 @@ class ActionModule(ActionBase):
         with contextlib.ExitStack() as stack:
             return self._from_controller(sent, params, environ, stack)
 
-    def _from_controller(self, sent, params, environ, stack):
+    def _from_controller(
+            self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> Answer:
         """The answer where the controller downloads."""
         order = parse_order(params, params["platform"])
         parse_cache(params)
-        told = ()
+        told: Tuple[str, ...] = ()
         if order.version:
             plan = self._plan(sent)
         else:
@@ -188,7 +190,8 @@ class ActionModule(ActionBase):
         order = parse_order(dict(params, archive=None, origin=None), plan.platform, plan.version)
         return self._delivered(plan, sent, self._delivery(order, params, environ, stack), stack)
 
-    def _delivery(self, order, params, environ, stack):
+    def _delivery(
+            self, order: Order, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> Delivery:
         """What the controller obtains; the stack closes its cache."""
         folder, keep = parse_cache(params)
         check = self._task.check_mode
@@ -199,7 +202,7 @@ class ActionModule(ActionBase):
                       "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]), self._host)
         return Delivery(order, cache, environ, self._say, self._show if tells else None)
 
-    def _run_folder(self):
+    def _run_folder(self) -> Folder:
         """Our folder of this run, to be closed; the first task of a run removes those of runs that were killed."""
         run = open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
         try:
@@ -210,7 +213,7 @@ class ActionModule(ActionBase):
             raise
         return run
 
-    def _chosen(self, order, delivery, sent):
+    def _chosen(self, order: Order, delivery: Delivery, sent: Params) -> Tuple[Answer, Tuple[str, ...]]:
         """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
 
         A first choice, without what the target has and for the platform that it probably is, saves a run of the module
@@ -225,7 +228,7 @@ class ActionModule(ActionBase):
             version = ANY_VERSION       # what is installed may still do
         plan = self._plan(dict(sent, version=version))
         order = order._replace(platform=plan.platform)
-        intact = set()
+        intact: Set[str] = set()
         for _look in range(_LOOKS):
             if plan.failed:
                 return plan, ()
@@ -238,7 +241,7 @@ class ActionModule(ActionBase):
         version, told = resolve(order, sorted(intact), delivery.listing, self._say)
         return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
 
-    def _from_target(self, arguments):
+    def _from_target(self, arguments: Params) -> Answer:
         """The answer where the target downloads. The version that it chose is remembered for the tasks to come."""
         wanted = read_version(arguments["version"])
         if wanted.version:
@@ -258,16 +261,16 @@ class ActionModule(ActionBase):
                 notes.take_note(key, result.version)
         return self._with_steps(result)
 
-    def _key(self, arguments):
+    def _key(self, arguments: Params) -> str:
         """What decides on the choice of a version on a target, as a name for a file."""
         parts = [arguments.get(name) for name in ("version", "sites", "platform", "base_dir")]
         return hashlib.sha256(repr([self._host, self.get_become_option("become_user"), parts]).encode()).hexdigest()
 
-    def _with_steps(self, answer):
+    def _with_steps(self, answer: Answer) -> Answer:
         """An Answer with the steps of the controller before those of the target."""
         return answer._replace(steps=tuple(self._steps) + answer.steps)
 
-    def _plan(self, arguments):
+    def _plan(self, arguments: Params) -> Answer:
         """What the module would do: its Answer in check mode. Raises AnswerError."""
         before = self._task.check_mode
         self._task.check_mode = True
@@ -276,11 +279,11 @@ class ActionModule(ActionBase):
         finally:
             self._task.check_mode = before
 
-    def _module(self, arguments):
+    def _module(self, arguments: Params) -> Answer:
         """The module for real (or in check mode, if that was asked for), in the background if that was asked for."""
         return self._ask(arguments, self._task.async_val)
 
-    def _ask(self, arguments, wrap_async):
+    def _ask(self, arguments: Params, wrap_async: int) -> Answer:
         """Run the module on the target: its Answer. Raises AnswerError."""
         raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
                                    wrap_async=wrap_async)
@@ -289,12 +292,12 @@ class ActionModule(ActionBase):
                       asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR), asked_path(arguments.get("link"), ""))
         return read_answer(raw, self._host, asked, bool(wrap_async))
 
-    def _result(self, answer):
+    def _result(self, answer: Answer) -> Params:
         """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
         result = as_raw(answer)
         if answer.failed:
             result = self._named(result if answer.error else self._explained(result))
-        known = dict(result.pop("ansible_facts", {}))
+        known: Params = dict(result.pop("ansible_facts", {}))
         if self._discovered_interpreter_key:    # by core, which puts it into the result of each module
             known[self._discovered_interpreter_key] = self._discovered_interpreter
         foreseen = self._task.check_mode and answer.changed     # a prediction must not enter a fact cache
@@ -304,7 +307,7 @@ class ActionModule(ActionBase):
             self._show(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
 
-    def _explained(self, result):
+    def _explained(self, result: Params) -> Params:
         """The failure of a module that did not even start, with the reason that stands in what it printed."""
         printed = "\n".join(result.get(name) or "" for name in ("module_stderr", "module_stdout", "exception"))
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
@@ -326,7 +329,7 @@ class ActionModule(ActionBase):
         failure = as_result(StartError(reason, hint=hint), "target", self._host)
         return dict(result, msg=failure["msg"], error=failure["error"])
 
-    def _find_python(self):
+    def _find_python(self) -> Tuple[Optional[Tuple[int, ...]], str]:
         """The Python that runs modules on the target: (tuple of three int, or None when it does not answer, str: its path)."""
         path = self._discovered_interpreter or self._task_vars.get("ansible_python_interpreter")
         if not path or str(path).startswith("auto"):
@@ -337,7 +340,7 @@ class ActionModule(ActionBase):
         found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
         return (tuple(map(int, found.groups()[:3])), cleaned(found.group(4))) if found else (None, cleaned(str(path)))
 
-    def _unchanged(self, plan, sent, told):
+    def _unchanged(self, plan: Answer, sent: Params, told: Tuple[str, ...]) -> Answer:
         """The plan as the answer."""
         if plan.failed:
             return self._with_steps(plan)
@@ -346,7 +349,7 @@ class ActionModule(ActionBase):
         told = self._origin + told      # nothing was done, so there is not much to tell
         return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
 
-    def _delivered(self, plan, sent, delivery, stack):
+    def _delivered(self, plan: Answer, sent: Params, delivery: Delivery, stack: contextlib.ExitStack) -> Answer:
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
         if self._task.check_mode:
             vouching = delivery.vouch()
@@ -364,7 +367,7 @@ class ActionModule(ActionBase):
         result = self._module(sent)
         return result if self._task.async_val else self._completed(result, plan, parcel, archive)
 
-    def _bring(self, laid, parcel):
+    def _bring(self, laid: str, parcel: Parcel) -> str:
         """Have the files on the target: str, the path of the archive there. Raises TransferError."""
         name = parcel.vouching.archive_name
         if self._connection.transport == "local" and not self._is_become_unprivileged() and not self._task.async_val:
@@ -381,9 +384,10 @@ class ActionModule(ActionBase):
             self._send(source, places[each])
             self._say("sent to %s: %s" % (self._host, places[each]))
         self._let_read(list(places.values()))
-        return shell.join_path(shell.tmpdir, name)
+        place: str = shell.join_path(shell.tmpdir, name)
+        return place
 
-    def _send(self, source, place):
+    def _send(self, source: str, place: str) -> None:
         try:
             self._transfer_file(source, place)
         except AnsibleConnectionFailure:
@@ -398,7 +402,7 @@ class ActionModule(ActionBase):
                 errno=errno.ENOSPC if free is not None and free < size else errno.EIO,
                 hint="free some space there, or set ansible_remote_tmp to a directory on another file system") from exc
 
-    def _free_bytes(self):
+    def _free_bytes(self) -> Optional[int]:
         """Room for a plain user in the target's temporary directory; None when that cannot be told (df(1), POSIX)."""
         shell = self._connection._shell
         told = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
@@ -406,7 +410,7 @@ class ActionModule(ActionBase):
         fields = words[0].split() if words else []
         return int(fields[3]) * 1024 if len(fields) >= 6 and re.match(r"[0-9]{1,15}\Z", fields[3]) else None
 
-    def _let_read(self, places):
+    def _let_read(self, places: List[str]) -> None:
         """Let the become user read what was sent."""
         paths = [self._connection._shell.tmpdir] + places
         try:
@@ -417,7 +421,7 @@ class ActionModule(ActionBase):
             if done["rc"]:
                 raise
 
-    def _completed(self, result, plan, parcel, archive):
+    def _completed(self, result: Answer, plan: Answer, parcel: Parcel, archive: str) -> Answer:
         """The module's Answer, with what the controller did before it."""
         if result.failed or result.changed:     # or another run did it just now: there is not much to tell
             result = self._with_steps(result)
@@ -431,29 +435,30 @@ class ActionModule(ActionBase):
         return result
 
     @property
-    def _of_role(self):
+    def _of_role(self) -> bool:
         """Whether this is the task of our role."""
-        return self._task._role is not None and self._task._role.get_name() == ROLE
+        return self._task._role is not None and bool(self._task._role.get_name() == ROLE)
 
     @property
-    def _host(self):
-        return self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
+    def _host(self) -> str:
+        host: str = self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
+        return host
 
-    def _say(self, line, warning=False):
+    def _say(self, line: str, warning: bool = False) -> None:
         line = concealed(cleaned("controller: %s" % line), self._secrets)
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
             self._warnings.append(line)
 
-    def _show(self, line):
+    def _show(self, line: str) -> None:
         # stdout belongs to the callback, which may write JSON there.
         display.display("terraform_binary: [%s] %s" % (self._host, concealed(cleaned(line), self._secrets)), stderr=True)
 
-    def _show_waiting(self, what):
+    def _show_waiting(self, what: str) -> None:
         self._show("waiting for the download of %s for another host" % what)
 
-    def _arguments(self, environ, of_task):
+    def _arguments(self, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
         given = decrypted(self._task.args)
         if self._of_role:
@@ -469,14 +474,15 @@ class ActionModule(ActionBase):
             arguments["trusted_keys"] = [read_trusted_key(key, self._find, self._decrypt) for key in keys]
         return arguments
 
-    def _template(self, variable):
+    def _template(self, variable: Params) -> Params:
         """A variable, as a dict of its name and value, with its templates replaced. Raises RequestError."""
         try:
-            return self._templar.template(variable)
+            found: Params = self._templar.template(variable)
         except AnsibleError as exc:
             raise RequestError("the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set") from exc
+        return found
 
-    def _find_version(self, version, version_file):
+    def _find_version(self, version: Any, version_file: Any) -> Params:
         """The option version, as it was written or as version_file has it: dict. Raises RequestError.
 
         What is no version is refused here, where it still has the type that YAML gave it.
@@ -497,20 +503,22 @@ class ActionModule(ActionBase):
         self._say(self._origin[0])
         return {"version": wanted.version}
 
-    def _decrypt(self, path):
+    def _decrypt(self, path: str) -> str:
         """The path of a decrypted copy of a file of the controller, which cleanup() removes. Raises RequestError."""
         try:
-            return self._loader.get_real_file(path)
+            plain: str = self._loader.get_real_file(path)
         except AnsibleError as exc:
             raise RequestError("%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc), path=path,
                                hint="give ansible-playbook the password (--vault-id), or the job template one") from exc
+        return plain
 
-    def _find(self, path):
+    def _find(self, path: str) -> Optional[str]:
         """A file or folder of the controller, found the way copy finds its src: its path; None: there is none."""
         try:
-            return self._find_needle("files", os.path.expanduser(path))
+            found: str = self._find_needle("files", os.path.expanduser(path))
         except AnsibleError:
             return None
+        return found
 
 
 class TransferError(InstallError):
@@ -523,15 +531,16 @@ class StartError(TerraformBinaryError):
     step = "setup"
 
 
-def _least_python():
+def _least_python() -> Tuple[int, ...]:
     """The oldest Python that a target may have, as a tuple: ours, or that of this ansible-core where it is newer."""
     least = getattr(importlib.import_module("ansible.module_utils.basic"), "_PY_MIN", None)
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON     # a truth value up to 2.16
 
 
-def _validated(arguments):
+def _validated(arguments: Params) -> Params:
     """The task's arguments as the module will see them, to decide by; they travel as they are. Raises RequestError."""
-    given, short = dict(arguments), {}
+    given = dict(arguments)
+    short: Params = {}
     for name in given.keys() & {"url_headers", "headers"}:
         # What the validator takes for a secret, ansible-core 2.22 masks from then on in all that the play shows.
         with contextlib.suppress(TypeError):    # of which the validator complains
@@ -541,9 +550,9 @@ def _validated(arguments):
     checked = ArgumentSpecValidator(SPEC).validate(given)
     if checked.error_messages:
         raise RequestError(remove_values("; ".join(checked.error_messages), checked._no_log_values))
-    params = checked.validated_parameters
+    params: Params = checked.validated_parameters
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 
 
-def _silence(line, warning=False):
+def _silence(line: str, warning: bool = False) -> None:
     """For those who do not want to hear."""

@@ -7,15 +7,18 @@ import os
 import re
 import stat
 import time
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ._groups import account_text, group_name, user_name
 from ._links import kept_name
-from ._model import PRODUCT, RECEIPT, UNKNOWN_ID
+from ._model import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Receipt, Vouching, Wish
 
 _UNKNOWN = "known after the archive is fetched"
+_Plan = Any     # that of _plan, which no file of this step may import
 
 
-def foreseen(plan, vouching=None, check_mode=True):
+def foreseen(
+        plan: _Plan, vouching: Optional[Vouching] = None, check_mode: bool = True) -> Tuple[Params, Tuple[str, ...]]:
     """What a plan says: the answer of check mode, and of a run that finds nothing to do.
 
     :param plan: Plan.
@@ -40,7 +43,7 @@ def foreseen(plan, vouching=None, check_mode=True):
     return result, steps
 
 
-def undecided(wish, installed):
+def undecided(wish: Wish, installed: Iterable[str]) -> Params:
     """The answer of check mode where not even the version can be known yet: dict of return values.
 
     :param wish: Wish without a version.
@@ -52,13 +55,13 @@ def undecided(wish, installed):
                 msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked)
 
 
-def vouched(vouching):
+def vouched(vouching: Vouching) -> Params:
     """What is known of an archive that is not installed yet: dict of return values."""
     return {"archive_sha256": vouching.archive_sha256, "verification": _verification(
         vouching.policy, vouching.signer, vouching.signed_at, vouching.site)}
 
 
-def done(outcome):
+def done(outcome: Any) -> Params:
     """What came of a plan.
 
     :param outcome: Outcome, with the plan as it was under the lock.
@@ -75,7 +78,7 @@ def done(outcome):
     return result
 
 
-def combined(wish, results, intact, check_mode):
+def combined(wish: Wish, results: Sequence[Params], intact: Iterable[str], check_mode: bool) -> Params:
     """The answer of a removal by a constraint, from those of its versions.
 
     :param wish: Wish without a version.
@@ -97,7 +100,7 @@ def combined(wish, results, intact, check_mode):
     return result
 
 
-def cleared(result, wish, paths, left, check_mode):
+def cleared(result: Params, wish: Wish, paths: Sequence[str], left: Iterable[str], check_mode: bool) -> Params:
     """The answer of a removal of everything, from that of its versions.
 
     :param result: dict, from combined().
@@ -119,7 +122,7 @@ def cleared(result, wish, paths, left, check_mode):
     return result
 
 
-def intentions(plan):
+def intentions(plan: _Plan) -> Tuple[str, ...]:
     """The steps a plan would take, a line each."""
     wish, verdict = plan.wish, plan.verdict
     lines = ["would remove the left-over %s" % path for path in plan.litter if wish.state == "present"]
@@ -142,18 +145,18 @@ def intentions(plan):
     return tuple(lines)
 
 
-def previous_version(plan):
+def previous_version(plan: _Plan) -> Optional[str]:
     """The version that the link means as a plan finds it; None when there is no link, or it means none."""
     return _version_of(plan.occupant.target) if plan.occupant else None
 
 
-def _version_of(target):
+def _version_of(target: Optional[str]) -> Optional[str]:
     """The version in a link's target ``.../<version>/terraform``; None for any other target."""
     found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
     return found.group(1) if found else None
 
 
-def _common(wish, receipt, previous, intact):
+def _common(wish: Wish, receipt: Optional[Receipt], previous: Optional[str], intact: Iterable[str]) -> Params:
     return {
         "version": wish.version, "requested": wish.requested, "path": wish.path, "link": wish.link,
         "previous_version": _version_of(previous), "base_dir": wish.base_dir, "platform": wish.platform,
@@ -166,12 +169,14 @@ def _common(wish, receipt, previous, intact):
     }
 
 
-def _verification(policy, signer, signed_at, site):
+def _verification(
+        policy: Optional[str], signer: Optional[str], signed_at: Optional[int], site: Optional[str],
+) -> Dict[str, Optional[str]]:
     return {"policy": policy, "signer": signer, "signed_at": None if signed_at is None else _rfc3339(signed_at),
             "site": site}
 
 
-def facts(state, result):
+def facts(state: str, result: Params) -> Params:
     """The facts that go with a result, outside check mode.
 
     :param state: str, present or absent: what was asked for.
@@ -190,7 +195,7 @@ def facts(state, result):
     }}
 
 
-def failed_facts(result, requested):
+def failed_facts(result: Params, requested: Optional[str]) -> Params:
     """The facts that go with a failure.
 
     :param result: dict with ``changed``, ``msg`` and ``error``.
@@ -206,12 +211,12 @@ def failed_facts(result, requested):
     }}
 
 
-def _would_go(plan):
+def _would_go(plan: _Plan) -> List[str]:
     """The paths that a removal takes away, in its order."""
     wish = plan.wish
     if wish.state == "present":
         return []
-    gone = [wish.link] if plan.link_moves else []
+    gone: List[str] = [wish.link] if plan.link_moves else []
     if plan.removes:
         ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
         gone += ["%s/%s" % (wish.version_dir, name) for name in ours] + list(plan.litter)
@@ -220,7 +225,7 @@ def _would_go(plan):
     return gone
 
 
-def _all_right(plan):
+def _all_right(plan: _Plan) -> Tuple[str, ...]:
     wish = plan.wish
     if wish.state == "absent":
         return ("%s is absent" % wish.path,)
@@ -231,7 +236,7 @@ def _all_right(plan):
         stat.filemode(plan.found.stat.st_mode), link),)
 
 
-def _sentence(plan, would):
+def _sentence(plan: _Plan, would: str) -> str:
     """One line on what was, or would be, done."""
     wish, verdict = plan.wish, plan.verdict
     if not plan.changes:
@@ -251,9 +256,9 @@ def _sentence(plan, would):
         wish.version, would, " and ".join(done_things), wish.path, because, " and " + link if link else "")
 
 
-def _before(plan):
+def _before(plan: _Plan) -> Params:
     found, wish = plan.found, plan.wish
-    state = {"path": wish.path, "state": "absent"}
+    state: Params = {"path": wish.path, "state": "absent"}
     if found is not None and found.stat is not None:
         state.update(state="present", size=found.stat.st_size, sha256=found.sha256 or (
             found.receipt.sha256 if found.receipt and not plan.verdict.install else "not vouched for"),
@@ -270,15 +275,15 @@ def _before(plan):
     return state
 
 
-def _will_be_kept(plan):
+def _will_be_kept(plan: _Plan) -> Optional[str]:
     """The path of what will be kept, as far as it can be known; None: nothing."""
     return kept_name(plan.wish.link) if plan.keeps else None
 
 
-def _after(plan, receipt, backup):
+def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Params:
     wish, before = plan.wish, _before(plan)
     if wish.state == "absent":
-        state = {"path": wish.path, "state": "absent"}
+        state: Params = {"path": wish.path, "state": "absent"}
         if plan.occupant is not None:
             state["link"] = {wish.link: "absent"} if plan.link_moves else before["link"]
         return state
@@ -299,16 +304,16 @@ def _after(plan, receipt, backup):
     return state
 
 
-def _diff(before, after):
+def _diff(before: Params, after: Params) -> Params:
     return {"before": before, "after": after}
 
 
-def _headed(wish, before, after):
+def _headed(wish: Wish, before: Params, after: Params) -> Params:
     """A diff that says first which version there was, and which there is: core shows the headers above all else."""
     return dict(_diff(before, after), before_header=_header(wish, before), after_header=_header(wish, after))
 
 
-def _header(wish, state):
+def _header(wish: Wish, state: Params) -> str:
     """Terraform's version by the link that people call it by; without a link, by its path."""
     if wish.link:
         target = state.get("link", {}).get(wish.link, "absent")
@@ -316,9 +321,9 @@ def _header(wish, state):
     return "%s: Terraform %s" % (wish.path, wish.version if state["state"] == "present" else "absent")
 
 
-def _mode(found):
+def _mode(found: os.stat_result) -> str:
     return "%04o" % stat.S_IMODE(found.st_mode)
 
 
-def _rfc3339(seconds):
+def _rfc3339(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

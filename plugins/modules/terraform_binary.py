@@ -543,6 +543,7 @@ import errno
 import functools
 import os
 import platform
+from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _clearing, _report
@@ -553,15 +554,17 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, concealed, os_errors)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC, Params, Vouching, Wish
 from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
-from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import make_plan, take_stock
+from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import Plan, make_plan, take_stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._preflight import check_archive
 from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
+from ansible_collections.iac_platform.terraform.plugins.module_utils._store import Stock
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import is_exact, order, split
 from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
 
 LABEL = "security.selinux"
+Label = Callable[[int, str, bool], bool]
 
 
 class Steps:
@@ -570,13 +573,13 @@ class Steps:
     ``previous_version`` is kept here for the failures.
     """
 
-    def __init__(self, module, secrets=()):
-        self.lines = []
+    def __init__(self, module: AnsibleModule, secrets: Sequence[str] = ()) -> None:
+        self.lines: List[str] = []
         self.secrets = secrets      # which sites and proxies could repeat
-        self.previous_version = None
+        self.previous_version: Optional[str] = None
         self._module = module
 
-    def __call__(self, line, warning=False):
+    def __call__(self, line: str, warning: bool = False) -> None:
         # syslog takes neither line ends nor bytes that are no text.
         line = concealed("target: %s" % cleaned(line), self.secrets)
         self.lines.append(line)
@@ -584,11 +587,11 @@ class Steps:
         if warning:
             self.warn(line)
 
-    def warn(self, text):
+    def warn(self, text: str) -> None:
         self._module.warn(concealed(cleaned(text), self.secrets))
 
 
-def labeller(module):
+def labeller(module: AnsibleModule) -> Optional[Label]:
     """How files get their SELinux label on this host: callable(fd, path, mend) -> bool "differs", or None without SELinux.
 
     A file that is written or mended gets the policy's default and what was asked for on top; one that is there is
@@ -598,7 +601,7 @@ def labeller(module):
         return None
     asked = [(module.params[part] or "").strip() or None for part in ("seuser", "serole", "setype", "selevel")]
 
-    def label(fd, path, mend):
+    def label(fd: int, path: str, mend: bool) -> bool:
         try:
             return _label(fd, path, mend)
         except OSError as exc:
@@ -606,7 +609,7 @@ def labeller(module):
                 raise
             return False
 
-    def _label(fd, path, mend):
+    def _label(fd: int, path: str, mend: bool) -> bool:
         current = os.getxattr(fd, LABEL).decode().rstrip("\0").split(":", 3)
         default = module.selinux_default_context(path) if mend or "_default" in asked else current
         wanted = list(current)
@@ -625,34 +628,34 @@ def labeller(module):
 class Job:
     """One call of the module: its parameters, and what every version that it is about has in common."""
 
-    def __init__(self, module, steps):
+    def __init__(self, module: AnsibleModule, steps: Steps) -> None:
         self.module = module
         self.steps = steps
-        self.missed = set()
+        self.missed: Set[str] = set()
         self.wish = self.parse()
         keys = read_signers(self.wish)
         self.signers = frozenset(key.fingerprint for key in keys)
         self.label = labeller(module)
         # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
-        self.awaited = self.wish.download == "controller" and not self.wish.archive
+        awaited = self.wish.download == "controller" and not self.wish.archive
         guard = functools.partial(open_guarded, trust=trust_of(self.wish.uid))
-        self.source = Awaited(self.wish) if self.awaited else Source(self.wish, keys, steps, guard)
+        self.source: Union[Awaited, Source] = Awaited(self.wish) if awaited else Source(self.wish, keys, steps, guard)
 
-    def parse(self, chosen=None):
-        missing = [] if self.module.check_mode else None
+    def parse(self, chosen: Optional[str] = None) -> Wish:
+        missing: Optional[List[str]] = [] if self.module.check_mode else None
         wish = parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing)
         for each in missing or ():
             self.miss(each)
         return wish
 
-    def miss(self, what):
+    def miss(self, what: object) -> None:
         """Warn once of what a real run would not go on without."""
         if str(what) not in self.missed:
             self.missed.add(str(what))
             self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
 
     @contextlib.contextmanager
-    def expecting(self):
+    def expecting(self) -> Iterator[None]:
         """The body may need what a task before this one makes, and check mode keeps from making: then that is a warning.
 
         Only what is not there at all. What is there, and wrong, is wrong in check mode as well.
@@ -664,32 +667,33 @@ class Job:
                 raise
             self.miss(exc)
 
-    def foresee(self, plan):
+    def foresee(self, plan: Plan, source: Source) -> Optional[Vouching]:
         """What check mode can know of the archive: Vouching, or None."""
         vouching = None
         with self.expecting():
-            vouching = self.source.vouch()
+            vouching = source.vouch()
         if plan.wish.archive:
             with self.expecting():
-                archive = self.source.inspect(vouching)
+                archive = source.inspect(vouching)
                 if archive is not None:
                     with archive.file:
                         check_archive(plan, archive)
         return vouching
 
-    def plan(self, wish):
+    def plan(self, wish: Wish) -> Plan:
         plan = make_plan(wish, self.signers, self.label)
         self.steps.previous_version = self.steps.previous_version or _report.previous_version(plan)
         return plan
 
-    def bring_about(self, plan):
+    def bring_about(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
         """Act on a plan, or say what it would do: (return values, lines about them)."""
+        lines: Tuple[str, ...]
         if plan.changes and not self.module.check_mode:
             outcome = apply(plan, self.signers, self.source, self.steps, self.label)
             result, tolerated = _report.done(outcome), outcome.tolerated
             lines = () if outcome.changed else (result["msg"],)
         else:
-            vouching = self.foresee(plan) if plan.needs_archive and not self.awaited else None
+            vouching = self.foresee(plan, self.source) if plan.needs_archive and isinstance(self.source, Source) else None
             result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
             tolerated = plan.tolerated
         for weakness in tolerated:
@@ -697,7 +701,7 @@ class Job:
         return result, lines
 
 
-def run(module, steps):
+def run(module: AnsibleModule, steps: Steps) -> Params:
     """Parse, choose, obtain, install: the return values of the module. Raises TerraformBinaryError."""
     job = Job(module, steps)
     if job.wish.version is None:
@@ -712,21 +716,21 @@ def run(module, steps):
     return result
 
 
-def install_newest(job):
+def install_newest(job: Job) -> Params:
     """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
     stock = take_stock(job.wish).intact
     fitting = [version for version, built_for in stock.items() if built_for == job.wish.platform]
-    version = None
+    version, source = None, job.source
     with job.expecting():
-        version, told = resolve(job.wish, fitting, job.source.listing, job.steps)
-    if version is None:
+        version, told = resolve(job.wish, fitting, source.listing, job.steps)
+    if version is None or isinstance(source, Awaited):      # which has no listing to choose from
         result = _report.undecided(job.wish, fitting)
         job.steps(result["msg"])
         return result
     wish = job.parse(version)
-    job.source = job.source.settle(wish)
+    job.source = source.settle(wish)
     result, lines = job.bring_about(job.plan(wish))
-    result["downloaded_bytes"] += job.source.index_bytes
+    result["downloaded_bytes"] += source.index_bytes
     if not result["changed"]:
         del job.steps.lines[:]
         lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
@@ -735,7 +739,7 @@ def install_newest(job):
     return result
 
 
-def remove_matching(job):
+def remove_matching(job: Job) -> Params:
     """Remove every installed version that matches, or none when one of them may not go: the return values.
 
     One after the other, each under its own lock. Raises TerraformBinaryError.
@@ -752,7 +756,7 @@ def remove_matching(job):
     plans = [job.plan(job.parse(version)) for version in versions]
     if wish.wanted.is_all:
         plans = [plan for plan in plans if plan.changes]    # of the others there is nothing of ours
-    results = []
+    results: List[Params] = []
     try:
         for plan in plans:
             result, lines = job.bring_about(plan)
@@ -771,12 +775,12 @@ def remove_matching(job):
     return result
 
 
-def remove_rest(job, result):
+def remove_rest(job: Job, result: Params) -> Params:
     """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
     if job.module.check_mode:
         rest = _clearing.look(job.wish, gone_from(job.wish, result))
-        paths = ["%s/%s" % (job.wish.base_dir, name) for name in rest.locks] + [job.wish.base_dir] * rest.base
-        left = rest.left
+        paths: Sequence[str] = ["%s/%s" % (job.wish.base_dir, name) for name in rest.locks] + [job.wish.base_dir] * rest.base
+        left: Sequence[str] = rest.left
         for path in paths:
             job.steps("would remove: %s" % path)
     else:
@@ -787,12 +791,12 @@ def remove_rest(job, result):
     return _report.cleared(result, job.wish, paths, left, job.module.check_mode)
 
 
-def gone_from(wish, result):
+def gone_from(wish: Wish, result: Params) -> List[str]:
     """The names in the base dir that a removal would take."""
     return [os.path.basename(path) for path in result["removed"] if os.path.dirname(path) == wish.base_dir]
 
 
-def tell_unmatched(job, stock):
+def tell_unmatched(job: Job, stock: Stock) -> None:
     """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
     wish = job.wish
     others = [version for version in sorted(filter(is_exact, stock.ours), key=order) if not wish.wanted.allows(version)]
@@ -803,29 +807,29 @@ def tell_unmatched(job, stock):
     job.steps("passed over, since %s does not match: %s%s" % (" ".join(wish.wanted.text.split()), ", ".join(others), why))
 
 
-def tell_rest(job, result):
+def tell_rest(job: Job, result: Params) -> None:
     """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
     rest = _clearing.look(job.wish, gone_from(job.wish, result) if job.module.check_mode else ())
     if rest.base:
         job.steps("left: %s, with %d lock files in it; version: all removes these, too" % (job.wish.base_dir, len(rest.locks)))
 
 
-def unmask_short_headers(module):
+def unmask_short_headers(module: AnsibleModule) -> None:
     """Have core mask no header's value that is too short to be a secret: it would mangle every text with it inside."""
     # What ansible-core 2.22 and later tell the controller, which masks it from then on in all that the play shows. There is
     # no public way to take something back; where this name is gone, texts are mangled on the screen, and nothing is told.
-    told = getattr(getattr(module, "_new_secrets", None), "_new_secrets", set())
+    told: Set[str] = getattr(getattr(module, "_new_secrets", None), "_new_secrets", set())
     for value in (module.params["url_headers"] or {}).values():
         if len(str(value)) < SHORTEST_SECRET:
             module.no_log_values.discard(str(value))
             told.discard(str(value))
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     unmask_short_headers(module)
     steps = Steps(module, secrets_of(module.params, os.environ))
-    result = {"changed": False}
+    result: Params = {"changed": False}
     try:
         result = run(module, steps)
         if not module._diff:

@@ -11,10 +11,10 @@ record does not have, such as facts, is not passed on. SECURITY.md tells who may
 import math
 import posixpath
 import re
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Pattern, Tuple, Union
 
 from ..module_utils._errors import TerraformBinaryError, cleaned, escaped
-from ..module_utils._model import DEFAULT_BASE_DIR, POLICIES, PRODUCT
+from ..module_utils._model import DEFAULT_BASE_DIR, POLICIES, PRODUCT, Params
 from ..module_utils._releases import check_platform
 from ..module_utils._versions import is_exact
 
@@ -31,6 +31,8 @@ _WORD = re.compile(r"[a-zA-Z_]{1,20}\Z")
 _PATH = re.compile(r"/[0-9A-Za-z._+~/-]*\Z")
 _LOOK = "look at that host: its Python or the host itself may have been tampered with"
 _JOB = re.compile(r"[j0-9.]{1,64}\Z")       # of ansible-core's async_wrapper
+
+_Kinds = Union[type, Tuple[type, ...]]      # as isinstance() takes them
 
 
 class AnswerError(TerraformBinaryError):
@@ -68,9 +70,10 @@ class Answer(NamedTuple):
 
 
 # What is only shown, and of which type it is. Of most of these core makes objects of its own: see _message_of().
-_SHOWN = {"diff": (dict, list), "warnings": (list, tuple), "invocation": dict, "owner": str, "group": str, "mode": str,
-          "state": str, "uid": int, "gid": int, "secontext": str, "module_stdout": object, "module_stderr": object,
-          "exception": object, "rc": int}
+_SHOWN: Dict[str, _Kinds] = {
+    "diff": (dict, list), "warnings": (list, tuple), "invocation": dict, "owner": str, "group": str, "mode": str,
+    "state": str, "uid": int, "gid": int, "secontext": str, "module_stdout": object, "module_stderr": object,
+    "exception": object, "rc": int}
 _LINES = ("module_stdout", "module_stderr", "exception")     # these keep their line ends
 _INDENT = "    "        # of the lines of an exception, which core shows as they are: none looks like one of Ansible's own
 _TARGET, _CONTROLLER = "target: ", "controller:"
@@ -86,7 +89,7 @@ class Asked(NamedTuple):
     link: Optional[str] = ""                        # "": none; None: as the host expands it
 
 
-def asked_path(value, default):
+def asked_path(value: Any, default: str) -> Optional[str]:
     """A path that a task gives, as an answer has to repeat it: str; None where only the host can say (``~``, variables)."""
     text = default if value is None else str(value)
     if text.startswith("~") or "$" in text:
@@ -94,7 +97,7 @@ def asked_path(value, default):
     return cleaned("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
 
 
-def read_answer(raw, host, asked, job=False):
+def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
     """A module's result as an Answer.
 
     :param raw: what ``_execute_module`` returned.
@@ -124,7 +127,7 @@ def read_answer(raw, host, asked, job=False):
     return answer
 
 
-def _compare(gate, answer, asked):
+def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
     """Refuse an Answer about something else than was asked for. Raises AnswerError."""
     if asked.version is not None and answer.version != asked.version:
         gate.refuse("version", "%s, which was asked for" % asked.version)
@@ -145,7 +148,7 @@ def _compare(gate, answer, asked):
         gate.refuse("backup_file", "the name of the link with more after it")
 
 
-def as_raw(answer):
+def as_raw(answer: Answer) -> Params:
     """An Answer as the result of a task: dict, without what the target did not say."""
     result = dict(answer.shown)
     said = ("failed", "changed", "msg", "previous_version")     # by the module, whatever happened
@@ -166,7 +169,7 @@ def as_raw(answer):
     return result
 
 
-def check_target_path(path, host):
+def check_target_path(path: str, host: str) -> None:
     """Refuse a path that a target named and that is to go into a batch of sftp or a command line.
 
     Core quotes it, but a batch ends a command with the line, and programs read quotes in their own ways (sftp(1)).
@@ -181,75 +184,76 @@ def check_target_path(path, host):
 class _Gate:
     """One raw result, whose values are asked for by name."""
 
-    def __init__(self, raw, host, left=None):
+    def __init__(self, raw: Any, host: str, left: Optional[List[int]] = None) -> None:
         self._host = host
         self._left = left or [_ALL]     # characters that texts may still have
         if not isinstance(raw, dict):
             raise self._refusal("a result", "a mapping", raw)
-        self._raw = raw
+        self._raw: Params = raw
 
-    def _refusal(self, name, expected, found):
+    def _refusal(self, name: str, expected: str, found: Any) -> AnswerError:
         return AnswerError("%s answered what this module does not say: %s is %s, expected %s" % (
             self._host, name, escaped(str(found), 60), expected), hint=_LOOK)
 
-    def refuse(self, name, expected):
+    def refuse(self, name: str, expected: str) -> NoReturn:
         raise self._refusal(name, expected, self._raw.get(name))
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         return self._raw.get(name) is not None
 
-    def _get(self, name, kinds, expected):
+    def _get(self, name: str, kinds: _Kinds, expected: str) -> Any:
         value = self._raw.get(name)
         if value is not None and (not isinstance(value, kinds) or isinstance(value, bool) is not (kinds is bool)):
             self.refuse(name, expected)
         return value
 
-    def flag(self, name, number=False):
+    def flag(self, name: str, number: bool = False) -> Optional[bool]:
         """A truth value; with ``number`` also 0 or 1, which core's async_wrapper says up to ansible-core 2.18."""
         value = self._raw.get(name)
         if number and isinstance(value, int) and value in (0, 1):
             return bool(value)
-        return self._get(name, bool, "true or false")
+        said: Optional[bool] = self._get(name, bool, "true or false")
+        return said
 
-    def number(self, name):
-        value = self._get(name, int, "a number")
+    def number(self, name: str) -> Optional[int]:
+        value: Optional[int] = self._get(name, int, "a number")
         if value is not None and not 0 <= value <= _LARGEST:
             self.refuse(name, "a number from 0 on")
         return value
 
-    def text(self, name, limit=_TEXT):
-        value = self._get(name, str, "text")
+    def text(self, name: str, limit: int = _TEXT) -> Optional[str]:
+        value: Optional[str] = self._get(name, str, "text")
         if value is not None and len(value) > limit:
             self.refuse(name, "text of at most %d characters" % limit)
         return None if value is None else self._counted(cleaned(" ".join(value.splitlines())))
 
-    def _counted(self, text):
+    def _counted(self, text: str) -> str:
         """The text, which counts towards what all of them may have."""
         self._left[0] -= len(text)
         if self._left[0] < 0:
             raise self._refusal("all text", "at most %d characters" % _ALL, "longer")
         return text
 
-    def path(self, name):
+    def path(self, name: str) -> Optional[str]:
         value = self.text(name)
         if value is not None and (not value.startswith("/") or ".." in value.split("/")):
             self.refuse(name, "null or an absolute path")
         return value
 
-    def match(self, name, pattern):
-        value = self._get(name, str, "text")
+    def match(self, name: str, pattern: Pattern[str]) -> Optional[str]:
+        value: Optional[str] = self._get(name, str, "text")
         if value is not None and not pattern.match(value):
             self.refuse(name, "null or of the form %s" % pattern.pattern)
         return value
 
-    def version(self, name):
-        value = self._get(name, str, "a version")
+    def version(self, name: str) -> Optional[str]:
+        value: Optional[str] = self._get(name, str, "a version")
         if value is not None and not is_exact(value):
             self.refuse(name, "null or a version X.Y.Z")
         return value
 
-    def platform(self, name):
-        value = self._get(name, str, "a platform")
+    def platform(self, name: str) -> Optional[str]:
+        value: Optional[str] = self._get(name, str, "a platform")
         if value is not None:
             try:
                 check_platform(value)
@@ -257,37 +261,37 @@ class _Gate:
                 self.refuse(name, "a platform such as linux_amd64")
         return value
 
-    def _list(self, name):
-        value = self._get(name, list, "a list")
+    def _list(self, name: str) -> List[Any]:
+        value: Optional[List[Any]] = self._get(name, list, "a list")
         if value is not None and len(value) > _MANY:
             raise self._refusal(name, "at most %d elements" % _MANY, "%d elements" % len(value))
         return value or []
 
-    def texts(self, name):
+    def texts(self, name: str) -> Tuple[str, ...]:
         values = self._list(name)
         if not all(isinstance(value, str) and len(value) <= _TEXT for value in values):
             self.refuse(name, "a list of texts")
         return tuple(self._counted(cleaned(value)) for value in values)
 
-    def steps(self, name):
+    def steps(self, name: str) -> Tuple[str, ...]:
         """Lines of the target, which all say that they are."""
         lines = self.texts(name)
         if not all(line.startswith(_TARGET) for line in lines):
             self.refuse(name, "lines that begin with %s" % _TARGET)
         return lines
 
-    def versions(self, name):
+    def versions(self, name: str) -> Tuple[str, ...]:
         values = self._list(name)
         if not all(isinstance(value, str) and is_exact(value) for value in values):
             self.refuse(name, "a list of versions X.Y.Z")
         return tuple(map(self._counted, values))
 
-    def _inner(self, name):
-        value = self._get(name, dict, "a mapping")
+    def _inner(self, name: str) -> Optional["_Gate"]:
+        value: Optional[Params] = self._get(name, dict, "a mapping")
         return None if value is None else _Gate(
             {"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
 
-    def verification(self, name):
+    def verification(self, name: str) -> Optional[Dict[str, Optional[str]]]:
         inner = self._inner(name)
         if inner is None:
             return None
@@ -298,7 +302,7 @@ class _Gate:
             inner.refuse(name + ".policy", " or ".join(POLICIES))
         return found
 
-    def error(self, name):
+    def error(self, name: str) -> Optional[Params]:
         inner = self._inner(name)
         if inner is None:
             return None
@@ -306,18 +310,18 @@ class _Gate:
         found.update((part, inner.match("%s.%s" % (name, part), _WORD)) for part in ("step", "errno_name"))
         return dict(found, side="target", errno=inner.number(name + ".errno"))
 
-    def job(self):
+    def job(self) -> Optional[Params]:
         """What core's async_wrapper says of a job that it has started; None where this is the module's own result."""
         if not self.has("ansible_job_id"):
             return None
-        found = {"ansible_job_id": self.match("ansible_job_id", _JOB), "results_file": self.text("results_file")}
+        found: Params = {"ansible_job_id": self.match("ansible_job_id", _JOB), "results_file": self.text("results_file")}
         for name in ("started", "finished"):
             if not isinstance(self._raw.get(name), (bool, int)):    # it became a truth value in ansible-core 2.19
                 self.refuse(name, "true or false")
             found[name] = self._raw[name]
         return found
 
-    def any(self, name, kinds):
+    def any(self, name: str, kinds: _Kinds) -> Any:
         """What is only shown: plain values of bounded size, the texts printable."""
         if not isinstance(self._raw[name], kinds):
             self.refuse(name, "of another type")
@@ -330,13 +334,13 @@ class _Gate:
             self.refuse(name, "none of the controller's")
         return value
 
-    def _lines(self, name, text):
+    def _lines(self, name: str, text: str) -> str:
         if len(text) > _LONG:       # a Python that cannot read a module shows all of it
             text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
         lines = "\n".join(map(cleaned, text.split("\n")))
         return self._counted(re.sub("(?m)^(?=.)", _INDENT, lines) if name == "exception" else lines)
 
-    def _plain(self, name, value, depth, left):
+    def _plain(self, name: str, value: Any, depth: int, left: List[int]) -> Any:
         left[0] -= 1
         if left[0] < 0 or depth < 0:
             raise self._refusal(name, "at most %d values, %d deep" % (_MANY, _DEPTH), "more")
@@ -355,6 +359,6 @@ class _Gate:
         return self._counted(cleaned(text))
 
 
-def _message_of(value):
+def _message_of(value: Any) -> str:
     """The text of a warning, which is a record with an event from ansible-core 2.19 on."""
     return str(getattr(getattr(value, "event", None), "msg", value))

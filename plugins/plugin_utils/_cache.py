@@ -18,17 +18,20 @@ or of the network.
 import contextlib
 import json
 import os
-from typing import Dict, Type
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Tuple, Type, Union
 
 from ..module_utils._digest import hash_of
 from ..module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_errors
 from ..module_utils._files import PendingFile, sweep
-from ._folders import enter, once, open_file, publish, read, remove, turn, write
-from ._kept import ARCHIVE, DOCUMENT
+from ..module_utils._model import Log
+from ._folders import Folder, enter, once, open_file, publish, read, remove, turn, write
+from ._kept import ARCHIVE, DOCUMENT, Kept
 
 _FAILURE, _NOTE = ".failure", ".note"
 _SHORT = 60             # characters of a reason that is told to other hosts, too
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
+
+Fill = Callable[[PendingFile], None]    # brings an archive
 
 
 class Cache:
@@ -42,7 +45,8 @@ class Cache:
     :param host: str, for which host the task is: the others are told to look there when it fails.
     """
 
-    def __init__(self, run, kept, say, waiting, round_name, host):
+    def __init__(self, run: Folder, kept: Optional[Kept], say: Log, waiting: Callable[[str], None], round_name: str,
+                 host: str) -> None:
         self._run = run
         self._kept = kept
         self._say = say
@@ -51,7 +55,7 @@ class Cache:
         self._round = round_name
         self._host = host
 
-    def document(self, key, what, fetch):
+    def document(self, key: str, what: str, fetch: Callable[[], bytes]) -> Tuple[bytes, bool]:
         """The bytes that somebody has fetched in this round, or found good, or else those that ``fetch`` brings.
 
         :param key: str, of letters and digits: tells apart what must not be shared.
@@ -67,7 +71,7 @@ class Cache:
             found = self._read_received(key)        # another process was quicker
             if found is not None:
                 return found, False
-            kept = self._kept and self._kept.document(key)
+            kept = self._kept.document(key) if self._kept else None
             if kept is not None:
                 return kept, True       # not this run's own before somebody has found it good
             self._recall(key)
@@ -76,20 +80,20 @@ class Cache:
             write(self._run, self._of_round(key, DOCUMENT), found)
         return found, False
 
-    def _read_received(self, key):
+    def _read_received(self, key: str) -> Optional[bytes]:
         found = read(self._run, key + DOCUMENT)
         return read(self._run, self._of_round(key, DOCUMENT)) if found is None else found
 
-    def _of_round(self, key, suffix):
+    def _of_round(self, key: str, suffix: str) -> str:
         return "%s.%s%s" % (key, self._round, suffix)
 
-    def keep_document(self, key, data, for_later=True):
+    def keep_document(self, key: str, data: bytes, for_later: bool = True) -> None:
         """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
         self._keep(key, key + DOCUMENT, data, "what vouches for it")    # all hosts find it good at once
         if self._kept and for_later:
             self._kept.keep_document(key, data)
 
-    def _keep(self, key, name, data, what):
+    def _keep(self, key: str, name: str, data: bytes, what: str) -> bool:
         """:returns: bool, it was not there."""
         if read(self._run, name) != data:
             with self._turn(key, what):
@@ -98,24 +102,25 @@ class Cache:
                     return True
         return False
 
-    def drop_document(self, key):
+    def drop_document(self, key: str) -> None:
         """Forget, for this run, a document that was found good. Raises InstallError."""
         remove(self._run, key + DOCUMENT)
 
-    def drop_kept(self, key):
+    def drop_kept(self, key: str) -> None:
         """Forget a document of earlier runs, which was found bad. Raises InstallError."""
-        self._kept.drop_document(key)
+        if self._kept:
+            self._kept.drop_document(key)
 
-    def note(self, key):
+    def note(self, key: str) -> Optional[str]:
         """The text that was noted in this run, or None. Raises InstallError."""
         data = read(self._run, key + _NOTE)
         return None if data is None else data.decode()
 
-    def take_note(self, key, text):
+    def take_note(self, key: str, text: str) -> bool:
         """Note a text for this run: bool, it was not noted before. Raises InstallError."""
         return self._keep(key, key + _NOTE, text.encode(), "a note")
 
-    def archive(self, sha256, place, key, what, fetch):
+    def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
         """The archive of that digest: its path, after all of it was hashed.
 
         :param place: str of 64 hex digits, for what it is and where it comes from: what is the same is shared.
@@ -133,7 +138,7 @@ class Cache:
         self._say("archive is here already: %s, sha256 %s" % (path, sha256))
         return path
 
-    def _find(self, sha256, place, say=None):
+    def _find(self, sha256: str, place: str, say: Optional[Log] = None) -> Optional[str]:
         """The path of this run's archive, or None; ``say`` hears of one that is damaged."""
         if self._run.stat(place) is None:
             return None
@@ -151,8 +156,8 @@ class Cache:
             say("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
         return None
 
-    def _fill(self, sha256, place, key, what, fetch, age):
-        def fetch_once(sink):
+    def _fill(self, sha256: str, place: str, key: str, what: str, fetch: Fill, age: int) -> str:
+        def fetch_once(sink: PendingFile) -> None:
             self._recall(key)
             with self._remembering(key):
                 fetch(sink)
@@ -167,11 +172,11 @@ class Cache:
                 publish(pending, ARCHIVE)
             return folder.at(ARCHIVE)
 
-    def _turn(self, name, what):
+    def _turn(self, name: str, what: str) -> ContextManager[int]:
         return turn(self._run, name, self._say_once, lambda: self._waiting(what))
 
     @contextlib.contextmanager
-    def _remembering(self, key):
+    def _remembering(self, key: str) -> Iterator[None]:
         try:
             yield
         except (FetchError, VerificationError) as exc:
@@ -179,7 +184,7 @@ class Cache:
                 write(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc, self._host))
             raise
 
-    def _recall(self, key):
+    def _recall(self, key: str) -> None:
         """Raise what was raised for that key before in this round."""
         data = read(self._run, self._of_round(key, _FAILURE))
         if data is not None:
@@ -188,15 +193,15 @@ class Cache:
             raise failure
 
 
-def _failure_bytes(exc, host):
+def _failure_bytes(exc: Union[FetchError, VerificationError], host: str) -> bytes:
     kind = "VerificationError" if isinstance(exc, VerificationError) else "FetchError"
-    where = {name: getattr(exc, name) for name in ("path", "url", "errno")}
-    if kind == "FetchError":
+    where: Dict[str, Any] = {name: getattr(exc, name) for name in ("path", "url", "errno")}
+    if isinstance(exc, FetchError):
         where.update(next_site=exc.next_site, status=exc.status)
     return json.dumps({"kind": kind, "message": str(exc), "host": host, "where": where}).encode()
 
 
-def _failure_of(data):
+def _failure_of(data: bytes) -> Tuple[TerraformBinaryError, str]:
     """The same failure for another host: what it is about, its reason where that is short, and where the rest is told."""
     told = json.loads(data.decode())
     host, (about, _colon, reason) = told["host"], told["message"].partition(": ")

@@ -16,6 +16,7 @@ import errno
 import os
 import re
 import stat
+from typing import Any, List
 
 from ..module_utils._errors import RequestError, os_errors
 
@@ -35,27 +36,27 @@ class Confined:
     :param path: str, of the controller. Raises RequestError.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         with os_errors("version_file: open", path, RequestError):
             self._fd = _open_folder(os.path.join(os.getcwd(), path))
 
-    def __enter__(self):
+    def __enter__(self) -> "Confined":
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         os.close(self._fd)
 
-    def at(self, name):
+    def at(self, name: str) -> str:
         return os.path.join(self.path, name)
 
-    def names(self):
+    def names(self) -> List[str]:
         """The names of what is no directory, sorted. Raises RequestError."""
         with os_errors("version_file: list", self.path, RequestError):
             with os.scandir(self._fd) as entries:
                 return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
 
-    def read(self, name):
+    def read(self, name: str) -> str:
         """A file that people write: its text, with a byte order mark if it has one. Raises RequestError.
 
         At most SIZE_LIMIT bytes. Those that are no UTF-8 come as NO_UTF_8: whether they matter, as in a comment they do not,
@@ -72,7 +73,7 @@ class Confined:
             raise RequestError("version_file: %s is UTF-16, expected UTF-8" % path, path=path, hint="save it as UTF-8")
         return data.decode("utf-8", "surrogateescape")
 
-    def _open(self, name):
+    def _open(self, name: str) -> int:
         """A descriptor of a regular file. Raises OSError, and RequestError for what is none, or is not in the folder."""
         todo, links = [name], 0
         with contextlib.ExitStack() as stack:
@@ -100,19 +101,19 @@ class Confined:
                 raise RequestError("version_file: %s is not a regular file" % self.at(name), path=self.at(name))
             return os.dup(way[-1])
 
-    def _leads_out(self, name):
+    def _leads_out(self, name: str) -> RequestError:
         return RequestError(
             "version_file: %s is a symbolic link that leads out of its folder" % self.at(name), path=self.at(name),
             hint="put the file itself there, or name the file that is meant in version_file")
 
 
-def _open_folder(path):
+def _open_folder(path: str) -> int:
     """A descriptor of the folder at an absolute path. Raises OSError, RequestError for a link that leads elsewhere."""
     todo, links = [(step, 0) for step in reversed(path.split("/"))], 0
     with contextlib.ExitStack() as stack:
         way = [os.open("/", _WAY)]
         stack.callback(os.close, way[0])
-        names = []
+        names: List[str] = []
         while todo:
             # How many names stay: a link does not lead above the directory that it lies in.
             step, floor = todo.pop()
@@ -140,13 +141,13 @@ def _open_folder(path):
         return os.open(".", _FOLDER, dir_fd=way[-1])
 
 
-def _is_roots(fd):
+def _is_roots(fd: int) -> bool:
     """Whether root alone could have put something into a directory, and we are not root, who may have checked it out."""
     found = os.fstat(fd)
     return found.st_uid == 0 != os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _link_elsewhere(path):
+def _link_elsewhere(path: str) -> RequestError:
     return RequestError(
         "version_file: on the way to %s is a symbolic link that leads out of the directory that it lies in" % path, path=path,
         hint="write the path that is meant, without that link, into version_file")

@@ -4,14 +4,19 @@
 """Options that name files of the controller: found the way copy finds its src, and decrypted as copy does."""
 
 import os
+from typing import Callable, Optional
 
 from ..module_utils._errors import RequestError, open_regular, os_errors
+from ..module_utils._model import Params
 
 OPTIONS = ("ca_path", "client_cert", "client_key")     # while the controller downloads
 VAULT = "$ANSIBLE_VAULT;"       # how a file that ansible-vault encrypted begins
 
+Find = Callable[[str], Optional[str]]
+Decrypt = Callable[[str], str]
 
-def with_files(arguments, find, decrypt):
+
+def with_files(arguments: Params, find: Find, decrypt: Decrypt) -> Params:
     """The task's arguments, with what the controller reads named by its path there.
 
     :param find: callable(path) -> the path of that file or folder on the controller, or None.
@@ -34,7 +39,7 @@ def with_files(arguments, find, decrypt):
     return found
 
 
-def plain(path, option, decrypt):
+def plain(path: str, option: str, decrypt: Decrypt) -> str:
     """The path of a file as it is to be read: its own, or that of a decrypted copy. Raises RequestError."""
     if os.path.isdir(path):
         return path

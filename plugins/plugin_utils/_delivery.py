@@ -13,15 +13,15 @@ import hashlib
 import os
 import shutil
 import tempfile
-from typing import Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
 from urllib.parse import urlsplit
 
 from ..module_utils._directories import trust_of
 from ..module_utils._errors import InstallError, MissingDependency, VerificationError, open_regular, os_errors
-from ..module_utils._fetch import Fetcher
+from ..module_utils._fetch import Fetcher, Received
 from ..module_utils._guard import open_guarded
 from ..module_utils._index import url as index_url
-from ..module_utils._model import Vouching
+from ..module_utils._model import Guard, Log, Order, VerifiedArchive, Vouching
 from ..module_utils._obtain import Source, is_unsigned, read_signers
 from ._controller_files import OPTIONS as FILE_OPTIONS
 from ._progress import Watched
@@ -31,6 +31,10 @@ from ._python import how_to_install
 _WHAT = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
                    "offline_ok"})
 _TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
+
+
+_Judged = Tuple[Optional[str], Vouching]        # the path of an archive where one was asked for
+_Fetch = Callable[[Any], VerifiedArchive]       # brings an archive into a sink
 
 
 class Parcel(NamedTuple):
@@ -52,15 +56,17 @@ class Delivery:
     :param show: callable(line), for lines about a long download; None: none.
     """
 
-    def __init__(self, order, cache, environ, say, show=None):
+    def __init__(self, order: Order, cache: Any, environ: Mapping[str, str], say: Log,
+                 show: Optional[Callable[[str], None]] = None) -> None:
         self._order = order
         self._cache = cache
         self._say = say
         self._show = show
-        guard = functools.partial(open_guarded, trust=trust_of())
+        guard: Guard = functools.partial(open_guarded, trust=trust_of())
         self._guard = guard if is_unsigned(order) else None
         # Decrypted copies have other names for each host: what is in a file says what it is.
-        access = order.access._replace(**{name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS})
+        contents: Dict[str, Any] = {name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS}
+        access = order.access._replace(**contents)
         self._how = repr([
             [value for field, value in zip(order._fields, order._replace(access=access)) if field not in _WHAT],
             sorted((name, value) for name, value in environ.items()
@@ -71,18 +77,18 @@ class Delivery:
         self._source = Source(order, read_signers(order), self._warn_once, guard, self._asked)
 
     @property
-    def downloaded_bytes(self):
+    def downloaded_bytes(self) -> int:
         """What was read from the network so far, for this host."""
         return self._asked.downloaded
 
-    def listing(self, site):
+    def listing(self, site: str) -> Dict[str, FrozenSet[str]]:
         """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
         found = self._source.listing(site)
         key = self._key(index_url(site))
         self._cache.keep_document(key, self._asked.documents[key], for_later=False)     # what is newest changes
         return found
 
-    def vouch(self):
+    def vouch(self) -> Vouching:
         """Who says what the digest of the archive is: Vouching. It fetches SHA256SUMS and its signature at most.
 
         Raises FetchError, VerificationError, RequestError, InstallError.
@@ -90,23 +96,23 @@ class Delivery:
         _path, vouching = self._judged(lambda: (None, self._source.vouch()))
         return vouching._replace(downloaded_bytes=self.downloaded_bytes)
 
-    def obtain(self, unless=None):
+    def obtain(self, unless: Optional[str] = None) -> Parcel:
         """The whole release: Parcel. Raises what ``vouch()`` does.
 
         :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
         """
-        def shelve(vouching, fetch):
+        def shelve(vouching: Vouching, fetch: _Fetch) -> _Judged:
             needed = vouching.archive_sha256 != unless
             return self._shelve(vouching, fetch) if needed else None, vouching
 
         path, vouching = self._judged(lambda: self._source.shelved(shelve))
         return Parcel(path, self._source.papers, vouching, self.downloaded_bytes)
 
-    def _warn_once(self, line, warning=False):
+    def _warn_once(self, line: str, warning: bool = False) -> None:
         """A warning is one for the first host of a run; for the others it is a line."""
         self._say(line, warning and self._cache.take_note(hashlib.sha256(line.encode()).hexdigest(), line))
 
-    def _judged(self, attempt):
+    def _judged(self, attempt: Callable[[], _Judged]) -> _Judged:
         """What the attempt gives, a pair with the Vouching; of all that was read, what that was made from is kept."""
         failed = self._order.sites
         try:
@@ -121,7 +127,7 @@ class Delivery:
                 self._cache.keep_document(self._key(url), data)
         return result
 
-    def _attempt(self, attempt):
+    def _attempt(self, attempt: Callable[[], _Judged]) -> _Judged:
         """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
         try:
             return attempt()
@@ -134,18 +140,18 @@ class Delivery:
             self._asked.kept.clear()
             return attempt()
 
-    def _shelve(self, vouching, fetch):
+    def _shelve(self, vouching: Vouching, fetch: _Fetch) -> str:
         name, digest = vouching.archive_name, vouching.archive_sha256
 
-        def fetch_watched(sink):
+        def fetch_watched(sink: Any) -> None:
             fetch(Watched(sink, name, self._show) if self._show else sink).file.close()
 
         # What one platform's or site's archive is says nothing of another's, even where one checksum is given for all.
         what = (vouching.site, self._order.version, name, digest)
         place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
-        return self._cache.archive(digest, place, self._key(*what), name, fetch_watched)
+        return str(self._cache.archive(digest, place, self._key(*what), name, fetch_watched))
 
-    def _key(self, place, *parts):
+    def _key(self, place: Optional[str], *parts: Optional[str]) -> str:
         """The name in the cache for what comes from a place: a site, or a URL."""
         # What came from a local file, or over plain http, for somebody who has other reasons to trust it is not for those who
         # have none: for them it is judged who could write that file, and who listens there.
@@ -153,7 +159,7 @@ class Delivery:
         return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _content_of(path):
+def _content_of(path: Optional[str]) -> Optional[str]:
     """What tells a file from another; the path itself of what is none, or cannot be read, which its reader will say."""
     if path is not None:
         with contextlib.suppress(OSError), open_regular(path) as stream:
@@ -167,40 +173,42 @@ class _AskedOnce:
     ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
     """
 
-    def __init__(self, fetcher, cache, key):
-        self.documents = {}
-        self.kept = set()
+    def __init__(self, fetcher: Fetcher, cache: Any, key: Callable[[str], str]) -> None:
+        self.documents: Dict[str, bytes] = {}
+        self.kept: Set[str] = set()
         self._fetcher = fetcher
         self._cache = cache
         self._key = key
 
-    def __enter__(self):
+    def __enter__(self) -> "_AskedOnce":
         self._fetcher.__enter__()
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         self._fetcher.__exit__(*exc_info)
 
     @property
-    def downloaded(self):
+    def downloaded(self) -> int:
         return self._fetcher.downloaded
 
-    def read(self, url, cap, what):
+    def read(self, url: str, cap: int, what: str) -> bytes:
         key = self._key(url)
         with _requests_here():
-            data, kept = self._cache.document(key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+            found: Tuple[bytes, bool] = self._cache.document(
+                key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        data, kept = found
         self.documents[key] = data
         if kept:
             self.kept.add(key)
         return data
 
-    def download(self, url, sink, cap, what):
+    def download(self, url: str, sink: Any, cap: int, what: str) -> Received:
         with _requests_here():
             return self._fetcher.download(url, sink, cap, what)
 
 
 @contextlib.contextmanager
-def _requests_here():
+def _requests_here() -> Iterator[None]:
     """Say how the controller's Python gets what is missing there."""
     try:
         yield
@@ -210,7 +218,7 @@ def _requests_here():
 
 
 @contextlib.contextmanager
-def laid_out(parcel, parent):
+def laid_out(parcel: Parcel, parent: str) -> Iterator[str]:
     """A folder with the files as a target is to have them, for as long as the body runs.
 
     :param parent: str, where to make the folder.

@@ -12,12 +12,14 @@ import errno
 import os
 import stat
 from shlex import quote
+from typing import Callable, Iterator, Optional, Set
 
 from ..module_utils._directories import (
-    Directory, Weakness, judge, trust_of, unsafe, walk, whose_text)
+    Directory, Weakness, explore, judge, trust_of, unsafe, walk, whose_text)
 from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile
 from ..module_utils._lock import locked
+from ..module_utils._model import Log
 
 PATIENCE = 2            # seconds of waiting that are not worth a word
 LONGEST_WAIT = 86400    # seconds: a download ends by itself, and with it the lock
@@ -29,8 +31,10 @@ YOUNG = 7200            # seconds: what is younger may be another's work where t
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
+Folder = Directory      # its name for files that may not import _directories
 
-def open_run(parent, name):
+
+def open_run(parent: str, name: str) -> Directory:
     """The folder of one run; made if it is not there.
 
     :param parent: str, an existing directory that goes with the run.
@@ -43,7 +47,7 @@ def open_run(parent, name):
         return enter(above, name)
 
 
-def open_kept(path):
+def open_kept(path: str) -> Directory:
     """The folder that ``cache_dir`` names; what is missing of the way to it is made. Refused where others could write.
 
     :param path: str, absolute.
@@ -51,7 +55,8 @@ def open_kept(path):
     """
     trust = trust_of()
     parent, _slash, name = path.rpartition("/")
-    with walk(parent or "/", "cache_dir", trust, silence, create=True) as above:
+    above, _whole = explore(parent or "/", "cache_dir", trust, make=silence)
+    with above:
         if above.stat(name) is None:
             judge(above, None, path, "cache_dir")
             above.make(name, silence, FOLDER_MODE)
@@ -61,14 +66,14 @@ def open_kept(path):
     return _checked(kept, path, "cache_dir")
 
 
-def enter(parent, name):
+def enter(parent: Directory, name: str) -> Directory:
     """A folder in a folder of ours, made if it is not there; to be closed. Raises InstallError."""
     if parent.stat(name) is None:
         parent.make(name, silence, FOLDER_MODE)
     return _checked(parent.enter(name), parent.at(name), "cache")
 
 
-def _checked(directory, path, what):
+def _checked(directory: Directory, path: str, what: str) -> Directory:
     """The directory, unless others than the trusted could put files there. Raises InstallError."""
     try:
         judge(directory, None, path, what)
@@ -83,7 +88,7 @@ def _checked(directory, path, what):
     return directory
 
 
-def open_file(directory, name):
+def open_file(directory: Directory, name: str) -> Optional[int]:
     """A regular file of ours, open for reading: int, or None when there is none. Raises InstallError."""
     with os_errors("open", directory.at(name), place=directory.place):
         try:
@@ -98,7 +103,7 @@ def open_file(directory, name):
     return fd
 
 
-def read(directory, name):
+def read(directory: Directory, name: str) -> Optional[bytes]:
     """The bytes of a file of ours, or None when there is none. Raises InstallError."""
     fd = open_file(directory, name)
     if fd is None:
@@ -107,27 +112,27 @@ def read(directory, name):
         return stream.read()
 
 
-def write(directory, name, data):
+def write(directory: Directory, name: str, data: bytes) -> None:
     """Have these bytes under a name. Raises InstallError."""
     with PendingFile(directory, "document") as pending:
         pending.write(data)
         publish(pending, name)
 
 
-def publish(pending, name):
+def publish(pending: PendingFile, name: str) -> None:
     """Give a PendingFile its name, whoever else does so now. Raises InstallError."""
     pending.settle(FILE_MODE)
     pending.publish(name, alone=False)
 
 
-def remove(directory, name):
+def remove(directory: Directory, name: str) -> None:
     """Have no file of that name. Raises InstallError."""
     with os_errors("remove", directory.at(name), place=directory.place), contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory.fd)
 
 
 @contextlib.contextmanager
-def turn(directory, name, say, waiting):
+def turn(directory: Directory, name: str, say: Log, waiting: Callable[[], None]) -> Iterator[int]:
     """The body runs in one process at a time.
 
     :param name: str, what it works on.
@@ -146,16 +151,16 @@ def turn(directory, name, say, waiting):
         yield 0 if held else YOUNG
 
 
-def once(say):
+def once(say: Log) -> Log:
     """A ``say`` that says each line once."""
-    said = set()
+    said: Set[str] = set()
 
-    def say_once(line, warning=False):
+    def say_once(line: str, warning: bool = False) -> None:
         if line not in said:
             said.add(line)
             say(line, warning)
     return say_once
 
 
-def silence(line, warning=False):
+def silence(line: str, warning: bool = False) -> None:
     """The ``say`` of what is not worth a word."""

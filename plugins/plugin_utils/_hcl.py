@@ -7,10 +7,13 @@ The whole file is followed, as Terraform follows it: what is not HCL is an error
 there may be is not asked, since each version of Terraform has more of them; but none has arguments outside of all blocks.
 """
 
-from typing import NamedTuple
+from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ._hcl_expressions import Expression
-from ._hcl_tokens import Scanner, unescaped
+from ._hcl_tokens import Scanner, Token, unescaped
+
+
+_Said = Tuple[Tuple[str, ...], Token, List[Token]]    # names of the outermost two blocks, name token, value tokens
 
 
 class Argument(NamedTuple):
@@ -23,33 +26,33 @@ class Argument(NamedTuple):
 class _Block:
     """The body of a block, or of the file, while it is read."""
 
-    def __init__(self, names=(), one_line=False):
+    def __init__(self, names: Tuple[str, ...] = (), one_line: bool = False) -> None:
         self.names = names          # of the block, from the outermost on; of two at most
         self.one_line = one_line
-        self.arguments = set()
+        self.arguments: Set[str] = set()
 
 
 class _File:
     """Reads tokens as bodies: arguments and blocks. Those that are open are a list, and not a recursion."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         scanner = Scanner(text)
         self.refusal = scanner.refusal
         self.tokens = scanner.scan()
         self.at = 0
         self.open = [_Block()]
 
-    def take(self):
+    def take(self) -> Token:
         token = self.tokens[self.at]
         self.at += token.kind != "end"
         return token
 
-    def peek(self):
+    def peek(self) -> str:
         """The next token's kind, of a mark its text."""
         token = self.tokens[self.at]
         return token.kind if token.kind != "mark" else token.text
 
-    def arguments(self):
+    def arguments(self) -> Iterator[_Said]:
         """All arguments: (names of the outermost two blocks they are in, name token, value tokens). Raises Unreadable."""
         while True:
             token, block = self.take(), self.open[-1]
@@ -69,7 +72,7 @@ class _File:
             else:
                 self._begin_block(token, block)
 
-    def _argument(self, name, block):
+    def _argument(self, name: Token, block: _Block) -> _Said:
         if not block.names:
             raise self.refusal("an argument is outside of all blocks", name.at)
         if name.text in block.arguments:
@@ -85,7 +88,7 @@ class _File:
             raise self.refusal("a block on one line holds one argument, and ends on it", name.at)
         return block.names, name, [token for token in self.tokens[first:self.at] if token.kind != "newline"]
 
-    def _begin_block(self, name, block):
+    def _begin_block(self, name: Token, block: _Block) -> None:
         labels = 0
         while self.peek() != "{":
             token = self.take()
@@ -101,14 +104,14 @@ class _File:
             raise self.refusal("the block terraform takes no labels", name.at)
         self.open.append(_Block((block.names + (name.text,))[:2], self.peek() != "newline"))
 
-    def _end_line(self, what):
+    def _end_line(self, what: str) -> None:
         """Go behind the end of a line. Raises Unreadable when there is more on it."""
         token = self.take()
         if token.kind not in ("newline", "end"):
             raise self.refusal("%s is not the last on its line" % what, token.at)
 
 
-def find_arguments(text, block, name):
+def find_arguments(text: str, block: str, name: str) -> List[Argument]:
     """The values of an argument in all top-level blocks of a type.
 
     :param text: str, a file in HCL's native syntax; bytes that are no UTF-8 are told from text as _confined does.
@@ -129,7 +132,7 @@ def find_arguments(text, block, name):
     return found
 
 
-def _constant(tokens):
+def _constant(tokens: List[Token]) -> Optional[str]:
     """What an expression says that stands for itself: a string, a number, null, also in parentheses; None for any other."""
     depth = 0
     while len(tokens) - 2 * depth > 2 and (tokens[depth].text, tokens[-1 - depth].text) == ("(", ")"):
@@ -146,6 +149,6 @@ def _constant(tokens):
     return "null" if kinds == ["name"] and tokens[0].text == "null" else None
 
 
-def plain_number(text):
+def plain_number(text: str) -> str:
     """A number as Terraform makes a string of it: without the zeros at its end."""
     return text.rstrip("0").rstrip(".") if "." in text and text.replace(".", "").isdigit() else text

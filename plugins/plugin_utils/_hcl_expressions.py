@@ -7,7 +7,9 @@ Operands and operators take turns, and what is open is a list and not a recursio
 https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md.
 """
 
-from ._hcl_tokens import CLOSING
+from typing import Callable, List, Optional
+
+from ._hcl_tokens import CLOSING, Token, Unreadable
 
 _BINARY = frozenset(("+", "-", "*", "/", "%", "==", "!=", "<", ">", "<=", ">=", "&&", "||"))
 _BEGINNINGS = {"quote": "string", "heredoc": "string"}
@@ -16,12 +18,12 @@ _BEGINNINGS = {"quote": "string", "heredoc": "string"}
 class _Frame:
     """Something that was opened: paren, call, tuple, index, object, for, condition, template, string; value is the whole."""
 
-    def __init__(self, kind, closing=None, around=None):
+    def __init__(self, kind: str, closing: Optional[str] = None, around: Optional["_Frame"] = None) -> None:
         self.kind = kind
-        self.ignores_lines = around.ignores_lines if kind == "condition" else kind not in ("value", "object")
+        self.ignores_lines: bool = around.ignores_lines if around and kind == "condition" else kind not in ("value", "object")
         self.closing = closing      # the mark that ends it
         self.phase = ""             # object: key, value; for: in, key, value, group, if; call: rest after ...
-        self.directives = []        # string: the if and for of its directives that have no end yet
+        self.directives: List[str] = []     # string: the if and for of its directives that have no end yet
 
 
 class Expression:
@@ -32,7 +34,7 @@ class Expression:
     :param refusal: callable(reason, at) -> the error to raise.
     """
 
-    def __init__(self, tokens, at, refusal):
+    def __init__(self, tokens: List[Token], at: int, refusal: Callable[[str, int], Unreadable]) -> None:
         self.tokens = tokens
         self.at = at
         self.refusal = refusal
@@ -40,7 +42,7 @@ class Expression:
         self.wants = True           # an operand
         self.signed = False         # and the last token was a - or ! before it
 
-    def find_end(self):
+    def find_end(self) -> int:
         """The number of the first token behind it. Raises Unreadable."""
         while True:
             token, frame = self.tokens[self.at], self.frames[-1]
@@ -55,13 +57,13 @@ class Expression:
             else:
                 self._operator(frame, token)
 
-    def _ignores_lines(self):
+    def _ignores_lines(self) -> bool:
         return self.frames[-1].ignores_lines
 
-    def _wrong(self, token):
+    def _wrong(self, token: Token) -> Unreadable:
         return self.refusal("an expression cannot be read", token.at)
 
-    def _take(self, *texts, kind="mark"):
+    def _take(self, *texts: str, kind: str = "mark") -> bool:
         """Take a token of one of these texts: whether it is there. Lines that do not matter are skipped."""
         if self._ignores_lines():
             self._skip_lines()
@@ -70,11 +72,11 @@ class Expression:
         self.at += found
         return found
 
-    def _push(self, kind, closing=None, wants=True):
+    def _push(self, kind: str, closing: Optional[str] = None, wants: bool = True) -> None:
         self.frames.append(_Frame(kind, closing, self.frames[-1]))
         self.wants = wants
 
-    def _operand(self, frame, token):
+    def _operand(self, frame: _Frame, token: Token) -> None:
         if frame.kind == "object" and frame.phase in ("", "next") and token.kind == "newline":
             self.at += 1
             return
@@ -98,7 +100,7 @@ class Expression:
         if frame.kind == "object" and frame.phase in ("", "next"):
             frame.phase = "key"
 
-    def _name(self):
+    def _name(self) -> None:
         self.wants = False
         while self._take("::"):
             if not self._take(kind="name"):
@@ -106,7 +108,7 @@ class Expression:
         if self._take("("):
             self._push("call", ")")
 
-    def _bracket(self, token):
+    def _bracket(self, token: Token) -> None:
         closing = CLOSING[token.text]
         if token.text == "(":
             self._push("paren", closing)
@@ -121,7 +123,7 @@ class Expression:
         self.at = mark
         self._push("tuple" if token.text == "[" else "object", closing)
 
-    def _loop_names(self):
+    def _loop_names(self) -> None:
         """What follows for: one or two names, and in. Raises Unreadable."""
         for last in (False, True):
             if not self._take(kind="name"):
@@ -131,11 +133,11 @@ class Expression:
         if not self._take("in", kind="name"):
             raise self._wrong(self.tokens[self.at])
 
-    def _skip_lines(self):
+    def _skip_lines(self) -> None:
         while self.tokens[self.at].kind == "newline":
             self.at += 1
 
-    def _operator(self, frame, token):
+    def _operator(self, frame: _Frame, token: Token) -> None:
         self.at += 1
         if token.kind == "seal" and frame.kind == "template":
             self.frames.pop()
@@ -160,14 +162,14 @@ class Expression:
         else:
             self._separator(frame, token)
 
-    def _attribute(self):
+    def _attribute(self) -> None:
         if self._take(kind="name") or self._take("*"):
             return
         token = self.tokens[self.at]
         if not self._take(kind="number") or "." in token.text:
             raise self._wrong(token)
 
-    def _separator(self, frame, token):
+    def _separator(self, frame: _Frame, token: Token) -> None:
         """What ends an operand and is no operator: by what is open."""
         kind, phase, text = frame.kind, frame.phase, token.text
         if kind == "condition" and text == ":":
@@ -193,11 +195,11 @@ class Expression:
         else:
             raise self._wrong(token)
 
-    def _close(self):
+    def _close(self) -> None:
         self.frames.pop()
         self.wants = False
 
-    def _follow_string(self, frame, token):
+    def _follow_string(self, frame: _Frame, token: Token) -> None:
         """The next part of a string or heredoc."""
         self.at += 1
         if token.kind == "close":
@@ -209,7 +211,7 @@ class Expression:
         elif token.kind == "template":
             self._directive(frame)
 
-    def _directive(self, frame):
+    def _directive(self, frame: _Frame) -> None:
         """%{if ...}, %{else}, %{endif}, %{for ... in ...}, %{endfor}."""
         self._skip_lines()
         word, last = self.tokens[self.at], (frame.directives or [""])[-1]

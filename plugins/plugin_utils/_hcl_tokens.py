@@ -8,7 +8,7 @@ It quotes nothing: the file may be another one than was meant.
 """
 
 import re
-from typing import List, NamedTuple, Optional
+from typing import List, Match, NamedTuple, Optional, Pattern
 
 _BLANK = re.compile(r"(?:[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NEWLINE = re.compile(r"\r?\n")
@@ -32,7 +32,7 @@ class Unreadable(Exception):
     :param reason: str, what is wrong there.
     """
 
-    def __init__(self, line, reason):
+    def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
         self.line = line
         self.reason = reason
@@ -63,14 +63,14 @@ class _Level(NamedTuple):
 class Scanner:
     """From text to tokens. The levels are a list and not a recursion: no nesting is too deep."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.tokens = []
+        self.tokens: List[Token] = []
         self.levels = [_Level("code", 0, [], None)]
         self._line = (0, -1)    # of a heredoc: a position, and where the line ends that it is in
 
-    def scan(self):
+    def scan(self) -> List[Token]:
         """All tokens. Raises Unreadable."""
         steps = {"code": self._code, "string": self._string, "heredoc": self._heredoc}
         while self.at < len(self.text):
@@ -81,22 +81,22 @@ class Scanner:
         self._emit("end", "", self.at)
         return self.tokens
 
-    def refusal(self, reason, at=None):
+    def refusal(self, reason: str, at: Optional[int] = None) -> Unreadable:
         return Unreadable(self.text.count("\n", 0, self.at if at is None else at) + 1, reason)
 
-    def _take(self, pattern):
+    def _take(self, pattern: Pattern[str]) -> Optional[Match[str]]:
         found = pattern.match(self.text, self.at)
         if found:
             self.at = found.end()
         return found
 
-    def _emit(self, kind, text, at):
+    def _emit(self, kind: str, text: str, at: int) -> None:
         self.tokens.append(Token(kind, text, at))
 
-    def _open(self, kind, at, marker=None):
+    def _open(self, kind: str, at: int, marker: Optional[str] = None) -> None:
         self.levels.append(_Level(kind, at, [], marker))
 
-    def _code(self):
+    def _code(self) -> None:
         if self._take(_BLANK):
             return
         at, level = self.at, self.levels[-1]
@@ -126,14 +126,14 @@ class Scanner:
                 return
         raise self.refusal("a byte is not UTF-8" if "\udc80" <= self.text[at] <= "\udcff" else "a character is not HCL", at)
 
-    def _balance(self, mark, at):
+    def _balance(self, mark: str, at: int) -> None:
         brackets = self.levels[-1].brackets
         if mark in CLOSING:
             brackets.append(CLOSING[mark])
         elif mark in CLOSING.values() and (not brackets or brackets.pop() != mark):
             raise self.refusal("a bracket closes nothing that is open", at)
 
-    def _string(self):
+    def _string(self) -> None:
         at = self.at
         literal = self._take(_LITERAL)
         if literal:
@@ -149,7 +149,7 @@ class Scanner:
         elif not self._begin_template():
             raise self.refusal("a string does not end on its line, or a byte of it is not UTF-8", self.levels[-1].at)
 
-    def _begin_template(self):
+    def _begin_template(self) -> bool:
         at = self.at
         if not self.text.startswith(("${", "%{"), at):
             return False
@@ -158,7 +158,7 @@ class Scanner:
         self.at += 3 if self.text.startswith("~", at + 2) else 2
         return True
 
-    def _heredoc(self):
+    def _heredoc(self) -> None:
         """The rest of one line, up to a template if there is one."""
         level, at = self.levels[-1], self.at
         if not self._line[0] <= at <= self._line[1]:    # a line may have any number of templates: it is looked through once
@@ -183,17 +183,17 @@ class Scanner:
             self._begin_template()
 
 
-def _is_name(text):
+def _is_name(text: str) -> bool:
     """Unicode's identifiers, with dashes: https://www.unicode.org/reports/tr31/."""
     return text.replace("-", "_").isidentifier()
 
 
-def unescaped(literal):
+def unescaped(literal: str) -> str:
     """What a literal of a quoted string says. Raises ValueError for an escape that means nothing."""
     return _ESCAPE.sub(_meaning, literal.replace("$${", "${").replace("%%{", "%{"))
 
 
-def _meaning(escape):
+def _meaning(escape: Match[str]) -> str:
     code = escape.group(1)
     if code in _ESCAPED:
         return _ESCAPED[code]

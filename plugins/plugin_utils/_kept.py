@@ -16,12 +16,14 @@ import contextlib
 import os
 import re
 import stat
+from typing import Callable, List, Optional
 
 from ..module_utils._errors import InstallError, LockError, os_errors
 from ..module_utils._files import PendingFile, copy, sweep
 from ..module_utils._lock import locked
+from ..module_utils._model import Log
 from ._folders import (
-    ANOTHER, FILE_MODE, FOLDER_MODE, LOCK, YOUNG, enter, once, open_file, publish, read, remove, silence, turn, write)
+    ANOTHER, FILE_MODE, FOLDER_MODE, LOCK, YOUNG, Folder, enter, once, open_file, publish, read, remove, silence, turn, write)
 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
@@ -40,27 +42,28 @@ class Kept:
     :param say: callable(line, warning=False).
     """
 
-    def __init__(self, directory, keep, say):
+    def __init__(self, directory: Folder, keep: int, say: Log) -> None:
         self._directory = directory
         self._keep = keep
         self._say = say
         self._say_once = once(say)
 
-    def document(self, key):
+    def document(self, key: str) -> Optional[bytes]:
         """The bytes, or None. Raises InstallError."""
         return read(self._directory, key + DOCUMENT)
 
-    def keep_document(self, key, data):
+    def keep_document(self, key: str, data: bytes) -> None:
         """Keep a document that was found good. Raises InstallError."""
         if self.document(key) != data:
             with turn(self._directory, _DOCUMENTS, self._say_once, _no_word):
                 write(self._directory, key + DOCUMENT, data)
 
-    def drop_document(self, key):
+    def drop_document(self, key: str) -> None:
         """Forget a document, which was found bad. Raises InstallError."""
         remove(self._directory, key + DOCUMENT)
 
-    def fill(self, sha256, place, pending, fetch, waiting):
+    def fill(self, sha256: str, place: str, pending: PendingFile, fetch: Callable[[PendingFile], None],
+             waiting: Callable[[], None]) -> None:
         """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
 
         :param place: str of 64 hex digits: see Cache.archive().
@@ -78,7 +81,7 @@ class Kept:
                     publish(copied, ARCHIVE)
         self._evict(place)
 
-    def _copy_from(self, folder, sha256, pending):
+    def _copy_from(self, folder: Folder, sha256: str, pending: PendingFile) -> bool:
         """:returns: bool, the bytes are in ``pending``, and are right."""
         fd = open_file(folder, ARCHIVE)
         if fd is None:
@@ -97,7 +100,7 @@ class Kept:
         pending.restart()
         return False
 
-    def _evict(self, newest):
+    def _evict(self, newest: str) -> None:
         """Remove the archives that were not used for longest, beyond the number wanted; never one in use.
 
         What does not look as it does when we have written it is somebody else's, and stays.
@@ -111,7 +114,7 @@ class Kept:
         for name in self._oldest(documents, "", self._keep * DOCUMENTS_AN_ARCHIVE):
             remove(self._directory, name)
 
-    def _is_folder(self, name):
+    def _is_folder(self, name: str) -> bool:
         """Whether it is a folder of ours: with an archive in it at most, and what a killed run left."""
         with contextlib.suppress(InstallError):     # another run has just removed it, or nobody can say what it is
             if _looks_ours(self._directory, name, stat.S_IFDIR | FOLDER_MODE):
@@ -119,13 +122,13 @@ class Kept:
                     return all(_IN_A_FOLDER.match(each) and _is_file(folder, each) for each in folder.names())
         return False
 
-    def _oldest(self, names, below, keep):
+    def _oldest(self, names: List[str], below: str, keep: int) -> List[str]:
         """The names but for the newest ones, by the time of what lies ``below`` each."""
         found = {name: self._directory.stat(name + below) for name in names}
         ages = {name: entry.st_mtime if entry else 0 for name, entry in found.items()}
-        return sorted(ages, key=ages.get, reverse=True)[keep:]
+        return sorted(ages, key=ages.__getitem__, reverse=True)[keep:]
 
-    def _drop(self, name):
+    def _drop(self, name: str) -> None:
         with locked(self._directory, name + LOCK, 0, silence, ANOTHER) as held:
             if not self._is_folder(name):
                 return
@@ -141,14 +144,14 @@ class Kept:
         self._say("cache: %s removed, %d newer ones are kept" % (self._directory.at(name), self._keep))
 
 
-def _is_file(directory, name):
+def _is_file(directory: Folder, name: str) -> bool:
     return _looks_ours(directory, name, stat.S_IFREG | FILE_MODE)
 
 
-def _looks_ours(directory, name, mode):
+def _looks_ours(directory: Folder, name: str, mode: int) -> bool:
     found = directory.stat(name)
     return found is not None and found.st_mode == mode and found.st_uid in directory.trust.uids
 
 
-def _no_word():
+def _no_word() -> None:
     """Writing a document takes no time that is worth one."""

@@ -14,16 +14,18 @@ import platform
 import re
 import stat
 import time
+from typing import NoReturn, Optional
 
 from ..module_utils._errors import os_errors
-from ._folders import FILE_MODE
+from ..module_utils._model import Log
+from ._folders import FILE_MODE, Folder
 
 OWNER = "owner"
 _RUN = re.compile(r"ansible-local-([0-9]+)[a-z0-9_]{8}\Z")
 _LONGEST_RUN = 2 * 86400    # seconds: so long nobody on another machine leaves a folder of his run alone
 
 
-def claim(run, parent):
+def claim(run: Folder, parent: str) -> bool:
     """Say in the folder of a run whose it is.
 
     :param run: Directory, from open_run().
@@ -43,7 +45,7 @@ def claim(run, parent):
     return True
 
 
-def sweep(parent, name, say):
+def sweep(parent: str, name: str, say: Log) -> None:
     """Remove what runs left that are no more.
 
     :param parent: str, the directory that ansible-core made for this run.
@@ -52,18 +54,19 @@ def sweep(parent, name, say):
     """
     above, own = os.path.split(os.path.realpath(parent))
     with os_errors("list", above, place="local_tmp"):
-        others = [each for each in os.listdir(above) if _RUN.match(each) and each != own]
+        others = [found for found in map(_RUN.match, os.listdir(above)) if found and found.group() != own]
     with contextlib.ExitStack() as stack:
         with os_errors("open directory", above, place="local_tmp"):
             top = _enter(stack, above)
-        for other in others:
+        for found in others:
+            other = found.group()
             folder = os.path.join(above, other, name)
             try:
                 if not _is_ours(os.stat(other, dir_fd=top, follow_symlinks=False)):
                     continue
-                with contextlib.ExitStack() as found:
-                    outer = _enter(found, other, top)
-                    if not _is_left(outer, name, _RUN.match(other).group(1)):
+                with contextlib.ExitStack() as entered:
+                    outer = _enter(entered, other, top)
+                    if not _is_left(outer, name, found.group(1)):
                         continue
                     _remove(outer, name)
                 say("left by a run that was killed, removed: %s" % folder)
@@ -75,19 +78,19 @@ def sweep(parent, name, say):
                 say("left by a run that was killed, cannot be removed: %s (%s)" % (folder, exc), warning=True)
 
 
-def _enter(stack, path, above=None):
+def _enter(stack: contextlib.ExitStack, path: str, above: Optional[int] = None) -> int:
     """A descriptor of a directory, closed by the stack, whatever becomes of its name. Raises OSError; links are none."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     stack.callback(os.close, fd)
     return fd
 
 
-def _is_ours(found):
+def _is_ours(found: os.stat_result) -> bool:
     """Whether an os.stat_result is of a directory of ours, in which nobody else can put anything in another's place."""
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _is_left(outer, name, pid):
+def _is_left(outer: int, name: str, pid: str) -> bool:
     """Whether a folder in the directory of another run is ours, and its run is no more. Raises OSError."""
     with contextlib.ExitStack() as stack:
         folder = _enter(stack, name, outer)
@@ -102,7 +105,7 @@ def _is_left(outer, name, pid):
         return said.count("\n") == 2 and said != _describe(pid)     # or it is just being written
 
 
-def _remove(outer, name):
+def _remove(outer: int, name: str) -> None:
     """Remove a directory with all that is in it; no link is followed, whatever is exchanged meanwhile. Raises OSError."""
     for _root, folders, files, fd in os.fwalk(name, topdown=False, onerror=_reraise, dir_fd=outer):
         for each in files:
@@ -115,11 +118,11 @@ def _remove(outer, name):
     os.rmdir(name, dir_fd=outer)
 
 
-def _reraise(exc):
+def _reraise(exc: OSError) -> NoReturn:
     raise exc
 
 
-def _describe(pid):
+def _describe(pid: str) -> str:
     """Two lines: the machine since it was started, with the space that numbers of processes are of; the process, if it runs."""
     here = [platform.node()]
     with contextlib.suppress(OSError):      # not Linux
@@ -129,7 +132,7 @@ def _describe(pid):
     return "%s\n%s %s\n" % (" ".join(here), pid, _began(int(pid)))
 
 
-def _began(pid):
+def _began(pid: int) -> str:
     """When a process began, in a form that another one of the same number does not have; "" when there is none."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:

@@ -8,6 +8,7 @@ ten seconds have gone by; the last one says that all of it is there.
 """
 
 import time
+from typing import Any, BinaryIO, Callable, Optional
 
 from ..module_utils._hashicorp_key import FINGERPRINT
 
@@ -25,7 +26,8 @@ class Watched:
     :param now: callable() -> float, seconds.
     """
 
-    def __init__(self, sink, what, show, now=time.monotonic):
+    def __init__(
+            self, sink: Any, what: str, show: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
         self._sink = sink
         self._what = what
         self._show = show
@@ -33,32 +35,33 @@ class Watched:
         self._begun = self._told_at = now()
         self._restarted()
 
-    def _restarted(self):
-        self._total = None      # bytes, where they were announced
+    def _restarted(self) -> None:
+        self._total: Optional[int] = None   # bytes, where they were announced
         self._came = 0
         self._told = 0          # per cent
         self._since = self._now()
 
     @property
-    def sha256(self):
-        return self._sink.sha256
+    def sha256(self) -> str:
+        return str(self._sink.sha256)
 
     @property
-    def size(self):
-        return self._sink.size
+    def size(self) -> int:
+        return int(self._sink.size)
 
-    def reader(self):
-        return self._sink.reader()
+    def reader(self) -> BinaryIO:
+        stream: BinaryIO = self._sink.reader()
+        return stream
 
-    def reserve(self, size):
+    def reserve(self, size: int) -> None:
         self._sink.reserve(size)
         self._total = size
 
-    def restart(self):
+    def restart(self) -> None:
         self._sink.restart()
         self._restarted()
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         self._sink.write(data)
         self._came += len(data)
         now = self._now()
@@ -69,14 +72,14 @@ class Watched:
             self._told, self._told_at = percent, now
             self._show(self._line(percent, now - self._since))
 
-    def _line(self, percent, seconds):
+    def _line(self, percent: int, seconds: float) -> str:
         rate = "%s/s" % in_units(self._came / max(seconds, 0.001))
         if not self._total:
             return "%s: %s, %s" % (self._what, in_units(self._came), rate)
         return "%s: %d %% of %s, %s" % (self._what, percent, in_units(self._total), rate)
 
 
-def in_units(count):
+def in_units(count: float) -> str:
     """Bytes for people: ``27.8 MB``, of powers of ten, as sites show sizes."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
@@ -85,13 +88,13 @@ def in_units(count):
     return "%.1f GB" % count
 
 
-def describe_change(answer):
+def describe_change(answer: Any) -> str:
     """What a task has changed on a host: ``Terraform 1.11.4 installed at ... (was 1.10.5), signed by HashiCorp 2025-04-09``.
 
     :param answer: Answer of a module that has changed something and has not failed.
     :returns: str.
     """
-    line = answer.msg
+    line: str = answer.msg
     if answer.previous_version and answer.version not in (None, answer.previous_version):
         line += " (was %s)" % answer.previous_version
     verification = answer.verification or {}

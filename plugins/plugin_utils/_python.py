@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def how_to_install(package):
+def how_to_install(package: str) -> str:
     """What to do so that the Python which runs Ansible has a package: str.
 
     :param package: str, its name on the package index; Linux distributions call it ``python3-`` and that name.

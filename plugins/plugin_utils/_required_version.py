@@ -10,7 +10,7 @@ https://developer.hashicorp.com/terraform/language/files, and internal/configs o
 import itertools
 import json
 import re
-from typing import NamedTuple, Optional
+from typing import Any, List, NamedTuple, NoReturn, Optional, Tuple, Union
 
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError
@@ -38,29 +38,30 @@ class Requirement(NamedTuple):
     text: str               # as written
 
     @property
-    def place(self):
+    def place(self) -> str:
         return self.path if self.line is None else "%s:%d" % (self.path, self.line)
 
 
-def shown(text):
+def shown(text: str) -> str:
     """A text of a file as messages may have it: cut, and only where it could be a version, for it may be anything else."""
     if not _VERSION_LIKE.match(text):
         return "(not shown)"
     return text if len(text) <= SHOWN else "%s..." % text[:SHOWN]
 
 
-def refusal_of(text, exc):
+def refusal_of(text: str, exc: RequestError) -> str:
     """Why a text was refused: in the words of the RequestError, which quotes it, where all of it may be shown."""
     return str(exc) if shown(text) == text else "what is there is neither a version nor a constraint: %s" % shown(text)
 
 
-def hint_of(exc, place):
+def hint_of(exc: RequestError, place: str) -> str:
     """The hint of a RequestError of ``read``: a version that was probably meant only where it may be shown."""
-    quoted = re.sub("^write |[\"']| or ", "", exc.hint)
-    return exc.hint if shown(quoted) == quoted else EXAMPLES[place]
+    hint = exc.hint or EXAMPLES[place]
+    quoted = re.sub("^write |[\"']| or ", "", hint)
+    return hint if shown(quoted) == quoted else EXAMPLES[place]
 
 
-def as_constraint(text):
+def as_constraint(text: str) -> str:
     """A required_version as the option version takes it: a bare X.Y, which here cannot have been a number, is that of an =."""
     text = text.strip()
     try:
@@ -70,7 +71,7 @@ def as_constraint(text):
     return text
 
 
-def read_module(folder):
+def read_module(folder: str) -> Tuple[Requirement, ...]:
     """What the root module in a folder requires.
 
     :param folder: str, a path on this machine.
@@ -94,9 +95,9 @@ def read_module(folder):
     return tuple(found)
 
 
-def _find_files(folder):
+def _find_files(folder: Confined) -> Tuple[List[str], List[str]]:
     """The names of a module's files: (primary, override), sorted."""
-    kinds = ([], [])
+    kinds: Tuple[List[str], List[str]] = ([], [])
     for name in folder.names():
         ignored = name.startswith(".") or name.endswith("~") or name.startswith("#") and name.endswith("#")
         suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
@@ -109,7 +110,7 @@ def _find_files(folder):
     return kinds
 
 
-def _read_file(folder, name, left):
+def _read_file(folder: Confined, name: str, left: List[int]) -> List[Requirement]:
     path, text = folder.at(name), folder.read(name)
     left[0] -= len(text)
     if left[0] < 0:
@@ -126,7 +127,7 @@ def _read_file(folder, name, left):
                            hint="terraform validate says more") from exc
 
 
-class _Object(list):
+class _Object(List[Tuple[str, Any]]):
     """A JSON object as its pairs: HCL lets a name of a block be there twice."""
 
 
@@ -137,21 +138,21 @@ class _Number(str):
 class _Json:
     """A file in HCL's JSON syntax (https://github.com/hashicorp/hcl/blob/main/json/spec.md)."""
 
-    def __init__(self, path, text):
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
 
-    def line_of(self, text):
+    def line_of(self, text: str) -> Optional[int]:
         """The line of what is there once; None for what is not, or more than once."""
         return self.text.count("\n", 0, self.text.find(text)) + 1 if self.text.count(text) == 1 else None
 
-    def refusal(self, reason, at):
+    def refusal(self, reason: str, at: Union[int, str]) -> RequestError:
         """The RequestError; ``at``: a line, or the text that is wrong."""
         line = at if isinstance(at, int) else self.line_of(at)
         return RequestError("version_file: %s%s cannot be read: %s" % (self.path, ":%d" % line if line else "", reason),
                             path=self.path, hint="terraform validate says more")
 
-    def find(self):
+    def find(self) -> List[str]:
         """The values of required_version: list of str. Raises RequestError."""
         values = []
         root = self._parse()
@@ -163,8 +164,8 @@ class _Json:
                     values += [self._required(block) for block in self._blocks(value)]
         return [value for value in values if value is not None]
 
-    def _parse(self):
-        def refuse(constant):
+    def _parse(self) -> Any:
+        def refuse(constant: str) -> NoReturn:
             raise self.refusal("%s is no JSON" % constant, constant)
 
         try:
@@ -174,7 +175,7 @@ class _Json:
         except RecursionError as exc:
             raise self.refusal("it is nested too deep", 1) from exc
 
-    def _blocks(self, value):
+    def _blocks(self, value: Any) -> List[_Object]:
         """The objects in a value, as a list: those of lists at any depth, null being none."""
         found, left = [], [value]       # not by recursion: lists may be nested as deep as the parser goes
         while left:
@@ -187,7 +188,7 @@ class _Json:
                 raise self.refusal("terraform is neither an object nor a list of objects", '"terraform"')
         return found
 
-    def _required(self, block):
+    def _required(self, block: _Object) -> Optional[str]:
         """The required_version of one block, or None."""
         key = '"required_version"'
         values = [value for name, value in block if name == "required_version"]
@@ -200,7 +201,7 @@ class _Json:
         return plain_number(text) if isinstance(text, _Number) else text
 
 
-def _check_grammar(requirement):
+def _check_grammar(requirement: Requirement) -> None:
     """Refuse what Terraform would refuse. Raises RequestError."""
     try:
         read(requirement.text, MODULE)
@@ -211,7 +212,7 @@ def _check_grammar(requirement):
             requirement.place, refusal_of(requirement.text, exc)), path=requirement.path, hint=hint_of(exc, MODULE)) from exc
 
 
-def _check_final(requirement):
+def _check_final(requirement: Requirement) -> None:
     """Refuse a pre-release, as Terraform does. Raises RequestError."""
     wanted = read(requirement.text, MODULE)
     if any(term.pre_release for term in wanted.terms) or wanted.version and split(wanted.version)[1]:

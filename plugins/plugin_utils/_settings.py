@@ -7,7 +7,10 @@ An option beats the environment, and the environment beats the default. A token 
 from there. Credentials never go to a target that is not to download: it gets what is listed here, and nothing else.
 """
 
+from typing import Any, List, Mapping
+
 from ..module_utils._errors import RequestError
+from ..module_utils._model import Params
 from ..module_utils._wish import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
@@ -26,12 +29,12 @@ CONTROLLER_ONLY = frozenset({
 })
 
 
-def for_target(arguments):
+def for_target(arguments: Params) -> Params:
     """Those of the task's arguments that a target may see while the controller downloads."""
     return {key: value for key, value in arguments.items() if key in TO_TARGET}
 
 
-def with_environment(arguments, environ, of_task):
+def with_environment(arguments: Params, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
     """The task's arguments, with what the controller's environment says in the place of options that are not given.
 
     :param environ: mapping, the environment of this process with that of the task on top.
@@ -56,7 +59,7 @@ def with_environment(arguments, environ, of_task):
     return found
 
 
-def _check_origin(arguments, sites, of_task):
+def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str]) -> None:
     """Refuse a token from the environment where somebody else, through a survey, say, decides who sees it.
 
     Raises RequestError.
@@ -80,7 +83,7 @@ def _check_origin(arguments, sites, of_task):
         hint="put all that decides on it into one AWX credential (%s, REQUESTS_CA_BUNDLE), or give url_token beside it" % SITES)
 
 
-def listed(value):
+def listed(value: Any) -> List[str]:
     """A list option as a list of str, however the playbook wrote it; blank entries are left out."""
     if isinstance(value, str) and "-----BEGIN" not in value:
         value = value.split(",")
@@ -88,7 +91,7 @@ def listed(value):
     return [str(item).strip() for item in values if not is_blank(item)]
 
 
-def decrypted(value):
+def decrypted(value: Any) -> Any:
     """A value of a task, with the text in place of what ansible-vault encrypted, at any depth.
 
     Up to ansible-core 2.18 such values come as objects that decrypt themselves when they become text, and that neither JSON nor
@@ -101,6 +104,6 @@ def decrypted(value):
     return str(value) if hasattr(value, "__ENCRYPTED__") else value
 
 
-def is_blank(value):
+def is_blank(value: Any) -> bool:
     """Null, empty or nothing but blanks: what counts as not given."""
     return value is None or value == [] or isinstance(value, str) and not value.strip()

@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The option ``trusted_keys``: from an entry, which may be a path on the controller, to a key as it may travel."""
 
+from typing import Optional
+
 from ..module_utils._errors import RequestError, open_regular, os_errors
-from ._controller_files import VAULT, plain
+from ._controller_files import VAULT, Decrypt, Find, plain
 
 FILE_CAP = 256 * 1024   # bytes
 ARMOR = "-----BEGIN PGP"
 PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 
-def read_trusted_key(entry, find, decrypt):
+def read_trusted_key(entry: str, find: Find, decrypt: Decrypt) -> str:
     """The armored key of one entry.
 
     :param entry: str, an armored key, or the path of a file that has one.
@@ -38,7 +40,7 @@ def read_trusted_key(entry, find, decrypt):
     return _check_armor(data.decode("utf-8", "replace"), path, path)
 
 
-def _check_armor(text, where, path=None):
+def _check_armor(text: str, where: str, path: Optional[str] = None) -> str:
     if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:   # a private one must stay on the controller
         raise RequestError("trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where, path=path,
                            hint="export it with gpg --armor --export")

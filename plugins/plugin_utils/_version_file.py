@@ -5,7 +5,7 @@
 
 import os
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ..module_utils._constraints import read
 from ..module_utils._errors import RequestError
@@ -28,7 +28,7 @@ class VersionFile(NamedTuple):
     places: str     # where: one or several paths, with lines
 
 
-def read_version_file(path):
+def read_version_file(path: str) -> VersionFile:
     """What the file, or the root module in the folder, asks for.
 
     :param path: str, a ``.terraform-version`` file of any name, or the folder of a Terraform root module.
@@ -43,7 +43,7 @@ def read_version_file(path):
     return _from_version_file(path)
 
 
-def _from_module(folder):
+def _from_module(folder: str) -> VersionFile:
     requirements = read_module(folder)
     texts = list(dict.fromkeys(as_constraint(requirement.text) for requirement in requirements))
     version = ", ".join(texts)
@@ -57,7 +57,7 @@ def _from_module(folder):
     return VersionFile(version, ", ".join(dict.fromkeys(requirement.text.strip() for requirement in requirements)), places)
 
 
-def _from_version_file(path):
+def _from_version_file(path: str) -> VersionFile:
     """The first line that is neither blank nor a comment (#) decides, as for tfenv; the rest is not looked at."""
     folder, name = os.path.split(path)
     with Confined(folder or ".") as opened:
@@ -84,7 +84,7 @@ def _from_version_file(path):
     return VersionFile(version, text, place)
 
 
-def _refusal_of_tfenv(text, place, path):
+def _refusal_of_tfenv(text: str, place: str, path: str) -> RequestError:
     """The RequestError for a word that tfenv alone knows, with the line to write instead."""
     word, colon, pattern = text.partition(":")
     hint = "name the folder of the root module in version_file, which says what is required: %s" % (os.path.dirname(path) or ".")
@@ -96,7 +96,7 @@ def _refusal_of_tfenv(text, place, path):
                         path=path, hint=hint)
 
 
-def _of_pattern(pattern):
+def _of_pattern(pattern: str) -> str:
     """The line that means what a regular expression of tfenv most likely does."""
     if not pattern.strip("^$.*"):
         return "latest"
@@ -108,7 +108,7 @@ def _of_pattern(pattern):
         beginning.split(".")[:2])
 
 
-def _kind_of(text):
+def _kind_of(text: str) -> Optional[str]:
     """What a line is in place of a version, as the end of a sentence; None where that is not plain."""
     if re.match(r"[A-Za-z_]+\s*\{|[A-Za-z_]+\s*=\s*[\"']", text):
         return "is HCL"
