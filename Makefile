@@ -7,7 +7,7 @@
 # make install VERSION=1.13.4 [BASE_DIR=...] [LINK=...] [SITES="https://... https://..."]
 #                put Terraform on this machine with the shipped playbook
 # make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,
-#                up to 45 minutes; make proof TESTS=tests/proof/test_crowd.py for a part of it
+#                up to 45 minutes; make proof TESTS=tests/proof/test_concurrency_stress.py for a part of it
 # make matrix    the playbook tests and the jobs of AWX in their long form with every ansible-core, and the sanity tests with every Python, that this
 #                machine has
 #

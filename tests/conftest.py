@@ -24,7 +24,7 @@ _CHECKOUT = os.path.dirname(_TESTS)
 if _TESTS not in sys.path:
     sys.path.insert(0, _TESTS)
 
-tiers = importlib.import_module("tiers")    # beside this file, which the line above makes known
+tiers = importlib.import_module("support.tiers")    # beside this file, which the line above makes known
 _LEDGER = tiers.Ledger(_CHECKOUT)
 _MARK = "TESTS_OF_TERRAFORM"    # in the environment of all that a test run starts: which run it was
 _PATIENCE = 30                  # seconds for what ends by itself, such as the workers of xdist
@@ -76,8 +76,8 @@ def _processes_of(mark):
 _LONGEST = ("test_seam_connections.py", "test_seam.py", "test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py",
             "test_mutants.py", "test_fault_sweep.py", "test_guides.py",
             "test_crash_images.py", "test_hostile_networks.py", "test_versions.py", "test_controller_downloads.py",
-            "test_progress_lines.py", "test_main_job.py", "test_crowd.py", "test_parsers.py",
-            "test_run_check.py", "test_binary.py", "test_openpgp_made.py", "test_store.py", "test_cache.py")
+            "test_progress_lines.py", "test_main_job.py", "test_concurrency_stress.py", "test_parsers.py",
+            "test_run_check.py", "test_binary.py", "test_verify_made.py", "test_installed.py", "test_run.py")
 
 
 def _place(item):
@@ -125,7 +125,7 @@ def signing_key():
 
 
 @pytest.fixture(scope="session")
-def strange_key():
+def untrusted_key():
     """Another key, which nobody has a reason to trust."""
     return _release_site().make_signing_key("Stranger")
 

@@ -24,30 +24,89 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, newest, resolve
-from ansible_collections.iac_platform.terraform.plugins.module_utils._constraints import read as read_version
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    FetchError, InstallError, RequestError, TerraformBinaryError, as_result, cleaned, composed, concealed, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import DEFAULT_BASE_DIR, SPEC, Order, Params
-from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
-from ansible_collections.iac_platform.terraform.plugins.module_utils._report import failed_facts, facts, vouched
-from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse_cache, parse_order
+    FetchError,
+    InstallError,
+    RequestError,
+    TerraformBinaryError,
+    compose_message,
+    os_error_context,
+    printable,
+    redacted,
+    to_result,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._http.credentials import (
+    SHORTEST_SECRET,
+    secrets_of,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import (
+    DEFAULT_BASE_DIR,
+    SPEC,
+    DownloadRequest,
+    Params,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release.layout import detect_platform
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release.resolver import (
+    matching_versions,
+    newest_version,
+    resolve_version,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._request.parse import (
+    parse_cache_options,
+    parse_download_request,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._results import (
+    failed_facts,
+    success_facts,
+    with_provenance,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.constraint import (
+    parse_version_spec as read_version,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
-    Answer, AnswerError, Asked, as_raw, asked_path, check_target_path, read_answer)
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import Cache
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._controller_files import with_files
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._delivery import Delivery, Parcel, laid_out
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._folders import Folder, open_kept, open_run
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._kept import Kept
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._killed import claim, sweep
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._names import (
-    REPORT, ROLE, check_options, check_types, read_role_variables, wants_report)
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._progress import describe_change
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._settings import (
-    decrypted, for_target, is_blank, listed, with_environment)
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._trusted_keys import read_trusted_key
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
+    Answer,
+    AnswerError,
+    Asked,
+    as_raw,
+    asked_path,
+    check_target_path,
+    read_answer,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.persistent import PersistentCache
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import (
+    claim_run_dir,
+    remove_stale_run_dirs,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import (
+    Folder,
+    open_cache_dir,
+    open_run_dir,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
+    ControllerDownload,
+    StagedRelease,
+    staging_directory,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import read_file_options
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import (
+    apply_environment,
+    as_list,
+    decrypt_values,
+    is_blank,
+    target_arguments,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.trusted_keys import read_trusted_key
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
+    REPORT,
+    ROLE,
+    check_options,
+    check_types,
+    read_role_variables,
+    report_wanted,
+)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
 RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
@@ -89,7 +148,7 @@ class ActionModule(ActionBase):
         self._begin()               # again, for another try by until
         reports = False
         try:
-            reports = self._of_role and wants_report(self._task_vars, self._template)
+            reports = self._of_role and report_wanted(self._task_vars, self._template)
             result.update(self._result(self._answer()))
         except TerraformBinaryError as exc:
             result.update(self._failure(exc))
@@ -102,7 +161,7 @@ class ActionModule(ActionBase):
             result["requested"] = self._requested
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
-        result = concealed(result, self._secrets)
+        result = redacted(result, self._secrets)
         if reports:
             result["ansible_stats"] = self._report(result)
         return result
@@ -122,19 +181,19 @@ class ActionModule(ActionBase):
         """A typed error as the result of the task: of the target, or of the controller."""
         of_target = isinstance(exc, (TransferError, AnswerError, StartError))
         side, host = ("target", self._host) if of_target else ("controller", platform.node())
-        exc.conceal(self._secrets)      # before anything is cut: nothing knows half a secret again
-        found = as_result(exc, side, host)
+        exc.redact(self._secrets)      # before anything is cut: nothing knows half a secret again
+        found = to_result(exc, side, host)
         return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
 
     def _named(self, result: Params) -> Params:
         """A failure whose message begins with the machine that it is about, and the fact of it."""
-        result = concealed(result, self._secrets)   # before anything is cut
+        result = redacted(result, self._secrets)   # before anything is cut
         error = dict(result["error"])
         if error["side"] == "target":
             error["host"] = self._host
         hint = error["hint"]
         message = result["msg"][:-len(hint) - 2] if hint and result["msg"].endswith("; " + hint) else result["msg"]
-        message = composed(message, hint, self._host if error["side"] == "target" else "controller")
+        message = compose_message(message, hint, self._host if error["side"] == "target" else "controller")
         found = dict(result, msg=message, error=error)
         if self._of_role and not self._task.check_mode:     # core drops it but in the role; a prediction must not enter a cache
             found["ansible_facts"] = failed_facts(found, self._requested or self._written)
@@ -151,17 +210,17 @@ class ActionModule(ActionBase):
         of_task = {str(name): str(value) for name, value in of_task.items()}
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
-        params = _validated(arguments)
+        params = _validate(arguments)
         self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host,
                                hint="leave it out of this play, or limit the play to other hosts")
         self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
-            return self._with_steps(self._module(for_target(arguments)))
+            return self._with_steps(self._module(target_arguments(arguments)))
         if params["download"] == "target":
             return self._from_target(arguments)
-        sent = for_target(arguments)
+        sent = target_arguments(arguments)
         if arguments.get("archive"):
             return self._with_steps(self._module(sent))
         with contextlib.ExitStack() as stack:
@@ -170,8 +229,8 @@ class ActionModule(ActionBase):
     def _from_controller(
             self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> Answer:
         """The answer where the controller downloads."""
-        order = parse_order(params, params["platform"])
-        parse_cache(params)
+        order = parse_download_request(params, params["platform"])
+        parse_cache_options(params)
         told: Tuple[str, ...] = ()
         if order.version:
             plan = self._plan(sent)
@@ -187,33 +246,33 @@ class ActionModule(ActionBase):
         if not plan.needs_archive:
             return self._with_steps(
                 plan if self._task.check_mode and not self._task.async_val else self._module(sent))
-        order = parse_order(dict(params, archive=None, origin=None), plan.platform, plan.version)
+        order = parse_download_request(dict(params, archive=None, origin=None), plan.platform, plan.version)
         return self._delivered(plan, sent, self._delivery(order, params, environ, stack), stack)
 
     def _delivery(
-            self, order: Order, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> Delivery:
+            self, order: DownloadRequest, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> ControllerDownload:
         """What the controller obtains; the stack closes its cache."""
-        folder, keep = parse_cache(params)
+        folder, keep = parse_cache_options(params)
         check = self._task.check_mode
         tells = self._tells and not check
         run = stack.enter_context(self._run_folder())
-        kept = Kept(stack.enter_context(open_kept(folder)), keep, self._say) if folder and not check else None
-        cache = Cache(run, kept, self._say, self._show_waiting if tells else _silence,
+        persistent = PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log) if folder and not check else None
+        cache = RunCache(run, persistent, self._log, self._display_waiting if tells else _null_log,
                       "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]), self._host)
-        return Delivery(order, cache, environ, self._say, self._show if tells else None)
+        return ControllerDownload(order, cache, environ, self._log, self._display if tells else None)
 
     def _run_folder(self) -> Folder:
         """Our folder of this run, to be closed; the first task of a run removes those of runs that were killed."""
-        run = open_run(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
+        run = open_run_dir(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
         try:
-            if claim(run, C.DEFAULT_LOCAL_TMP):
-                sweep(C.DEFAULT_LOCAL_TMP, RUN_CACHE, self._say)
+            if claim_run_dir(run, C.DEFAULT_LOCAL_TMP):
+                remove_stale_run_dirs(C.DEFAULT_LOCAL_TMP, RUN_CACHE, self._log)
         except BaseException:
             run.close()
             raise
         return run
 
-    def _chosen(self, order: Order, delivery: Delivery, sent: Params) -> Tuple[Answer, Tuple[str, ...]]:
+    def _chosen(self, order: DownloadRequest, delivery: ControllerDownload, sent: Params) -> Tuple[Answer, Tuple[str, ...]]:
         """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
 
         A first choice, without what the target has and for the platform that it probably is, saves a run of the module
@@ -223,7 +282,7 @@ class ActionModule(ActionBase):
         """
         try:
             guessed = order._replace(platform=order.platform or detect_platform(platform.system(), platform.machine()))
-            version, _told = resolve(guessed, (), delivery.listing, _silence)
+            version, _told = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
             version = ANY_VERSION       # what is installed may still do
         plan = self._plan(dict(sent, version=version))
@@ -234,11 +293,11 @@ class ActionModule(ActionBase):
                 return plan, ()
             # A plan looks closely at what is newer than its own version, so that of a lower one may find more intact ones.
             intact.update(plan.intact_versions)
-            version, _told = resolve(order, sorted(intact), delivery.listing, _silence)
+            version, _told = resolve_version(order, sorted(intact), delivery.listing, _null_log)
             if version == plan.version:
                 break
             plan = self._plan(dict(sent, version=version))
-        version, told = resolve(order, sorted(intact), delivery.listing, self._say)
+        version, told = resolve_version(order, sorted(intact), delivery.listing, self._log)
         return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
 
     def _from_target(self, arguments: Params) -> Answer:
@@ -248,17 +307,17 @@ class ActionModule(ActionBase):
             return self._with_steps(self._module(arguments))
         key = self._key(arguments)
         with self._run_folder() as run:
-            notes = Cache(run, None, self._say, _silence, "", self._host)
+            notes = RunCache(run, None, self._log, _null_log, "", self._host)
             version = notes.note(key)
             if version:
                 # Before anything is done: a newer one may have come since, and a site that is behind must not roll it back.
                 known = dict(arguments, version=version)
                 plan = self._plan(known)
-                if not plan.failed and newest([version] + matching(wanted, plan.intact_versions)) == version:
+                if not plan.failed and newest_version([version] + matching_versions(wanted, plan.intact_versions)) == version:
                     return self._with_steps(self._module(known) if plan.changed or self._task.async_val else plan)
             result = self._module(arguments)
             if result.version and not result.failed:
-                notes.take_note(key, result.version)
+                notes.set_choice(key, result.version)
         return self._with_steps(result)
 
     def _key(self, arguments: Params) -> str:
@@ -302,9 +361,9 @@ class ActionModule(ActionBase):
             known[self._discovered_interpreter_key] = self._discovered_interpreter
         foreseen = self._task.check_mode and answer.changed     # a prediction must not enter a fact cache
         if not (answer.failed or answer.job or foreseen) and answer.base_dir:
-            known.update(facts(self._state, result))
+            known.update(success_facts(self._state, result))
         if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
-            self._show(describe_change(answer))
+            self._display(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
 
     def _explained(self, result: Params) -> Params:
@@ -326,7 +385,7 @@ class ActionModule(ActionBase):
             hint = "install a newer python3 there, or set ansible_python_interpreter to one that is there"
         elif "No module named" in reason:
             hint = "install the whole of Python's standard library there (Debian: python3, not python3-minimal)"
-        failure = as_result(StartError(reason, hint=hint), "target", self._host)
+        failure = to_result(StartError(reason, hint=hint), "target", self._host)
         return dict(result, msg=failure["msg"], error=failure["error"])
 
     def _find_python(self) -> Tuple[Optional[Tuple[int, ...]], str]:
@@ -338,7 +397,7 @@ class ActionModule(ActionBase):
         told = self._low_level_execute_command("%s -c %s" % (shell.quote(str(path)), shell.quote(
             "import sys; print('%d %d %d %s' % (sys.version_info[:3] + (sys.executable,)))")), sudoable=False)
         found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
-        return (tuple(map(int, found.groups()[:3])), cleaned(found.group(4))) if found else (None, cleaned(str(path)))
+        return (tuple(map(int, found.groups()[:3])), printable(found.group(4))) if found else (None, printable(str(path)))
 
     def _unchanged(self, plan: Answer, sent: Params, told: Tuple[str, ...]) -> Answer:
         """The plan as the answer."""
@@ -349,40 +408,40 @@ class ActionModule(ActionBase):
         told = self._origin + told      # nothing was done, so there is not much to tell
         return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
 
-    def _delivered(self, plan: Answer, sent: Params, delivery: Delivery, stack: contextlib.ExitStack) -> Answer:
+    def _delivered(self, plan: Answer, sent: Params, delivery: ControllerDownload, stack: contextlib.ExitStack) -> Answer:
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
         if self._task.check_mode:
-            vouching = delivery.vouch()
+            provenance = delivery.provenance()
             if self._task.async_val:
                 return self._module(sent)
-            came = plan.downloaded_bytes + vouching.downloaded_bytes
-            return self._with_steps(plan._replace(downloaded_bytes=came, **vouched(vouching)))
-        parcel = delivery.obtain(unless=plan.archive_sha256)     # known where only the vouching is short
-        laid = stack.enter_context(laid_out(parcel, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
-        archive = self._bring(laid, parcel)
-        sent = dict(sent, archive=archive, origin=parcel.vouching.site)
-        if parcel.vouching.policy == "sha256sums":
+            came = plan.downloaded_bytes + provenance.downloaded_bytes
+            return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
+        staged = delivery.obtain(unless=plan.archive_sha256)     # known where only the vouching is short
+        laid = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
+        archive = self._bring(laid, staged)
+        sent = dict(sent, archive=archive, origin=staged.provenance.site)
+        if staged.provenance.policy == "sha256sums":
             # Unsigned sums are as good as the directory that they lie in: on the host, that is the login user's.
-            sent["checksum"] = parcel.vouching.archive_sha256
+            sent["checksum"] = staged.provenance.archive_sha256
         result = self._module(sent)
-        return result if self._task.async_val else self._completed(result, plan, parcel, archive)
+        return result if self._task.async_val else self._completed(result, plan, staged, archive)
 
-    def _bring(self, laid: str, parcel: Parcel) -> str:
+    def _bring(self, laid: str, staged: StagedRelease) -> str:
         """Have the files on the target: str, the path of the archive there. Raises TransferError."""
-        name = parcel.vouching.archive_name
+        name = staged.provenance.archive_name
         if self._connection.transport == "local" and not self._is_become_unprivileged() and not self._task.async_val:
             return os.path.join(laid, name)     # the module can read it where it is
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
         check_target_path(shell.tmpdir, self._host)     # without pipelining, core has made it for the module
-        sources = {paper: os.path.join(laid, paper) for paper in parcel.papers}
-        if parcel.archive:
-            sources[name] = parcel.archive
+        sources = {paper: os.path.join(laid, paper) for paper in staged.verification_files}
+        if staged.archive:
+            sources[name] = staged.archive
         places = {each: shell.join_path(shell.tmpdir, each) for each in sources}
         for each, source in sources.items():
             self._send(source, places[each])
-            self._say("sent to %s: %s" % (self._host, places[each]))
+            self._log("sent to %s: %s" % (self._host, places[each]))
         self._let_read(list(places.values()))
         place: str = shell.join_path(shell.tmpdir, name)
         return place
@@ -393,7 +452,7 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure:
             raise       # the host is unreachable, which core has its own way to tell
         except AnsibleError as exc:
-            with os_errors("look at", source):
+            with os_error_context("look at", source):
                 size = os.stat(source).st_size
             free = self._free_bytes()
             room = "" if free is None else "; its file system has %d bytes free" % free
@@ -421,12 +480,12 @@ class ActionModule(ActionBase):
             if done["rc"]:
                 raise
 
-    def _completed(self, result: Answer, plan: Answer, parcel: Parcel, archive: str) -> Answer:
+    def _completed(self, result: Answer, plan: Answer, staged: StagedRelease, archive: str) -> Answer:
         """The module's Answer, with what the controller did before it."""
         if result.failed or result.changed:     # or another run did it just now: there is not much to tell
             result = self._with_steps(result)
         if not result.failed:
-            return result._replace(downloaded_bytes=plan.downloaded_bytes + parcel.downloaded_bytes)
+            return result._replace(downloaded_bytes=plan.downloaded_bytes + staged.downloaded_bytes)
         error = result.error or {}
         if error.get("step") == "verify" and error.get("path") == archive:
             hint = "the controller had the right bytes: look at the connection to %s, and at its remote_tmp" % self._host
@@ -444,32 +503,32 @@ class ActionModule(ActionBase):
         host: str = self._task.delegate_to or self._task_vars.get("inventory_hostname") or "the target"
         return host
 
-    def _say(self, line: str, warning: bool = False) -> None:
-        line = concealed(cleaned("controller: %s" % line), self._secrets)
+    def _log(self, line: str, warning: bool = False) -> None:
+        line = redacted(printable("controller: %s" % line), self._secrets)
         self._steps.append(line)
         display.vvv(line, host=self._host)
         if warning:
             self._warnings.append(line)
 
-    def _show(self, line: str) -> None:
+    def _display(self, line: str) -> None:
         # stdout belongs to the callback, which may write JSON there.
-        display.display("terraform_binary: [%s] %s" % (self._host, concealed(cleaned(line), self._secrets)), stderr=True)
+        display.display("terraform_binary: [%s] %s" % (self._host, redacted(printable(line), self._secrets)), stderr=True)
 
-    def _show_waiting(self, what: str) -> None:
-        self._show("waiting for the download of %s for another host" % what)
+    def _display_waiting(self, what: str) -> None:
+        self._display("waiting for the download of %s for another host" % what)
 
     def _arguments(self, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
-        given = decrypted(self._task.args)
+        given = decrypt_values(self._task.args)
         if self._of_role:
-            given.update(decrypted(read_role_variables(self._task_vars, self._template)))
+            given.update(decrypt_values(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
         check_types(arguments)
         self._written = str(arguments.get("version") or arguments.get("version_file") or "").strip()
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
-        arguments = with_files(with_environment(arguments, environ, of_task), self._find, self._decrypt)
-        keys = listed(arguments.get("trusted_keys"))
+        arguments = read_file_options(apply_environment(arguments, environ, of_task), self._find, self._decrypt)
+        keys = as_list(arguments.get("trusted_keys"))
         if keys:
             arguments["trusted_keys"] = [read_trusted_key(key, self._find, self._decrypt) for key in keys]
         return arguments
@@ -500,7 +559,7 @@ class ActionModule(ActionBase):
         wanted = read_version_file(found)
         self._requested = wanted.text
         self._origin = ("version %s from %s" % (wanted.version, wanted.places),)
-        self._say(self._origin[0])
+        self._log(self._origin[0])
         return {"version": wanted.version}
 
     def _decrypt(self, path: str) -> str:
@@ -537,7 +596,7 @@ def _least_python() -> Tuple[int, ...]:
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON     # a truth value up to 2.16
 
 
-def _validated(arguments: Params) -> Params:
+def _validate(arguments: Params) -> Params:
     """The task's arguments as the module will see them, to decide by; they travel as they are. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
@@ -554,5 +613,5 @@ def _validated(arguments: Params) -> Params:
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 
 
-def _silence(line: str, warning: bool = False) -> None:
+def _null_log(line: str, warning: bool = False) -> None:
     """For those who do not want to hear."""

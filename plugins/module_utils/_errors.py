@@ -65,17 +65,17 @@ class TerraformBinaryError(Exception):
 
     def __init__(self, message: str, path: Optional[str] = None, url: Optional[str] = None, errno: Optional[int] = None,
                  hint: Optional[str] = None) -> None:
-        super().__init__(cleaned(" ".join(message.split())))
+        super().__init__(printable(" ".join(message.split())))
         self.path = path
         self.url = url
         self.errno = errno
         self.hint = hint or self.way_out
         self.changed = False
 
-    def conceal(self, secrets: Collection[str]) -> None:
+    def redact(self, secrets: Collection[str]) -> None:
         """Put asterisks in the place of secrets that the other side repeated to us: see concealed()."""
-        self.args = tuple(concealed(text, secrets) for text in self.args)
-        self.path, self.url, self.hint = (concealed(each, secrets) for each in (self.path, self.url, self.hint))
+        self.args = tuple(redacted(text, secrets) for text in self.args)
+        self.path, self.url, self.hint = (redacted(each, secrets) for each in (self.path, self.url, self.hint))
 
 
 class RequestError(TerraformBinaryError):
@@ -168,7 +168,7 @@ def _how_to_become() -> str:
 
 
 @contextlib.contextmanager
-def os_errors(doing: str, path: str, error: Type[TerraformBinaryError] = InstallError, hint: Optional[str] = None,
+def os_error_context(doing: str, path: str, error: Type[TerraformBinaryError] = InstallError, hint: Optional[str] = None,
               place: Optional[str] = None) -> Iterator[None]:
     """Turn an OSError of the body into a typed error that names the act and the path.
 
@@ -216,7 +216,7 @@ def errno_text(number: Optional[int], fallback: object = "") -> str:
     return "%s (%s)" % (os.strerror(number), _errno.errorcode.get(number, number))
 
 
-def escaped(text: Union[str, bytes], limit: int = 60) -> str:
+def quoted(text: Union[str, bytes], limit: int = 60) -> str:
     """Foreign text, or bytes, as it may stand in a message: shortened, escaped, and in quotes.
 
     :param limit: int, characters of it that are shown.
@@ -227,14 +227,14 @@ def escaped(text: Union[str, bytes], limit: int = 60) -> str:
 
 
 @overload
-def cleaned(value: str) -> str: ...
+def printable(value: str) -> str: ...
 
 
 @overload
-def cleaned(value: Any) -> Any: ...
+def printable(value: Any) -> Any: ...
 
 
-def cleaned(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """A value of a result, or a line, as it may be written and shown: what is not printable becomes ``?``.
 
     Names of files may be anything, line ends, escapes of terminals and bytes that are no text included: these cannot be
@@ -245,31 +245,31 @@ def cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)
     if isinstance(value, dict):
-        return dict((cleaned(key), cleaned(one)) for key, one in value.items())
+        return dict((printable(key), printable(one)) for key, one in value.items())
     if isinstance(value, (list, tuple)):
-        return [cleaned(one) for one in value]
+        return [printable(one) for one in value]
     return value
 
 
 @contextlib.contextmanager
-def concealing(secrets: Collection[str]) -> Iterator[None]:
+def redacting(secrets: Collection[str]) -> Iterator[None]:
     """Conceal secrets in what the body refuses, which may quote the other side."""
     try:
         yield
     except TerraformBinaryError as exc:
-        exc.conceal(secrets)
+        exc.redact(secrets)
         raise
 
 
 @overload
-def concealed(value: str, secrets: Collection[str]) -> str: ...
+def redacted(value: str, secrets: Collection[str]) -> str: ...
 
 
 @overload
-def concealed(value: Any, secrets: Collection[str]) -> Any: ...
+def redacted(value: Any, secrets: Collection[str]) -> Any: ...
 
 
-def concealed(value: Any, secrets: Collection[str]) -> Any:
+def redacted(value: Any, secrets: Collection[str]) -> Any:
     """A value with asterisks in the place of secrets, in whatever letters the other side repeats them: in other case,
     percent-encoded wholly, partly or more than once, escaped(), in base64; and when they are cut off where a quote ends.
 
@@ -277,19 +277,19 @@ def concealed(value: Any, secrets: Collection[str]) -> Any:
     :param secrets: collection of str: they are gone through more than once.
     """
     if isinstance(value, dict):
-        return dict((concealed(key, secrets), concealed(one, secrets)) for key, one in value.items())
+        return dict((redacted(key, secrets), redacted(one, secrets)) for key, one in value.items())
     if isinstance(value, (list, tuple)):
-        return [concealed(one, secrets) for one in value]
+        return [redacted(one, secrets) for one in value]
     if not isinstance(value, str):
         return value
     for secret in secrets:
         if len(secret) <= _HARMLESS:        # in other letters that would be any text
             value = value.replace(secret, _ASTERISKS)
-    return _without(value, set(
-        _plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _forms(secret)))
+    return _without_forms(value, set(
+        _plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _secret_forms(secret)))
 
 
-def _forms(secret: str) -> Tuple[str, ...]:
+def _secret_forms(secret: str) -> Tuple[str, ...]:
     """A secret as it is, escaped, and as base64 has it, without the padding; in other letters as far as ASCII's do not tell."""
     data = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(data).decode("ascii").rstrip("=")
@@ -322,7 +322,7 @@ def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
     return "".join(plain), starts, ends
 
 
-def _without(text: str, forms: Set[str]) -> str:
+def _without_forms(text: str, forms: Set[str]) -> str:
     """A text without secrets in the form of _plain()."""
     if not forms:
         return text
@@ -335,7 +335,7 @@ def _without(text: str, forms: Set[str]) -> str:
             at = plain.find(form, at + len(form))
     for cut in _CUT.finditer(text):
         until = bisect.bisect_left(starts, cut.start())
-        begun = max([_begun(plain, until, form) for form in forms] or [0])
+        begun = max([_starts_with_secret(plain, until, form) for form in forms] or [0])
         if begun:
             spans.append((starts[until - begun], cut.end() - 4))
     concealed_until = 0
@@ -347,13 +347,13 @@ def _without(text: str, forms: Set[str]) -> str:
     return "".join(parts) + text[concealed_until:]
 
 
-def _begun(plain: str, until: int, form: str) -> int:
+def _starts_with_secret(plain: str, until: int, form: str) -> int:
     """How much of a secret's beginning stands before a place: int, 0 for what does not give it away."""
     most = min(len(form) - 1, until, _QUOTE)
     return next((length for length in range(most, _HARMLESS, -1) if plain.endswith(form[:length], 0, until)), 0)
 
 
-def composed(message: str, hint: Optional[str] = None, machine: str = "") -> str:
+def compose_message(message: str, hint: Optional[str] = None, machine: str = "") -> str:
     """The one line that a failure is told in, of at most MESSAGE_LIMIT characters. What to do is never what is cut.
 
     :param message: str: what, where, found, expected.
@@ -372,7 +372,7 @@ def composed(message: str, hint: Optional[str] = None, machine: str = "") -> str
     return message + end
 
 
-def as_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, Any]:
+def to_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, Any]:
     """The failure as returned to Ansible.
 
     :param error: TerraformBinaryError.
@@ -383,8 +383,8 @@ def as_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, An
     message = str(error)
     if isinstance(error, ClockError):
         message = "%s (judged by the %s, %s)" % (message, side, host)
-    result: Dict[str, Any] = cleaned({
-        "msg": composed(message, error.hint),
+    result: Dict[str, Any] = printable({
+        "msg": compose_message(message, error.hint),
         "changed": error.changed and side == "target",     # what the controller does to itself changes no host
         "error": {
             "step": error.step,

@@ -538,280 +538,22 @@ ansible_facts:
       type: dict
 """
 
-import contextlib
-import errno
-import functools
 import os
 import platform
-from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Set
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _clearing, _report
-from ansible_collections.iac_platform.terraform.plugins.module_utils._choice import matching, resolve
-from ansible_collections.iac_platform.terraform.plugins.module_utils._credentials import SHORTEST_SECRET, secrets_of
-from ansible_collections.iac_platform.terraform.plugins.module_utils._directories import trust_of
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MissingDependency, RequestError, TerraformBinaryError, as_result, cleaned, concealed, os_errors)
-from ansible_collections.iac_platform.terraform.plugins.module_utils._guard import open_guarded
-from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC, Params, Vouching, Wish
-from ansible_collections.iac_platform.terraform.plugins.module_utils._obtain import Awaited, Source, read_signers
-from ansible_collections.iac_platform.terraform.plugins.module_utils._plan import Plan, make_plan, take_stock
-from ansible_collections.iac_platform.terraform.plugins.module_utils._preflight import check_archive
-from ansible_collections.iac_platform.terraform.plugins.module_utils._releases import detect_platform
-from ansible_collections.iac_platform.terraform.plugins.module_utils._store import Stock
-from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import is_exact, order, split
-from ansible_collections.iac_platform.terraform.plugins.module_utils._wish import parse
-
-LABEL = "security.selinux"
-Label = Callable[[int, str, bool], bool]
-
-
-class Steps:
-    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace.
-
-    ``previous_version`` is kept here for the failures.
-    """
-
-    def __init__(self, module: AnsibleModule, secrets: Sequence[str] = ()) -> None:
-        self.lines: List[str] = []
-        self.secrets = secrets      # which sites and proxies could repeat
-        self.previous_version: Optional[str] = None
-        self._module = module
-
-    def __call__(self, line: str, warning: bool = False) -> None:
-        # syslog takes neither line ends nor bytes that are no text.
-        line = concealed("target: %s" % cleaned(line), self.secrets)
-        self.lines.append(line)
-        self._module.log(line)
-        if warning:
-            self.warn(line)
-
-    def warn(self, text: str) -> None:
-        self._module.warn(concealed(cleaned(text), self.secrets))
-
-
-def labeller(module: AnsibleModule) -> Optional[Label]:
-    """How files get their SELinux label on this host: callable(fd, path, mend) -> bool "differs", or None without SELinux.
-
-    A file that is written or mended gets the policy's default and what was asked for on top; one that is there is
-    compared with what was asked for only. Where labels cannot be kept (NFS, say), only asking for one is an error.
-    """
-    if not module.selinux_enabled():
-        return None
-    asked = [(module.params[part] or "").strip() or None for part in ("seuser", "serole", "setype", "selevel")]
-
-    def label(fd: int, path: str, mend: bool) -> bool:
-        try:
-            return _label(fd, path, mend)
-        except OSError as exc:
-            if exc.errno != errno.ENOTSUP or any(asked):
-                raise
-            return False
-
-    def _label(fd: int, path: str, mend: bool) -> bool:
-        current = os.getxattr(fd, LABEL).decode().rstrip("\0").split(":", 3)
-        default = module.selinux_default_context(path) if mend or "_default" in asked else current
-        wanted = list(current)
-        for number, (part, usual) in enumerate(zip(asked[:len(current)], default)):
-            if part is not None and part != "_default":
-                wanted[number] = part
-            elif usual is not None and (mend or part == "_default"):
-                wanted[number] = usual
-        if mend and wanted != current:
-            os.setxattr(fd, LABEL, ":".join(wanted).encode() + b"\0")
-        return wanted != current
-
-    return label
-
-
-class Job:
-    """One call of the module: its parameters, and what every version that it is about has in common."""
-
-    def __init__(self, module: AnsibleModule, steps: Steps) -> None:
-        self.module = module
-        self.steps = steps
-        self.missed: Set[str] = set()
-        self.wish = self.parse()
-        keys = read_signers(self.wish)
-        self.signers = frozenset(key.fingerprint for key in keys)
-        self.label = labeller(module)
-        # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
-        awaited = self.wish.download == "controller" and not self.wish.archive
-        guard = functools.partial(open_guarded, trust=trust_of(self.wish.uid))
-        self.source: Union[Awaited, Source] = Awaited(self.wish) if awaited else Source(self.wish, keys, steps, guard)
-
-    def parse(self, chosen: Optional[str] = None) -> Wish:
-        missing: Optional[List[str]] = [] if self.module.check_mode else None
-        wish = parse(self.module.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing)
-        for each in missing or ():
-            self.miss(each)
-        return wish
-
-    def miss(self, what: object) -> None:
-        """Warn once of what a real run would not go on without."""
-        if str(what) not in self.missed:
-            self.missed.add(str(what))
-            self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
-
-    @contextlib.contextmanager
-    def expecting(self) -> Iterator[None]:
-        """The body may need what a task before this one makes, and check mode keeps from making: then that is a warning.
-
-        Only what is not there at all. What is there, and wrong, is wrong in check mode as well.
-        """
-        try:
-            yield
-        except (RequestError, MissingDependency) as exc:
-            if not self.module.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency):
-                raise
-            self.miss(exc)
-
-    def foresee(self, plan: Plan, source: Source) -> Optional[Vouching]:
-        """What check mode can know of the archive: Vouching, or None."""
-        vouching = None
-        with self.expecting():
-            vouching = source.vouch()
-        if plan.wish.archive:
-            with self.expecting():
-                archive = source.inspect(vouching)
-                if archive is not None:
-                    with archive.file:
-                        check_archive(plan, archive)
-        return vouching
-
-    def plan(self, wish: Wish) -> Plan:
-        plan = make_plan(wish, self.signers, self.label)
-        self.steps.previous_version = self.steps.previous_version or _report.previous_version(plan)
-        return plan
-
-    def bring_about(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
-        """Act on a plan, or say what it would do: (return values, lines about them)."""
-        lines: Tuple[str, ...]
-        if plan.changes and not self.module.check_mode:
-            outcome = apply(plan, self.signers, self.source, self.steps, self.label)
-            result, tolerated = _report.done(outcome), outcome.tolerated
-            lines = () if outcome.changed else (result["msg"],)
-        else:
-            vouching = self.foresee(plan, self.source) if plan.needs_archive and isinstance(self.source, Source) else None
-            result, lines = _report.foreseen(plan, vouching, self.module.check_mode)
-            tolerated = plan.tolerated
-        for weakness in tolerated:
-            self.steps.warn("allow_unsafe_base_dir: %s" % weakness)
-        return result, lines
-
-
-def run(module: AnsibleModule, steps: Steps) -> Params:
-    """Parse, choose, obtain, install: the return values of the module. Raises TerraformBinaryError."""
-    job = Job(module, steps)
-    if job.wish.version is None:
-        return remove_matching(job) if job.wish.state == "absent" else install_newest(job)
-    result, lines = job.bring_about(job.plan(job.wish))
-    if not result["changed"]:
-        del steps.lines[:]
-    for line in lines:
-        steps(line)
-    if job.wish.state == "absent" and result["removed"]:
-        tell_rest(job, result)
-    return result
-
-
-def install_newest(job: Job) -> Params:
-    """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
-    stock = take_stock(job.wish).intact
-    fitting = [version for version, built_for in stock.items() if built_for == job.wish.platform]
-    version, source = None, job.source
-    with job.expecting():
-        version, told = resolve(job.wish, fitting, source.listing, job.steps)
-    if version is None or isinstance(source, Awaited):      # which has no listing to choose from
-        result = _report.undecided(job.wish, fitting)
-        job.steps(result["msg"])
-        return result
-    wish = job.parse(version)
-    job.source = source.settle(wish)
-    result, lines = job.bring_about(job.plan(wish))
-    result["downloaded_bytes"] += source.index_bytes
-    if not result["changed"]:
-        del job.steps.lines[:]
-        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
-    for line in lines:
-        job.steps(line)
-    return result
-
-
-def remove_matching(job: Job) -> Params:
-    """Remove every installed version that matches, or none when one of them may not go: the return values.
-
-    One after the other, each under its own lock. Raises TerraformBinaryError.
-    """
-    wish = job.wish
-    stock = take_stock(wish)
-    for name in matching(wish.wanted, stock.foreign):
-        job.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
-            wish.base_dir, name), warning=True)
-    tell_unmatched(job, stock)
-    versions = matching(wish.wanted, stock.ours)
-    if wish.wanted.is_all:
-        versions = [version for version in _clearing.find_versions(wish) if version not in stock.foreign]
-    plans = [job.plan(job.parse(version)) for version in versions]
-    if wish.wanted.is_all:
-        plans = [plan for plan in plans if plan.changes]    # of the others there is nothing of ours
-    results: List[Params] = []
-    try:
-        for plan in plans:
-            result, lines = job.bring_about(plan)
-            results.append(result)
-            for line in lines:
-                job.steps(line)
-        result = _report.combined(wish, results, sorted(take_stock(wish).intact), job.module.check_mode)
-        result = remove_rest(job, result) if wish.wanted.is_all else result
-    except TerraformBinaryError as exc:
-        exc.changed = exc.changed or any(one["changed"] for one in results)
-        raise
-    if not result["removed"]:
-        job.steps(result["msg"])
-    elif not wish.wanted.is_all:
-        tell_rest(job, result)
-    return result
-
-
-def remove_rest(job: Job, result: Params) -> Params:
-    """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
-    if job.module.check_mode:
-        rest = _clearing.look(job.wish, gone_from(job.wish, result))
-        paths: Sequence[str] = ["%s/%s" % (job.wish.base_dir, name) for name in rest.locks] + [job.wish.base_dir] * rest.base
-        left: Sequence[str] = rest.left
-        for path in paths:
-            job.steps("would remove: %s" % path)
-    else:
-        paths, left = _clearing.clear(job.wish, job.steps, bool(result["removed"]))
-    if result["removed"] or paths:      # else the message says it
-        for line in left:
-            job.steps("left: %s" % line, warning=True)
-    return _report.cleared(result, job.wish, paths, left, job.module.check_mode)
-
-
-def gone_from(wish: Wish, result: Params) -> List[str]:
-    """The names in the base dir that a removal would take."""
-    return [os.path.basename(path) for path in result["removed"] if os.path.dirname(path) == wish.base_dir]
-
-
-def tell_unmatched(job: Job, stock: Stock) -> None:
-    """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
-    wish = job.wish
-    others = [version for version in sorted(filter(is_exact, stock.ours), key=order) if not wish.wanted.allows(version)]
-    if not others:
-        return
-    why = "; a pre-release is matched by version: all, and by constraints that name one of the same numbers" if any(
-        split(version)[1] for version in others) else ""
-    job.steps("passed over, since %s does not match: %s%s" % (" ".join(wish.wanted.text.split()), ", ".join(others), why))
-
-
-def tell_rest(job: Job, result: Params) -> None:
-    """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
-    rest = _clearing.look(job.wish, gone_from(job.wish, result) if job.module.check_mode else ())
-    if rest.base:
-        job.steps("left: %s, with %d lock files in it; version: all removes these, too" % (job.wish.base_dir, len(rest.locks)))
+    TerraformBinaryError,
+    os_error_context,
+    printable,
+    redacted,
+    to_result,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.selinux import selinux_labeler
+from ansible_collections.iac_platform.terraform.plugins.module_utils._http.credentials import SHORTEST_SECRET, secrets_of
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC, Params
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import Steps, run_module
 
 
 def unmask_short_headers(module: AnsibleModule) -> None:
@@ -828,19 +570,20 @@ def unmask_short_headers(module: AnsibleModule) -> None:
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     unmask_short_headers(module)
-    steps = Steps(module, secrets_of(module.params, os.environ))
+    steps = Steps(module.log, module.warn, secrets_of(module.params, os.environ))
+    set_context = selinux_labeler(module.params, module.selinux_default_context) if module.selinux_enabled() else None
     result: Params = {"changed": False}
     try:
-        result = run(module, steps)
+        result = run_module(module.params, module.check_mode, steps, set_context)
         if not module._diff:
             del result["diff"]
-        with os_errors("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
-            module.exit_json(**concealed(cleaned(dict(result, steps=steps.lines)), steps.secrets))
+        with os_error_context("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
+            module.exit_json(**redacted(printable(dict(result, steps=steps.lines)), steps.secrets))
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]
-        exc.conceal(steps.secrets)
-        module.fail_json(steps=steps.lines, previous_version=cleaned(steps.previous_version),
-                         **as_result(exc, "target", platform.node()))
+        exc.redact(steps.secrets)
+        module.fail_json(steps=steps.lines, previous_version=printable(steps.previous_version),
+                         **to_result(exc, "target", platform.node()))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import posixpath
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Pattern, Tuple, Union
 
-from ..module_utils._errors import TerraformBinaryError, cleaned, escaped
-from ..module_utils._model import DEFAULT_BASE_DIR, POLICIES, PRODUCT, Params
-from ..module_utils._releases import check_platform
-from ..module_utils._versions import is_exact
+from ..module_utils._errors import TerraformBinaryError, printable, quoted
+from ..module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, Params
+from ..module_utils._release.layout import check_platform
+from ..module_utils._versions.version import is_exact
 
 _TEXT = 8192            # characters of one text, such as a line or a path
 _LONG = 65536           # characters of what may have many lines: what Python printed before it ended
@@ -94,7 +94,7 @@ def asked_path(value: Any, default: str) -> Optional[str]:
     text = default if value is None else str(value)
     if text.startswith("~") or "$" in text:
         return None
-    return cleaned("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
+    return printable("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
 
 
 def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
@@ -178,7 +178,7 @@ def check_target_path(path: str, host: str) -> None:
     """
     if not _PATH.match(path):
         raise AnswerError("%s answered what this module does not say: its temporary directory is %s, expected an absolute "
-                          "path of letters, digits and ._+~-" % (host, escaped(path, 60)), path=path, hint=_LOOK)
+                          "path of letters, digits and ._+~-" % (host, quoted(path, 60)), path=path, hint=_LOOK)
 
 
 class _Gate:
@@ -193,7 +193,7 @@ class _Gate:
 
     def _refusal(self, name: str, expected: str, found: Any) -> AnswerError:
         return AnswerError("%s answered what this module does not say: %s is %s, expected %s" % (
-            self._host, name, escaped(str(found), 60), expected), hint=_LOOK)
+            self._host, name, quoted(str(found), 60), expected), hint=_LOOK)
 
     def refuse(self, name: str, expected: str) -> NoReturn:
         raise self._refusal(name, expected, self._raw.get(name))
@@ -225,7 +225,7 @@ class _Gate:
         value: Optional[str] = self._get(name, str, "text")
         if value is not None and len(value) > limit:
             self.refuse(name, "text of at most %d characters" % limit)
-        return None if value is None else self._counted(cleaned(" ".join(value.splitlines())))
+        return None if value is None else self._counted(printable(" ".join(value.splitlines())))
 
     def _counted(self, text: str) -> str:
         """The text, which counts towards what all of them may have."""
@@ -271,7 +271,7 @@ class _Gate:
         values = self._list(name)
         if not all(isinstance(value, str) and len(value) <= _TEXT for value in values):
             self.refuse(name, "a list of texts")
-        return tuple(self._counted(cleaned(value)) for value in values)
+        return tuple(self._counted(printable(value)) for value in values)
 
     def steps(self, name: str) -> Tuple[str, ...]:
         """Lines of the target, which all say that they are."""
@@ -337,7 +337,7 @@ class _Gate:
     def _lines(self, name: str, text: str) -> str:
         if len(text) > _LONG:       # a Python that cannot read a module shows all of it
             text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
-        lines = "\n".join(map(cleaned, text.split("\n")))
+        lines = "\n".join(map(printable, text.split("\n")))
         return self._counted(re.sub("(?m)^(?=.)", _INDENT, lines) if name == "exception" else lines)
 
     def _plain(self, name: str, value: Any, depth: int, left: List[int]) -> Any:
@@ -356,7 +356,7 @@ class _Gate:
         text = _message_of(value)
         if len(text) > _LONG:
             raise self._refusal(name, "texts of at most %d characters" % _LONG, "%d characters" % len(text))
-        return self._counted(cleaned(text))
+        return self._counted(printable(text))
 
 
 def _message_of(value: Any) -> str:

@@ -14,7 +14,7 @@ AS_ANOTHER = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv")
 VERSION, TOKEN = "1.13.4", "SECRET-OF-MIRROR"
 LOOK, FAIL, DRIFT = "Put Terraform in place", "Fail with what the module said", "Fail where something would change"
 CORE = tuple(int(part) for part in __version__.split(".")[:2])
-STRANGER = 45321        # in no list of accounts
+OTHER_UID = 45321        # in no list of accounts
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,10 @@ def test_in_a_container_of_a_random_user_without_a_home(launch, folder, monkeypa
     os.mkdir(place)
     os.chmod(place, 0o1777)
     monkeypatch.setenv("TMPDIR", place)
-    job = launch("install_localhost", base_dir=None, uid=STRANGER, home=False)
-    path = "%s/terraform-binaries-%d/%s/terraform" % (place, STRANGER, VERSION)
+    job = launch("install_localhost", base_dir=None, uid=OTHER_UID, home=False)
+    path = "%s/terraform-binaries-%d/%s/terraform" % (place, OTHER_UID, VERSION)
     assert job.status == "successful" and job.report["localhost"]["path"] == path, job.output
-    assert os.stat(path).st_uid == STRANGER
+    assert os.stat(path).st_uid == OTHER_UID
 
 
 # The long form
@@ -186,7 +186,7 @@ def test_slices_know_nothing_of_each_other(launch):
 
 @LONG
 @AS_ANOTHER
-@pytest.mark.parametrize("uid", [STRANGER, 1000])
+@pytest.mark.parametrize("uid", [OTHER_UID, 1000])
 def test_in_a_container_with_a_home(launch, uid):
     job = launch("install_localhost", base_dir=None, uid=uid)
     assert job.status == "successful" and "/runner/.local/share/terraform-binaries/" in job.report["localhost"]["path"]
@@ -196,7 +196,7 @@ def test_in_a_container_with_a_home(launch, uid):
 @AS_ANOTHER
 def test_where_one_may_not_write_the_way_out_is_told(launch, folder):
     os.makedirs(folder + "/closed", exist_ok=True)
-    job = launch("install", ["localhost"], base_dir=folder + "/closed/store", uid=STRANGER)
+    job = launch("install", ["localhost"], base_dir=folder + "/closed/store", uid=OTHER_UID)
     assert job.status == "failed" and "may not write to" in job.report["localhost"]["error"]
     assert "choose another base_dir" in job.report["localhost"]["error"]
 

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from jobs import BIN
 
-
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
 

@@ -59,7 +59,7 @@ def belongs_to_us(status):
 def show(folder, site):
     binary = folder / "terraform-binaries" / VERSION / "terraform"
     link = folder / "bin" / "terraform"
-    wish = {
+    task_args = {
         "terraform_binary_version": VERSION,
         "terraform_binary_base_dir": str(folder / "terraform-binaries"),
         "terraform_binary_link": str(link),
@@ -69,7 +69,7 @@ def show(folder, site):
         "ansible_python_interpreter": sys.executable,
     }
     variables = folder / "wish.json"
-    variables.write_text(json.dumps(wish, indent=2) + "\n")
+    variables.write_text(json.dumps(task_args, indent=2) + "\n")
     print("A release site is at %s; its releases are signed with a key made a moment ago." % site.url)
     print("What is wished for is in %s:" % variables)
     print("$ ansible-playbook iac_platform.terraform.install -i localhost, -c local -e @%s" % variables)

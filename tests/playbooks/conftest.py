@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests with the real ansible-playbook share: see playbook_run, and trees.
+"""What the tests with the real ansible-playbook share: see playbook_run, and file_snapshots.
 
 What is slow is done once a module: most modules run their tasks in a fixture, and the tests look at the results.
 """
@@ -19,7 +19,7 @@ _PLATFORMS = {"x86_64": "linux_amd64", "aarch64": "linux_arm64"}
 
 if _HERE not in sys.path:
     sys.path.insert(0, _HERE)
-pytest.register_assert_rewrite("outcomes")     # or its assertions would not tell what they saw
+pytest.register_assert_rewrite("assertions")     # or its assertions would not tell what they saw
 
 
 @pytest.fixture(scope="session")

@@ -25,12 +25,12 @@ from typing import NamedTuple
 
 import pytest
 from playbook_run import MODULE, Run
-from this_host import wait_until
+from support.system import wait_until
 
 CHECKOUT = pathlib.Path(os.path.realpath(__file__)).parents[2]
 COLLECTIONS = CHECKOUT.parents[2]
 GUIDES = CHECKOUT / "docs" / "guides"
-KEY_FILE = CHECKOUT / "plugins" / "module_utils" / "_hashicorp_key.py"
+KEY_FILE = CHECKOUT / "plugins" / "module_utils" / "_openpgp/hashicorp_key.py"
 REPOSITORY = "https://github.com/iac-platform/ansible-collection-terraform.git"
 WORK = "/srv/guide"     # where snippets run
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
@@ -240,13 +240,13 @@ class Machine:
         self.write("all.yml", json.dumps(plays))
         return self.ansible("ansible-playbook -i %s all.yml" % inventory, **how)
 
-    def tasks(self, wishes, check=False, diff=False):
+    def tasks(self, args_by_host, check=False, diff=False):
         """Run the module with the action plugin, without ansible-playbook: list of results.
 
         :param wishes: dicts of options, as tasks of YAML or as variables of the role have them.
         """
-        options = [wish.get(MODULE) or {name.replace("terraform_binary_", "", 1): value for name, value in wish.items()}
-                   for wish in wishes]
+        options = [task_args.get(MODULE) or {name.replace("terraform_binary_", "", 1): value for name, value in task_args.items()}
+                   for task_args in args_by_host]
         if self._runner is None:
             os.mkdir(self.at("/srv/tasks"))
             self._runner = subprocess.Popen(

@@ -30,7 +30,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
 
 
-def wish(site, store, **options):
+def task_args(site, store, **options):
     """The module's options for a release of a Site; ``options`` are put in place of those that are set here."""
     usual = dict(version=VERSION, base_dir=str(store), sites=[site.url], trusted_keys=[site.key.armored], retries=1)
     return dict(usual, **options)
@@ -42,7 +42,7 @@ def task(name, site, store, keywords=None, **options):
     :param keywords: dict of keywords beside the module, in place of ``ignore_errors``.
     """
     own = {"ignore_errors": True} if keywords is None else keywords
-    return dict({"name": name, MODULE: wish(site, store, **options)}, **own)
+    return dict({"name": name, MODULE: task_args(site, store, **options)}, **own)
 
 
 class Run:
@@ -135,11 +135,11 @@ class Player:
         """``start`` and wait."""
         return self.start(tasks, **how).finish()
 
-    def each(self, wishes, **how):
+    def each(self, args_by_host, **how):
         """``start_each`` and wait."""
-        return self.start_each(wishes, **how).finish()
+        return self.start_each(args_by_host, **how).finish()
 
-    def start_each(self, wishes, variables=None, environments=None, keywords_of_task=None, **how):
+    def start_each(self, args_by_host, variables=None, environments=None, keywords_of_task=None, **how):
         """Ask for different things at once, each on a host of its own: what costs time is the start of a module.
 
         :param wishes: dict of name and the module's options.
@@ -150,8 +150,8 @@ class Player:
         """
         tasks = [dict({"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True,
                        "environment": "{{ surroundings }}"}, **(keywords_of_task or {}))]
-        hosts = {name: dict((variables or {}).get(name, {}), wish=options,
-                            surroundings=(environments or {}).get(name, {})) for name, options in wishes.items()}
+        hosts = {name: dict((variables or {}).get(name, {}), task_args=options,
+                            surroundings=(environments or {}).get(name, {})) for name, options in args_by_host.items()}
         return self.start(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
     def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,

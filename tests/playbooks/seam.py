@@ -16,7 +16,7 @@ import re
 import tempfile
 from typing import Any, Dict, NamedTuple
 
-from playbook_run import MODULE, VERSION, Run, wish
+from playbook_run import MODULE, VERSION, Run, task_args
 
 ROLE = MODULE
 MISSING = "1.13.99"     # a version that the site does not have
@@ -45,7 +45,7 @@ def make_hosts(site, store, **more):
     """
     hosts = {}
     for host in ("installs", "unchanged", "refused"):
-        options = wish(site, store(host), version=MISSING if host == "refused" else VERSION)
+        options = task_args(site, store(host), version=MISSING if host == "refused" else VERSION)
         hosts[host] = dict({"terraform_binary_" + option: value for option, value in options.items()}, **more)
     return hosts
 

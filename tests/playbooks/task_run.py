@@ -27,8 +27,7 @@ import time
 import traceback
 import uuid
 
-import requests     # which the action plugin imports when it downloads: here, once for all tasks
-
+import requests  # which the action plugin imports when it downloads: here, once for all tasks
 from ansible import constants
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.play_context import PlayContext
@@ -37,9 +36,8 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary import ActionModule
-
-from module_target import run_module, serving
 from playbook_run import FOREIGN, MODULE, Run
+from support.module_target import run_module, serving
 
 TIME_LIMIT = 300    # seconds for one task: only so that a hang is seen as one
 
@@ -67,10 +65,10 @@ class TaskRunner:
     def __exit__(self, *exc_info):
         self._serving.__exit__(*exc_info)
 
-    def each(self, wishes, variables=None, environments=None, **how):
+    def each(self, args_by_host, variables=None, environments=None, **how):
         """Ask for different things at once, each on a host of its own, in a task that is called ``each``."""
-        hosts = {name: dict((variables or {}).get(name, {}), wish=options,
-                            surroundings=(environments or {}).get(name, {})) for name, options in wishes.items()}
+        hosts = {name: dict((variables or {}).get(name, {}), task_args=options,
+                            surroundings=(environments or {}).get(name, {})) for name, options in args_by_host.items()}
         return self([{"name": "each", MODULE: "wish", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how))
 
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):

@@ -7,8 +7,8 @@ import os
 import re
 
 import pytest
-from playbook_run import MODULE, VERSION, task, wish
-from trees import names
+from file_snapshots import names
+from playbook_run import MODULE, VERSION, task, task_args
 
 FACT = "ansible_facts['terraform_binary_result']"
 GROUP = "group/iac_platform.terraform.terraform"
@@ -26,8 +26,8 @@ def story(play, module_site, folder):
     def at(name):
         return os.path.join(folder, name)
 
-    defaults = wish(module_site, at("defaults"))
-    asynchronous = wish(module_site, at("later"))
+    defaults = task_args(module_site, at("defaults"))
+    asynchronous = task_args(module_site, at("later"))
     failing = {"register": "broken", "ignore_errors": True}
     run = play([
         show("fact before", FACT + " | default('none')"),
@@ -40,7 +40,7 @@ def story(play, module_site, folder):
         show("looped", "loop.results | map(attribute='version') | list"),
         show("fact of the loop", FACT + "['versions']"),
         {"name": "defaults", MODULE: {"version": OLD}, "module_defaults": {GROUP: defaults}},
-        {"name": "poll", MODULE: wish(module_site, at("poll")), "async": 60, "poll": 1},
+        {"name": "poll", MODULE: task_args(module_site, at("poll")), "async": 60, "poll": 1},
         show("fact of the poll", FACT + "['base_dir']"),
         {"name": "later", MODULE: asynchronous, "async": 60, "poll": 0, "register": "job"},
         {"name": "awaited", "ansible.builtin.async_status": {"jid": "{{ job.ansible_job_id }}"}, "register": "awaited",

@@ -6,8 +6,8 @@
 import os
 
 import pytest
-from playbook_run import wish
-from trees import hash_of, look
+from file_snapshots import hash_of, look
+from playbook_run import task_args
 
 OLD = "1.13.3"
 
@@ -19,22 +19,22 @@ def compared(play, tasks, module_site, folder):
         return os.path.join(folder, *names)
 
     def made(name, **options):
-        return wish(module_site, at(name, "store"), link=at(name, "bin", "terraform"), **options)
+        return task_args(module_site, at(name, "store"), link=at(name, "bin", "terraform"), **options)
 
     plain = tasks.each({
         "upgrade": made("upgrade", version=OLD), "remove": made("remove"), "mode": made("mode"), "same": made("same"),
-        "file": wish(module_site, at("file", "store"))})
+        "file": task_args(module_site, at("file", "store"))})
     os.mkdir(at("file", "bin"))
     with open(at("file", "bin", "terraform"), "w", encoding="ascii") as file:
         file.write("#!/bin/sh\n")
-    wishes = {
+    args_by_host = {
         "new": made("new"), "upgrade": made("upgrade"), "remove": made("remove", state="absent"),
         "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True, backup=True),
     }
     before = look(folder)
-    check = play.each(wishes, check=True, diff=True)
+    check = play.each(args_by_host, check=True, diff=True)
     after = look(folder)
-    return {"plain": plain, "check": check, "before": before, "after": after, "real": tasks.each(wishes, diff=True)}
+    return {"plain": plain, "check": check, "before": before, "after": after, "real": tasks.each(args_by_host, diff=True)}
 
 
 CHANGING = ["new", "upgrade", "remove", "mode", "file"]
@@ -120,11 +120,11 @@ def test_without_diff_there_is_none(compared):
 
 def test_an_owner_that_a_task_before_may_make(tasks, module_site, tmp_path):
     """Nothing is fetched, in check mode as in a real run, which refuses."""
-    wishes = {"new": wish(module_site, str(tmp_path / "store"), owner="nobody-of-this-name")}
+    args_by_host = {"new": task_args(module_site, str(tmp_path / "store"), owner="nobody-of-this-name")}
     module_site.requests.clear()
-    foreseen = tasks.each(wishes, check=True).each["new"]
+    foreseen = tasks.each(args_by_host, check=True).each["new"]
     assert foreseen["changed"] and not foreseen["failed"] and foreseen["needs_archive"] is None, foreseen
     assert any("nobody-of-this-name" in warning for warning in foreseen["warnings"])
-    real = tasks.each(wishes).each["new"]
+    real = tasks.each(args_by_host).each["new"]
     assert real["failed"] and real["error"]["step"] == "request" and "nobody-of-this-name" in real["msg"], real
     assert module_site.requests == [] and not (tmp_path / "store").exists()

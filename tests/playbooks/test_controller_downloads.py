@@ -9,9 +9,9 @@ import platform
 import shutil
 
 import pytest
-from playbook_run import MODULE, VERSION, task, wish
-from this_host import NOBODY, needs_root, open_folder
-from trees import hash_of, names
+from file_snapshots import hash_of, names
+from playbook_run import MODULE, VERSION, task, task_args
+from support.system import NOBODY, needs_root, open_folder
 
 OTHER = "1.13.3"
 HOSTS, FORKS = (50, 25) if os.environ.get("TERRAFORM_BINARY_MATRIX") else (6, 3)
@@ -82,23 +82,23 @@ def test_a_short_download_shows_no_progress(play, module_site, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def mixed(tasks, module_site, strange_key, folder):
+def mixed(tasks, module_site, untrusted_key, folder):
     """Hosts of one play with other policies and keys than their neighbours, the lax ones first and then the strict ones."""
     from release_site import misbehaviours
     site = module_site
     found = {}
     for order in ("lax-first", "strict-first"):
-        wishes = {
-            "lax": wish(site, "%s/%s/lax" % (folder, order), checksum_policy="sha256sums"),
-            "strict": wish(site, "%s/%s/strict" % (folder, order)),
-            "other-key": wish(site, "%s/%s/other" % (folder, order), trusted_keys=[strange_key.armored]),
-            "pinned": wish(site, "%s/%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
+        args_by_host = {
+            "lax": task_args(site, "%s/%s/lax" % (folder, order), checksum_policy="sha256sums"),
+            "strict": task_args(site, "%s/%s/strict" % (folder, order)),
+            "other-key": task_args(site, "%s/%s/other" % (folder, order), trusted_keys=[untrusted_key.armored]),
+            "pinned": task_args(site, "%s/%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
                            checksum=site.release(VERSION).digest(_here())),
         }
         if order == "strict-first":
-            wishes = dict(reversed(wishes.items()))
+            args_by_host = dict(reversed(args_by_host.items()))
         site.requests.clear()
-        found[order] = tasks.each(wishes, forks=1)
+        found[order] = tasks.each(args_by_host, forks=1)
         found[order + " asked"] = asked(site)
     # The sums of an attacker, who has no key: a lax host takes what comes, and nobody else may.
     forged = site.release(VERSION)
@@ -108,11 +108,11 @@ def mixed(tasks, module_site, strange_key, folder):
     site.misbehave("*.zip", misbehaviours.replace(evil))
     site.misbehave("*_SHA256SUMS", misbehaviours.replace(releases.make_sums({name: evil})))
     for order in ("lax-first", "strict-first"):
-        wishes = {"lax": wish(site, "%s/evil-%s/lax" % (folder, order), checksum_policy="sha256sums"),
-                  "strict": wish(site, "%s/evil-%s/strict" % (folder, order)),
-                  "pinned": wish(site, "%s/evil-%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
+        args_by_host = {"lax": task_args(site, "%s/evil-%s/lax" % (folder, order), checksum_policy="sha256sums"),
+                  "strict": task_args(site, "%s/evil-%s/strict" % (folder, order)),
+                  "pinned": task_args(site, "%s/evil-%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
                                  checksum=forged.digest(_here()))}
-        found["evil " + order] = tasks.each(wishes if order == "lax-first" else dict(reversed(wishes.items())), forks=1)
+        found["evil " + order] = tasks.each(args_by_host if order == "lax-first" else dict(reversed(args_by_host.items())), forks=1)
     site.behave()
     return found
 
@@ -188,10 +188,10 @@ def test_another_site_is_asked_by_all_when_one_is_dead(tasks, module_site, tmp_p
 
 
 def test_a_failure_on_one_host_is_its_own(play, module_site, tmp_path):
-    wishes = {name: wish(module_site, tmp_path / name) for name in ("good", "bad", "also-good")}
+    args_by_host = {name: task_args(module_site, tmp_path / name) for name in ("good", "bad", "also-good")}
     (tmp_path / "bad").write_text("in the way")
     module_site.requests.clear()
-    results = play.each(wishes).each
+    results = play.each(args_by_host).each
     assert results["bad"]["failed"] and results["bad"]["error"]["side"] == "target"
     assert results["good"]["changed"] and results["also-good"]["changed"]
     assert module_site.counts(".zip").requests == 1
@@ -265,7 +265,7 @@ def test_cache_dir_keeps_archives_between_runs(kept, tmp_path):
     assert kept("five")[1] > 0      # the one that was not used for longest is gone
 
 
-def test_what_cache_dir_keeps_is_verified_again(kept, module_site, strange_key, tmp_path):
+def test_what_cache_dir_keeps_is_verified_again(kept, module_site, untrusted_key, tmp_path):
     kept("one")
     (digest,) = [name for name in os.listdir(str(tmp_path / "cache")) if len(name) == 64]
     with open(str(tmp_path / "cache" / digest / "archive.zip"), "r+b") as file:
@@ -273,7 +273,7 @@ def test_what_cache_dir_keeps_is_verified_again(kept, module_site, strange_key, 
     result, requests = kept("two")
     assert result["changed"] and requests == 1
     assert any("is damaged" in step and "fetched again" in step for step in result["steps"])
-    result, requests = kept("three", trusted_keys=[strange_key.armored])
+    result, requests = kept("three", trusted_keys=[untrusted_key.armored])
     assert result["failed"] and result["error"]["step"] == "verify"
 
 
@@ -282,16 +282,16 @@ def test_what_cache_dir_keeps_unsigned_is_asked_for_again(kept):
     assert kept("two", checksum_policy="sha256sums")[1] == 1
 
 
-def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site, strange_key):
+def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site, untrusted_key):
     from release_site import releases
     kept("one")
     again = releases.make_archive(VERSION, _here(), padding=7)
-    module_site.publish(VERSION, key=strange_key, archives={_here(): again})
+    module_site.publish(VERSION, key=untrusted_key, archives={_here(): again})
     try:
-        result, _requests = kept("two", trusted_keys=[strange_key.armored])
+        result, _requests = kept("two", trusted_keys=[untrusted_key.armored])
     finally:
         module_site.publish(VERSION)
-    assert result["changed"] and result["verification"]["signer"] == strange_key.fingerprint, result
+    assert result["changed"] and result["verification"]["signer"] == untrusted_key.fingerprint, result
     assert any("kept from an earlier run does not do" in step for step in result["steps"])
 
 
@@ -320,7 +320,7 @@ def test_a_cache_dir_that_others_can_write_is_refused(tasks, module_site, tmp_pa
 
 
 def test_sites_from_the_controllers_environment(play, module_site, tmp_path):
-    options = dict(wish(module_site, tmp_path / "store"), sites=None)
+    options = dict(task_args(module_site, tmp_path / "store"), sites=None)
     run = play([{"name": "install", MODULE: options}], env={"TERRAFORM_BINARY_SITES": "http://127.0.0.1:9 " + module_site.url})
     assert run["install"]["changed"] and run["install"]["verification"]["site"] == module_site.url
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from both_runners import RUNS, Table, every_world
-from playbook_run import VERSION, wish
+from playbook_run import VERSION, task_args
 from system_log import LOG, catch_log
 
 PASSWORD = "s3cr3t-w0rd"
@@ -36,13 +36,13 @@ def told(play, module_site, tmp_path_factory):
     from release_site import misbehaviours
     store = tmp_path_factory.mktemp("credentials") / "store"
     host = module_site.url.partition("//")[2]
-    wishes = {name: wish(module_site, store, sites=_at(host, sites)) for name, (sites, _words) in REFUSED.items()}
+    args_by_host = {name: task_args(module_site, store, sites=_at(host, sites)) for name, (sites, _words) in REFUSED.items()}
     module_site.requests.clear()
-    refused = play.each(wishes, verbosity=3)
+    refused = play.each(args_by_host, verbosity=3)
     asked = module_site.counts().requests
     module_site.misbehave("*/1.13.3/*", misbehaviours.redirect("http://bob:%s@127.0.0.1:9{path}" % PASSWORD))
     module_site.misbehave("*/1.9.8/*", misbehaviours.redirect("http://127.0.0.1:9{path}?X-Signature=%s" % TOKEN))
-    redirected = play.each({version: wish(module_site, store, version=version) for version in ("1.13.3", "1.9.8")},
+    redirected = play.each({version: task_args(module_site, store, version=version) for version in ("1.13.3", "1.9.8")},
                            verbosity=3)
     return refused, asked, redirected
 
@@ -88,7 +88,7 @@ def test_a_redirect_gives_no_secret_away(version, told):
 
 def test_the_role_gives_none_away_either(play, module_site, tmp_path):
     site = "http://alice:%s@%s" % (PASSWORD, module_site.url.partition("//")[2])
-    options = wish(module_site, tmp_path / "store", sites=[site])
+    options = task_args(module_site, tmp_path / "store", sites=[site])
     variables = {"terraform_binary_" + name: value for name, value in options.items()}
     run = play("iac_platform.terraform.install", extra_vars=variables, verbosity=3)
     assert run.returncode == 2 and "user name or password" in run.output
@@ -217,11 +217,11 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
             modes.append(("async", few, {"keywords_of_task": {"async": 100, "poll": 1}}))
         with catch_log() as spent.messages:
             for mode, chosen, how in modes:
-                wishes = {name: _wish(spent, site, mode, name, words) for name in chosen}
+                args_by_host = {name: _wish(spent, site, mode, name, words) for name in chosen}
                 environments = {name: OUTCOMES[cases[name][1]][3] for name in chosen}
-                spent.runs[mode] = runner.each(wishes, environments=environments, verbosity=3, **how)
+                spent.runs[mode] = runner.each(args_by_host, environments=environments, verbosity=3, **how)
             spent.runs["malformed"] = runner.each(
-                {name: wish(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
+                {name: task_args(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
                  for name, options in MALFORMED.items() if not by_playbook or name in MALFORMED_SAMPLE}, verbosity=3)
         spent.elsewhere = list(elsewhere.requests)
     if by_playbook:
@@ -237,7 +237,7 @@ def _wish(spent, site, mode, name, words):
         options["client_cert"] = options["client_cert"].format(**words)
     if "sites" in options:
         options["sites"] = [text.format(**words) for text in options["sites"]]
-    return wish(site, os.path.join(spent.folder, mode, SHORT, name), **options)
+    return task_args(site, os.path.join(spent.folder, mode, SHORT, name), **options)
 
 
 def _behaviour(wanted, misbehaviours, elsewhere):

@@ -9,8 +9,8 @@ import subprocess
 from typing import NamedTuple
 
 import pytest
-from playbook_run import wish
-from trees import look, names
+from file_snapshots import look, names
+from playbook_run import task_args
 
 OLD, BIG = "1.13.3", "1.30.0"    # the latter has 3 MB, as archive and as binary
 PADDING = 3 << 20
@@ -79,14 +79,14 @@ def remount(place, options):
 def full(tasks, big_site, mount):
     """Every disk once as it is, and once with room."""
     places = {name: mount(name, disk.options) for name, disk in DISKS.items()}
-    wishes = {name: wish(big_site, os.path.join(places[name], "store"), version=BIG) for name in DISKS}
-    seen = tasks.each({name: wishes[name] for name in SEEN}).each
+    args_by_host = {name: task_args(big_site, os.path.join(places[name], "store"), version=BIG) for name in DISKS}
+    seen = tasks.each({name: args_by_host[name] for name in SEEN}).each
     requests = list(big_site.requests)
-    failed = dict(tasks.each({name: wishes[name] for name in set(DISKS) - set(SEEN)}).each, **seen)
+    failed = dict(tasks.each({name: args_by_host[name] for name in set(DISKS) - set(SEEN)}).each, **seen)
     left = {name: names(os.path.join(places[name], "store")) for name in DISKS}
     for place in places.values():
         remount(place, ROOMY)
-    return {"failed": failed, "left": left, "places": places, "roomy": tasks.each(wishes).each, "requests": requests}
+    return {"failed": failed, "left": left, "places": places, "roomy": tasks.each(args_by_host).each, "requests": requests}
 
 
 @pytest.mark.parametrize("name", sorted(DISKS))
@@ -126,15 +126,15 @@ def read_only(tasks, big_site, mount):
     """A disk with a good store and a damaged one, made read-only, and what runs say of it."""
     disk = mount("read-only", ROOMY)
     good, bad = os.path.join(disk, "good"), os.path.join(disk, "bad")
-    tasks.each({"good": wish(big_site, good), "bad": wish(big_site, bad)})
+    tasks.each({"good": task_args(big_site, good), "bad": task_args(big_site, bad)})
     os.unlink(os.path.join(bad, "1.13.4", "terraform"))
     before = look(disk)
     remount(disk, "ro")
     results = tasks.each({
-        "in-order": wish(big_site, good),
-        "to-mend": wish(big_site, bad),
-        "new": wish(big_site, os.path.join(disk, "new")),
-        "to-link": wish(big_site, good, link=os.path.join(disk, "terraform")),
+        "in-order": task_args(big_site, good),
+        "to-mend": task_args(big_site, bad),
+        "new": task_args(big_site, os.path.join(disk, "new")),
+        "to-link": task_args(big_site, good, link=os.path.join(disk, "terraform")),
     }).each
     return results, disk, look(disk) == before
 
@@ -157,10 +157,10 @@ def test_what_is_in_order_on_a_read_only_disk_is_in_order(read_only):
 def test_no_room_for_an_upgrade_leaves_the_old_version_and_its_link(play, big_site, mount):
     disk = mount("upgrade", "size=120m")
     store, link = os.path.join(disk, "store"), os.path.join(disk, "terraform")
-    play.each({"old": wish(big_site, store, version=OLD, link=link)})
+    play.each({"old": task_args(big_site, store, version=OLD, link=link)})
     remount(disk, "size=2m")
     before = look(os.path.join(store, OLD))
-    result = play.each({"new": wish(big_site, store, version=BIG, link=link)}).each["new"]
+    result = play.each({"new": task_args(big_site, store, version=BIG, link=link)}).each["new"]
     assert result["failed"] and result["error"]["errno_name"] == "ENOSPC", result
     assert os.readlink(link) == os.path.join(store, OLD, "terraform")
     assert look(os.path.join(store, OLD)) == before

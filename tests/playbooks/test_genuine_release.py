@@ -7,8 +7,8 @@ import os
 import subprocess
 
 import pytest
+from file_snapshots import empty, flip_a_bit, hash_of, look
 from playbook_run import MODULE
-from trees import empty, flip_a_bit, hash_of, look
 
 VERSION = "1.11.4"
 ARCHIVE = "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc"

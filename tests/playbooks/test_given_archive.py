@@ -8,8 +8,8 @@ import os
 import shutil
 
 import pytest
-from playbook_run import VERSION, wish
-from trees import names
+from file_snapshots import names
+from playbook_run import VERSION, task_args
 
 ORIGIN = "the depot in Linz"
 SUMS = "terraform_%s_SHA256SUMS" % VERSION
@@ -49,18 +49,18 @@ def given(tasks, module_site, folder, archive_name, host_platform):
         "a-directory": {"archive": folder, "checksum_policy": "pinned", "checksum": digest},
         "relative": {"archive": archive_name},
     }
-    wishes = {name: wish(module_site, os.path.join(folder, "stores", name), **options)
+    args_by_host = {name: task_args(module_site, os.path.join(folder, "stores", name), **options)
               for name, options in cases.items()}
     os.mkdir(os.path.join(folder, "stores"))
     module_site.requests.clear()
     checked = ("signature", "lacks-sums", "lacks-signature", "damaged")
-    check = tasks.each({name: wishes[name] for name in checked}, check=True).each
+    check = tasks.each({name: args_by_host[name] for name in checked}, check=True).each
     left = names(os.path.join(folder, "stores"))
-    results = tasks.each(wishes).each
+    results = tasks.each(args_by_host).each
     shutil.rmtree(os.path.join(folder, "incoming-whole"))
-    again = tasks.each({"signature": wishes["signature"]}).each["signature"]
+    again = tasks.each({"signature": args_by_host["signature"]}).each["signature"]
     return {"results": results, "check": check, "left": left, "again": again, "requests": module_site.counts().requests,
-            "wishes": wishes}
+            "wishes": args_by_host}
 
 
 @pytest.mark.parametrize("name,policy", [("signature", "signature"), ("sums", "sha256sums"), ("pinned", "pinned")])

@@ -333,8 +333,8 @@ def mirrors(internet):
 
 def asking(version, variables=None, sites=None):
     """Variables of the role that ask for a version: dict."""
-    wish = dict(variables or {}, terraform_binary_version=version)
-    return dict(wish, terraform_binary_sites=sites) if sites else wish
+    task_args = dict(variables or {}, terraform_binary_version=version)
+    return dict(task_args, terraform_binary_sites=sites) if sites else task_args
 
 
 @story("mirrors.md")
@@ -371,13 +371,13 @@ def test_mirrors(internet, mirrors, host_platform, tmp_path):
             "HTTP 404": asking("1.13.4", dict(gitlab, terraform_binary_url_headers={"Deploy-Token": "a-wrong-token"})),
             "http:": asking("1.13.4", dict(good[10], terraform_binary_sites=["http://files.example.com/hashicorp"])),
         }
-        wishes = [dict({"terraform_binary_version": "1.13.4"}, **wish) for wish in good] + list(bad.values())
-        results = machine.tasks([dict(wish, terraform_binary_base_dir="/opt/%d" % number, terraform_binary_retries=1)
-                                 for number, wish in enumerate(wishes)])
-        for result, wish in zip(results, wishes[:len(good)]):
-            assert result["changed"] and not result["failed"], (wish, result["msg"])
-        for result, (words, wish) in zip(results[len(good):], bad.items()):
-            assert result["failed"] and words in result["msg"], (wish, result["msg"])
+        args_by_host = [dict({"terraform_binary_version": "1.13.4"}, **task_args) for task_args in good] + list(bad.values())
+        results = machine.tasks([dict(task_args, terraform_binary_base_dir="/opt/%d" % number, terraform_binary_retries=1)
+                                 for number, task_args in enumerate(args_by_host)])
+        for result, task_args in zip(results, args_by_host[:len(good)]):
+            assert result["changed"] and not result["failed"], (task_args, result["msg"])
+        for result, (words, task_args) in zip(results[len(good):], bad.items()):
+            assert result["failed"] and words in result["msg"], (task_args, result["msg"])
         others = {"releases.hashicorp.com", "storage.example.com"}
         seen = [request.headers for request in internet.requests if request.headers["Host"] in others]
         assert {headers["Host"] for headers in seen} == others

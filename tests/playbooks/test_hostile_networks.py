@@ -13,10 +13,10 @@ import socket
 from typing import NamedTuple, Optional, Tuple
 
 import pytest
+from assertions import assert_installed, assert_nothing_left, assert_refused
 from both_runners import Table, every_world
-from outcomes import assert_installed, assert_nothing_left, assert_refused
-from playbook_run import wish
-from trees import hash_of
+from file_snapshots import hash_of
+from playbook_run import task_args
 
 CUT = 150000            # bytes of an archive of about 300,000: some, and not all
 LARGE = 27800000        # bytes, as of a real release
@@ -300,19 +300,19 @@ def run_all(runner, side, cases, signing_key, host_platform, folder):
                  ca=os.path.join(folder, "ca"), other_ca=os.path.join(folder, "other_ca"),
                  main_by_tls=sites["main"].url.replace("http:", "https:"))
     world = World(side, sites, words, folder)
-    wishes = {}
+    args_by_host = {}
     for name, case in cases.items():
         for pattern, behaviour, arguments, times in case.rules:
             home = sites["tls"] if case.sites[0] == "{tls}" else sites["main"]
             home.misbehave("terraform/%s/%s" % (VERSIONS[name], pattern),
                            getattr(misbehaviours, behaviour)(*map(world.fill, arguments)), times)
         options = {option: world.fill(value) for option, value in case.options.items()}
-        wishes[name] = wish(sites["main"], os.path.join(folder, name), **dict(dict(
+        args_by_host[name] = task_args(sites["main"], os.path.join(folder, name), **dict(dict(
             version=VERSIONS[name], sites=[world.fill(site) for site in case.sites], download=side, timeout=60,
             retries=4), **options))
     environments = {name: {key: world.fill(value) for key, value in case.environment.items()}
                     for name, case in cases.items()}
-    world.run = runner.each(wishes, environments=environments)
+    world.run = runner.each(args_by_host, environments=environments)
     try:
         yield world
     finally:

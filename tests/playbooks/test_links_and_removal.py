@@ -9,8 +9,8 @@ The site is switched off all the while, and a removal never asks for one.
 import os
 
 import pytest
+from file_snapshots import names
 from playbook_run import task
-from trees import names
 
 OLD, NEW = "1.13.3", "1.13.4"
 

@@ -7,8 +7,8 @@ import os
 import sys
 
 import pytest
+from file_snapshots import names
 from playbook_run import VERSION, task
-from trees import names
 
 # What a host answers in place of a text: (what the module said, what the host says, a word of the refusal).
 LIES = {

@@ -7,8 +7,8 @@ import os
 import subprocess
 
 import pytest
-from playbook_run import VERSION, task, wish
-from trees import DAMAGES, hash_of, look, names
+from file_snapshots import DAMAGES, hash_of, look, names
+from playbook_run import VERSION, task, task_args
 
 # What of a damage can be mended without the archive.
 WITHOUT_ARCHIVE = {"mode-changed"}
@@ -98,18 +98,18 @@ def test_the_next_run_asks_nobody_and_writes_nothing(again):
 def damaged(tasks, module_site, folder):
     """A store for each damage, installed, damaged, checked, mended, and looked at again."""
     stores = {name: os.path.join(folder, name) for name in DAMAGES}
-    wishes = {name: wish(module_site, store) for name, store in stores.items()}
-    installed = tasks.each(wishes).each
+    args_by_host = {name: task_args(module_site, store) for name, store in stores.items()}
+    installed = tasks.each(args_by_host).each
     for name, damage in DAMAGES.items():
         damage(os.path.join(stores[name], VERSION, "terraform"))
     before = {name: look(store) for name, store in stores.items()}
     asked = module_site.counts(".zip").requests
-    check = tasks.each(wishes, check=True).each
+    check = tasks.each(args_by_host, check=True).each
     untouched = {name: look(store) == before[name] for name, store in stores.items()}
     checked = module_site.counts(".zip").requests - asked
     return {"stores": stores, "installed": installed, "check": check, "untouched": untouched, "zips_of_check": checked,
-            "mend": tasks.each(wishes).each, "zips": module_site.counts(".zip").requests - asked,
-            "again": tasks.each(wishes, check=True).each}
+            "mend": tasks.each(args_by_host).each, "zips": module_site.counts(".zip").requests - asked,
+            "again": tasks.each(args_by_host, check=True).each}
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))

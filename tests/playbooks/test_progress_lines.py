@@ -14,8 +14,8 @@ import sys
 import time
 
 import pytest
+from file_snapshots import names
 from playbook_run import VERSION, task
-from trees import names
 
 LINE = r"terraform_binary: \[(\w+)\] (terraform_\S+\.zip): (\d+) % of 1\.\d MB, [\d.]+ [kM]?B/s"
 PATIENCE = 120      # seconds for something that has to come

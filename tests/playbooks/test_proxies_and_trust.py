@@ -17,9 +17,9 @@ from typing import NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
 import pytest
+from assertions import assert_installed, assert_nothing_left, assert_refused
 from both_runners import Table, every_world
-from outcomes import assert_installed, assert_nothing_left, assert_refused
-from playbook_run import wish
+from playbook_run import task_args
 
 USER, PASSWORD, WRONG = "alice", "wonder-land-42", "looking-glass"
 PROXY_USER, PROXY_PASSWORD = "bob", "p@ss:w/rd %1"      # what a URL can only carry in percent-encoding
@@ -257,7 +257,7 @@ def _fill(value, words):
 
 
 @pytest.fixture(scope="module")
-def papers(tmp_path_factory):
+def verification_files(tmp_path_factory):
     """(Authority of the mirror, Authority of the squid that inspects, dict of name and path)."""
     from release_site.certificates import Authority
     if not shutil.which("openssl"):
@@ -293,11 +293,11 @@ class Servers(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def servers(signing_key, papers, tmp_path_factory):
+def servers(signing_key, verification_files, tmp_path_factory):
     from real_servers import PLACE, nginx, squid
     from release_site import Site, misbehaviours
     from release_site.certificates import LOOPBACK
-    origin, inspector, paths = papers
+    origin, inspector, paths = verification_files
     site, token_site, key_site = (Site(platforms=(), key=signing_key) for dummy in range(3))
     for door in (token_site, key_site):
         door.files = site.files
@@ -343,11 +343,11 @@ def take_all(runner, side, ways, servers, host_platform, folder):
     servers.site.write(servers.root)
     with Relay(int(servers.mirror.http.rpartition(":")[2]), CUT) as relay:
         words = dict(servers.words, relay=relay.url)
-        wishes = {name: wish(servers.site, os.path.join(folder, name), **dict(
+        args_by_host = {name: task_args(servers.site, os.path.join(folder, name), **dict(
             dict(version=versions[name], sites=[_fill(way.site, words)], download=side, timeout=60),
             **_fill(way.options, words))) for name, way in ways.items()}
         environments = {name: _fill(way.environment, words) for name, way in ways.items()}
-        run = runner.each(wishes, environments=environments)
+        run = runner.each(args_by_host, environments=environments)
     yield World(side, words, versions, servers.mirror, servers.squids, folder, run)
 
 

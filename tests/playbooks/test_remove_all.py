@@ -6,8 +6,8 @@
 import os
 
 import pytest
+from file_snapshots import names
 from playbook_run import task
-from trees import names
 
 VERSIONS = ("1.13.3", "1.13.4", "1.14.0-rc1")
 FILES = ("terraform", "terraform.json")

@@ -6,8 +6,8 @@
 import os
 
 import pytest
-from playbook_run import MODULE, VERSION, task, wish
-from trees import names
+from file_snapshots import names
+from playbook_run import MODULE, VERSION, task, task_args
 
 DEAD = "http://127.0.0.1:9"     # nothing listens there
 
@@ -55,7 +55,7 @@ def test_there_is_no_litter(rapid, folder):
 def patient(tasks, module_site, folder):
     """Stores whose task tries again by itself, each at another version."""
     from release_site import misbehaviours
-    wishes = {}
+    args_by_host = {}
     for number, (name, pattern, behaviour) in enumerate([
             ("cut-short", "*.zip", misbehaviours.truncate(at=200)),
             ("server-error", "*_SHA256SUMS", misbehaviours.status(502)),
@@ -64,9 +64,9 @@ def patient(tasks, module_site, folder):
         version = "1.40.%d" % number
         module_site.publish(version)
         module_site.misbehave("*/%s/%s" % (version, pattern), behaviour, times=1)
-        wishes[name] = wish(module_site, os.path.join(folder, name), version=version, retries=3)
-    wishes["next-site"] = wish(module_site, os.path.join(folder, "next-site"), sites=[DEAD, module_site.url])
-    return tasks.each(wishes)
+        args_by_host[name] = task_args(module_site, os.path.join(folder, name), version=version, retries=3)
+    args_by_host["next-site"] = task_args(module_site, os.path.join(folder, "next-site"), sites=[DEAD, module_site.url])
+    return tasks.each(args_by_host)
 
 
 @pytest.mark.parametrize("name", ["cut-short", "server-error", "busy", "damaged-once", "next-site"])
@@ -80,6 +80,6 @@ def test_a_task_tries_again_by_itself(name, patient):
 def test_until_and_retries_of_ansible_work(play, module_site, tmp_path):
     from release_site import misbehaviours
     module_site.misbehave("*/1.9.8/*.zip", misbehaviours.status(500), times=2)
-    run = play([{"name": "until", MODULE: wish(module_site, tmp_path / "store", version="1.9.8"), "register": "answer",
+    run = play([{"name": "until", MODULE: task_args(module_site, tmp_path / "store", version="1.9.8"), "register": "answer",
                  "until": "answer is succeeded", "retries": 3, "delay": 0}])
     assert run["until"]["changed"] and run["until"]["attempts"] == 3, run["until"]

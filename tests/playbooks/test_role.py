@@ -9,9 +9,8 @@ The fact about a failure, the answers of AWX's surveys, and the playbook by its 
 import os
 
 import pytest
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
 from playbook_run import VERSION
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
 
 FAIL = "Fail with what the module said"
 MISSING = "1.13.99"     # a version that the site does not have
@@ -149,11 +148,11 @@ def test_the_fact_is_about_the_latest_run_of_the_role(play, variables):
 
 def test_the_playbook_runs_by_its_name(play, variables, folder, module_site):
     link = os.path.join(folder, "bin", "terraform")
-    wish = variables("by name", link=link)
-    first = play("iac_platform.terraform.install", extra_vars=wish)
+    task_args = variables("by name", link=link)
+    first = play("iac_platform.terraform.install", extra_vars=task_args)
     assert first.returncode == 0 and first["Put Terraform in place"]["changed"], first.output
     assert os.readlink(link) == os.path.join(folder, "by name", VERSION, "terraform")
     asked = module_site.counts().requests
-    second = play("iac_platform.terraform.install", extra_vars=wish)
+    second = play("iac_platform.terraform.install", extra_vars=task_args)
     assert second.returncode == 0 and not second["Put Terraform in place"]["changed"], second.output
     assert module_site.counts().requests == asked

@@ -16,7 +16,7 @@ import shutil
 from typing import Any, Dict, NamedTuple, Tuple
 
 import pytest
-from playbook_run import MODULE, VERSION, wish
+from playbook_run import MODULE, VERSION, task_args
 from seam import FORMS, MISSING, ROLE, TOLD, Seen, make_hosts, read_facts, recap, seam
 
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
@@ -79,7 +79,7 @@ CHOSEN = [(name, form) for name, case in CASES.items() for form in (case.forms i
 def runs(play, module_site, folder, tasks):
     """callable(name, form) -> Seen; the store of the second host has the version."""
     ready = os.path.join(folder, "ready")
-    assert tasks([{"name": "install", MODULE: wish(module_site, ready)}])["install"]["changed"]
+    assert tasks([{"name": "install", MODULE: task_args(module_site, ready)}])["install"]["changed"]
     made = {}
 
     def run(name, form):
@@ -202,7 +202,7 @@ def test_an_encrypted_value_is_masked(vaulted):
 @pytest.fixture(scope="module")
 def variants(play, module_site, folder):
     """One play of the role, with what its variables come from, on hosts of one case each; and a host that is delegated to."""
-    usual = {key: value for key, value in wish(module_site, "").items() if key != "base_dir"}
+    usual = {key: value for key, value in task_args(module_site, "").items() if key != "base_dir"}
     stores = {name: os.path.join(folder, "variants", name) for name in ("defaults", "precedence", "omitted", "misspelt", "odd")}
     hosts = {name: {"terraform_binary_base_dir": store} for name, store in stores.items()}
     hosts["precedence"]["terraform_binary_version"] = MISSING      # the play's variables are stronger
@@ -256,7 +256,7 @@ def started(play, module_site, folder):
         pathlib.Path(path).write_text("#!/bin/sh\n%s\n" % script, encoding="utf-8")
         os.chmod(path, 0o755)
         hosts[name] = {"ansible_python_interpreter": path}
-    options = wish(module_site, os.path.join(folder, "started"))
+    options = task_args(module_site, os.path.join(folder, "started"))
     return play([include(**options), OUTCOME], hosts=hosts)
 
 
@@ -271,7 +271,7 @@ def test_a_module_that_cannot_start_says_why(started, name):
 def plays_on_more_than_one_host(site, folder):
     """Plays whose hosts do not all do the same: (list of plays, dict of host and variables)."""
     names = ("first", "second", "near", "far", "looped", "stays", "leaves")
-    hosts = {name: {"terraform_binary_" + option: value for option, value in wish(
+    hosts = {name: {"terraform_binary_" + option: value for option, value in task_args(
         site, os.path.join(folder, "several", name)).items()} for name in names}
     # A host that goes away: from some moment on it is asked for at a port where nobody listens.
     hosts["leaves"].update(ansible_connection="{{ 'ansible.builtin.ssh' if gone | default(false) else 'ansible.builtin.local' }}",

@@ -13,9 +13,9 @@ import sys
 import time
 
 import pytest
+from file_snapshots import hash_of
 from playbook_run import MODULE, VERSION, task
 from ssh_hosts import SshHosts
-from trees import hash_of
 
 FOUR = ("h1", "h2", "h3", "h4")
 # Where each way is tried in the short form; in the long one, all of them everywhere.

@@ -9,8 +9,8 @@ import signal
 import time
 
 import pytest
-from playbook_run import VERSION, task, wish
-from trees import names
+from file_snapshots import names
+from playbook_run import VERSION, task, task_args
 
 BIG = "1.31.0"      # big enough to be met while it is written
 PADDING = 48 << 20
@@ -45,11 +45,11 @@ def stopped(play, tasks, module_site, folder):
     """An install for each signal, which it gets while the archive comes; then two more with a site in good order."""
     from release_site import misbehaviours
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
-    wishes = {name: wish(module_site, store, download="target") for name, store in stores.items()}
+    args_by_host = {name: task_args(module_site, store, download="target") for name, store in stores.items()}
     module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)   # what is started under nohup ignores it, as it should
     try:
-        run = play.start_each(wishes)
+        run = play.start_each(args_by_host)
     finally:
         signal.signal(signal.SIGHUP, before)
     for name, number in SIGNALS.items():
@@ -59,7 +59,7 @@ def stopped(play, tasks, module_site, folder):
     stopped = run.finish().each
     left = {name: names(store) for name, store in stores.items()}
     return {"stopped": stopped, "left": left, "stores": stores,
-            "second": tasks.each(wishes).each, "third": tasks.each(wishes).each}
+            "second": tasks.each(args_by_host).each, "third": tasks.each(args_by_host).each}
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])

@@ -16,13 +16,12 @@ import sys
 import tempfile
 
 import pytest
-from playbook_run import VERSION, task, wish
-from trees import look, names
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils._groups import account_text
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.accounts import account_text
+from file_snapshots import look, names
+from playbook_run import VERSION, task, task_args
 
 USER = "nobody"
-STRANGE_GROUP = 54321
+OTHER_GID = 54321
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +75,10 @@ def make(place, name, uid=0, gid=0, mode=0o755):
 @pytest.fixture(scope="module")
 def ask(play, module_site, place):
     """callable(dict of name and options, host variables for all, who runs them) -> dict of name and result."""
-    def run(wishes, variables=None, runner=play):
+    def run(args_by_host, variables=None, runner=play):
         sites = ["file://%s/site" % place]
-        asked = {name: wish(module_site, **dict({"sites": sites}, **options)) for name, options in wishes.items()}
-        return runner.each(asked, variables=dict.fromkeys(wishes, variables or {})).each
+        asked = {name: task_args(module_site, **dict({"sites": sites}, **options)) for name, options in args_by_host.items()}
+        return runner.each(asked, variables=dict.fromkeys(args_by_host, variables or {})).each
     return run
 
 
@@ -174,7 +173,7 @@ def unsafe(ask, tasks, place, user):
     make(os.path.join(place, "weak-version"), VERSION, user.pw_uid)
     stores = {
         "their-directory": os.path.join(theirs, "store"),
-        "group-writable": os.path.join(make(place, "group", 0, STRANGE_GROUP, 0o775), "store"),
+        "group-writable": os.path.join(make(place, "group", 0, OTHER_GID, 0o775), "store"),
         "world-writable": os.path.join(make(place, "world", mode=0o777), "store"),
         "their-link": os.path.join(sticky, "their-link", "store-1"),
         "their-link-with-us": os.path.join(place, "ours", "their-link", "store-2"),
@@ -182,11 +181,11 @@ def unsafe(ask, tasks, place, user):
         "weak-version": os.path.join(place, "weak-version"),
         "sticky": os.path.join(sticky, "store"),
     }
-    wishes = {name: {"store": store} for name, store in stores.items()}
-    wishes["link-in-theirs"] = {"store": os.path.join(place, "safe"), "link": os.path.join(theirs, "terraform")}
-    refused = ask(wishes, runner=tasks)
+    args_by_host = {name: {"store": store} for name, store in stores.items()}
+    args_by_host["link-in-theirs"] = {"store": os.path.join(place, "safe"), "link": os.path.join(theirs, "terraform")}
+    refused = ask(args_by_host, runner=tasks)
     left = {name: names(store) for name, store in stores.items()}
-    allowed = {name: dict(options, allow_unsafe_base_dir=True) for name, options in wishes.items() if name != "sticky"}
+    allowed = {name: dict(options, allow_unsafe_base_dir=True) for name, options in args_by_host.items() if name != "sticky"}
     return {"refused": refused, "left": left, "allowed": ask(allowed, runner=tasks),
             "again": ask(allowed, runner=tasks), "stores": stores}
 
@@ -228,7 +227,7 @@ def test_allow_unsafe_base_dir_warns_in_every_run_and_records_it(name, weak, _to
         assert [warning for warning in result["warnings"] if "allow_unsafe_base_dir" in warning and culprit in warning]
     with open(os.path.join(os.path.dirname(result["path"]), "terraform.json"), encoding="ascii") as file:
         recorded = json.load(file)["base_dir_unsafe"]
-    assert [weakness for weakness in recorded if culprit in weakness and mode_and_owner(culprit) in weakness], recorded
+    assert [unsafe_reason for unsafe_reason in recorded if culprit in unsafe_reason and mode_and_owner(culprit) in unsafe_reason], recorded
 
 
 @pytest.mark.parametrize("name,weak,_tolerable", [row for row in WEAK if not row[2]])

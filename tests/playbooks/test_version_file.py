@@ -7,7 +7,7 @@ import json
 import os
 
 import pytest
-from playbook_run import MODULE, wish
+from playbook_run import MODULE, task_args
 
 ROLE = {"ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary"}}
 MAIN = '''
@@ -40,11 +40,11 @@ def places(folder):
 
 
 @pytest.fixture(scope="module")
-def wishes(module_site, folder, places):
+def args_by_host(module_site, folder, places):
     module_site.publish("1.13.0")
 
     def ask(name, **options):
-        return wish(module_site, os.path.join(folder, "store of " + name), **dict({"version": None}, **options))
+        return task_args(module_site, os.path.join(folder, "store of " + name), **dict({"version": None}, **options))
 
     return {
         "file": ask("file", version_file=places[".terraform-version"], link=os.path.join(folder, "bin", "terraform")),
@@ -60,18 +60,18 @@ def wishes(module_site, folder, places):
 
 
 @pytest.fixture(scope="module")
-def checked(play, wishes):
-    return play.each({name: wishes[name] for name in ("file", "module")}, check=True).each
+def checked(play, args_by_host):
+    return play.each({name: args_by_host[name] for name in ("file", "module")}, check=True).each
 
 
 @pytest.fixture(scope="module")
-def done(tasks, wishes, checked):
-    return tasks.each(wishes).each
+def done(tasks, args_by_host, checked):
+    return tasks.each(args_by_host).each
 
 
 @pytest.fixture(scope="module")
-def again(tasks, wishes, done):
-    return tasks.each({name: wishes[name] for name in ("file", "module")}).each
+def again(tasks, args_by_host, done):
+    return tasks.each({name: args_by_host[name] for name in ("file", "module")}).each
 
 
 FOUND = {"file": ("1.13.0", "1.13"), "pinned": ("1.13.4", "v1.13.4"), "module": ("1.13.3", "< 1.13.4, ~> 1.9")}
@@ -112,7 +112,7 @@ def test_what_is_refused(name, words, done, folder):
 
 
 def test_the_role_has_it_too(play, module_site, folder, places):
-    usual = {key: value for key, value in wish(module_site, os.path.join(folder, "role")).items() if key != "version"}
+    usual = {key: value for key, value in task_args(module_site, os.path.join(folder, "role")).items() if key != "version"}
     variables = {"terraform_binary_" + key: value for key, value in usual.items()}
     good = dict(ROLE, vars=dict(variables, terraform_binary_version_file=places["root"], terraform_binary_version=""))
     bad = {"block": [dict(ROLE, vars=dict(variables, terraform_binary_version_file=places["gone"]))],
@@ -129,7 +129,7 @@ def test_the_role_has_it_too(play, module_site, folder, places):
 def test_a_relative_path_is_searched_beside_the_playbook_and_in_files(play, module_site, tmp_path):
     os.makedirs(str(tmp_path / "files" / "root"))
     (tmp_path / "files" / "root" / "main.tf").write_text(MAIN)
-    task = {"name": "ask", MODULE: wish(module_site, tmp_path / "store", version=None, version_file="root")}
+    task = {"name": "ask", MODULE: task_args(module_site, tmp_path / "store", version=None, version_file="root")}
     playbook = tmp_path / "play.yml"
     playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))
     result = play(str(playbook), check=True)["ask"]
@@ -142,7 +142,7 @@ def test_the_module_alone_does_not_guess(play, module_site, tmp_path, places):
     library.mkdir()
     source = os.path.join(play.collections, "ansible_collections", "iac_platform", "terraform", "plugins", "modules")
     os.symlink(os.path.join(source, "terraform_binary.py"), str(library / "alone.py"))
-    options = wish(module_site, tmp_path / "store", version=None, version_file=places["pinned"])
+    options = task_args(module_site, tmp_path / "store", version=None, version_file=places["pinned"])
     run = play([{"name": "ask", "alone": {key: value for key, value in options.items() if value is not None},
                  "ignore_errors": True}], env={"ANSIBLE_LIBRARY": str(library)})
     assert run["ask"]["failed"] and "version_file is read on the controller" in run["ask"]["msg"], run["ask"]

@@ -13,7 +13,7 @@ import socket
 
 import playbook_run
 import pytest
-from trees import names
+from file_snapshots import names
 
 INDEX = "/terraform/index.json"
 LISTED = ("1.9.8", "1.10.0", "1.13.3", "1.13.4", "1.14.0-beta1", "1.14.0-rc1")
@@ -78,8 +78,8 @@ def side(request):
     return request.param
 
 
-def wish(site, store, **options):
-    return playbook_run.wish(site, store, **dict(SIDE, **options))
+def task_args(site, store, **options):
+    return playbook_run.task_args(site, store, **dict(SIDE, **options))
 
 
 def task(name, site, store, **options):
@@ -122,21 +122,21 @@ def stores(folder):
 @pytest.fixture(scope="module")
 def checked(tasks, shelf, stores):
     """Check mode of what is chosen: before ``done``."""
-    run = tasks.each({version: wish(shelf, stores[version], version=version) for version in CHECKED}, check=True)
+    run = tasks.each({version: task_args(shelf, stores[version], version=version) for version in CHECKED}, check=True)
     assert not any(os.path.exists(store) for store in stores.values())
     return run.each
 
 
 @pytest.fixture(scope="module")
 def done(tasks, shelf, stores, checked):
-    run = tasks.each({version: wish(shelf, store, version=version) for version, store in stores.items()})
+    run = tasks.each({version: task_args(shelf, store, version=version) for version, store in stores.items()})
     assert "Traceback" not in run.output
     return run.each
 
 
 @pytest.fixture(scope="module")
 def again(tasks, shelf, stores, done):
-    return tasks.each({version: wish(shelf, stores[version], version=version, link=stores[version] + "/current")
+    return tasks.each({version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
                       for version in ("latest", "~> 1.13.0", "= 1.10")}).each
 
 
@@ -168,9 +168,9 @@ def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
 
 @pytest.fixture(scope="module")
 def refused(tasks, shelf, folder):
-    wishes = {name: wish(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
+    args_by_host = {name: task_args(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
               for name, (version, _step, _words) in REFUSED.items()}
-    return tasks.each(wishes).each
+    return tasks.each(args_by_host).each
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -195,7 +195,7 @@ def test_a_refusal_leaves_no_file(side, refused, folder):
 
 def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
-    linked = {version: wish(shelf, stores[version], version=version,
+    linked = {version: task_args(shelf, stores[version], version=version,
                             link=stores[version] + "/current") for version in versions}
     assert all(result["changed"] for result in tasks.each(linked).each.values())
     again = tasks.each(linked).each
@@ -314,13 +314,13 @@ def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, sh
 def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):
     _store, other = ahead
     two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}
-    wishes = {name: wish(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()}
-    wishes["second"] = wish(shelf, tmp_path / "second", version="~> 1.15", sites=[shelf.url, other.url])
-    wishes["neither"] = wish(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
-    wishes["all down"] = wish(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
-    wishes["down or not"] = wish(shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url])
-    found = tasks.each(wishes, check=True).each
-    assert {name: found[name].get("version") for name in wishes} == {
+    args_by_host = {name: task_args(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()}
+    args_by_host["second"] = task_args(shelf, tmp_path / "second", version="~> 1.15", sites=[shelf.url, other.url])
+    args_by_host["neither"] = task_args(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
+    args_by_host["all down"] = task_args(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
+    args_by_host["down or not"] = task_args(shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url])
+    found = tasks.each(args_by_host, check=True).each
+    assert {name: found[name].get("version") for name in args_by_host} == {
         "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
         "neither": None, "all down": None, "down or not": None}
     for name, words in {"neither": (shelf.url, other.url, "no version matches"),
@@ -336,7 +336,7 @@ def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ah
     cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
              "latest": ("latest", {"offline_ok": True}),
              "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
-    found = tasks.each({name: wish(shelf, store, version=version, sites=[closed], **options)
+    found = tasks.each({name: task_args(shelf, store, version=version, sites=[closed], **options)
                        for name, (version, options) in cases.items()}).each
     allowed = found["allowed"]
     assert not allowed["failed"] and not allowed["changed"] and allowed["version"] == "1.15.0", allowed
@@ -437,8 +437,8 @@ def test_a_playbook_installs_what_was_chosen_and_says_so_again(side, play, shelf
     if side == "target" and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
         pytest.skip("only in make matrix: the tasks above choose there")
     kinds = ("latest", "~> 1.15")
-    wishes = {version: wish(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)}
-    checked, done, again = play.each(wishes, check=True).each, play.each(wishes).each, play.each(wishes).each
+    args_by_host = {version: task_args(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)}
+    checked, done, again = play.each(args_by_host, check=True).each, play.each(args_by_host).each, play.each(args_by_host).each
     for version in kinds[:-1]:
         for result, changed in ((checked[version], True), (done[version], True), (again[version], False)):
             assert not result["failed"] and result["changed"] is changed, result

@@ -10,8 +10,8 @@ import socket
 from typing import NamedTuple, Tuple
 
 import pytest
-from playbook_run import VERSION, wish
-from trees import look, names
+from file_snapshots import look, names
+from playbook_run import VERSION, task_args
 
 NOTHING, LOCKED = "nothing", "lock"     # what a refusal leaves: a lock and an empty directory once the work had begun
 
@@ -92,7 +92,7 @@ REFUSED_BY_CORE = {
 
 
 @pytest.fixture(scope="module")
-def wrong_site(module_site, strange_key, host_platform):
+def wrong_site(module_site, untrusted_key, host_platform):
     """The site with releases that are wrong in one thing each, and otherwise in order."""
     from release_site import executables, misbehaviours, odd_archives
     module_site.publish("1.20.0")
@@ -102,7 +102,7 @@ def wrong_site(module_site, strange_key, host_platform):
     path = "terraform/1.20.2/" + SUMS % "1.20.2"
     module_site.put(path, module_site.files[path].body.replace(b"  terraform", b"  Terraform"))
     module_site.publish("1.20.3", signature=None)
-    module_site.publish("1.20.4", key=strange_key)
+    module_site.publish("1.20.4", key=untrusted_key)
     module_site.publish("1.20.5")
     module_site.misbehave("*/1.20.5/*.zip", misbehaviours.flip())
     for number, name in enumerate(ODD_ARCHIVES):
@@ -146,7 +146,7 @@ def ask(tasks, wrong_site, words, folder):
     def run(wrong, mode, check, tasks=tasks):
         stores = os.path.join(folder, mode)
         os.mkdir(stores)
-        return tasks.each({name: wish(wrong_site, os.path.join(stores, name), **_fill(options, words))
+        return tasks.each({name: task_args(wrong_site, os.path.join(stores, name), **_fill(options, words))
                           for name, options in wrong.items()}, check=check)
     return run
 
@@ -263,11 +263,11 @@ def test_there_is_no_traceback(run, request):
 def test_a_failed_upgrade_leaves_what_was_there(play, wrong_site, folder):
     """Same base_dir, same link, another version that is refused: a lock and an empty directory are new, if it is late."""
     store, link = os.path.join(folder, "upgrade"), os.path.join(folder, "bin", "terraform")
-    first = play.each({"h": wish(wrong_site, store, link=link)}).each["h"]
+    first = play.each({"h": task_args(wrong_site, store, link=link)}).each["h"]
     before, bin_before = look(store), look(os.path.dirname(link))
     refused = play.each({
-        "sums": wish(wrong_site, store, link=link, version="1.20.4"),
-        "zip": wish(wrong_site, store, link=link, version="1.21.1"),
+        "sums": task_args(wrong_site, store, link=link, version="1.20.4"),
+        "zip": task_args(wrong_site, store, link=link, version="1.21.1"),
     })
     assert first["changed"] and all(result["failed"] for result in refused.each.values())
     assert all(result["previous_version"] == VERSION for result in refused.each.values())

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proof that nothing is left half done: see docs/proof.md for what is promised, and tests/tiers.py for the tiers."""
+"""The proof that nothing is left half done: see docs/proof.md for what is promised, and tests/support/tiers.py for the tiers."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ if _HERE not in sys.path:
 @pytest.fixture(scope="session")
 def strace():
     """The path of a strace that works here."""
-    from this_host import find_strace
+    from support.system import find_strace
     path, reason = find_strace()
     if path is None:
         pytest.skip(reason)
@@ -27,7 +27,7 @@ def strace():
 @pytest.fixture(scope="session", autouse=True)
 def runnable():
     """The stand-in for Terraform has to run on this machine."""
-    import worlds
-    platform = worlds.install_host.Host("/").platform
-    if platform not in worlds.install_host.EXECUTABLES.RUNNABLE:
+    import scenarios
+    platform = scenarios.install_host.Host("/").platform
+    if platform not in scenarios.install_host.EXECUTABLES.RUNNABLE:
         pytest.skip("the stand-in for Terraform does not run on %s" % platform)

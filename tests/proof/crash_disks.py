@@ -17,7 +17,7 @@ from typing import NamedTuple, Tuple
 
 import faults
 import invariants
-import worlds
+import scenarios
 
 # Calls before which the power goes; after the last one it goes as well.
 STEPS = ("write", "renameat", "unlinkat", "mkdirat", "fchmod", "fsync", "symlinkat", "openat", "rename", "unlink", "mkdir",
@@ -69,7 +69,7 @@ class Disk:
             image.truncate(self.kind.size)
         _do(*self.kind.make, self.before)
         with self.mounted(self.before):
-            self.world = worlds.World(self.mount_point, worlds.SCENARIOS[scenario], worlds.INSTALLERS[installer])
+            self.world = scenarios.World(self.mount_point, scenarios.SCENARIOS[scenario], scenarios.INSTALLERS[installer])
             shutil.rmtree(self.world.before)
             first = self.world.hit()
         with self.started():

@@ -17,7 +17,7 @@ from typing import NamedTuple, Optional
 
 import faults
 import invariants
-import worlds
+import scenarios
 
 PROCESSES = min(2, os.cpu_count() or 1)
 # Calls that change something below the folder: these get every fault in every scenario. The others look: every fault for
@@ -63,7 +63,7 @@ class Bench:
         self.strace = strace
         self.task = task
         self.log = os.path.join(folder, "trace")
-        self.world = worlds.World(folder, worlds.SCENARIOS[task.scenario], worlds.INSTALLERS[task.installer], task.uid)
+        self.world = scenarios.World(folder, scenarios.SCENARIOS[task.scenario], scenarios.INSTALLERS[task.installer], task.uid)
         before = self.world.hit()
         first = self._run()
         assert first.answer and not first.answer.get("failed"), first
@@ -79,7 +79,7 @@ class Bench:
 
     def faults(self):
         """All faults of the sweep, in a fixed order."""
-        thorough = worlds.SCENARIOS[self.task.scenario].swept == "all"
+        thorough = scenarios.SCENARIOS[self.task.scenario].swept == "all"
         rotating = itertools.cycle(faults.ERRORS + faults.SIGNALS)
         for call in self.calls:
             changing = is_changing(call)
@@ -176,6 +176,6 @@ def fast_world(scenario):
     before = tempfile.tempdir
     with fast_folder() as folder:
         try:
-            yield worlds.World(folder, worlds.SCENARIOS[scenario], worlds.ours)
+            yield scenarios.World(folder, scenarios.SCENARIOS[scenario], scenarios.ours)
         finally:
             tempfile.tempdir = before

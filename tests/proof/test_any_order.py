@@ -12,20 +12,19 @@ import signal
 
 import faults
 import pytest
+import scenarios
 import sweeps
-import tiers
-import worlds
-from properties import hypothesis
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _plan
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import plan
+from support import tiers
+from support.properties import hypothesis
 
 stateful = pytest.importorskip("hypothesis.stateful")
 from_ = hypothesis.strategies
 
 SEQUENCES = tiers.TIERS["T7"].floor if tiers.FULL else 25
 STEPS = 12
-VERSIONS = (worlds.VERSION, worlds.OLD_VERSION)
+VERSIONS = (scenarios.VERSION, scenarios.OLD_VERSION)
 COUNTS = {"sequences": 0, "installs": 0, "kills": 0, "damages": 0, "removals": 0}
 
 
@@ -37,7 +36,7 @@ class Known:
         self.receipt = None     # right, broken, or None
         self.mode = None        # right or wrong
         self.recorded = False   # the receipt knows the link
-        self.litter = False
+        self.stale_temp_files = False
         self.sure = True        # nothing was killed since the last install
 
 
@@ -48,7 +47,7 @@ class Store(stateful.RuleBasedStateMachine):
         COUNTS["sequences"] += 1
         self.stack = contextlib.ExitStack()
         self.folder = self.stack.enter_context(sweeps.fast_folder())
-        self.host = worlds.install_host.Host(self.folder)
+        self.host = scenarios.install_host.Host(self.folder)
         self.offers = {version: self.host.offer(version, padding=1000) for version in VERSIONS}
         self.known = {version: Known() for version in VERSIONS}
         self.link = None    # the version that it means
@@ -60,7 +59,7 @@ class Store(stateful.RuleBasedStateMachine):
     def link_path(self):
         return self.host.at("bin", "terraform")
 
-    def wish(self, version, linked, **more):
+    def task_args(self, version, linked, **more):
         return dict(self.offers[version], link=self.link_path if linked else None, **more)
 
     @stateful.rule(version=from_.sampled_from(VERSIONS), linked=from_.booleans())
@@ -68,18 +67,18 @@ class Store(stateful.RuleBasedStateMachine):
         COUNTS["installs"] += 1
         known = self.known[version]
         right = known.binary == self.host.published[version] and (known.receipt, known.mode) == ("right", "right")
-        needed = not right or known.litter or linked and not (self.link == version and known.recorded)
-        assert not known.sure or self.host.check(**self.wish(version, linked))["changed"] == needed
-        result = self.host.run(**self.wish(version, linked))
+        needed = not right or known.stale_temp_files or linked and not (self.link == version and known.recorded)
+        assert not known.sure or self.host.check(**self.task_args(version, linked))["changed"] == needed
+        result = self.host.run(**self.task_args(version, linked))
         assert not known.sure or result["changed"] == needed, self.host.lines
         known.recorded = linked or known.recorded and known.receipt == "right" and known.sure
         known.binary, known.receipt, known.mode = self.host.published[version], "right", "right"
-        known.litter, known.sure = False, True
+        known.stale_temp_files, known.sure = False, True
         if linked:
             self.link = version
         self.host.assert_right(version)
         known.recorded = self.link_path in self.host.read_receipt(version)["links"]
-        assert not self.host.run(**self.wish(version, linked))["changed"]
+        assert not self.host.run(**self.task_args(version, linked))["changed"]
 
     @stateful.rule(version=from_.sampled_from(VERSIONS), linked=from_.booleans())
     def remove(self, version, linked):
@@ -88,7 +87,7 @@ class Store(stateful.RuleBasedStateMachine):
         foreign = known.binary is not None and known.receipt is None
         in_use = known.receipt == "right" and known.recorded and self.link == version and not linked
         try:
-            self.host.run(**self.wish(version, linked, state="absent"))
+            self.host.run(**self.task_args(version, linked, state="absent"))
         except RequestError:
             assert foreign or in_use or not known.sure
             return
@@ -107,7 +106,7 @@ class Store(stateful.RuleBasedStateMachine):
         def run():
             faults.before_change(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
             with contextlib.suppress(RequestError):
-                self.host.run(**self.wish(version, linked, state=state))
+                self.host.run(**self.task_args(version, linked, state=state))
 
         ending = faults.run(run)
         assert not ending.traceback, ending.traceback
@@ -134,7 +133,7 @@ class Store(stateful.RuleBasedStateMachine):
             os.chmod(path, 0o700)
             known.mode = "wrong"
         elif how == "receipt broken":
-            worlds.install_host.write(self.host.receipt(version), b"{")
+            scenarios.install_host.write(self.host.receipt(version), b"{")
             known.receipt = "broken"
         elif os.path.exists(self.host.receipt(version)):
             os.unlink(self.host.receipt(version))
@@ -145,8 +144,8 @@ class Store(stateful.RuleBasedStateMachine):
     def leave_litter(self, version):
         folder = os.path.dirname(self.host.binary(version))
         if os.path.isdir(folder):
-            worlds.install_host.write(os.path.join(folder, ".tmp.binary.abcd1234"), b"half")
-            self.known[version].litter = True
+            scenarios.install_host.write(os.path.join(folder, ".tmp.binary.abcd1234"), b"half")
+            self.known[version].stale_temp_files = True
 
     @stateful.rule()
     def unlink_the_link(self):
@@ -162,7 +161,7 @@ class Store(stateful.RuleBasedStateMachine):
 
     def _read(self, version):
         path = self.host.binary(version)
-        return worlds.install_host.read(path) if os.path.exists(path) else None
+        return scenarios.install_host.read(path) if os.path.exists(path) else None
 
     def _read_link(self):
         if not os.path.islink(self.link_path):
@@ -172,7 +171,7 @@ class Store(stateful.RuleBasedStateMachine):
 
 
 def test_any_order_of_installs_damages_and_kills_ends_well(monkeypatch, proof):
-    monkeypatch.setattr(_plan, "SECOND_LOOK", 0)    # seconds; nobody else is at work here
+    monkeypatch.setattr(plan, "RETRY_SECONDS", 0)    # seconds; nobody else is at work here
     settings = hypothesis.settings(max_examples=SEQUENCES, stateful_step_count=STEPS, suppress_health_check=list(
         hypothesis.HealthCheck))
     stateful.run_state_machine_as_test(Store, settings=settings)

@@ -12,7 +12,7 @@ import multiprocessing
 import crash_disks
 import pytest
 import sweeps
-import tiers
+from support import tiers
 
 EVERY = 1 if tiers.FULL else 31     # of all images every so many-th is made
 SCENARIOS = ("nothing", "damaged, link", "mode", "removal, link")

@@ -14,10 +14,10 @@ import time
 import faults
 import invariants
 import pytest
+import scenarios
 import sweeps
-import tiers
-import worlds
-from this_host import NOBODY, ROOT
+from support import tiers
+from support.system import NOBODY, ROOT
 
 # Of all faults every so many-th is tried. The short sweep takes others each time that the list of calls changes.
 # A full one has all of them, some 25,000, unless a slow machine has TERRAFORM_BINARY_PROOF_EVERY; the floor stays.
@@ -40,7 +40,7 @@ def told(findings):
 
 
 def test_no_fault_leaves_it_half_done(strace, proof):
-    findings = sweep(strace, worlds.SCENARIOS, "ours", EVERY, USERS)
+    findings = sweep(strace, scenarios.SCENARIOS, "ours", EVERY, USERS)
     kinds = collections.Counter(finding.fault.kind for finding in findings)
     wrong = [finding for finding in findings if finding.wrong]
     shares = ", ".join("%s %d" % (kind if len(kind) > 1 else "returns %s" % kind, count) for kind, count in sorted(kinds.items()))
@@ -76,7 +76,7 @@ def test_a_store_that_vanishes_under_a_run_comes_back_with_the_next(scenario, pr
             def act(number=number, left=left):
                 def vanish():
                     shutil.rmtree(world.host.base_dir, ignore_errors=True)
-                    worlds.install_host.write(left, b"gone")
+                    scenarios.install_host.write(left, b"gone")
                 faults.before_change(number, vanish)
                 return world.act()
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import mutants
 import pytest
 import sweeps
-import tiers
+from support import tiers
 
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
@@ -120,9 +120,9 @@ def test_the_tests_of_all_mutants_pass_without_them(pool):
 def test_every_line_taken_out_is_missed(pool, proof):
     names = sorted(chosen(), key=lambda name: slow_first(name, mutants.MUTANTS[name].targets))
     verdicts = pool.map(try_one, names, chunksize=1)
-    alive = [verdict for verdict in verdicts if not verdict.outcome.startswith("noticed")]
-    hanging = [verdict for verdict in verdicts if verdict.outcome.endswith("hang")]
+    alive = [drift for drift in verdicts if not drift.outcome.startswith("noticed")]
+    hanging = [drift for drift in verdicts if drift.outcome.endswith("hang")]
     proof("%d mutants, %d noticed%s" % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging)
                                         if hanging else ""))
-    assert not alive, "\n".join("%s: %s\n%s" % (verdict.name, verdict.outcome, verdict.output[-300:]) for verdict in alive)
+    assert not alive, "\n".join("%s: %s\n%s" % (drift.name, drift.outcome, drift.output[-300:]) for drift in alive)
     tiers.check_floor("T8", len(verdicts))

@@ -20,14 +20,16 @@ from typing import Callable, NamedTuple
 import faults
 import pytest
 import sweeps
-import tiers
-from properties import hypothesis
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _archive, _armor, _constraints, _index, _openpgp, _packets, _receipt, _releases, _versions)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import Receipt
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _hcl, _hcl_tokens
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import receipt as receipt_module
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import zip_archive
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import armor, packets, verify
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Receipt
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release import index, layout
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import constraint, version
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import hcl_lexer, hcl_parser
+from support import tiers
+from support.properties import hypothesis
 
 from_ = hypothesis.strategies
 
@@ -60,37 +62,37 @@ def _archives(_genuine):
 
 
 def _inflate(data):
-    binary = _archive.find_binary(io.BytesIO(data), "linux_amd64", "/tmp/a.zip")
-    _archive.inflate(binary, lambda block: None)
+    binary = zip_archive.find_executable(io.BytesIO(data), "linux_amd64", "/tmp/a.zip")
+    zip_archive.extract(binary, lambda block: None)
 
 
 def _receipts(_genuine):
     receipt = Receipt(1, "terraform", "1.13.4", "linux_amd64", "a" * 64, 90579096, "signature", "C" * 40, 1744205739, "b" * 64,
                       "https://releases.hashicorp.com", "1.13.4", ("/usr/local/bin/terraform",), "2026-01-01T00:00:00Z", "0.1.0",
                       1, 2, ("/tmp belongs to 1000:1000",))
-    return [_receipt.to_bytes(receipt), _receipt.to_bytes(receipt._replace(format=2, policy=None, links=()))]
+    return [receipt_module.receipt_bytes(receipt), receipt_module.receipt_bytes(receipt._replace(format=2, policy=None, links=()))]
 
 
 def _parse_receipt(data):
-    receipt, complaint = _receipt.parse(data)
+    receipt, complaint = receipt_module.parse_receipt(data)
     if complaint is not None:
         raise Complaint(complaint)
-    assert _receipt.parse(_receipt.to_bytes(receipt)) == (receipt, None)
+    assert receipt_module.parse_receipt(receipt_module.receipt_bytes(receipt)) == (receipt, None)
 
 
 def _blocks(genuine):
     texts = _files(genuine, "keys", ".asc")
-    return [data for text in texts for _label, data in _armor.read_armor(text.decode())] + _files(genuine, "terraform", ".sig")
+    return [data for text in texts for _label, data in armor.read_armor(text.decode())] + _files(genuine, "terraform", ".sig")
 
 
 def _read_packets(data):
-    for tag, body in _packets.read_packets(data, 64):
-        reader = {2: _packets.read_signature, 6: _packets.read_public_key, 14: _packets.read_public_key}.get(tag)
+    for tag, body in packets.read_packets(data, 64):
+        reader = {2: packets.read_signature, 6: packets.read_public_key, 14: packets.read_public_key}.get(tag)
         if reader is not None:
             reader(body)
 
 
-OUR_KEYS = _openpgp.read_keys(())
+OUR_KEYS = verify.read_keys(())
 CONSTRAINTS = [b"~> 1.13.0", b">= 1.9, < 2.0", b"= 1.10", b"!= 1.13.4-rc1", b"latest", b"v1.13.4", b"~>1", b"> 0.12.0-alpha3,<=1"]
 HCL = [
     b'terraform {\n  required_version = "~> 1.9"\n  backend "s3" {\n    key = "${var.a}/b"\n  }\n}\n',
@@ -111,27 +113,27 @@ class Parser(NamedTuple):
 
 PARSERS = {
     "zip": Parser(_inflate, _archives, TerraformBinaryError),
-    "packets": Parser(_read_packets, _blocks, _armor.Malformed),
-    "armor": Parser(lambda data: _armor.read_armor(data.decode("latin-1")),
-                    lambda genuine: _files(genuine, "keys", ".asc"), _armor.Malformed),
-    "signature": Parser(lambda data: _openpgp.verify(b"document", data, OUR_KEYS, NOW, "/tmp/sums.sig"),
+    "packets": Parser(_read_packets, _blocks, armor.MalformedError),
+    "armor": Parser(lambda data: armor.read_armor(data.decode("latin-1")),
+                    lambda genuine: _files(genuine, "keys", ".asc"), armor.MalformedError),
+    "signature": Parser(lambda data: verify.verify(b"document", data, OUR_KEYS, NOW, "/tmp/sums.sig"),
                         lambda genuine: _files(genuine, "terraform", ".sig") + _files(genuine, "opentofu", ".gpgsig"),
                         TerraformBinaryError),
-    "keys": Parser(lambda data: _openpgp.read_keys((data.decode("latin-1"),)),
+    "keys": Parser(lambda data: verify.read_keys((data.decode("latin-1"),)),
                    lambda genuine: _files(genuine, "keys", ".asc"), TerraformBinaryError),
-    "sums": Parser(lambda data: _releases.find_archive(data, "1.11.4", "linux_amd64", "https://releases.hashicorp.com/sums"),
+    "sums": Parser(lambda data: layout.find_archive(data, "1.11.4", "linux_amd64", "https://releases.hashicorp.com/sums"),
                    lambda genuine: _files(genuine, "terraform", "SUMS") + _files(genuine, "opentofu", "SUMS"),
                    TerraformBinaryError),
-    "checksum": Parser(lambda data: _releases.checksum_of(data.decode("latin-1"), "1.11.4", "linux_amd64"),
+    "checksum": Parser(lambda data: layout.checksum_of(data.decode("latin-1"), "1.11.4", "linux_amd64"),
                        lambda genuine: _files(genuine, "terraform", "SUMS"), TerraformBinaryError),
-    "version": Parser(lambda data: _versions.exact(data.decode("latin-1")),
+    "version": Parser(lambda data: version.parse_exact(data.decode("latin-1")),
                       lambda genuine: _files(genuine, "versions", ".txt")[0].split(b"\n"), TerraformBinaryError),
-    "constraint": Parser(lambda data: _constraints.read(data.decode("latin-1")), lambda _genuine: CONSTRAINTS,
+    "constraint": Parser(lambda data: constraint.parse_version_spec(data.decode("latin-1")), lambda _genuine: CONSTRAINTS,
                          TerraformBinaryError),
-    "index": Parser(lambda data: _index.read(data, "https://releases.hashicorp.com/terraform/index.json"),
+    "index": Parser(lambda data: index.parse_index(data, "https://releases.hashicorp.com/terraform/index.json"),
                     lambda genuine: _files(genuine, "index", ".json"), TerraformBinaryError),
-    "hcl": Parser(lambda data: _hcl.find_arguments(data.decode("latin-1"), "terraform", "required_version"),
-                  lambda _genuine: HCL, _hcl_tokens.Unreadable),
+    "hcl": Parser(lambda data: hcl_parser.find_arguments(data.decode("latin-1"), "terraform", "required_version"),
+                  lambda _genuine: HCL, hcl_lexer.UnreadableError),
     "receipt": Parser(_parse_receipt, _receipts, Complaint),
 }
 

@@ -7,7 +7,7 @@ import json
 import os
 
 import pytest
-import tiers
+from support import tiers
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
@@ -22,7 +22,7 @@ class Report:
 
 def test_a_tier_that_failed_is_not_saved(tmp_path):
     ledger = tiers.Ledger(str(tmp_path))
-    ledger.note(Report("tests/proof/test_crowd.py::test_a", "passed", ["5 executions"]))
+    ledger.note(Report("tests/proof/test_concurrency_stress.py::test_a", "passed", ["5 executions"]))
     ledger.note(Report("tests/proof/test_fault_sweep.py::test_b", "failed", ["5 faults"]))
     ledger.note(Report("tests/unit/test_role.py::test_c", "passed"))
     ledger.save(str(tmp_path / "counts.json"))

@@ -11,7 +11,7 @@ import socket
 import subprocess
 
 import pytest
-from this_host import PATIENCE, started, wait_until
+from support.system import PATIENCE, started, wait_until
 
 HOST = "127.0.0.1"
 MARK = "/everything-before-this-is-in-the-log"      # the path of a request that is in no list of what was asked

@@ -13,7 +13,7 @@ import json
 import os
 from typing import NamedTuple
 
-from this_host import open_folder, reserved_ports
+from support.system import open_folder, reserved_ports
 
 from .daemons import HOST, MARK, catch_up, find_program, read_text, running, write_text
 

@@ -15,7 +15,7 @@ import pwd
 import subprocess
 from typing import NamedTuple
 
-from this_host import NOBODY, ROOT, finished, open_folder, reserved_ports
+from support.system import NOBODY, ROOT, finished, open_folder, reserved_ports
 
 from .daemons import HOST, MARK, catch_up, find_program, read_text, running, write_text
 

@@ -23,7 +23,7 @@ def main():
     wanted = parser.parse_args()
     rules = [(pattern, _make_behaviour(parser, text), int(times) or None) for pattern, text, times in wanted.misbehave]
     hosts = wanted.host or ("127.0.0.1",)
-    site = Site(wanted.versions, wanted.platforms, hosts=hosts, port=wanted.port, tls=wanted.tls, say=_print_request)
+    site = Site(wanted.versions, wanted.platforms, hosts=hosts, port=wanted.port, tls=wanted.tls, log=_print_request)
     for rule in rules:
         site.misbehave(*rule)
     directory = os.path.abspath(wanted.write or wanted.directory or tempfile.mkdtemp(prefix="release-site-"))

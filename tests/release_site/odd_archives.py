@@ -14,7 +14,19 @@ import struct
 import zlib
 
 from .zips import (
-    BZIP2, DEFLATED64, DIRECTORY, ENCRYPTED, FIFO, FILE, LZMA, STORED, STREAMED, SYMLINK, Member, deflate, pack,
+    BZIP2,
+    DEFLATED64,
+    DIRECTORY,
+    ENCRYPTED,
+    FIFO,
+    FILE,
+    LZMA,
+    STORED,
+    STREAMED,
+    SYMLINK,
+    Member,
+    deflate,
+    pack,
 )
 
 _LICENSE = Member(b"LICENSE.txt", b"License text copyright (c) of a demo\n")

@@ -50,7 +50,7 @@ class Site:
     """
 
     def __init__(self, versions=(), platforms=releases.PLATFORMS, key=None, hosts=("127.0.0.1",), port=0, tls=False,
-                 say=None):
+                 log=None):
         """
         :param versions: strings, published at once.
         :param platforms: ``<os>_<arch>`` of the usual archives.
@@ -58,7 +58,7 @@ class Site:
         :param hosts: addresses to listen on; ``("127.0.0.1", "::1")`` for both families.
         :param port: int, 0 for any free one.
         :param tls: True for HTTPS with a certificate of an authority made on the spot, or an ssl.SSLContext.
-        :param say: callable that gets each Request when it was answered.
+        :param log: callable that gets each Request when it was answered.
         """
         self.key = key or make_signing_key()
         self.platforms = platforms
@@ -68,7 +68,7 @@ class Site:
         self._releases = {}
         self._rules = []
         self._choosing = threading.Lock()
-        self._say = say
+        self._log = log
         if tls is True:
             authority = Authority()
             self.ca_pem = authority.pem
@@ -183,8 +183,8 @@ class Site:
         try:
             behaviour(exchange)
         finally:
-            if self._say:
-                self._say(request)
+            if self._log:
+                self._log(request)
         return exchange.ending
 
     def _choose(self, path):

@@ -12,13 +12,12 @@ import os
 import re
 
 import pytest
-
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import MESSAGE_LIMIT
 
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _PLUGINS = os.path.join(_HERE, "..", "..", "plugins")
 _FILES = sorted(path for folder in ("module_utils", "plugin_utils", "action", "modules")
-                for path in glob.glob(os.path.join(_PLUGINS, folder, "*.py")))
+                for path in glob.glob(os.path.join(_PLUGINS, folder, "**", "*.py"), recursive=True))
 _OURS = re.compile(
     r"(Request|Fetch|Verification|Clock|Archive|Install|Lock|RunCheck|Answer|Transfer|Start)Error$|MissingDependency$")
 _FIELD = re.compile(r"%[-0-9.]*[sdrxo]|%%")
@@ -50,14 +49,14 @@ def find_texts(path):
 
 def _texts_of(call):
     name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-    if not call.args or not (_OURS.search(name) or name == "os_errors"):
+    if not call.args or not (_OURS.search(name) or name == "os_error_context"):
         return
     first = call.args[0]
     if isinstance(first, ast.BinOp) and isinstance(first.op, ast.Mod):
         first = first.left
     for one in (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,):
         if isinstance(one, ast.Constant) and isinstance(one.value, str):
-            yield one.value + " %s: %s" * (name == "os_errors")
+            yield one.value + " %s: %s" * (name == "os_error_context")
 
 
 def pattern_of(text):
@@ -66,8 +65,13 @@ def pattern_of(text):
     return re.compile(r"(controller|web1): (?:.* )?%s" % ".*".join(parts))
 
 
-SITES = [(os.path.basename(path) if "/action/" not in path else "action", line, text)
-         for path in _FILES for line, text in find_texts(path)]
+def place_of(path):
+    """The name of a file in the table: its path below module_utils or plugin_utils; ``action`` for the plugin."""
+    folder, _slash, rest = os.path.relpath(path, _PLUGINS).replace(os.sep, "/").partition("/")
+    return rest if folder.endswith("_utils") else folder
+
+
+SITES = [(place_of(path), line, text) for path in _FILES for line, text in find_texts(path)]
 
 
 NAMES = sorted(set(name for name, _line, _text in SITES) | set(TABLE))

@@ -9,7 +9,7 @@ import pytest
 import requests
 from real_servers import PLACE, daemons, nginx, squid
 from release_site.certificates import LOOPBACK, Authority
-from this_host import ROOT, as_plain_user
+from support.system import ROOT, as_plain_user
 
 BODY = bytes(range(256)) * 8
 USERS = {"alice": "wonder-land"}

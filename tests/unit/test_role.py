@@ -7,8 +7,7 @@ import functools
 import os
 
 import pytest
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils._model import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
 
 yaml = pytest.importorskip("yaml")
 

@@ -8,19 +8,54 @@ one on. A new one needs a function in the module it belongs to, its name in ``__
 """
 
 from .answers import (
-    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status,
-    swap, two_lengths,
+    announce,
+    delay,
+    demand,
+    early_hints,
+    empty,
+    html_200,
+    redirect,
+    redirect_chain,
+    redirect_loop,
+    retry_later,
+    status,
+    swap,
+    two_lengths,
 )
 from .bodies import (
-    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace,
+    chunk,
+    chunk_cut,
+    chunk_nonsense,
+    chunk_with_length,
+    endless_body,
+    flip,
+    gzip,
+    no_length,
+    overlong,
+    replace,
     truncate,
 )
 from .connections import (
-    close_before_reply, endless_headers, garbage_status, long_header, reset, slow_head, stall, trickle,
+    close_before_reply,
+    endless_headers,
+    garbage_status,
+    long_header,
+    reset,
+    slow_head,
+    stall,
+    trickle,
 )
 from .ranges import (
-    changing_etag, no_etag, range_ignored, range_other_etag, range_refused, range_unasked, range_without_header,
-    range_wrong_start, range_wrong_total, weak_etag,
+    changing_etag,
+    no_etag,
+    range_ignored,
+    range_other_etag,
+    range_refused,
+    range_unasked,
+    range_without_header,
+    range_wrong_start,
+    range_wrong_total,
+    weak_etag,
 )
 
 __all__ = [

@@ -9,7 +9,7 @@ import socket
 from typing import NamedTuple
 
 import pytest
-from this_host import PATIENCE
+from support.system import PATIENCE
 
 ARCHIVE = "/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip"
 

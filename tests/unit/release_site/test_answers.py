@@ -14,8 +14,20 @@ import pytest
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    announce, delay, demand, early_hints, empty, html_200, redirect, redirect_chain, redirect_loop, retry_later, status,
-    swap, truncate, two_lengths,
+    announce,
+    delay,
+    demand,
+    early_hints,
+    empty,
+    html_200,
+    redirect,
+    redirect_chain,
+    redirect_loop,
+    retry_later,
+    status,
+    swap,
+    truncate,
+    two_lengths,
 )
 
 

@@ -8,12 +8,21 @@ import http.client
 import urllib.request
 
 import pytest
-from this_host import PATIENCE
+from support.system import PATIENCE
 
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    chunk, chunk_cut, chunk_nonsense, chunk_with_length, endless_body, flip, gzip, no_length, overlong, replace,
+    chunk,
+    chunk_cut,
+    chunk_nonsense,
+    chunk_with_length,
+    endless_body,
+    flip,
+    gzip,
+    no_length,
+    overlong,
+    replace,
     truncate,
 )
 

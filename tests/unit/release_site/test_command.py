@@ -12,7 +12,7 @@ import sys
 import urllib.request
 
 import pytest
-from this_host import PATIENCE, finished, started
+from support.system import PATIENCE, finished, started
 
 release_site = pytest.importorskip("release_site")
 

@@ -7,12 +7,19 @@ import http.client
 import urllib.request
 
 import pytest
-from this_host import PATIENCE, wait_until
+from support.system import PATIENCE, wait_until
 
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    close_before_reply, endless_headers, garbage_status, long_header, reset, slow_head, stall, trickle,
+    close_before_reply,
+    endless_headers,
+    garbage_status,
+    long_header,
+    reset,
+    slow_head,
+    stall,
+    trickle,
 )
 
 

@@ -12,7 +12,7 @@ import sys
 import zlib
 
 import pytest
-from this_host import PATIENCE, finished, started, state_of, wait_until
+from support.system import PATIENCE, finished, started, state_of, wait_until
 
 pytest.importorskip("release_site")
 

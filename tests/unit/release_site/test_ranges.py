@@ -8,8 +8,16 @@ import pytest
 pytest.importorskip("release_site")
 
 from release_site.misbehaviours import (
-    changing_etag, no_etag, range_ignored, range_other_etag, range_refused, range_unasked, range_without_header,
-    range_wrong_start, range_wrong_total, weak_etag,
+    changing_etag,
+    no_etag,
+    range_ignored,
+    range_other_etag,
+    range_refused,
+    range_unasked,
+    range_without_header,
+    range_wrong_start,
+    range_wrong_total,
+    weak_etag,
 )
 
 

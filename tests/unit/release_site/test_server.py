@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from this_host import PATIENCE, reserved_ports, wait_until
+from support.system import PATIENCE, reserved_ports, wait_until
 
 pytest.importorskip("release_site")
 

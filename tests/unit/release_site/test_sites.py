@@ -54,7 +54,7 @@ def test_publish_other_sums(site, signing_key):
     assert site.files["terraform/1.13.4/terraform_1.13.4_SHA256SUMS.sig"].body == signing_key.sign(b"nothing\n")
 
 
-def test_publish_with_another_signature(site, signing_key, strange_key):
+def test_publish_with_another_signature(site, signing_key, untrusted_key):
     def signatures():
         return {path.rpartition("SHA256SUMS")[2]: document.body for path, document in site.files.items()
                 if path.startswith("terraform/1.13.4/") and path.endswith(".sig")}
@@ -63,9 +63,9 @@ def test_publish_with_another_signature(site, signing_key, strange_key):
     assert signatures() == {".sig": b"mine", ".%s.sig" % signing_key.key_id: b"mine"}
     site.publish("1.13.4", signature=None)
     assert signatures() == {}
-    release = site.publish("1.13.4", key=strange_key)
-    assert signatures() == {name: strange_key.sign(release.sums)
-                            for name in (".sig", ".%s.sig" % strange_key.key_id)}
+    release = site.publish("1.13.4", key=untrusted_key)
+    assert signatures() == {name: untrusted_key.sign(release.sums)
+                            for name in (".sig", ".%s.sig" % untrusted_key.key_id)}
 
 
 def test_publish_without_listing(site):
@@ -154,7 +154,7 @@ def test_every_behaviour_is_tested():
 
 def test_say(signing_key):
     said = []
-    with Site(("1.13.4",), key=signing_key, say=said.append) as site:
+    with Site(("1.13.4",), key=signing_key, log=said.append) as site:
         urllib.request.urlopen(site.url + "/terraform/index.json").read()
     assert said == site.requests and said[0].status == 200
 

@@ -8,10 +8,12 @@ import os
 import types
 
 import pytest
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _model, _wish
-from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import order as order_of
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer, _delivery, _trusted_keys
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
+from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
+from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.version import sort_key as order_of
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download import release
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import trusted_keys
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
@@ -43,7 +45,7 @@ def playbook_dir(tmp_path):
     with open(str(tmp_path / "binary.gpg"), "wb") as file:
         file.write(b"\x99\x01\x0d\x04" + bytes(range(256)))
     with open(str(tmp_path / "huge.asc"), "w") as file:
-        file.write(PUBLIC + "x" * _trusted_keys.FILE_CAP)
+        file.write(PUBLIC + "x" * trusted_keys.FILE_CAP)
     return str(tmp_path)
 
 
@@ -216,7 +218,7 @@ def test_sites_travel_as_they_were_written(arguments):
 @pytest.fixture(params=["url_headers", "headers"])
 def judged_headers(request):
     """What becomes of headers when the controller judges them: callable(headers) -> dict."""
-    return lambda given: terraform_binary._validated({"version": "1.13.4", request.param: given})["url_headers"]
+    return lambda given: terraform_binary._validate({"version": "1.13.4", request.param: given})["url_headers"]
 
 
 HEADERS = {"X-Team": "opt", "X-Api-Key": "h34der-of-alice"}
@@ -302,7 +304,7 @@ def test_an_encrypted_text_is_no_key(arguments):
 def test_the_text_of_a_key_is_not_taken_for_a_path_and_not_shown(arguments, option):
     text = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"
     with pytest.raises(_errors.RequestError) as caught:
-        terraform_binary.parse_order(terraform_binary._validated(arguments(**{option: text})), None)
+        terraform_binary.parse_download_request(terraform_binary._validate(arguments(**{option: text})), None)
     assert "%s is the text of a key or certificate" % option in str(caught.value) and "SECRET" not in str(caught.value)
 
 
@@ -319,9 +321,9 @@ def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
     action = terraform_binary.ActionModule(task=Task(), connection=Connection(), play_context=None, loader=DataLoader(),
                                            templar=None, shared_loader_obj=None)
     action._make_tmp_path = lambda: setattr(Shell, "tmpdir", "/tmp/a\n!touch x")
-    vouching = _model.Vouching("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
+    provenance = _records.Provenance("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
     with pytest.raises(_answer.AnswerError, match="its temporary directory is"):
-        action._bring("/nowhere", _delivery.Parcel("/nowhere", {}, vouching, 0))
+        action._bring("/nowhere", release.StagedRelease("/nowhere", {}, provenance, 0))
 
 
 @pytest.mark.parametrize("option", ["ca_path", "client_cert", "client_key", "trusted_keys"])
@@ -363,7 +365,7 @@ def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
     listing = {"1.9.8": {"linux_386", "linux_amd64"}, "1.13.4": {"linux_amd64"}}
     monkeypatch.setattr(action, "_plan", plan)
     monkeypatch.setattr(terraform_binary, "detect_platform", lambda *machine: "linux_amd64")
-    params = {name: spec.get("default") for name, spec in _model.SPEC.items()}
-    order = _wish.parse_order(dict(params, version="latest", sites=["https://mirror.example"]), None)
+    params = {name: spec.get("default") for name, spec in _records.SPEC.items()}
+    order = parse.parse_download_request(dict(params, version="latest", sites=["https://mirror.example"]), None)
     found, _told = action._chosen(order, types.SimpleNamespace(listing=lambda site: listing), {})
     assert found.version == installed and planned[0] == "1.13.4", planned

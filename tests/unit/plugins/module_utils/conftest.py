@@ -17,11 +17,15 @@ import stat
 import zipfile
 
 import pytest
-from this_host import Clock, open_folder
-from transfers import BODY, FAR, NAME
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils import (
-    _directories, _faults, _fetch, _guard, _install, _lock, _model, _obtain, _plan, _releases, _report, _run_check, _wish)
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _records, _results, _source
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock, trusted_file
+from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, transport_errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, run_check
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import plan as plan_module
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release import layout
+from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
+from support.system import Clock, open_folder
+from support.transfers import BODY, FAR, NAME
 
 VERSION = "1.13.4"
 _EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
@@ -47,8 +51,8 @@ class Host:
     def __init__(self, folder):
         self.folder = str(folder)
         self.base_dir = os.path.join(self.folder, "store")
-        self.platform = _releases.detect_platform(platform.system(), platform.machine())
-        self.label = None
+        self.platform = layout.detect_platform(platform.system(), platform.machine())
+        self.set_context = None
         self.lines = []
         self.warnings = []
         self.defaults = {}
@@ -79,40 +83,40 @@ class Host:
             archive.writestr(member, self.published[version])
         return dict(version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform)
 
-    def wish(self, **options):
-        params = dict((key, spec.get("default")) for key, spec in _model.SPEC.items())
+    def parsed(self, **options):
+        params = dict((key, spec.get("default")) for key, spec in _records.SPEC.items())
         params.update(version=VERSION, base_dir=self.base_dir, run_check=self.run_check)
         params.update(self.defaults)
         params.update(options)
-        return _wish.parse(params, lambda: self.platform)
+        return parse.parse_request(params, lambda: self.platform)
 
     def plan(self, **options):
-        return self._plan(self.wish(**options))[0]
+        return self._plan(self.parsed(**options))[0]
 
-    def _plan(self, wish):
-        keys = _obtain.read_signers(wish)
+    def _plan(self, parsed):
+        keys = _source.load_trusted_keys(parsed)
         signers = frozenset(key.fingerprint for key in keys)
-        return _plan.make_plan(wish, signers, self.label), signers, self.source(wish)
+        return plan_module.make_plan(parsed, signers, self.set_context), signers, self.source(parsed)
 
-    def source(self, wish):
-        guard = functools.partial(_guard.open_guarded, trust=_directories.trust_of(wish.uid))
-        return _obtain.Source(wish, _obtain.read_signers(wish), self.say, guard)
+    def source(self, parsed):
+        guard = functools.partial(trusted_file.open_trusted_file, owners=directory.trusted_owners(parsed.uid))
+        return _source.Source(parsed, _source.load_trusted_keys(parsed), self.log, guard)
 
     def check(self, **options):
         """The results of check mode."""
-        plan, _signers, source = self._plan(self.wish(**options))
-        vouching = source.vouch() if plan.needs_archive else None
-        result, self.lines = _report.foreseen(plan, vouching, True)
+        plan, _signers, source = self._plan(self.parsed(**options))
+        provenance = source.provenance() if plan.needs_archive else None
+        result, self.lines = _results.predicted_result(plan, provenance, True)
         return result
 
     def run(self, **options):
         """The results of a run."""
         self.lines, self.warnings = [], []
-        plan, signers, source = self._plan(self.wish(**options))
+        plan, signers, source = self._plan(self.parsed(**options))
         if not plan.changes:
-            result, self.lines = _report.foreseen(plan, None, False)
+            result, self.lines = _results.predicted_result(plan, None, False)
             return result
-        return _report.done(_install.apply(plan, signers, source, self.say, self.label))
+        return _results.applied_result(apply.apply_plan(plan, signers, source, self.log, self.set_context))
 
     def fail(self, error, **options):
         """The error that a run ends with."""
@@ -148,7 +152,7 @@ class Host:
         assert receipt["sha256"] == sha256_of(self.binary(version))
         assert self.names(version) == ["terraform", "terraform.json"]
 
-    def say(self, line, warning=False):
+    def log(self, line, warning=False):
         self.lines.append(line)
         if warning:
             self.warnings.append(line)
@@ -218,7 +222,7 @@ def sha256_of(path):
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host without a store."""
-    monkeypatch.setattr(_plan, "SECOND_LOOK", 0)    # seconds; nobody else is at work here
+    monkeypatch.setattr(plan_module, "RETRY_SECONDS", 0)    # seconds; nobody else is at work here
     made = Host(tmp_path)
     made.run_check = False      # unless a test is about it: each is some processes more
     if made.platform not in EXECUTABLES.RUNNABLE:
@@ -269,7 +273,7 @@ def bare_environment(monkeypatch, one_authority):
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(_faults, "BACKOFF", 0.01)
+    monkeypatch.setattr(transport_errors, "BACKOFF", 0.01)
     os.putenv("SSL_CERT_FILE", one_authority)   # OpenSSL alone sees it, as the system's store; os.environ has a user's choice
     yield
     os.unsetenv("SSL_CERT_FILE")
@@ -279,7 +283,7 @@ def bare_environment(monkeypatch, one_authority):
 def clock(monkeypatch):
     """The Clock of downloads and of the wait for a lock: they never wait, and no limit of theirs strikes by itself."""
     made = Clock()
-    for module in (_fetch, _lock, _run_check):
+    for module in (client, lock, run_check):
         monkeypatch.setattr(module, "time", made)
     return made
 

@@ -10,11 +10,23 @@ import os
 from urllib.parse import quote
 
 import pytest
-
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
-    MESSAGE_LIMIT, FetchError, InstallError, LockError, RequestError, TerraformBinaryError, as_result, cleaned, composed,
-    concealed, concealing, errno_text, escaped, os_errors)
+    MESSAGE_LIMIT,
+    FetchError,
+    InstallError,
+    LockError,
+    RequestError,
+    TerraformBinaryError,
+    compose_message,
+    errno_text,
+    os_error_context,
+    printable,
+    quoted,
+    redacted,
+    redacting,
+    to_result,
+)
 
 STEPS = {
     "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ClockError": "verify",
@@ -43,17 +55,17 @@ def test_a_message_has_nothing_in_it_that_moves_a_terminal_or_cannot_be_written(
 
 def test_a_value_of_a_result_is_cleaned_through_and_through():
     value = {"a\x1b[2J": ("b\n", ["c\udcff", {"d\u202e": None}]), "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
-    assert cleaned(value) == {
+    assert printable(value) == {
         "a?[2J": ["b?", ["c?", {"d?": None}]], "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
 
 
 def test_blanks_of_all_kinds_stay():
-    assert cleaned("/opt/a\xa0b\u3000c d") == "/opt/a\xa0b\u3000c d" and cleaned("a\u2028b\u200bc\td") == "a?b?c?d"
+    assert printable("/opt/a\xa0b\u3000c d") == "/opt/a\xa0b\u3000c d" and printable("a\u2028b\u200bc\td") == "a?b?c?d"
 
 
 def test_a_failure_is_cleaned():
     error = InstallError("no \udcff", path="/a\udcff\n", url="https://b/\x1b", hint="remove /a\udcff")
-    result = as_result(error, "target", "ho\udcffst")
+    result = to_result(error, "target", "ho\udcffst")
     assert result["msg"] == "no ?; remove /a?"
     assert [result["error"][key] for key in ("path", "url", "hint", "host")] == [
         "/a??", "https://b/?", "remove /a?", "ho?st"]
@@ -71,7 +83,7 @@ def test_a_fetch_error_says_what_may_be_tried(given, expected):
 
 def test_what_the_system_says_becomes_an_error_with_act_and_path(tmp_path):
     path = str(tmp_path / "missing")
-    with pytest.raises(InstallError) as caught, os_errors("read the book", path):
+    with pytest.raises(InstallError) as caught, os_error_context("read the book", path):
         open(path)
     assert str(caught.value) == "read the book %s: No such file or directory (ENOENT)" % path
     assert (caught.value.path, caught.value.errno, caught.value.hint) == (path, errno.ENOENT, InstallError.way_out)
@@ -79,7 +91,7 @@ def test_what_the_system_says_becomes_an_error_with_act_and_path(tmp_path):
 
 
 def test_another_class_may_be_asked_for():
-    with pytest.raises(RequestError) as caught, os_errors("read", "/a", RequestError):
+    with pytest.raises(RequestError) as caught, os_error_context("read", "/a", RequestError):
         raise OSError(errno.EIO, "x")
     assert caught.value.errno == errno.EIO
 
@@ -89,7 +101,7 @@ def test_another_class_may_be_asked_for():
     (errno.ENOSPC, "free some space"), (errno.EDQUOT, "quota"), (errno.EIO, "kernel log"), (errno.EMFILE, "ulimit -n"),
 ])
 def test_the_usual_way_out(number, words):
-    with pytest.raises(InstallError) as caught, os_errors("do", "/a"):
+    with pytest.raises(InstallError) as caught, os_error_context("do", "/a"):
         raise OSError(number, "x")
     assert words in caught.value.hint and "choose" not in caught.value.hint
 
@@ -100,7 +112,7 @@ def test_the_usual_way_out(number, words):
 ])
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
 def test_the_way_out_is_that_of_the_place(number, place, option, rights):
-    with pytest.raises(InstallError) as caught, os_errors("do", "/a", place=place):
+    with pytest.raises(InstallError) as caught, os_error_context("do", "/a", place=place):
         raise OSError(number, "x")
     assert caught.value.hint.endswith(", or choose another %s" % option)
     assert (rights in caught.value.hint) == (number in (errno.EACCES, errno.EPERM))
@@ -120,20 +132,20 @@ def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, to
 
 
 def test_a_better_way_out_wins():
-    with pytest.raises(InstallError) as caught, os_errors("do", "/a", hint="ask Ann"):
+    with pytest.raises(InstallError) as caught, os_error_context("do", "/a", hint="ask Ann"):
         raise OSError(errno.EACCES, "x")
     assert caught.value.hint == "ask Ann"
 
 
 @pytest.mark.parametrize("error", [LockError("held", errno=errno.EAGAIN), ValueError("no"), KeyboardInterrupt()])
 def test_what_is_no_error_of_the_system_passes(error):
-    with pytest.raises(type(error)) as caught, os_errors("do", "/a"):
+    with pytest.raises(type(error)) as caught, os_error_context("do", "/a"):
         raise error
     assert caught.value is error
 
 
 def test_an_error_of_the_system_without_a_number():
-    with pytest.raises(InstallError) as caught, os_errors("do", "/a"):
+    with pytest.raises(InstallError) as caught, os_error_context("do", "/a"):
         raise OSError("the moon is wrong")
     assert str(caught.value) == "do /a: the moon is wrong"
 
@@ -147,7 +159,7 @@ def test_numbers_are_spelled_out():
 def test_a_failure_as_ansible_gets_it():
     error = InstallError("no room", path="/a", errno=errno.ENOSPC, hint="make some")
     error.changed = True
-    assert as_result(error, "target", "web1") == {
+    assert to_result(error, "target", "web1") == {
         "msg": "no room; make some",
         "changed": True,
         "error": {"step": "install", "side": "target", "host": "web1", "path": "/a", "url": None,
@@ -156,7 +168,7 @@ def test_a_failure_as_ansible_gets_it():
 
 
 def test_a_failure_without_a_number_has_no_name_for_it():
-    result = as_result(LockError("no"), "controller", "localhost")
+    result = to_result(LockError("no"), "controller", "localhost")
     assert (result["msg"], result["changed"]) == ("no", False)
     assert (result["error"]["errno"], result["error"]["errno_name"]) == (None, None)
     assert json.loads(json.dumps(result)) == result
@@ -165,7 +177,7 @@ def test_a_failure_without_a_number_has_no_name_for_it():
 @pytest.mark.parametrize("size, expected", [(MESSAGE_LIMIT, MESSAGE_LIMIT), (MESSAGE_LIMIT + 1, MESSAGE_LIMIT)])
 def test_a_long_message_is_cut(size, expected):
     """In its middle, where long paths are."""
-    message = as_result(LockError("a" + "x" * (size - 2) + "z"), "target", "web1")["msg"]
+    message = to_result(LockError("a" + "x" * (size - 2) + "z"), "target", "web1")["msg"]
     assert expected - 1 <= len(message) <= expected and (message[0], message[-1]) == ("a", "z")
     assert ("x...x" in message) == (size > MESSAGE_LIMIT)
 
@@ -173,13 +185,13 @@ def test_a_long_message_is_cut(size, expected):
 @pytest.mark.parametrize("error", [FetchError, InstallError, RequestError])
 def test_an_error_without_a_hint_has_that_of_its_class(error):
     assert error("no").hint == error.way_out and error("no", hint="do that").hint == "do that"
-    assert as_result(error("no"), "target", "web1")["msg"] == "no; %s" % error.way_out
+    assert to_result(error("no"), "target", "web1")["msg"] == "no; %s" % error.way_out
 
 
 def test_what_to_do_is_never_cut():
-    message = as_result(InstallError("x" * 1000, hint="do that"), "target", "web1")["msg"]
+    message = to_result(InstallError("x" * 1000, hint="do that"), "target", "web1")["msg"]
     assert MESSAGE_LIMIT - 1 <= len(message) <= MESSAGE_LIMIT and message.endswith("x; do that")
-    assert as_result(InstallError("x" * 1000, hint="y" * 500), "target", "web1")["msg"].endswith("; " + "y" * 500)
+    assert to_result(InstallError("x" * 1000, hint="y" * 500), "target", "web1")["msg"].endswith("; " + "y" * 500)
 
 
 SECRET = u"p\\ss/w\u00f6rd of alice"
@@ -189,15 +201,15 @@ SECRET = u"p\\ss/w\u00f6rd of alice"
     ("it is %s." % SECRET, "it is ********."),
     ("%s, again %s" % (SECRET, SECRET), "********, again ********"),
     ("http://x/p%5Css%2Fw%C3%B6rd%20of%20alice/y", "http://x/********/y"),
-    ("beginning with " + escaped(SECRET), "beginning with '********'"),
-    ("beginning with " + escaped("'" + SECRET), "beginning with \"'********\""),
-    (escaped("-" * 50 + SECRET), "'%s********'..." % ("-" * 50)),
-    (escaped("'" + "-" * 50 + SECRET), "\"'%s********\"..." % ("-" * 50)),
-    (escaped("-" * 58 + SECRET), "'%sp\\\\'..." % ("-" * 58)),    # so little does not give it away
+    ("beginning with " + quoted(SECRET), "beginning with '********'"),
+    ("beginning with " + quoted("'" + SECRET), "beginning with \"'********\""),
+    (quoted("-" * 50 + SECRET), "'%s********'..." % ("-" * 50)),
+    (quoted("'" + "-" * 50 + SECRET), "\"'%s********\"..." % ("-" * 50)),
+    (quoted("-" * 58 + SECRET), "'%sp\\\\'..." % ("-" * 58)),    # so little does not give it away
     ("p\\ss/w\u00f6rd of bob", "p\\ss/w\u00f6rd of bob"),
 ])
 def test_secrets_are_concealed_however_they_are_written(text, expected):
-    assert concealed(text, [SECRET]) == expected
+    assert redacted(text, [SECRET]) == expected
 
 
 TOKEN = "s.T0ken+of/Alice~42"
@@ -214,9 +226,9 @@ CODED = base64.b64encode(TOKEN.encode()).decode()
     base64.urlsafe_b64encode(TOKEN.encode()).decode(),
 ])
 def test_secrets_are_concealed_in_other_letters(text):
-    told = concealed("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
+    told = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
     assert told.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
-    assert concealed(escaped("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
+    assert redacted(quoted("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
 
 
 UMLAUTS = "\xc4rger\xdcber\xd6l-2026"
@@ -227,36 +239,36 @@ UMLAUTS = "\xc4rger\xdcber\xd6l-2026"
     quote(quote(UMLAUTS)), ascii(UMLAUTS)[1:-1],
 ])
 def test_letters_beyond_ascii_are_concealed_too(text):
-    assert concealed("x-%s, y" % text, [UMLAUTS]) == "x-********, y"
+    assert redacted("x-%s, y" % text, [UMLAUTS]) == "x-********, y"
 
 
 def test_a_short_secret_is_concealed_as_it_is():
-    assert concealed("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
+    assert redacted("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
 
 
 def test_a_whole_result_is_concealed():
-    assert concealed({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
+    assert redacted({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
         "********": [1, None, ["x-********"]], "a": {"b": True}}
 
 
 def test_a_blank_in_a_secret_may_be_several():
     error = FetchError("no open  ses\u00e4me and OPEN%20SES%C3%A4ME")
-    error.conceal(["open  ses\u00e4me"])
+    error.redact(["open  ses\u00e4me"])
     assert str(error) == "no ******** and ********"
 
 
 def test_what_to_do_has_no_secret_either():
     error = FetchError("x", hint="versions there: 1.0.0-sesame", path="/sesame")
-    error.conceal(["sesame"])
+    error.redact(["sesame"])
     assert (error.hint, error.path) == ("versions there: 1.0.0-********", "/********")
 
 
 def test_a_secret_within_another_is_concealed_with_it():
-    assert concealed("alice-2 and alice", ["alice", "alice-2"]) == "******** and ********"
+    assert redacted("alice-2 and alice", ["alice", "alice-2"]) == "******** and ********"
 
 
 def test_an_error_is_told_without_secrets():
-    with pytest.raises(FetchError) as caught, concealing([u"sesame"]):
+    with pytest.raises(FetchError) as caught, redacting([u"sesame"]):
         raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
     assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")
 
@@ -272,23 +284,23 @@ HINT = "free some space"
     ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 248, "x" * 125, HINT)),
 ])
 def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
-    assert composed(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT
+    assert compose_message(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT
 
 
 @pytest.mark.parametrize("side, changed", [("target", True), ("controller", False)])
 def test_only_an_error_of_the_target_says_that_it_was_changed(side, changed):
     with pytest.raises(_errors.InstallError) as caught, _errors.after_change():
         raise _errors.InstallError("too late", errno=5)
-    assert _errors.as_result(caught.value, side, "h")["changed"] is changed
+    assert _errors.to_result(caught.value, side, "h")["changed"] is changed
 
 
 def test_of_a_long_line_urls_and_digests_are_shortened_first():
     url = "https://mirror.example:8443/%s/terraform/1.13.4/terraform_1.13.4_linux_amd64.zip" % ("a" * 200)
     message = "%s has sha256 %s, expected %s" % (url, "0f" * 32, "a1" * 32)
-    assert composed(message, HINT) == (
+    assert compose_message(message, HINT) == (
         "https://mirror.example:8443/.../terraform_1.13.4_linux_amd64.zip has sha256 0f0f0f0f0f0f..., "
         "expected a1a1a1a1a1a1...; free some space")
-    assert composed(url) == url and composed("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % ("0f" * 32, HINT)
+    assert compose_message(url) == url and compose_message("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % ("0f" * 32, HINT)
 
 
 def test_only_a_regular_file_is_opened(tmp_path):
@@ -299,7 +311,7 @@ def test_only_a_regular_file_is_opened(tmp_path):
     with _errors.open_regular(str(tmp_path / "file")) as stream:
         assert stream.read() == b"x"
     for path in (str(tmp_path / "pipe"), str(tmp_path / "link"), "/dev/zero", "/dev/null", str(tmp_path)):
-        with pytest.raises(RequestError) as caught, os_errors("ca_path: read", path, RequestError):
+        with pytest.raises(RequestError) as caught, os_error_context("ca_path: read", path, RequestError):
             _errors.open_regular(path)
         assert str(caught.value) == "ca_path: read %s: not a regular file" % path and caught.value.errno is None
     with pytest.raises(FileNotFoundError):

@@ -10,9 +10,11 @@ import json
 import os
 
 import pytest
-from this_host import small_disk
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _run
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import selinux
+from support.system import small_disk
 
-module_target = pytest.importorskip("module_target")
+module_target = pytest.importorskip("support.module_target")
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
 
 _HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
@@ -21,24 +23,24 @@ NEW = "system_u:object_r:usr_t:s0"
 
 
 class Selinux:
-    """What labeller() and Steps ask of AnsibleModule; the labels themselves are real extended attributes."""
+    """What selinux_labeler() and Steps ask of AnsibleModule; the labels themselves are real extended attributes."""
 
-    def __init__(self, enabled=True, default=NEW, **asked):
+    def __init__(self, default=NEW, **asked):
         self.params = dict(dict.fromkeys(("seuser", "serole", "setype", "selevel")), **asked)
         self.asked_for = []
         self.logged = []
         self.warned = []
         self.log = self.logged.append
         self.warn = self.warned.append
-        self._enabled = enabled
         self._default = default
-
-    def selinux_enabled(self):
-        return self._enabled
 
     def selinux_default_context(self, path):
         self.asked_for.append(path)
         return self._default.split(":", 3) if self._default else [None, None, None, None]
+
+
+def labeler_of(module):
+    return selinux.selinux_labeler(module.params, module.selinux_default_context)
 
 
 @pytest.fixture
@@ -46,11 +48,11 @@ def labelled(tmp_path):
     """Make an open file with a label: callable(label) -> fd."""
     opened = []
 
-    def make(label):
+    def make(set_context):
         fd = os.open(str(tmp_path / "file"), os.O_RDWR | os.O_CREAT, 0o755)
         opened.append(fd)
         try:
-            os.setxattr(fd, terraform_binary.LABEL, label.encode() + b"\0")
+            os.setxattr(fd, selinux._LABEL, set_context.encode() + b"\0")
         except OSError as exc:
             pytest.skip("no labels can be set here: %s" % exc)
         return fd
@@ -61,86 +63,82 @@ def labelled(tmp_path):
 
 
 def label_of(fd):
-    return os.getxattr(fd, terraform_binary.LABEL).decode().rstrip("\0")
-
-
-def test_without_selinux_there_is_no_labeller():
-    assert terraform_binary.labeller(Selinux(enabled=False)) is None
+    return os.getxattr(fd, selinux._LABEL).decode().rstrip("\0")
 
 
 def test_a_new_file_gets_the_default_of_its_path(labelled):
     module, fd = Selinux(), labelled("unconfined_u:object_r:user_tmp_t:s0")
-    label = terraform_binary.labeller(module)
-    assert label(fd, "/opt/x/terraform", True) is True
+    set_context = labeler_of(module)
+    assert set_context(fd, "/opt/x/terraform", True) is True
     assert label_of(fd) == NEW and module.asked_for == ["/opt/x/terraform"]
-    assert label(fd, "/opt/x/terraform", True) is False
+    assert set_context(fd, "/opt/x/terraform", True) is False
 
 
 def test_a_file_that_is_there_is_left_alone_unless_something_else_was_asked_for(labelled):
     fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
-    assert terraform_binary.labeller(Selinux())(fd, "/x", False) is False
-    assert terraform_binary.labeller(Selinux(setype="user_tmp_t", seuser="unconfined_u"))(fd, "/x", False) is False
-    assert terraform_binary.labeller(Selinux(setype="bin_t"))(fd, "/x", False) is True
+    assert labeler_of(Selinux())(fd, "/x", False) is False
+    assert labeler_of(Selinux(setype="user_tmp_t", seuser="unconfined_u"))(fd, "/x", False) is False
+    assert labeler_of(Selinux(setype="bin_t"))(fd, "/x", False) is True
     assert label_of(fd) == "unconfined_u:object_r:user_tmp_t:s0", "looking changes nothing"
 
 
 def test_what_was_asked_for_goes_over_the_default(labelled):
     fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
     asked = dict(seuser="staff_u", serole="_default", setype="bin_t", selevel="s0:c1,c2")
-    label = terraform_binary.labeller(Selinux(**asked))
-    assert label(fd, "/x", True) is True and label_of(fd) == "staff_u:object_r:bin_t:s0:c1,c2"
-    assert label(fd, "/x", False) is False
+    set_context = labeler_of(Selinux(**asked))
+    assert set_context(fd, "/x", True) is True and label_of(fd) == "staff_u:object_r:bin_t:s0:c1,c2"
+    assert set_context(fd, "/x", False) is False
 
 
 def test_default_is_compared_with_the_policy(labelled):
     fd = labelled("unconfined_u:object_r:user_tmp_t:s0")
-    label = terraform_binary.labeller(Selinux(setype="_default"))
-    assert label(fd, "/x", False) is True
-    assert label(fd, "/x", True) is True and label_of(fd) == NEW
-    assert label(fd, "/x", False) is False
+    set_context = labeler_of(Selinux(setype="_default"))
+    assert set_context(fd, "/x", False) is True
+    assert set_context(fd, "/x", True) is True and label_of(fd) == NEW
+    assert set_context(fd, "/x", False) is False
 
 
 def test_a_policy_without_levels(labelled):
     fd = labelled("unconfined_u:object_r:user_tmp_t")
-    label = terraform_binary.labeller(Selinux(default="system_u:object_r:usr_t", selevel="s0"))
-    assert label(fd, "/x", True) is True and label_of(fd) == "system_u:object_r:usr_t"
+    set_context = labeler_of(Selinux(default="system_u:object_r:usr_t", selevel="s0"))
+    assert set_context(fd, "/x", True) is True and label_of(fd) == "system_u:object_r:usr_t"
 
 
 def test_a_path_that_the_policy_does_not_know_keeps_its_label(labelled):
     fd = labelled(NEW)
-    assert terraform_binary.labeller(Selinux(default=None))(fd, "/x", True) is False and label_of(fd) == NEW
+    assert labeler_of(Selinux(default=None))(fd, "/x", True) is False and label_of(fd) == NEW
 
 
 @pytest.mark.parametrize("blank", ["", " "])
 def test_blank_is_not_asked_for(labelled, blank):
     fd = labelled(NEW)
-    assert terraform_binary.labeller(Selinux(setype=blank))(fd, "/x", False) is False
+    assert labeler_of(Selinux(setype=blank))(fd, "/x", False) is False
 
 
 def test_where_no_labels_are_kept_only_asking_for_one_is_an_error():
     with open("/proc/self/stat", "rb") as file:
         try:
-            os.getxattr(file.fileno(), terraform_binary.LABEL)
+            os.getxattr(file.fileno(), selinux._LABEL)
         except OSError as exc:
             if exc.errno != errno.ENOTSUP:
                 pytest.skip("/proc has labels here")
         else:
             pytest.skip("/proc has labels here")
-        assert terraform_binary.labeller(Selinux())(file.fileno(), "/x", True) is False
+        assert labeler_of(Selinux())(file.fileno(), "/x", True) is False
         with pytest.raises(OSError) as caught:
-            terraform_binary.labeller(Selinux(setype="bin_t"))(file.fileno(), "/x", True)
+            labeler_of(Selinux(setype="bin_t"))(file.fileno(), "/x", True)
         assert caught.value.errno == errno.ENOTSUP
 
 
 def test_every_other_fault_of_a_label_is_an_error(tmp_path):
     with open(str(tmp_path / "bare"), "wb") as file, pytest.raises(OSError) as caught:
-        terraform_binary.labeller(Selinux())(file.fileno(), "/x", True)
+        labeler_of(Selinux())(file.fileno(), "/x", True)
     assert caught.value.errno == errno.ENODATA
 
 
 def test_steps_are_kept_logged_and_warned_of():
     module = Selinux()
-    steps = terraform_binary.Steps(module)
+    steps = _run.Steps(module.log, module.warn)
     steps("one")
     steps("two", warning=True)
     assert steps.lines == module.logged == ["target: one", "target: two"] and module.warned == ["target: two"]
@@ -148,7 +146,8 @@ def test_steps_are_kept_logged_and_warned_of():
 
 
 def test_a_step_is_one_line_of_text_whatever_a_file_is_called():
-    steps = terraform_binary.Steps(Selinux())
+    module = Selinux()
+    steps = _run.Steps(module.log, module.warn)
     steps("left: a\nb\x1b[31m \udcff \xe9.txt")
     (line,) = steps.lines
     assert line == "target: left: a?b?[31m ? \xe9.txt" and line.encode("utf-8")

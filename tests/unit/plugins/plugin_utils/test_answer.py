@@ -4,8 +4,8 @@
 """The gate for what targets answer: what the module says passes, whatever is wrong with it is refused as a whole."""
 
 import pytest
-
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _releases
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release import layout
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
 
 DIGEST = "0123456789abcdef" * 4
@@ -215,9 +215,9 @@ def test_an_ordinary_directory_passes():
 
 
 @pytest.mark.parametrize("make", [
-    lambda bad: _releases.archive_name(bad, "linux_amd64"), lambda bad: _releases.archive_name("1.13.4", bad),
-    _releases.sums_name, lambda bad: _releases.signature_names("1.13.4", [bad]),
-    lambda bad: _releases.url("https://a.example", bad, "x.zip"), lambda bad: _releases.url("https://a.example", "1.13.4", bad)])
+    lambda bad: layout.archive_name(bad, "linux_amd64"), lambda bad: layout.archive_name("1.13.4", bad),
+    layout.sums_name, lambda bad: layout.signature_names("1.13.4", [bad]),
+    lambda bad: layout.release_url("https://a.example", bad, "x.zip"), lambda bad: layout.release_url("https://a.example", "1.13.4", bad)])
 @pytest.mark.parametrize("bad", ["a'b", "a\nb", "a/b", "a b", "%2e", "a\n", "\x1b[31m"])
 def test_no_name_of_a_file_is_made_of_other_characters(make, bad):
     with pytest.raises(_errors.RequestError):

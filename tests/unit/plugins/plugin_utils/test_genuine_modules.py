@@ -17,12 +17,11 @@ import zipfile
 from random import Random
 
 import pytest
-import tiers
-
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._hcl import find_arguments
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._hcl_tokens import Unreadable
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file import read_version_file
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.hcl_lexer import UnreadableError
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.hcl_parser import find_arguments
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
+from support import tiers
 
 ASKED = "> 99"
 R = b'terraform {\n  required_version = "> 99"\n}\n'
@@ -262,7 +261,7 @@ def test_terraform_reads_the_same_of_mutated_files(judge, tmp_path):
         try:
             find_arguments(text, "terraform", "required_version")
             reason = None
-        except Unreadable as exc:
+        except UnreadableError as exc:
             reason = exc.reason
         beyond = reason is not None and any(words in reason for words in ("outside of all", "takes no labels", "not one plain"))
         assert beyond or (reason is not None) == (name in refused), (text, reason)

@@ -1,0 +1,242 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that appear whole or not at all: written to a temporary name, synced, read back, then renamed.
+
+Everything is relative to an open directory. Owner, mode and label are set on the descriptor *before* the sync and the
+rename: a chmod after the fsync is lost on btrfs, a rename without the fsync comes back as a 0-byte executable on ext4
+and xfs. A failed fsync is never retried: the kernel has dropped the pages it could not write (fsync(2), NOTES).
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import random
+import stat
+import string
+import time
+from typing import BinaryIO, ContextManager, Iterator, Optional, Tuple
+
+from .._errors import InstallError, after_change, os_error_context
+from .._records import SetContext
+from .accounts import group_name, user_name
+from .directory import Directory
+from .hashing import CHUNK, hash_of
+from .mounts import check_free_space
+
+TEMP_PREFIX = ".tmp."
+_ALPHABET = string.ascii_lowercase + string.digits
+# Close-on-exec comes from Python itself, here and wherever something is opened (PEP 446).
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+class PendingFile:
+    """A file on its way to its name. As a context manager it removes itself unless it was published.
+
+    :param directory: an open directory with ``fd``, ``place``, ``at(name)`` and ``sync(done)``.
+    :param kind: str, part of the temporary name: ``binary``, ``receipt``, ``archive``.
+    :param final: str, path of the file that it is needed for, for messages; None: ``kind`` in that directory.
+    """
+
+    def __init__(self, directory: Directory, kind: str, final: Optional[str] = None) -> None:
+        self.directory = directory
+        self.final: str = final or directory.at(kind)
+        self.name = "%s%s.%s" % (TEMP_PREFIX, kind, "".join(random.SystemRandom().choice(_ALPHABET) for _i in range(8)))
+        self.path: str = directory.at(self.name)
+        self.size = 0
+        self._hash = hashlib.sha256()
+        with self._errors("create"):
+            self.fd = os.open(self.name, _CREATE, 0o600, dir_fd=directory.fd)
+
+    def __enter__(self) -> "PendingFile":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.discard()
+
+    def _errors(self, doing: str) -> ContextManager[None]:
+        return os_error_context(doing, self.path, place=self.directory.place)
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, in hex."""
+        return self._hash.hexdigest()
+
+    def check_free_space(self, size: int) -> None:
+        """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+
+        :param size: int, bytes still to be written.
+        """
+        check_free_space(self.fd, size, self.final, self.directory.place)
+
+    def write(self, data: bytes) -> None:
+        """Append all of it, however short the single writes are."""
+        self._hash.update(data)
+        view = memoryview(data)
+        with self._errors("write"):
+            while view:
+                count = os.write(self.fd, view)
+                if not count:   # no error and no progress: broken storage, not a short write
+                    raise OSError(errno.EIO, "nothing was written")
+                self.size += count
+                view = view[count:]
+
+    def restart(self) -> None:
+        """Forget what was written: the source starts over."""
+        with self._errors("truncate"):
+            os.lseek(self.fd, 0, os.SEEK_SET)
+            os.ftruncate(self.fd, 0)
+        self.size = 0
+        self._hash = hashlib.sha256()
+
+    def unlink(self) -> None:
+        """Drop the name and keep the bytes: a kill leaves nothing behind."""
+        with self._errors("unlink"):
+            os.unlink(self.name, dir_fd=self.directory.fd)
+        self.name = ""
+
+    def reader(self) -> BinaryIO:
+        """A binary file object over the same bytes, at their start; the caller's to close. No write() after that.
+
+        Without a buffer, whose seek() drops the errno when lseek(2) fails.
+        """
+        with self._errors("read back"):
+            os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
+            return os.fdopen(os.dup(self.fd), "rb", 0)
+
+    def finalize(
+        self, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, set_context: Optional[SetContext] = None,
+        path: Optional[str] = None,
+    ) -> os.stat_result:
+        """Give it its owner, mode and label, sync it, and read all of that back.
+
+        :param mode: int, permission bits.
+        :param uid, gid: int, or None: leave as it is.
+        :param set_context: callable(fd, path, restore), or None; ``path`` is the path it will have; None: its own.
+        :returns: os.stat_result of what is there now.
+        Raises InstallError, also when what is read back is not what was written.
+        """
+        set_owner_and_mode(self.fd, self.path, mode, uid, gid, self.directory.place)
+        if set_context is not None:
+            with self._errors("label"):
+                set_context(self.fd, path or self.path, True)
+        with self._errors("sync"):
+            os.fsync(self.fd)
+            found = os.fstat(self.fd)
+            sha256 = hash_of(self.fd)
+        if (found.st_size, sha256) != (self.size, self.sha256):
+            raise InstallError(
+                "%s reads back as %d bytes with sha256 %s, but %d bytes with sha256 %s were written" % (
+                    self.path, found.st_size, sha256, self.size, self.sha256), path=self.path, errno=errno.EIO,
+                hint="the storage loses data")
+        check_mode(found, mode, self.path)
+        return found
+
+    def publish(self, name: str, alone: bool = True) -> os.stat_result:
+        """Rename it to its name and sync the directory.
+
+        :param alone: bool, nobody else renames to that name now: what is there then has to be this file.
+        :returns: os.stat_result before the rename.
+        Raises InstallError; with ``changed`` set when the rename was done and only what follows failed.
+        """
+        with self._errors("close"):
+            found = os.fstat(self.fd)
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+        with os_error_context("rename %s to" % self.path, self.directory.at(name), place=self.directory.place):
+            os.rename(self.name, name, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
+        self.name = ""
+        with after_change():
+            self.directory.sync(done="%s is in place" % self.directory.at(name))
+            there: Optional[os.stat_result] = self.directory.stat(name)
+            if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):
+                raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
+                                   path=self.directory.at(name), errno=errno.EIO,
+                                   hint="another process changes it, or the storage loses data")
+        return found
+
+    def discard(self) -> None:
+        """Close and remove it; never hides an error in flight. What cannot be removed is swept by the next run."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        if self.name:
+            name, self.name = self.name, ""
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self.directory.fd)
+
+
+def set_owner_and_mode(
+    fd: int, path: str, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, place: Optional[str] = None,
+) -> None:
+    """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError; ``place`` as for hint_for()."""
+    if uid is not None or gid is not None:
+        with os_error_context("set the owner %s:%s of" % (
+                "-" if uid is None else user_name(uid), "-" if gid is None else group_name(gid)), path, place=place):
+            os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
+    with os_error_context("set the mode %04o of" % mode, path, place=place):
+        os.fchmod(fd, mode)
+
+
+def check_mode(found: os.stat_result, mode: int, path: str) -> None:
+    """Compare a stat result with the mode that was set. Raises InstallError."""
+    if stat.S_IMODE(found.st_mode) != mode:
+        raise InstallError("the mode of %s is %04o after it was set to %04o" % (
+            path, stat.S_IMODE(found.st_mode), mode), path=path, errno=errno.EPERM,
+            hint="the file system ignores modes (mount options): use another one")
+
+
+def copy_file(fd: int, path: str, pending: PendingFile) -> None:
+    """Write all bytes of an open file to a pending one. Raises InstallError."""
+    offset = 0
+    while True:
+        with os_error_context("read", path):
+            data = os.pread(fd, CHUNK, offset)
+        if not data:
+            return
+        pending.write(data)
+        offset += len(data)
+
+
+def list_temp_files(directory: Directory) -> Tuple[str, ...]:
+    """The names of our temporary files in a directory. Raises InstallError."""
+    names = (name for name in directory.names() if name.startswith(TEMP_PREFIX))
+    return tuple(name for name in names if _is_file(directory.stat(name)))
+
+
+def _is_file(found: Optional[os.stat_result]) -> bool:
+    return found is not None and not stat.S_ISDIR(found.st_mode)
+
+
+def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iterator[str]:
+    """Remove temporary files that a killed run left behind; call it under the version's lock only.
+
+    :param older_than: number of seconds; younger ones are left alone (they may be in use where locks do not work).
+    Yields the full path of each right after it is gone.
+    """
+    for name in list_temp_files(directory):
+        path = directory.at(name)
+        with os_error_context("remove the left-over", path, place=directory.place), contextlib.suppress(FileNotFoundError):
+            age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
+            if older_than and age < older_than:     # 0 takes all: after the clock went back, ages are negative
+                continue
+            os.unlink(name, dir_fd=directory.fd)
+            yield path
+
+
+def remove_file(directory: Directory, name: str) -> None:
+    """Take a name away in one step (rename to a temporary one), then unlink it and sync.
+
+    Raises InstallError; with ``changed`` set when the name is gone and only what follows failed.
+    """
+    path = directory.at(name)
+    aside = "%sremoved.%s" % (TEMP_PREFIX, name)
+    with os_error_context("remove the left-over", directory.at(aside), place=directory.place), contextlib.suppress(FileNotFoundError):
+        os.unlink(aside, dir_fd=directory.fd)   # rename(2) between two names of one file does nothing and says 0
+    with os_error_context("remove", path, place=directory.place):
+        os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+    with after_change(), os_error_context("unlink", directory.at(aside), place=directory.place):
+        os.unlink(aside, dir_fd=directory.fd)
+    directory.sync(done="%s is removed" % path)

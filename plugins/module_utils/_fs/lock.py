@@ -1,0 +1,245 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel's lock on one name: flock(2), waited for with a deadline.
+
+The lock goes with its holder, however that ends; the text in the file (who, where, since when) is only for the
+message of those who wait. The file stays, for unlinking it would let two processes hold "the" lock at once; but for
+discard(), whose end is like that of a holder: who gets a lock looks whether the name still leads to the same file.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import random
+import signal
+import stat
+import threading
+import time
+from types import FrameType
+from typing import Callable, Iterator, NoReturn, Optional, Set, Tuple
+
+from .._errors import InstallError, LockError, os_error_context
+from .._records import Log
+from .accounts import account_text
+from .directory import Directory
+
+LOCK_MODE = 0o600
+_HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+_TRY_SECONDS = 5.0                      # LOCK_NB itself can block on NFS
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+_OWN: Set[Tuple[int, int]] = set()    # (device, inode) of the locks that this process holds
+
+
+class _Blocked(Exception):
+    """The alarm around one try of flock."""
+
+
+@contextlib.contextmanager
+def hold_lock(
+    directory: Directory, name: str, timeout: float, log: Log, who: str = "another installer",
+) -> Iterator[bool]:
+    """Hold the lock for the body.
+
+    :param directory: an open directory with ``fd``, ``place`` and ``at(name)``.
+    :param name: str, the lock file's name in it.
+    :param timeout: number of seconds to wait for another holder; 0: try once more and no longer, for a mere look
+        by is_held() holds the lock for an instant, too.
+    :param log: callable(line, warning=False).
+    :param who: str, what to call another holder.
+    :yields: bool, False where the file system has no locks: the final rename still decides, but young temporary
+        files may be another's.
+    Raises LockError with the holder's own words when the time is up; InstallError for every other errno.
+    """
+    path = directory.at(name)
+    fd, held = _take(directory, name, path, timeout, log, who)
+    mine: Optional[Tuple[int, int]] = None
+    try:
+        if held:
+            _write_holder(fd)
+            mine = _identity(fd, path)
+            _OWN.add(mine)
+        yield held
+    finally:
+        if mine is not None:
+            _OWN.discard(mine)
+        _close(fd)
+
+
+def is_held(directory: Directory, name: str) -> Optional[bool]:
+    """Whether another process holds the lock now; None when that cannot be told. Creates nothing.
+
+    Raises InstallError for a lock that can be opened, but not looked at.
+    """
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None     # a plain user cannot look at root's lock; nothing is decided on this alone
+    try:
+        if _identity(fd, directory.at(name)) in _OWN:
+            return False
+        number = _flock(fd, fcntl.LOCK_SH)
+        if not number:
+            _flock(fd, fcntl.LOCK_UN)   # a close that fails may keep the descriptor (POSIX), and so the lock, in our own way
+    finally:
+        _close(fd)
+    return {0: False}.get(number, True if number in _HELD else None)
+
+
+def remove_lock(directory: Directory, name: str, unused: Callable[[], bool]) -> str:
+    """Unlink a lock file, under its own lock and as the last that is done under it.
+
+    Who waited for that file, or opened it before, gets a lock on a file without a name, sees that, and begins anew.
+
+    :param unused: callable() -> bool, asked under the lock: what it is about is not there.
+    :returns: str, why the file stays; empty when it is gone. Raises InstallError.
+    """
+    path = directory.at(name)
+    fd = _open(directory, name, path)
+    try:
+        held, word = _try(fd, directory, name, path)
+        if not held:
+            return "no locks on its file system (%s)" % word if held is False else "another process has it (%s)" % word
+        if not unused():
+            return "it is in use again"
+        with os_error_context("unlink", path):
+            os.unlink(name, dir_fd=directory.fd)
+        return ""
+    finally:
+        _close(fd)
+
+
+def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, who: str) -> Tuple[int, bool]:
+    """:returns: (fd, bool: it is locked)."""
+    deadline = time.monotonic() + timeout
+    pause = 0.02
+    told = False
+    while True:
+        fd = _open(directory, name, path)
+        held: Optional[bool] = None
+        try:
+            held, word = _try(fd, directory, name, path)
+        finally:
+            if held is None:
+                _close(fd)
+        if held is not None:
+            if not held:
+                log("no locks on the file system of %s (%s): going on without" % (path, word), warning=True)
+            return fd, held
+        if told and time.monotonic() >= deadline:
+            raise LockError(
+                "%s holds %s (%s); waited %d s" % (who, path, word, timeout), path=path,
+                errno=errno.EAGAIN, hint="wait for it to end or raise lock_timeout")
+        if not told:
+            log("waiting for %s: %s is held (%s)" % (who, path, word))
+            told = True
+        time.sleep(max(min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic()), 0.01))
+        pause = min(pause * 1.5, 0.5)
+
+
+def _try(fd: int, directory: Directory, name: str, path: str) -> Tuple[Optional[bool], str]:
+    """:returns: (True: it is ours, None: it is another's, False: there are no locks here; a word about that)."""
+    number = _flock(fd, fcntl.LOCK_EX)
+    if number in _NO_LOCKS:
+        return False, errno.errorcode[number]
+    if number in _HELD:
+        return None, _read_holder(fd)
+    if number:
+        with os_error_context("lock", path, place=directory.place):
+            raise OSError(number, os.strerror(number))
+    there: Optional[os.stat_result] = directory.stat(name)
+    if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
+        return None, "its file was removed just now"    # a lock on a file without that name is no lock
+    return True, ""
+
+
+def _open(directory: Directory, name: str, path: str) -> int:
+    with os_error_context("open the lock", path, place=directory.place):
+        try:
+            fd = os.open(name, _OPEN, LOCK_MODE, dir_fd=directory.fd)
+        except OSError as exc:
+            if exc.errno != errno.ELOOP:
+                raise
+            raise _not_ours(path, "is a symbolic link") from exc
+    try:
+        directory.check_mount(fd, name)
+        with os_error_context("look at the lock", path):
+            found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_ours(path, "is not a regular file (%s)" % stat.filemode(found.st_mode))
+        if found.st_nlink > 1:      # writing our word into it would write into the other name's file
+            raise _not_ours(path, "has %d names" % found.st_nlink)
+        if found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise _not_ours(path, "belongs to or can be written by others (%s, %s)" % (
+                account_text(found), stat.filemode(found.st_mode)))
+    except InstallError:
+        _close(fd)
+        raise
+    return fd
+
+
+def _not_ours(path: str, found: str) -> InstallError:
+    return InstallError("lock %s %s, expected our own file of mode 0600" % (path, found), path=path,
+                        errno=errno.EPERM, hint="remove it when no installer is running")
+
+
+def _close(fd: int) -> None:
+    with contextlib.suppress(OSError):  # what was written through it is but a word to those who wait
+        os.close(fd)
+
+
+def _identity(fd: int, path: str) -> Tuple[int, int]:
+    with os_error_context("look at the lock", path):
+        found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _flock(fd: int, how: int) -> int:
+    """One try; the errno, 0 for success. Bounded by an alarm where signals can be had (the main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        return _flock_now(fd, how)
+
+    def blocked(signum: int, frame: Optional[FrameType]) -> NoReturn:
+        raise _Blocked()
+
+    before = signal.signal(signal.SIGALRM, blocked)
+    running = signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)
+    try:
+        try:
+            return _flock_now(fd, how)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)     # inside, for the alarm may come just now
+    except _Blocked:
+        return errno.EAGAIN
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *running)
+
+
+def _flock_now(fd: int, how: int) -> int:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
+
+
+def _write_holder(fd: int) -> None:
+    """Leave word for those who wait. Best effort: a full disk must not stop a removal or a link."""
+    words = "pid %d on %s since %s\n" % (
+        os.getpid(), os.uname().nodename, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, words.encode("ascii", "replace"), 0)
+
+
+def _read_holder(fd: int) -> str:
+    try:
+        text = os.pread(fd, 200, 0).decode("ascii", "replace")
+    except OSError:
+        text = ""
+    return " ".join(text.split()) or "holder unknown"

@@ -1,0 +1,95 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TCP connections: to whichever address of a host answers first (RFC 8305, Happy Eyeballs).
+
+A name may have many addresses of which some are dead, those of one family above all. They are not tried one after the other,
+each for the whole timeout: the next one is begun a moment after the one before, and the first that is connected is taken.
+"""
+
+import errno
+import selectors
+import socket
+import time
+from typing import Any, List, Sequence, Tuple, Union
+
+DELAY = 0.25        # seconds from one attempt to the next: RFC 8305, section 8
+_MOST = 32          # addresses
+# What a host without that family says of itself. It tells less than what another address answered.
+_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+_Address = Tuple[int, int, int, str, Any]           # of getaddrinfo()
+_Option = Tuple[int, int, Union[int, bytes]]        # of setsockopt(), too
+
+
+def open_connection(host: str, port: int, timeout: float, options: Sequence[_Option] = ()) -> socket.socket:
+    """A connected socket, with the timeout set.
+
+    :param host: str, a name or an address.
+    :param timeout: number of seconds for all addresses together.
+    :param options: what setsockopt() takes.
+    :returns: socket.socket. Raises socket.gaierror, socket.timeout, OSError.
+    """
+    left = _interleave(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))[:_MOST]
+    ends = time.monotonic() + timeout
+    failure = OSError(errno.EADDRNOTAVAIL, "no address")
+    begin_next = 0.0
+    with selectors.DefaultSelector() as selector:
+        try:
+            while left or selector.get_map():
+                now = time.monotonic()
+                if now >= ends:
+                    raise socket.timeout("timed out")
+                if left and (now >= begin_next or not selector.get_map()):
+                    try:
+                        begun = _begin(left.pop(0), options)
+                        selector.register(begun, selectors.EVENT_WRITE, begun)
+                        begin_next = now + DELAY
+                    except OSError as exc:
+                        failure = _more_telling(failure, exc)
+                    continue
+                for key, _events in selector.select((min(ends, begin_next) if left else ends) - now):
+                    made: socket.socket = key.data
+                    selector.unregister(made)
+                    number = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not number:
+                        made.settimeout(timeout)
+                        return made
+                    made.close()
+                    failure = _more_telling(failure, OSError(number, errno.errorcode.get(number)))
+            raise failure
+        finally:
+            for key in list(selector.get_map().values()):
+                key.data.close()
+
+
+def _begin(address: _Address, options: Sequence[_Option]) -> socket.socket:
+    """A socket that is being connected. Raises OSError."""
+    family, kind, protocol, _name, place = address
+    made = socket.socket(family, kind, protocol)
+    try:
+        for option in options:
+            made.setsockopt(*option)
+        made.setblocking(False)
+        number = made.connect_ex(place)
+        if number not in (0, errno.EINPROGRESS):
+            raise OSError(number, errno.errorcode.get(number))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _more_telling(before: OSError, now: OSError) -> OSError:
+    return before if now.errno in _NO_WAY and before.errno not in _NO_WAY else now
+
+
+def _interleave(addresses: Sequence[_Address]) -> List[_Address]:
+    """The same addresses, the families taking turns; the first stays the first (RFC 8305, section 4)."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    found = []
+    while first or others:
+        found += first[:1] + others[:1]
+        del first[:1], others[:1]
+    return found

@@ -1,0 +1,201 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bodies of answers: opened only when status, headers and first bytes are in order.
+
+It promises that a body which is handed out is the file itself, compressed by nobody on the way, and not a login page in its
+place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) only make them suspect.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import re
+import stat
+import zlib
+from typing import Any, Callable, NamedTuple, Optional
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from .._errors import FetchError, errno_text, quoted
+from .._records import Guard, Params
+from .transport_errors import error_for_status
+from .urls import redact_url
+
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')     # RFC 9110, 8.8.3
+# How the files of a release site begin: a zip, a signature (RFC 9580, 4.2: the packet's type is 2), SHA256SUMS, an index.
+_PUBLISHED = re.compile(rb"PK[\x03\x05]|[\x88-\x8b\xc2]|[\xef\xbb\xbf \t\r\n]*(?:-----BEGIN PGP|[0-9a-fA-F]{64}[ \t]|[{])")
+LONGEST_START = 80              # bytes that are enough to tell
+# HTTP Content Coding Registry, IANA. What is none of these is somebody's own label (aws-chunked, utf-8), and means nothing.
+_CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
+                      "x-gzip", "zstd"))
+_DECODED = ("gzip", "x-gzip", "deflate")
+_MEMBERS = 100                  # of a body that was compressed on the way: each one costs a copy of what follows it
+_MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
+_TAG = re.compile(rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE)
+
+
+class ResponseBody(NamedTuple):
+    """A body, still to be read."""
+
+    url: str                        # where it really comes from, as shown in messages
+    size: Optional[int]             # bytes announced for what is still to come; None: not announced
+    content_type: Optional[str]     # None: a local file
+    etag: Optional[str]             # a strong validator (RFC 9110, 8.8.1); None: there is none
+    part: Optional[str]             # Content-Range of a partial answer; None: it is the whole
+    read: Callable[[int], bytes]    # at most so many bytes, as soon as there are any; b"" at the end
+    coding: str = ""                # Content-Encoding, as far as HTTP knows it
+
+
+def open_any(path: str, what: str) -> int:
+    """Open a file for reading, whoever could write it: int, a descriptor. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)    # not to block on a FIFO
+
+
+def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> ResponseBody:
+    """The body of a file URL (RFC 8089), closed by the stack. Raises FetchError; one that is missing counts as 404.
+
+    :param guard: callable(path, what) -> int, which opens the file and may refuse to.
+    """
+    path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+    place: Params = dict(url=redact_url(url), path=path)
+    try:
+        file = stack.enter_context(open(path, "rb", 0, opener=lambda name, flags: guard(name, what)))
+        status = os.fstat(file.fileno())
+    except OSError as exc:
+        missing = exc.errno in (errno.ENOENT, errno.ENOTDIR)
+        raise FetchError(
+            "%s from %s: %s" % (what, redact_url(url), errno_text(exc.errno, exc)), errno=exc.errno,
+            status=404 if missing else None, hint="look whether that folder has this version and platform" if missing else None,
+            **place) from exc
+    if not stat.S_ISREG(status.st_mode):
+        raise FetchError("%s from %s: not a regular file (mode %o)" % (what, redact_url(url), status.st_mode), **place)
+    return ResponseBody(redact_url(url), status.st_size, None, None, None, file.read)
+
+
+def check_response(response: Any, place: str, what: str, credentials: str, resuming: bool, tick: Callable[[], None]) -> ResponseBody:
+    """The body of an answer whose status and headers are in order.
+
+    :param response: requests.Response.
+    :param place: str, its URL as shown.
+    :param credentials: str, what it was shown of them: see _credentials.
+    :param resuming: bool, a part was asked for, and will do.
+    :param tick: callable(), called before each wait for the network while the body is read; what it raises ends that.
+    :returns: Body. Raises FetchError.
+    """
+    headers = response.headers
+    partial = resuming and response.status_code == 206
+    if response.status_code != 200 and not partial:
+        raise error_for_status(response.status_code, headers.get("Retry-After", ""), place, what, credentials)
+    codings = [coding.strip().lower() for coding in headers.get("Content-Encoding", "").split(",")]
+    size = None
+    if "Content-Length" in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
+        if not re.match(r"[0-9]{1,18}\Z", headers["Content-Length"]):
+            raise FetchError(
+                "%s from %s came with a Content-Length that is no number of bytes" % (what, place), url=place)
+        size = int(headers["Content-Length"])
+    etag = headers.get("ETag", "").strip()
+    return ResponseBody(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
+                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw, tick),
+                ", ".join(coding for coding in codings if coding in _CODINGS))
+
+
+class _Ticking(io.RawIOBase):
+    """The stream of a connection. A chunk's size, its extensions and the trailers are lines that http.client reads to their
+    ends, however long each byte takes."""
+
+    def __init__(self, stream: io.BufferedReader, tick: Callable[[], None]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._tick = tick
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, block: Any) -> int:
+        self._tick()
+        data = self._stream.read1(len(block))
+        block[:len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _find_reader(raw: Any, tick: Callable[[], None]) -> Callable[[int], bytes]:
+    """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
+    answer = raw._fp        # of http.client
+    if answer.fp is not None:
+        answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
+    if hasattr(raw, "read1"):
+        return lambda size: raw.read1(size, decode_content=False)
+    read1: Callable[[int], bytes] = answer.read1    # older urllib3 has none
+    return read1
+
+
+def check_beginning(body: ResponseBody, start: bytes, what: str, decodable: bool) -> None:
+    """Look at the first bytes of a body. Raises FetchError where they show that it is not the file itself.
+
+    :param start: bytes, LONGEST_START of them unless the whole is shorter.
+    :param decodable: bool, decode() will be called with all of it.
+    """
+    if not _is_coded(body, start):
+        _reject_html(body, start, what)
+    elif not decodable or body.coding not in _DECODED:
+        raise _coded_error(body, what, "was compressed on the way (Content-Encoding %s)" % body.coding)
+
+
+def decode(body: ResponseBody, data: bytes, cap: int, what: str) -> bytes:
+    """The file itself, from all bytes of a body. Servers compress what nobody asked them to.
+
+    :param cap: int, the most bytes that are accepted. Raises FetchError.
+    """
+    if not _is_coded(body, data):
+        return data
+    found, members = b"", 0
+    try:
+        while data:     # gzip may have several members (RFC 1952, 2.2)
+            members += 1
+            if members > _MEMBERS:
+                raise zlib.error("it has more than %d members" % _MEMBERS)
+            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)   # takes gzip and zlib
+            found += decoder.decompress(data, cap + 1 - len(found))
+            if len(found) > cap:
+                raise FetchError("%s from %s goes on after %d bytes, uncompressed: at most %d are accepted" % (
+                    what, body.url, cap, cap), url=body.url)
+            if not decoder.eof:
+                raise zlib.error("it ends too early")
+            data = decoder.unused_data
+    except zlib.error as exc:
+        raise _coded_error(body, what, "came with Content-Encoding %s and cannot be decoded (%s)" % (
+            body.coding, quoted(str(exc)))) from exc
+    _reject_html(body, found, what)
+    return found
+
+
+def _is_coded(body: ResponseBody, start: bytes) -> bool:
+    return bool(body.coding) and not _PUBLISHED.match(start)
+
+
+def _coded_error(body: ResponseBody, what: str, found: str) -> FetchError:
+    return FetchError("%s from %s %s, which was not asked for" % (what, body.url, found), url=body.url,
+                      hint="have that server (or the proxy before it) send this file as it is, or name another site")
+
+
+def _reject_html(body: ResponseBody, start: bytes, what: str) -> None:
+    """A captive portal, or a login page, answers 200 with HTML whatever one asks for. Raises FetchError for one."""
+    if body.content_type is None:
+        return
+    media_type = body.content_type.partition(";")[0].strip().lower()
+    is_labelled = media_type in ("text/html", "application/xhtml+xml") and not _PUBLISHED.match(start)
+    if is_labelled or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        # What comes from a page that somebody else chose, by a redirect, is not for the screen: only what is known is named.
+        known = media_type if _MEDIA_TYPE.match(media_type) else "of another form"
+        tag = _TAG.match(start)
+        raise FetchError(
+            "%s from %s is a web page: HTTP 200, Content-Type %s, %s" % (
+                what, body.url, known, "beginning with %s" % tag.group(1).decode("ascii") if tag else "%d bytes" % len(start)),
+            status=200, url=body.url,
+            hint="a login page or proxy answers in place of the site: let who downloads through, give credentials (url_token, "
+                 "url_username) if the site wants a login, or name another site")

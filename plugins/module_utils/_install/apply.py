@@ -1,0 +1,288 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of the second half: take the lock, look again, and bring the host to the request, one safe step at a time.
+
+Order is everything here: receipt before binary, and the link last, after the binary was read back and was seen to run.
+"""
+
+import contextlib
+import errno
+import os
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+
+from .._errors import InstallError, TerraformBinaryError, os_error_context
+from .._fs import symlink
+from .._fs.atomic_file import remove_stale_temp_files
+from .._fs.directory import Directory, check_entry, open_trusted_directory, trusted_owners
+from .._fs.hashing import hash_of
+from .._fs.lock import hold_lock
+from .._fs.signals import defer_signals, raise_on_signal
+from .._records import Fingerprints, Log, Provenance, Receipt, Request, SetContext
+from . import binary, installed, run_check, uninstall
+from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
+from .receipt import FORMAT, find_links
+
+Source = Any        # see apply()
+
+_ATTEMPTS = 50    # each after another process that removed everything, within the instant between a directory and a lock in it
+
+
+class ApplyResult(NamedTuple):
+    """What came of it."""
+
+    plan: Plan                          # as it was under the lock: what was really to do
+    changed: bool
+    receipt: Optional[Receipt]          # of the binary now; None when it is absent
+    previous: Optional[str]             # what the link pointed to before
+    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
+    removed: Tuple[str, ...]            # full paths
+    downloaded_bytes: int
+    backup: Optional[str]               # full path of what was kept
+    safety_warnings: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
+
+
+class InstallContext:
+    """One run on one version: the request, who is told, and what was done so far."""
+
+    def __init__(
+        self, plan: Plan, signers: Fingerprints, source: Source, log: Log, set_context: Optional[SetContext],
+    ) -> None:
+        self.request = plan.request
+        self.plan = plan
+        self.signers = signers
+        self.source = source
+        self.log = log
+        self.set_context = set_context
+        self.owners = trusted_owners(plan.request.uid)
+        self.safety_warnings: Optional[List[str]] = [] if plan.request.allow_unsafe else None
+        self.held = False           # the version's lock; False also where the file system has none
+        self.receipt: Optional[Receipt] = None
+        self.previous = plan.link_state.target if plan.link_state else None
+        self.changed = False
+        self.removed: List[str] = []
+        self.downloaded_bytes = 0
+        self.backup: Optional[str] = None   # full path of what the link replaced
+
+    def look(self) -> Plan:
+        """P5 once more."""
+        return make_plan(self.request, self.signers, self.set_context, patient=not self.held)
+
+
+def apply_plan(
+    plan: Plan, signers: Fingerprints, source: Source, log: Log, set_context: Optional[SetContext] = None,
+) -> ApplyResult:
+    """Carry out a plan that has changes.
+
+    :param plan: Plan, from make_plan().
+    :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
+    :param source: where archives come from: ``archive(sink)`` -> VerifiedArchive and ``provenance()`` -> Provenance.
+    :param log: callable(line, warning=False).
+    :param set_context: callable(fd, path, restore) -> bool, or None without SELinux.
+    :returns: Outcome. Raises TerraformBinaryError; ``changed`` on it says whether the host had been changed.
+    """
+    run = InstallContext(plan, signers, source, log, set_context)
+    try:
+        with raise_on_signal(run.request.path), os_error_context("work on", run.request.version_dir, place="base_dir"):    # the word of no step
+            intact = _apply_with_retries(run)
+    except TerraformBinaryError as exc:
+        exc.changed = exc.changed or run.changed
+        raise
+    return ApplyResult(run.plan, run.changed, run.receipt, run.previous, intact, tuple(run.removed), run.downloaded_bytes,
+                   run.backup, tuple(run.safety_warnings or ()))
+
+
+def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
+    told: Optional[str] = None
+    left = _ATTEMPTS
+    while True:
+        try:
+            return _apply_in_base(run)
+        except _Removed as exc:
+            left -= 1
+            if not left:
+                raise exc.error from exc
+            if str(exc.error) != told:      # a file system where nothing can be made looks the same each time
+                told = str(exc.error)
+                run.log("begun anew, since somebody removes all of it: %s" % told)
+
+
+def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
+    request = run.request
+    present = request.state == "present"
+    try:
+        base = open_trusted_directory(request.base_dir, "base_dir", run.owners, run.log, create=present, safety_warnings=run.safety_warnings)
+    except InstallError as exc:
+        if exc.errno != errno.ENOENT:
+            raise
+        raise _Removed(exc) from exc        # between its creation and the look at it
+    if base is None:
+        uninstall.remove_link(run)    # there is no store, so there is no lock to take either
+        return ()
+    with base:
+        check_entry(base, base.stat(lock_name(request)), request.base_dir, "base_dir", own=True)
+        run.log("directory verified: %s" % base.described())
+        with _locked_in(base, request, run.log) as run.held:
+            run.plan = run.look()
+            if run.safety_warnings is not None:
+                run.safety_warnings = list(run.plan.safety_warnings)    # of the way to the link as well
+            if present:
+                _converge(run, base)
+            else:
+                with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):
+                    uninstall.remove_version(run, base)
+            return installed.intact_versions(base, request.platform, request.version if present else None, present)
+
+
+class _Removed(Exception):
+    """Somebody who removes everything took the base dir away before the lock in it was held, so before anything was done.
+
+    :param error: InstallError, how that showed.
+    """
+
+    def __init__(self, error: InstallError) -> None:
+        super().__init__()
+        self.error = error
+
+
+@contextlib.contextmanager
+def _locked_in(base: Directory, request: Request, log: Log) -> Iterator[bool]:
+    """Hold the version's lock for the body. Raises _Removed, and what locked() raises."""
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(hold_lock(base, lock_name(request), request.lock_timeout, log))
+        except InstallError as exc:
+            if exc.errno == errno.ENOENT and base.is_gone():
+                raise _Removed(exc) from exc
+            raise
+        yield held
+
+
+def _converge(run: InstallContext, base: Directory) -> None:
+    request, plan = run.request, run.plan
+    if not plan.changes:
+        run.receipt = plan.receipt      # a twin did it while we waited for the lock
+        return
+    if plan.found is None:
+        base.make(os.path.basename(request.version_dir), run.log)
+    directory = enter_version(base, request)
+    if directory is None:
+        raise InstallError("%s vanished" % request.version_dir, path=request.version_dir, errno=errno.ENOENT,
+                           hint="another process removes it")
+    with directory:
+        run.log("directory verified: %s" % directory.described())
+        with defer_signals():
+            for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):
+                run.changed = True
+                run.log("left-over removed: %s" % path)
+        touched, receipt = _ensure_binary(run, directory)
+        if run.changed:
+            _verify_result(run)
+        said = receipt.run_check
+        if touched or plan.drift.run_check or plan.changes_link:
+            if request.run_check and request.native:
+                said = _check_run(run, directory, receipt)
+                run.log("run check passed: %s version -json says %s" % (request.path, said))
+            else:
+                run.log("run check skipped: %s" % (
+                    "%s is for %s, another platform" % (request.path, request.platform) if request.run_check else "run_check is false"))
+        run.receipt = _update_receipt(run, directory, receipt, said)
+    if request.link is not None and plan.changes_link:
+        _switch_link(run, base, request.link)
+
+
+def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Receipt]:
+    """Bring bytes, vouching, owner and mode to the request.
+
+    :returns: (bool: the binary itself was touched, Receipt: the one that now holds).
+    """
+    drift, receipt = run.plan.drift, run.plan.receipt
+    if drift.install or receipt is None:
+        run.log("to install: %s" % "; ".join(drift.install))
+        return True, binary.install_binary(run, directory)
+    if drift.reverify:
+        run.log("to verify anew: %s" % "; ".join(drift.reverify))
+        provenance: Provenance = run.source.provenance()
+        run.downloaded_bytes += provenance.downloaded_bytes
+        if provenance.archive_sha256 != receipt.archive_sha256:
+            run.log("the archive of this release has sha256 %s, the installed binary came from %s" % (
+                provenance.archive_sha256, receipt.archive_sha256))
+            return True, binary.install_binary(run, directory)
+        receipt = binary.write_receipt(run, directory, binary.with_provenance(receipt, provenance))
+    if drift.recopy:
+        receipt = binary.recopy_binary(run, directory, receipt)
+    elif drift.fix_metadata:
+        receipt = binary.repair_metadata(run, directory, receipt)
+    return bool(drift.recopy or drift.fix_metadata), receipt
+
+
+def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, said: Optional[str]) -> Receipt:
+    """What was seen of the binary, and the link that is about to point to it, before it does: a crash in between
+    leaves a link too many in the receipt, which a removal looks at again, and never one too few.
+
+    :param known: Receipt, the one that holds.
+    :returns: Receipt, the one that holds now.
+    """
+    request, drift = run.request, run.plan.drift
+    status = run.plan.found.stat if run.plan.found is not None else None
+    receipt = known._replace(run_check=said)
+    if status is not None and drift.update_receipt and not drift.recopy:
+        receipt = receipt._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+    if request.link and request.link not in receipt.links:
+        receipt = receipt._replace(links=find_links(receipt, request.path) + (request.link,))
+    if receipt != known and receipt.format <= FORMAT:
+        return binary.write_receipt(run, directory, receipt)
+    return known
+
+
+def _verify_result(run: InstallContext) -> None:
+    """P15: what is there must now be what was asked for, found by the path from the root again."""
+    drift = run.look().drift
+    wrong = drift.install + drift.reverify + drift.recopy + drift.fix_metadata
+    if wrong:
+        raise InstallError("%s is not right after the install: %s" % (run.request.path, "; ".join(wrong)),
+                           path=run.request.path, errno=errno.EIO,
+                           hint="another process changes it, or the storage loses data")
+
+
+def _check_run(run: InstallContext, directory: Directory, receipt: Receipt) -> str:
+    """P16: the descriptor that is hashed here is the one that is started, whatever the path leads to by then.
+
+    :returns: str, what the binary said of itself. Raises RunCheckError, InstallError.
+    """
+    request = run.request
+    fd, _found = installed.open_binary(directory)
+    if fd is None:
+        raise _replaced(request.path, "is not there any more")
+    try:
+        with os_error_context("read", request.path, place="base_dir"):
+            sha256 = hash_of(fd)
+        if sha256 != receipt.sha256:
+            raise _replaced(request.path, "has sha256 %s, expected %s" % (sha256, receipt.sha256))
+        return run_check.run_check(fd, request.path, request.uid, bool(run.safety_warnings))
+    finally:
+        os.close(fd)
+
+
+def _replaced(path: str, found: str) -> InstallError:
+    return InstallError("%s %s: it was replaced before its run check" % (path, found), path=path, errno=errno.ESTALE,
+                        hint="another process changes it: run again")
+
+
+def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
+    request = run.request
+    directory, _whole = open_link_directory(link, run.owners, run.safety_warnings, run.log)
+    with directory:
+        with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):
+            link_state = inspect_link(directory, link, request, run.safety_warnings)
+            run.previous = link_state.target
+            if link_state.target == request.path:
+                return      # a twin did it
+            with defer_signals():
+                kept = symlink.switch_link(
+                    directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file")
+                run.changed = True
+            if kept:
+                run.backup = "%s/%s" % (link.rpartition("/")[0], kept)
+                run.log("file kept: %s as %s" % (link, run.backup))
+            run.log("link switched: %s -> %s (before: %s)" % (link, request.path, link_state.target or link_state.kind))

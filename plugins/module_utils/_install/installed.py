@@ -1,0 +1,315 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is in a version's directory now, and the verdict on it: how the binary and its receipt fall short of the request.
+
+Reads only. An error while looking is an error, never "absent": a disk that cannot be read must not lead to a new
+download over a good binary.
+"""
+
+import contextlib
+import os
+import stat
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from .._errors import InstallError, RequestError, os_error_context
+from .._fs.accounts import group_name, user_name
+from .._fs.directory import Directory
+from .._fs.hashing import hash_of
+from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Request, SetContext
+from .._versions.version import is_exact, sort_key
+from .receipt import FORMAT, read_receipt
+
+Trust = Any                                 # as there: ``uids``, who may own the binary
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class InstalledState(NamedTuple):
+    """What lies in a version's directory."""
+
+    names: Tuple[str, ...]              # all of its entries
+    receipt: Optional[Receipt]
+    complaint: Optional[str]            # why there is no receipt that counts
+    stat: Optional[os.stat_result]      # of the binary; None when there is none
+    sha256: Optional[str] = None        # of the binary; None when it was not hashed
+    unreadable: bool = False            # the binary is ours, and its mode keeps us from reading it
+    label_differs: bool = False         # SELinux
+
+
+class Drift(NamedTuple):
+    """What is short of the request, each a tuple of reasons in words; all empty: nothing to do."""
+
+    install: Tuple[str, ...] = ()       # the bytes are not right: an archive is needed
+    reverify: Tuple[str, ...] = ()         # the bytes are right, but nobody whom the request accepts says so
+    recopy: Tuple[str, ...] = ()       # right bytes in a file that others may hold: a fresh copy, renamed over
+    fix_metadata: Tuple[str, ...] = ()          # mode, owner or label
+    run_check: Tuple[str, ...] = ()         # it was never seen to run
+    update_receipt: Tuple[str, ...] = ()        # right, but the receipt does not know the file (inode, mtime) or the link
+
+
+def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_result]]:
+    """Open the binary for reading.
+
+    :returns: (fd or None, os.stat_result or None): no fd for what is not a regular file, or is our own but unreadable.
+    Raises InstallError.
+    """
+    path = directory.at(PRODUCT)
+    found: Optional[os.stat_result] = directory.stat(PRODUCT)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return None, found
+    with os_error_context("open", path, place=directory.place):
+        try:
+            fd = os.open(PRODUCT, _READ, dir_fd=directory.fd)
+        except FileNotFoundError:
+            return None, None
+        except PermissionError:
+            if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
+                raise   # not its mode, which an install would mend, but something else
+            return None, found
+    try:
+        directory.check_mount(fd, PRODUCT)
+        with os_error_context("look at", path, place=directory.place):
+            return fd, os.fstat(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_installed_state(directory: Directory, request: Request, set_context: Optional[SetContext] = None) -> InstalledState:
+    """What is there, hashed as far as the request wants it.
+
+    :param directory: the version's directory, open.
+    :param request: Request; ``verify`` decides whether matching size, mode, owner, mtime and inode spare the hashing. For a
+        removal nothing is hashed: a damaged disk must not keep the binary on it.
+    :param set_context: callable(fd, path, restore), or None.
+    :returns: Found. Raises InstallError.
+    """
+    names = tuple(directory.names())
+    receipt, complaint = read_receipt(directory, request.version)
+    if request.state == "absent":
+        return InstalledState(names, receipt, complaint, directory.stat(PRODUCT))
+    fd, status = open_binary(directory)
+    found = InstalledState(names, receipt, complaint, status)
+    if fd is None or status is None:
+        return found._replace(unreadable=status is not None and stat.S_ISREG(status.st_mode))
+    try:
+        if receipt and status.st_size == receipt.size and not _may_skip_hash(status, receipt, request, directory.owners):
+            with os_error_context("read", directory.at(PRODUCT), place=directory.place):
+                found = found._replace(sha256=hash_of(fd))
+        with os_error_context("read the label of", directory.at(PRODUCT), place=directory.place):
+            return found._replace(label_differs=set_context is not None and set_context(fd, request.path, False))
+    finally:
+        os.close(fd)
+
+
+def _may_skip_hash(found: os.stat_result, receipt: Receipt, request: Request, owners: Trust) -> bool:
+    """The wish lets the receipt speak for the bytes, and nothing about the file says that it cannot."""
+    return (request.verify == "receipt" and _matches_receipt(found, receipt)
+            and not _owner_and_mode(found, request) and _writers(found, owners) is None)
+
+
+def _matches_receipt(found: os.stat_result, receipt: Receipt) -> bool:
+    return (found.st_mtime_ns, found.st_ino) == (receipt.mtime_ns, receipt.inode)
+
+
+def find_drift(request: Request, found: InstalledState, signers: Fingerprints, owners: Trust) -> Drift:
+    """Compare what is there with the request.
+
+    :param signers: frozenset of the trusted keys' fingerprints.
+    :param owners: who may own the binary (``uids``).
+    :returns: Verdict. Raises RequestError when the directory holds another platform's binary.
+    """
+    receipt, status, path = found.receipt, found.stat, request.path
+    if receipt is None:
+        complaint = None if status is None else found.complaint
+        return Drift(install=(complaint or "%s is not installed" % path,))
+    if status is None:
+        return Drift(install=("%s is missing" % path,))
+    if receipt.platform != request.platform:
+        raise RequestError(
+            "%s is the %s binary, expected %s: one base_dir holds one platform" % (
+                path, ascii(receipt.platform[:40])[1:-1], request.platform),
+            path=path, hint="use another base_dir, or state: absent first")
+    wrong = _wrong_bytes(request, found, status, receipt)
+    if wrong:
+        return Drift(install=(wrong,))
+    differs = _owner_and_mode(status, request)
+    if found.label_differs:
+        differs += ("its SELinux label is not the one wanted",)
+    recopy = _shared(status, owners, differs, path)
+    fix_metadata = () if recopy else tuple("%s: %s" % (path, reason) for reason in differs)
+    if receipt.format > FORMAT:    # judged by the frozen keys alone, and left as it is
+        return Drift(recopy=recopy, fix_metadata=fix_metadata)
+    return Drift(
+        recopy=recopy, fix_metadata=fix_metadata, reverify=_provenance_drift(request, receipt, signers),
+        run_check=("%s was never seen to run" % path,) if request.run_check and request.native and not receipt.run_check else (),
+        update_receipt=("the receipt does not know this file (mtime, inode)",)
+        if request.verify == "receipt" and not _matches_receipt(status, receipt) else ())
+
+
+def _wrong_bytes(request: Request, found: InstalledState, status: os.stat_result, receipt: Receipt) -> Optional[str]:
+    path = request.path
+    if not stat.S_ISREG(status.st_mode):
+        return "%s is not a regular file (%s)" % (path, stat.filemode(status.st_mode))
+    if found.unreadable:
+        return "%s cannot be read (%s)" % (path, stat.filemode(status.st_mode))
+    if status.st_size != receipt.size:
+        return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
+    if found.sha256 is not None and found.sha256 != receipt.sha256:
+        return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
+    unknown = receipt.archive_sha256 is None and receipt.format > FORMAT   # no frozen key names the archive
+    if request.checksum and receipt.archive_sha256 != request.checksum and not unknown:
+        return "%s came from an archive with sha256 %s, expected %s" % (path, receipt.archive_sha256, request.checksum)
+    return None
+
+
+def _owner_and_mode(found: os.stat_result, request: Request) -> Tuple[str, ...]:
+    """The differences in words, as a tuple."""
+    differs: Tuple[str, ...] = ()
+    if request.uid is not None and found.st_uid != request.uid:
+        differs += ("owner %s, expected %s" % (user_name(found.st_uid), request.owner),)
+    if request.gid is not None and found.st_gid != request.gid:
+        differs += ("group %s, expected %s" % (group_name(found.st_gid), request.group),)
+    if stat.S_IMODE(found.st_mode) != request.mode:
+        differs += ("mode %04o, expected %04o" % (stat.S_IMODE(found.st_mode), request.mode),)
+    return differs
+
+
+def _shared(found: os.stat_result, owners: Trust, differs: Tuple[str, ...], path: str) -> Tuple[str, ...]:
+    """Why mending in place is not enough: another user who may have it open for writing, or another name for it."""
+    writers = _writers(found, owners)
+    if writers:
+        return ("%s %s" % (path, writers),)
+    if differs and found.st_nlink > 1:
+        return ("%s has %d names: %s" % (path, found.st_nlink, ", ".join(differs)),)
+    return ()
+
+
+def _writers(found: os.stat_result, owners: Trust) -> Optional[str]:
+    """Who but the trusted may write to the binary, in words; None when nobody may."""
+    if found.st_uid not in owners.uids:
+        return "belongs to %s, who could rewrite it" % user_name(found.st_uid)
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "could be written by others (%s)" % stat.filemode(found.st_mode)
+    return None
+
+
+def _provenance_drift(request: Request, receipt: Receipt, signers: Fingerprints) -> Tuple[str, ...]:
+    policy = receipt.policy or ""
+    if policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(request.policy):
+        return ("%s was verified by policy %s, expected %s" % (
+            request.path, policy if policy in POLICIES else "unknown", request.policy),)
+    if request.policy == "signature" and receipt.signer not in signers:
+        return ("%s was signed by %s, which is not among the trusted keys" % (request.path, receipt.signer),)
+    return ()
+
+
+def intact_versions(
+    base: Directory, platform: str, asked: Optional[str] = None, proven: bool = False,
+) -> Tuple[str, ...]:
+    """The versions under a base dir whose binary is right, as far as names, sizes and times tell.
+
+    Those that are newer than what was asked for may keep a host from going back, for a site may be behind: where times leave
+    doubt about them (a store that was copied, or restored from a backup), they are hashed.
+
+    :param base: the base dir, open.
+    :param platform: str, that the binaries are for.
+    :param asked: str, the version that is to be present; None: none.
+    :param proven: bool, that one was just found right, and is intact whatever its times say.
+    :returns: tuple of str, sorted by name.
+    """
+    intact: List[str] = []
+    for name in base.names():
+        if proven and name == asked:
+            intact.append(name)
+            continue
+        doubted = asked is not None and is_exact(name) and sort_key(name) > sort_key(asked)
+        with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
+            receipt = find_intact(base, name, doubted)
+            if receipt is not None and receipt.platform == platform:
+                intact.append(name)
+    return tuple(intact)
+
+
+class Inventory(NamedTuple):
+    """What lies under a base dir, by the names of its directories."""
+
+    intact: Dict[str, str]      # version: platform, of each binary that is the file its receipt knows
+    modified: Tuple[str, ...]   # with a receipt of ours, and a binary that it does not know
+    unmanaged: Tuple[str, ...]    # with a binary, and no receipt
+
+    @property
+    def managed(self) -> List[str]:
+        return sorted(self.intact) + list(self.modified)
+
+
+def list_installed(base: Directory) -> Inventory:
+    """Look through a base dir, open. What cannot be looked at is doubtful.
+
+    :returns: Stock. Raises InstallError when the base dir itself cannot be read.
+    """
+    intact: Dict[str, str] = {}
+    modified: List[str] = []
+    unmanaged: List[str] = []
+    for name in base.names():
+        receipt: Optional[Receipt] = None
+        names: Sequence[str] = (RECEIPT,)
+        with contextlib.suppress(InstallError):
+            receipt = find_intact(base, name)
+            names = _names_in(base, name)
+        if receipt is not None:
+            intact[name] = receipt.platform
+        elif RECEIPT in names:
+            modified.append(name)
+        elif PRODUCT in names:
+            unmanaged.append(name)
+    return Inventory(intact, tuple(modified), tuple(unmanaged))
+
+
+def _names_in(base: Directory, name: str) -> Sequence[str]:
+    if not _is_version_dir(base, name):
+        return ()
+    with base.enter(name) as directory:
+        names: List[str] = directory.names()
+    return names
+
+
+def _is_version_dir(base: Directory, name: str) -> bool:
+    found: Optional[os.stat_result] = base.stat(name)
+    return not name.startswith(".") and found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[Receipt]:
+    """The receipt of a version whose binary is right.
+
+    :param base: the base dir, open.
+    :param name: str, of the version's directory.
+    :param doubted: bool, hash a binary of the right size that is not the file its receipt knows, or that others could have
+        written; else that one is not intact.
+    :returns: Receipt, or None. Raises InstallError.
+    """
+    if not _is_version_dir(base, name):
+        return None
+    with base.enter(name) as directory:
+        status: Optional[os.stat_result] = directory.stat(PRODUCT)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        if directory.unsafe_reason(status):
+            return None
+        written = _writers(status, directory.owners) is not None     # times and sizes of such a file say nothing
+        receipt, _complaint = read_receipt(directory, name)
+        if receipt is None or status.st_size != receipt.size:
+            return None
+        if not written and _matches_receipt(status, receipt) or doubted and _hash(directory) == receipt.sha256:
+            return receipt
+        return None
+
+
+def _hash(directory: Directory) -> Optional[str]:
+    """The SHA-256 of a version's binary; None when it cannot be opened."""
+    fd, _status = open_binary(directory)
+    if fd is None:
+        return None
+    with os_error_context("read", directory.at(PRODUCT), place=directory.place), os.fdopen(fd, "rb") as stream:
+        return hash_of(stream.fileno())

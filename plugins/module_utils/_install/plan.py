@@ -1,0 +1,331 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first look: what is there, and what would have to be done. Creates nothing, locks nothing, asks no network.
+
+Check mode ends here, and so does every run that finds all in order, whoever runs it.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import time
+from typing import List, NamedTuple, Optional, Tuple
+
+from .._errors import InstallError, RequestError, os_error_context
+from .._fs import symlink
+from .._fs.atomic_file import list_temp_files
+from .._fs.directory import (
+    Directory,
+    TrustedOwners,
+    check_entry,
+    find_trusted_directory,
+    kind_text,
+    open_trusted_directory,
+    trusted_owners,
+)
+from .._fs.lock import is_held
+from .._records import PRODUCT, RECEIPT, Fingerprints, Log, Receipt, Request, SetContext
+from .._versions.version import is_exact, sort_key
+from . import installed, preflight
+from .receipt import FORMAT, find_links
+
+LINK_LOCK = ".terraform-link.lock"
+RETRY_SECONDS = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
+_VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
+_ATTEMPTS = 10     # at what vanishes each time: one after the other removes and installs it
+
+
+class Plan(NamedTuple):
+    """What was found, and what is short of the request."""
+
+    request: Request
+    found: Optional[installed.InstalledState]       # None: there is no version directory
+    drift: installed.Drift
+    stale_temp_files: Tuple[str, ...]             # left-over temporary files, full paths
+    link_state: Optional[symlink.LinkState]  # what lies at ``link``; None when no link was asked for
+    safety_warnings: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
+    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
+
+    @property
+    def receipt(self) -> Optional[Receipt]:
+        """The one that is there."""
+        return self.found.receipt if self.found is not None else None
+
+    @property
+    def receipt_is_ahead(self) -> bool:
+        """The receipt may be ahead of the binary: as after a crash, and as between the two renames of a twin."""
+        return bool(self.drift.install) and self.receipt is not None
+
+    @property
+    def changes_link(self) -> bool:
+        """The link has to be switched (present) or to go (absent)."""
+        if self.link_state is None:
+            return False
+        ours = self.link_state.target == self.request.path
+        return ours if self.request.state == "absent" else not ours
+
+    @property
+    def keeps_backup(self) -> bool:
+        """The file that the link replaces is to be kept."""
+        return self.request.backup and self.changes_link and self.link_state is not None and self.link_state.kind == "file"
+
+    @property
+    def removes(self) -> bool:
+        """There is something to remove (absent)."""
+        if self.request.state == "present" or self.found is None:
+            return False
+        names = self.found.names
+        return not names or PRODUCT in names or RECEIPT in names or bool(self.stale_temp_files)
+
+    @property
+    def runs_check(self) -> bool:
+        """The binary will be run."""
+        drift = self.drift
+        return self.request.run_check and self.request.native and self.request.state == "present" and bool(
+            drift.install or drift.recopy or drift.fix_metadata or drift.run_check or self.changes_link)
+
+    @property
+    def writes_version_dir(self) -> bool:
+        """Names in the version's directory, if it is there, will be made or removed."""
+        if self.found is None:
+            return False
+        drift, receipt = self.drift, self.found.receipt
+        if self.request.state == "absent":
+            return self.removes and bool(self.found.names)
+        if receipt is None or drift.install or drift.recopy or self.stale_temp_files:
+            return True
+        return receipt.format <= FORMAT and bool(
+            drift.reverify or drift.run_check or drift.update_receipt or drift.fix_metadata and (receipt.run_check or self.runs_check)
+            or self.request.link and self.request.link not in receipt.links)
+
+    @property
+    def empties_version_dir(self) -> bool:
+        """Nothing will be left in the version's directory (absent)."""
+        names = self.found.names if self.found is not None else ()
+        ours = [name for name in (PRODUCT, RECEIPT) if name in names]
+        return len(ours) + len(self.stale_temp_files) == len(names)
+
+    @property
+    def changes(self) -> bool:
+        return self.removes or any(self.drift) or bool(self.stale_temp_files) or self.changes_link
+
+    @property
+    def needs_archive(self) -> bool:
+        """Something would have to be fetched, or read from the archive given."""
+        return bool(self.drift.install or self.drift.reverify)
+
+
+def lock_name(request: Request) -> str:
+    return ".terraform-%s.lock" % request.version
+
+
+def make_plan(request: Request, signers: Fingerprints, set_context: Optional[SetContext] = None, patient: bool = True) -> Plan:
+    """Look at the host and compare it with the request.
+
+    :param request: Request.
+    :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
+    :param set_context: callable(fd, path, restore) -> bool "differs", or None without SELinux.
+    :param patient: bool, look once more at what a twin may be in the middle of; not needed by who holds the lock.
+    :returns: Plan. Raises InstallError for what cannot be looked at or is not safe, RequestError for what is not ours.
+    """
+    plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS if patient else 1)
+    if patient and plan.receipt_is_ahead:
+        time.sleep(RETRY_SECONDS)
+        plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS)
+    return plan
+
+
+def _inspect_with_retries(request: Request, signers: Fingerprints, set_context: Optional[SetContext], looks: int) -> Plan:
+    """A look, and another when something vanishes meanwhile, as beside a twin that removes it. Raises as make_plan()."""
+    for left in reversed(range(looks)):
+        try:
+            with os_error_context("look at", request.version_dir, place="base_dir"):    # what no step has a better word for
+                return _inspect(request, signers, set_context)
+        except InstallError as exc:
+            if not left or exc.errno not in _VANISHED:
+                raise
+        time.sleep(RETRY_SECONDS)
+    raise AssertionError("a look returns or raises")
+
+
+def list_installed(request: Request) -> installed.Inventory:
+    """The versions that are there, as far as names and receipts tell: what a constraint chooses from.
+
+    Of those that a constraint for an install allows and that are newer than all that is surely right, the newest that is right
+    is found by its hash, where times leave doubt: a store that was copied or restored must not be rolled back.
+
+    :param request: Request, with or without a version.
+    :returns: Stock. Raises InstallError.
+    """
+    try:
+        inventory = _list_installed(request)
+    except InstallError as exc:
+        if exc.errno not in _VANISHED:
+            raise
+        inventory = _list_installed(request)
+    if inventory.modified:      # a twin may be between its two renames
+        time.sleep(RETRY_SECONDS)
+        inventory = _list_installed(request)
+    return inventory
+
+
+def _list_installed(request: Request) -> installed.Inventory:
+    with os_error_context("look at", request.base_dir, place="base_dir"):
+        base = open_trusted_directory(request.base_dir, "base_dir", trusted_owners(request.uid), None, safety_warnings=[] if request.allow_unsafe else None)
+        if base is None:
+            return installed.Inventory({}, (), ())
+        with base:
+            inventory = installed.list_installed(base)
+            return _verify_modified(base, request, inventory) if request.state == "present" and request.version is None else inventory
+
+
+def _verify_modified(base: Directory, request: Request, inventory: installed.Inventory) -> installed.Inventory:
+    known = [name for name, platform in inventory.intact.items() if platform == request.platform and request.wanted.allows(name)]
+    modified = [name for name in inventory.modified if is_exact(name) and request.wanted.allows(name)]
+    for name in sorted(modified, key=sort_key, reverse=True):
+        if known and sort_key(name) < max(map(sort_key, known)):
+            break
+        receipt = None
+        with contextlib.suppress(InstallError):     # what cannot be looked at stays doubtful
+            receipt = installed.find_intact(base, name, doubted=True)
+        if receipt is not None and receipt.platform == request.platform:
+            return inventory._replace(intact=dict(inventory.intact, **{name: receipt.platform}),
+                                  modified=tuple(each for each in inventory.modified if each != name))
+    return inventory
+
+
+def _inspect(request: Request, signers: Fingerprints, set_context: Optional[SetContext]) -> Plan:
+    owners = trusted_owners(request.uid)
+    safety_warnings: Optional[List[str]] = [] if request.allow_unsafe else None
+    found: Optional[installed.InstalledState] = None
+    stale_temp_files: Tuple[str, ...] = ()
+    intact: Tuple[str, ...] = ()
+    drift = installed.Drift()
+    if request.state == "present":
+        drift = installed.Drift(install=("%s is not installed" % request.path,))
+    with contextlib.ExitStack() as opened:
+        base, whole = find_trusted_directory(request.base_dir, "base_dir", owners, safety_warnings)
+        opened.enter_context(base)
+        if whole:
+            found, stale_temp_files = _inspect_version(base, request, set_context)
+            if found is not None and request.state == "present":
+                drift = installed.find_drift(request, found, signers, owners)
+            right = request.state == "present" and not drift.install
+            intact = installed.intact_versions(
+                base, request.platform, request.version if request.state == "present" else None, right)
+        if found is not None and request.state == "absent":
+            _check_removable(request, found)
+        place, link_state = _inspect_link(opened, request, owners, safety_warnings)
+        linked = request.state == "present" and link_state is not None and link_state.target == request.path
+        if linked and not drift.install and found is not None and found.receipt is not None:
+            drift = _check_link_recorded(request, found.receipt, drift)
+        plan = Plan(request, found, drift, stale_temp_files, link_state, tuple(safety_warnings or ()), intact)
+        if plan.changes:
+            preflight.check_target(plan, base, whole, place, (lock_name(request),) + (LINK_LOCK,) * plan.changes_link)
+    return plan
+
+
+def enter_version(base: Directory, request: Request) -> Optional[Directory]:
+    """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
+    version = os.path.basename(request.version_dir)
+    entry = base.stat(version)
+    check_entry(base, entry, request.base_dir, "base_dir", own=True)
+    if entry is None:
+        return None
+    if not stat.S_ISDIR(entry.st_mode):
+        raise InstallError("%s is not a directory but %s" % (request.version_dir, kind_text(entry)), path=request.version_dir,
+                           errno=errno.ENOTDIR, hint="move it out of the way or choose another base_dir")
+    directory = base.enter(version)
+    try:
+        for name in (PRODUCT, RECEIPT):
+            _check_entry(directory, name, request)
+    except InstallError:
+        directory.close()
+        raise
+    return directory
+
+
+def _check_entry(directory: Directory, name: str, request: Request) -> None:
+    """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
+    entry = directory.stat(name)
+    check_entry(directory, entry, request.version_dir, "base_dir", own=True)
+    if entry is not None and stat.S_ISDIR(entry.st_mode):
+        raise InstallError("%s is a directory, expected a regular file" % directory.at(name), path=directory.at(name),
+                           errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")
+
+
+def _inspect_version(
+    base: Directory, request: Request, set_context: Optional[SetContext],
+) -> Tuple[Optional[installed.InstalledState], Tuple[str, ...]]:
+    directory = enter_version(base, request)
+    if directory is None:
+        return None, ()
+    with directory:
+        left = list_temp_files(directory)
+        stale_temp_files = left if left and is_held(base, lock_name(request)) is False else ()
+        return installed.read_installed_state(directory, request, set_context), tuple("%s/%s" % (request.version_dir, name) for name in stale_temp_files)
+
+
+def _check_removable(request: Request, found: installed.InstalledState) -> None:
+    """Refuse to remove what is not ours, and what is still in use. Raises RequestError."""
+    if PRODUCT in found.names and RECEIPT not in found.names:
+        raise RequestError("%s has no receipt beside it, so it was not installed by this module" % request.path,
+                           path=request.path, hint="remove it by hand if nobody needs it")
+    for link in find_links(found.receipt, request.path) if found.receipt else ():
+        if link != request.link:
+            raise RequestError("%s is still what the link %s points to" % (request.path, link), path=link,
+                               hint="switch that link to another version first, or remove both with link: %s" % link)
+
+
+def _check_link_recorded(request: Request, receipt: Receipt, drift: installed.Drift) -> installed.Drift:
+    """A link that is right but not in the receipt would not be looked at by a removal."""
+    if request.link in receipt.links or receipt.format > FORMAT:
+        return drift
+    return drift._replace(update_receipt=drift.update_receipt + ("the receipt does not know the link %s" % request.link,))
+
+
+def open_link_directory(
+    link: str, owners: TrustedOwners, safety_warnings: Optional[List[str]], make: Optional[Log] = None,
+) -> Tuple[Directory, bool]:
+    """Open the directory of a link, or as much as there is of the way to it; see explore(). Raises InstallError."""
+    return find_trusted_directory(link.rpartition("/")[0] or "/", "link", owners, safety_warnings, make)
+
+
+def _inspect_link(
+    opened: contextlib.ExitStack, request: Request, owners: TrustedOwners, safety_warnings: Optional[List[str]],
+) -> Tuple[Optional[Directory], Optional[symlink.LinkState]]:
+    """:returns: (Directory: of the link, or the nearest one above it; Occupant); (None, None) without a link."""
+    if request.link is None:
+        return None, None
+    directory, whole = open_link_directory(request.link, owners, safety_warnings)
+    opened.enter_context(directory)
+    if not whole:
+        return directory, symlink.LinkState("absent", None, None, None)
+    return directory, inspect_link(directory, request.link, request, safety_warnings)
+
+
+def _check_outside(request: Request, directory: Directory, name: str) -> None:
+    """Refuse a link that, by another spelling of its path, lies among the store's own files. Raises RequestError."""
+    store = os.path.realpath(request.base_dir) + "/"
+    link = directory.at(name)
+    if not link.startswith(store):
+        return
+    first = link[len(store):].split("/")[0]
+    if first == request.version or first.startswith((".terraform-", ".tmp.")) or directory.stat(RECEIPT) is not None:
+        raise RequestError("link %s is %s, among the store's own files" % (request.link, link), path=request.link,
+                           hint="choose a link outside of %s/<version>" % request.base_dir)
+
+
+def inspect_link(
+    directory: Directory, link: str, request: Request, safety_warnings: Optional[List[str]],
+) -> symlink.LinkState:
+    """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
+    name = link.rpartition("/")[2]
+    _check_outside(request, directory, name)
+    check_entry(directory, directory.stat(name), link, "link", safety_warnings)
+    link_state = symlink.read_link_state(directory, name, hashed=request.link_force)
+    if request.state == "present":
+        symlink.check_replaceable(link_state, link, request.link_force)
+    return link_state

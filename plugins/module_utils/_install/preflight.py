@@ -1,0 +1,97 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last part of the look: whether a host can take what a plan is about to do, before anything is fetched or sent for it.
+
+Looks only, and refuses only what is seen to be bound to fail. A race after the look is dealt with by the act itself.
+"""
+
+import errno
+import os
+from typing import Any, Callable, Optional, Tuple
+
+from .._errors import InstallError
+from .._fs.directory import Directory, find_trusted_directory, trusted_owners
+from .._fs.lock import is_held
+from .._fs.mounts import check_free_space
+from .._fs.obstacles import check_exec, check_lock, check_names, check_writing
+from .._records import Receipt, VerifiedArchive
+from . import zip_archive
+
+Plan = Any      # see _plan, which asks us
+
+UNKNOWN_SIZE = 100 * 10**6      # bytes that an archive and its binary take, where nobody knows better
+
+
+def check_target(
+    plan: Plan, base: Directory, whole: bool, link_directory: Optional[Directory], locks: Tuple[str, ...],
+) -> None:
+    """Refuse a plan with changes that cannot be carried out.
+
+    :param plan: Plan.
+    :param base: Directory, the base dir; the nearest one above it where that is missing.
+    :param whole: bool, it is the base dir.
+    :param link_directory: Directory, that of the link, or the nearest one above it; None: no link was asked for.
+    :param locks: tuple of str, names of the locks that will be taken: that of the version first.
+    Raises InstallError, RunCheckError.
+    """
+    request, present = plan.request, plan.request.state == "present"
+    doing = "write" if present else "remove"
+    if whole:
+        for name in locks:
+            check_lock(base, name)
+    if plan.found is not None:
+        with base.enter(request.version) as directory:
+            if plan.writes_version_dir:
+                check_writing(directory, doing, request.path)
+            _check_file_system(plan, directory, lambda: is_held(base, locks[0]))
+        if plan.removes and plan.empties_version_dir:
+            check_writing(base, doing, request.version_dir)
+    elif present:
+        check_writing(base, doing, request.path)
+        _check_file_system(plan, base, lambda: whole and is_held(base, locks[0]))
+    if link_directory is not None and plan.changes_link:
+        check_writing(link_directory, doing, request.link)
+        if present:
+            check_names(link_directory, request.link)
+
+
+def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
+    """Refuse a given archive that cannot be installed, though its digest is right: for check mode.
+
+    :param archive: VerifiedArchive.
+    Raises ArchiveError, InstallError.
+    """
+    request, head = plan.request, bytearray()
+    binary = zip_archive.find_executable(archive.file, request.platform, archive.path)
+    zip_archive.extract(binary, lambda block: head.extend(block[:zip_archive.HEAD_SIZE - len(head)]))
+    zip_archive.check_magic(bytes(head), request.platform, archive.path)
+    base, _whole = find_trusted_directory(request.base_dir, "base_dir", trusted_owners(request.uid), [])
+    with base:
+        check_free_space(base.fd, archive.size + binary.size, request.path, base.place)
+
+
+def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callable[[], Optional[bool]]) -> None:
+    """What is about the file system on which the binary is, or will be."""
+    request, drift = plan.request, plan.drift
+    if plan.runs_check:
+        check_exec(directory, request.path)
+    if not (drift.install or drift.recopy):
+        return
+    try:
+        freed = [directory.stat(os.path.basename(path)) for path in plan.stale_temp_files]
+        check_free_space(directory.fd, _needed(plan), request.path, directory.place, sum(each.st_blocks * 512 for each in freed if each))
+        if not freed:
+            check_names(directory, request.path)
+    except InstallError as exc:
+        # A twin takes the room for the very file that is wanted: who waits for its lock will find it there.
+        if exc.errno != errno.ENOSPC or not twin_is_at_work():
+            raise
+
+
+def _needed(plan: Plan) -> int:
+    """Bytes; 0 for a given archive, which tells its size when it is read, and is neither fetched nor sent."""
+    receipt: Optional[Receipt] = plan.receipt
+    if receipt is not None:
+        return receipt.size
+    return 0 if plan.request.archive else UNKNOWN_SIZE

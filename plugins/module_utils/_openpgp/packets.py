@@ -1,0 +1,220 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Binary OpenPGP as records: packets, public keys, signatures. It reads; it judges nothing.
+
+Narrow on purpose: what this collection needs of RFC 4880 and RFC 9580, and anything else is refused by `Malformed`,
+never guessed at. Every length is checked against what is there, every count has a cap, nothing may be left over.
+No text of a key or signature appears in a message.
+"""
+
+import hashlib
+import struct
+from typing import List, NamedTuple, Optional, Tuple
+
+from .armor import MalformedError
+from .subpackets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, is_well_formed
+
+# Packet types, RFC 9580 section 5
+SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE = (
+    2, 5, 6, 7, 10, 13, 14, 17)
+RSA = 1  # the one public-key algorithm that counts, RFC 9580 section 9.1
+_RSA_SIGN_ONLY = 3  # deprecated; the same numbers
+
+_SUBPACKETS = 64         # in one area of one signature
+_BODY_LIMIT = 0xFFFF     # octets of a key: its length is hashed as two octets
+
+
+class Packet(NamedTuple):
+    """One packet: its type and its content."""
+
+    tag: int
+    body: bytes
+
+
+class PublicKey(NamedTuple):
+    """A version 4 public key or subkey."""
+
+    body: bytes             # of its packet
+    created: int            # seconds since the epoch
+    algorithm: int
+    modulus: int            # 0: not RSA
+    exponent: int           # 0: not RSA
+    fingerprint: str        # 40 upper-case hex digits
+
+    @property
+    def hashed(self) -> bytes:
+        """What a signature over this key hashes: bytes (RFC 9580 section 5.2.4)."""
+        return b"\x99" + struct.pack(">H", len(self.body)) + self.body
+
+
+class Subpacket(NamedTuple):
+    """One subpacket of a signature."""
+
+    kind: int
+    critical: bool
+    data: bytes
+
+
+class SignaturePacket(NamedTuple):
+    """A version 4 signature, as written; nothing of it is verified."""
+
+    kind: int                       # the signature type: 0x00 a document, 0x18 a subkey binding, ...
+    algorithm: int
+    digest: int                     # hash algorithm
+    hashed: Tuple[Subpacket, ...]   # covered by the signature
+    unhashed: Tuple[Subpacket, ...]  # not covered: hints
+    hashed_prefix: bytes                  # the fields that the signature covers, for hashing
+    digest_prefix: bytes                     # the first two octets of the hash
+    value: Optional[int]            # None: not RSA
+    # Whom it names as its maker: upper-case hex, fingerprints or key ids (the last 16 digits of one). Only what is
+    # covered by the signature, and only when that names nobody the hints.
+    issuers: Tuple[str, ...]
+    embedded: Tuple["SignaturePacket", ...]     # signatures in its subpackets, hashed or not; none within those
+    malformed: Optional[int]        # the kind of its first malformed subpacket, hashed or not, or in those embedded
+
+
+def read_packets(data: bytes, most: int) -> List[Packet]:
+    """The packets in binary data, markers left out.
+
+    :param data: bytes.
+    :param most: int, how many there may be.
+    :returns: list of Packet.
+    :raises Malformed: for partial and indeterminate lengths, for anything cut or left over.
+    """
+    packets: List[Packet] = []
+    start = 0
+    while start < len(data):
+        if len(packets) == most:
+            raise MalformedError("there are more than %d packets in it" % most)
+        tag, start, size = _read_header(data, start)
+        packets.append(Packet(tag, _cut(data, start, size)))
+        start += size
+    return [packet for packet in packets if packet != (MARKER, b"PGP")]
+
+
+def _read_header(data: bytes, start: int) -> Tuple[int, int, int]:
+    first = data[start]
+    if not first & 0x80:
+        raise MalformedError("octet %d is not the start of an OpenPGP packet" % start)
+    if first & 0x40:
+        return (first & 0x3F,) + _read_length(data, start + 1, 224)
+    if first & 3 == 3:
+        raise MalformedError("a packet of indeterminate length")
+    width = 1 << (first & 3)
+    size = int.from_bytes(_cut(data, start + 1, width), "big")
+    return first >> 2 & 0x0F, start + 1 + width, size
+
+
+def _read_length(data: bytes, start: int, two_until: int) -> Tuple[int, int]:
+    # RFC 9580 sections 4.2.1 and 5.2.3.7: packets and subpackets differ in where two octets end.
+    first = _cut(data, start, 1)[0]
+    if first < 192:
+        return start + 1, first
+    if first < two_until:
+        return start + 2, (first - 192 << 8) + _cut(data, start + 1, 1)[0] + 192
+    if first < 255:
+        raise MalformedError("a packet of partial length")
+    return start + 5, int.from_bytes(_cut(data, start + 1, 4), "big")
+
+
+def _cut(data: bytes, start: int, size: int) -> bytes:
+    if start + size > len(data):
+        raise MalformedError("it was cut: %d octets are missing" % (start + size - len(data)))
+    return data[start:start + size]
+
+
+def _read_integers(data: bytes, count: int) -> List[int]:
+    # Multiprecision integers, RFC 9580 section 3.2: the bit count is exact, nothing follows the last.
+    found = []
+    start = 0
+    for _index in range(count):
+        bits = int.from_bytes(_cut(data, start, 2), "big")
+        number = int.from_bytes(_cut(data, start + 2, (bits + 7) // 8), "big")
+        if number.bit_length() != bits:
+            raise MalformedError("a number of %d bits is said to have %d" % (number.bit_length(), bits))
+        found.append(number)
+        start += 2 + (bits + 7) // 8
+    if start != len(data):
+        raise MalformedError("something follows the numbers of a key or signature")
+    return found
+
+
+def read_public_key(body: bytes) -> PublicKey:
+    """The content of a public key or subkey packet, as PublicKey.
+
+    :raises Malformed: for another version than 4; another algorithm than RSA passes, without numbers.
+    """
+    if body[:1] != b"\x04":
+        raise MalformedError("a key of version %s; version 4 expected" % (body[0] if body else "none"))
+    if len(body) > _BODY_LIMIT:
+        raise MalformedError("a key of %d octets" % len(body))
+    created, algorithm = struct.unpack(">IB", _cut(body, 1, 5))
+    modulus, exponent = _read_integers(body[6:], 2) if algorithm == RSA else (0, 0)
+    bare = PublicKey(body, created, algorithm, modulus, exponent, "")
+    return bare._replace(fingerprint=new_sha1(bare.hashed).hexdigest().upper())
+
+
+def new_sha1(data: bytes) -> "hashlib._Hash":
+    """SHA-1 as a name, which hosts in FIPS mode allow when told that it protects nothing."""
+    try:
+        return hashlib.sha1(data, usedforsecurity=False)
+    except TypeError:  # Python 3.8 and older, but for those of RHEL 8
+        return hashlib.sha1(data)
+
+
+def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
+    """The content of a signature packet, as SignaturePacket.
+
+    :param nested: bool, this one is itself embedded.
+    :raises Malformed: for another version than 4, for anything cut or left over, also in what is embedded; for what is
+        embedded two deep.
+    """
+    if body[:1] != b"\x04":
+        raise MalformedError("a signature of version %s; version 4 expected" % (body[0] if body else "none"))
+    kind, algorithm, digest, size = struct.unpack(">BBBH", _cut(body, 1, 5))
+    hashed = _read_subpackets(_cut(body, 6, size))
+    start = 6 + size
+    loose = int.from_bytes(_cut(body, start, 2), "big")
+    unhashed = _read_subpackets(_cut(body, start + 2, loose))
+    rest = start + 2 + loose
+    digest_prefix = _cut(body, rest, 2)
+    value = _read_integers(body[rest + 2:], 1)[0] if algorithm in (RSA, _RSA_SIGN_ONLY) else None
+    inside = [data for found, _critical, data in hashed + unhashed if found == EMBEDDED]
+    if nested and inside:
+        raise MalformedError("a signature within a signature within a signature")
+    embedded = [read_signature(data, nested=True) for data in inside]
+    odd = [found for found, _critical, data in hashed + unhashed if not is_well_formed(found, data)]
+    # What follows the hash of another algorithm is not read here, so nobody knows whether it is well-formed.
+    odd += [EMBEDDED for one in embedded if one.malformed is not None or one.value is None]
+    return SignaturePacket(kind, algorithm, digest, hashed, unhashed, body[:start], digest_prefix, value,
+                           _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded), odd[0] if odd else None)
+
+
+def _read_subpackets(area: bytes) -> Tuple[Subpacket, ...]:
+    found: List[Subpacket] = []
+    start = 0
+    while start < len(area):
+        if len(found) == _SUBPACKETS:
+            raise MalformedError("more than %d subpackets in a signature" % _SUBPACKETS)
+        start, size = _read_length(area, start, 255)
+        if not size:
+            raise MalformedError("a subpacket without a type")
+        body = _cut(area, start, size)
+        found.append(Subpacket(body[0] & 0x7F, bool(body[0] & 0x80), body[1:]))
+        start += size
+    return tuple(found)
+
+
+def _read_issuers(area: Tuple[Subpacket, ...]) -> Tuple[str, ...]:
+    found = []
+    for kind, _critical, data in area:
+        if kind == ISSUER:
+            if len(data) != 8:
+                raise MalformedError("an issuer of %d octets in a signature" % len(data))
+            found.append(data.hex().upper())
+        elif kind == ISSUER_FINGERPRINT:
+            if len(data) != 21 or data[0] != 4:
+                raise MalformedError("an issuer fingerprint of %d octets in a signature" % len(data))
+            found.append(data[1:].hex().upper())
+    return tuple(found)

@@ -1,0 +1,145 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From ``latest`` or a constraint to the one version: the newest that is allowed, on a site or installed.
+
+The installed versions take part, so that no site, stale or hostile, can roll a host back. What is published without a
+build for the platform is passed over. It asks for nothing itself: whoever calls hands in the listings.
+"""
+
+from typing import Any, Callable, Collection, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from .._errors import FetchError, RequestError
+from .._records import PRODUCT, Listing, Log, Ordered
+from .._versions.version import components, is_exact, sort_key
+from .index import describe_first
+
+_SHOWN = 3      # versions in a message
+
+
+class Choice(NamedTuple):
+    """What one listing and the installed versions come to."""
+
+    version: Optional[str]          # the newest of the next two; None: neither has any
+    offered: Optional[str]          # the newest allowed version with a build for the platform
+    installed: Optional[str]        # the newest allowed version that is intact on the host
+    passed_over: Tuple[str, ...]    # allowed and newer than what is offered, without a build; the newest first
+
+
+def newest_version(versions: Iterable[str]) -> Optional[str]:
+    """The newest of some exact versions; None of none."""
+    return max(versions, key=sort_key, default=None)
+
+
+def matching_versions(wanted: Any, names: Iterable[str]) -> List[str]:
+    """Those of some names that are versions and allowed, the oldest first: list of str."""
+    return sorted((name for name in names if is_exact(name) and wanted.allows(name)), key=sort_key)
+
+
+def choose_version(wanted: Any, platform: Optional[str], listing: Listing, installed: Iterable[str]) -> Choice:
+    """Choose among what one site lists and what is installed.
+
+    :param wanted: Wanted, ``latest`` or a constraint.
+    :param listing: dict of version and platforms, of one site.
+    :param installed: the intact versions on the host that are of the platform.
+    :returns: Choice.
+    """
+    allowed = [version for version in listing if wanted.allows(version)]
+    offered = newest_version(version for version in allowed if platform in listing[version])
+    lacking = (version for version in allowed if platform not in listing[version]
+               and (offered is None or sort_key(version) > sort_key(offered)))
+    kept = newest_version(matching_versions(wanted, installed))
+    return Choice(newest_version(version for version in (offered, kept) if version), offered, kept,
+                  tuple(sorted(lacking, key=sort_key, reverse=True)))
+
+
+def resolve_version(
+        request: Ordered, installed: Collection[str], listing_of: Callable[[str], Listing], log: Log) -> Tuple[str, str]:
+    """The exact version for a request, from the first site that has one, and the installed ones.
+
+    :param request: Request with ``wanted``, ``platform``, ``sites``, ``offline_ok``.
+    :param installed: the intact versions on the host that are of the platform.
+    :param listing_of: callable(site) -> dict of version and platforms; it may raise FetchError.
+    :param log: callable(line, warning=False).
+    :returns: (str: the version, str: a line that says how it was chosen).
+    :raises FetchError: no site could be asked, and what is installed may not be used instead.
+    :raises RequestError: nothing that is allowed is published or installed.
+    """
+    failures: List[FetchError] = []
+    without_match: List[str] = []
+    choice = choose_version(request.wanted, request.platform, {}, installed)
+    for site in request.sites:
+        try:
+            listing = listing_of(site)
+        except FetchError as exc:
+            failures.append(exc)
+            if len(request.sites) > 1:
+                log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
+            continue
+        choice = choose_version(request.wanted, request.platform, listing, installed)
+        if choice.version and choice.offered:
+            return choice.version, _describe_choice(request, choice.version, choice, site, log)
+        without_match.append(_describe_missing(request, choice, site, listing))
+    if choice.installed and not failures:
+        return choice.installed, _keep_installed(request, choice.installed, "; ".join(without_match), log)
+    if not failures:
+        raise RequestError("no version matches %s: %s" % (_describe_request(request), " | ".join(without_match)),
+                           hint="write another constraint, or choose another platform or site")
+    failed = " | ".join(without_match + [str(exc) for exc in failures])
+    if choice.installed and request.offline_ok and not request.wanted.is_latest:
+        return choice.installed, _keep_installed(request, choice.installed, "no site could be asked (offline_ok): %s" % failed, log)
+    raise _no_answer_error(request, choice, failures, without_match)
+
+
+def _describe_choice(request: Ordered, version: str, choice: Choice, site: str, log: Log) -> str:
+    """How it was chosen, where a site has a version to offer."""
+    over = "; passed over, having no build for %s: %s" % (request.platform, _list(choice.passed_over)) \
+        if choice.passed_over else ""
+    if version == choice.offered:
+        line = "%s is %s, the newest that matches on %s%s" % (_describe_request(request), version, site, over)
+        log(line)
+        return line
+    return _keep_installed(request, version, "%s is behind, the newest that matches there is %s%s" % (site, choice.offered, over), log)
+
+
+def _keep_installed(request: Ordered, version: str, why: str, log: Log) -> str:
+    """How it was chosen, where an installed version is newer than anything offered."""
+    line = "%s is %s, which is installed; %s" % (_describe_request(request), version, why)
+    log(line, warning=True)
+    return line
+
+
+def _describe_missing(request: Ordered, choice: Choice, site: str, listing: Listing) -> str:
+    """What a site has instead of what was asked for."""
+    if choice.passed_over:
+        return "%s has no build for %s of %s; %s" % (
+            site, request.platform, _list(choice.passed_over), describe_first(request.platform, listing))
+    having = [version for version in listing if request.platform in listing[version]]
+    built = newest_version(version for version in having if not components(version)[1]) or newest_version(having)
+    if built is None:
+        return "%s lists nothing for %s" % (site, request.platform)
+    return "%s lists %d versions, the newest for %s is %s" % (site, len(listing), request.platform, built)
+
+
+def _no_answer_error(request: Ordered, choice: Choice, failures: List[FetchError], without_match: List[str]) -> FetchError:
+    """The error when no site had an answer: FetchError."""
+    hint = failures[-1].hint
+    if choice.installed:
+        hint = "%s %s is installed and matches: offline_ok: true would use it" % (PRODUCT, choice.installed)
+        if request.wanted.is_latest:
+            hint = "%s %s is installed: ask for it, or for a constraint with offline_ok: true" % (PRODUCT, choice.installed)
+    if len(failures) == 1 and not without_match:
+        failures[0].hint = hint
+        return failures[0]
+    told = " | ".join(without_match + [str(exc) for exc in failures])
+    return FetchError("no site has %s: %s" % (_describe_request(request), told), url=failures[-1].url, hint=hint)
+
+
+def _describe_request(request: Ordered) -> str:
+    """What was asked for, on one line."""
+    return ascii(" ".join(request.wanted.text.split()))[1:-1]
+
+
+def _list(versions: Sequence[str]) -> str:
+    shown = ", ".join(versions[:_SHOWN])
+    return shown if len(versions) <= _SHOWN else "%s and %d more" % (shown, len(versions) - _SHOWN)

@@ -1,0 +1,321 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""P0: from the module's parameters to a Request in which every field is checked, before anything is touched."""
+
+import grp
+import os
+import pwd
+import re
+from typing import Any, Callable, List, Optional, Tuple
+from urllib.parse import urlsplit
+
+from .._errors import RequestError
+from .._http.urls import is_loopback, origin_of, redact_url
+from .._records import (
+    DEFAULT_BASE_DIR,
+    PRODUCT,
+    SPEC,
+    UNKNOWN_ID,
+    ConnectionOptions,
+    DownloadRequest,
+    Ordered,
+    Params,
+    Request,
+)
+from .._release import layout
+from .._versions import constraint
+from .._versions.version import parse_exact, unquoted
+from . import network
+
+_PLAIN_BITS = 0o755     # what a mode may set
+_REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
+_WITH_ZERO = "write 0755, with the zero (in a playbook in quotes: '0755')"
+_OCTAL = re.compile(r"[0-7]{1,5}\Z")
+_EXAMPLES = {
+    "archive": "/srv/incoming/terraform_1.13.4_linux_amd64.zip", "base_dir": DEFAULT_BASE_DIR, "ca_path": "/etc/ssl/our-ca.pem",
+    "cache_dir": "/var/cache/terraform-archives", "client_cert": "/etc/ssl/builder.pem", "client_key": "/etc/ssl/builder.key",
+    "link": "/usr/local/bin/terraform",
+}
+_SCHEMES = ("https", "http", "file")
+_LONGEST = 86400        # seconds; far more overflows what sockets take
+_HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
+
+
+def parse_request(params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None,
+          missing: Optional[List[str]] = None) -> Request:
+    """Check what the user asked for.
+
+    :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
+    :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
+    :param chosen: str, the exact version that ``latest`` or a constraint came to.
+    :param missing: list that receives what is not there yet, and may be by the time of a real run; None: refuse.
+    :returns: Request; its ``version`` is None as long as that is to be chosen. Raises RequestError, whose message names
+        the option.
+    """
+    given = _all_given(params)
+    wanted = _wanted(given)
+    base_dir = _absolute(given["base_dir"], "base_dir")
+    platform, native = _platform(given["platform"], host_platform)
+    uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
+    gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
+    request = Request(
+        requested=wanted.text, state=given["state"], base_dir=base_dir, download=given["download"], native=native,
+        link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
+        backup=given["backup"], uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
+        verify=given["verify"], run_check=given["run_check"],
+        lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
+        allow_unsafe=given["allow_unsafe_base_dir"], **_download_fields(given, wanted, platform, chosen)
+    )
+    if request.link:
+        _check_link(request, request.link)
+    if request.state == "present":
+        _check_policy(request, given["checksum"] is not None)
+    return request
+
+
+def parse_download_request(params: Params, platform: Optional[str], chosen: Optional[str] = None) -> DownloadRequest:
+    """Check the part of it that obtaining a release needs: for the controller, where other options mean nothing.
+
+    :param params: dict, as for parse().
+    :param platform: str, that of the target; None: it is not known yet, and neither is which line of ``checksum`` counts.
+    :param chosen: as for parse().
+    :returns: Order. Raises RequestError, whose message names the option.
+    """
+    given = _all_given(params)
+    order = DownloadRequest(**_download_fields(given, _wanted(given), platform and layout.check_platform(platform), chosen))
+    _check_policy(order, given["checksum"] is not None)
+    return order
+
+
+def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
+    """Check where the controller keeps archives.
+
+    :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold). Raises RequestError.
+    """
+    given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
+    folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
+    return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
+
+
+def _download_fields(given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]) -> Params:
+    """The fields of an Order, as a dict."""
+    version = chosen or wanted.version
+    checksum = None
+    if given["checksum"] and version and platform:      # lines of SHA256SUMS can only be read then
+        checksum = layout.checksum_of(given["checksum"], version, platform)
+    return dict(
+        version=version, wanted=wanted, platform=platform, policy=given["checksum_policy"],
+        checksum=checksum,
+        trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
+        access=network.parse_connection_options(given), archive=given["archive"] and _absolute(given["archive"], "archive"),
+        origin=given["origin"] and _origin(given["origin"]), offline_ok=given["offline_ok"],
+        timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
+        retries=_within(given["retries"], 1, 1000, "retries", "tries"),
+    )
+
+
+def _all_given(params: Params) -> Params:
+    """The value of every option; ``params`` have the aliases, too."""
+    given = {key: _given(key, params[key]) for key in SPEC}
+    for option in ("ca_path", "client_cert", "client_key"):
+        if given[option] and "-----BEGIN" in given[option]:     # it may be a private key: nothing of it is shown
+            raise RequestError("%s is the text of a key or certificate, where the path of a file is expected" % option,
+                               hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do")
+        given[option] = given[option] and _absolute(given[option], option)
+    return given
+
+
+def _wanted(given: Params) -> constraint.VersionSpec:
+    """What is asked for, of the state that it can be asked for in."""
+    if given["version_file"] is not None:
+        raise RequestError("version_file is read on the controller, by this collection's action plugin, which did not run",
+                           hint="call the module by its full name, iac_platform.terraform.terraform_binary, or set version")
+    wanted = constraint.parse_version_spec(given["version"])
+    if wanted.version is not None:
+        return wanted
+    shown = ascii(" ".join(wanted.text.split())[:60])
+    if given["state"] == "absent" and wanted.is_latest:
+        raise RequestError("version %s cannot be removed: what is newest changes" % shown,
+                           hint="name the version, or a constraint such as '< 1.9', or 'all'")
+    if given["state"] == "present" and wanted.is_all:
+        raise RequestError("version all is for state: absent, and removes everything",
+                           hint="write 'latest' for the newest version, or one version, such as '1.10.5'")
+    if given["state"] == "present" and given["archive"] is not None:
+        raise RequestError("version %s with archive: one archive is one version, and no site is asked" % shown,
+                           hint="write the exact version of that archive")
+    if given["state"] == "present" and given["checksum_policy"] == "pinned":
+        raise RequestError("version %s with checksum_policy pinned: checksum is that of one exact version" % shown,
+                           hint="write the exact version, or use checksum_policy signature")
+    return wanted
+
+
+def _given(key: str, value: Any) -> Any:
+    """The value of an option, its default in place of nothing but blanks; entries of a list without blanks around."""
+    if SPEC[key]["type"] == "list":
+        value = [entry.strip() for entry in value or () if not _blank(entry)] or None
+    return SPEC[key].get("default") if _blank(value) else value
+
+
+def _blank(value: Any) -> bool:
+    return value is None or isinstance(value, str) and not value.strip()
+
+
+def _platform(text: Optional[str], host_platform: Callable[[], str]) -> Tuple[str, bool]:
+    """:returns: (str, bool: it is this host's own)."""
+    if not text:
+        return host_platform(), True
+    platform = layout.check_platform(text)
+    try:
+        return platform, platform == host_platform()
+    except RequestError:
+        return platform, False      # a host we have no name for cannot be the one that was named
+
+
+def _absolute(path: str, option: str) -> str:
+    """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
+    if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
+        raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
+                           hint="write it from the root: %s" % _EXAMPLES[option])
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as exc:
+        raise RequestError("%s %s cannot be written in the locale (%s)" % (option, ascii(path[:100]), exc.encoding),
+                           hint="set environment: {LC_ALL: C.UTF-8} on the task") from exc
+    normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    if normal == "/":
+        raise RequestError("%s / is the root directory itself" % option, hint="write a path below it")
+    return normal
+
+
+def check_site(text: str) -> str:
+    """A site's URL without a trailing slash; RequestError, which never shows userinfo."""
+    written = "an entry" if re.search("[@?#]", text) else ascii(text[:100])
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise RequestError("sites: %s has blanks, backslashes or control characters in it" % written,
+                           hint="write one URL an entry, as https://host/path")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port     # .port raises ValueError for what is not one
+    except ValueError as exc:
+        raise RequestError("sites: %s is not a URL with a host and port" % written, hint="write https://host/path") from exc
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise RequestError("sites: the URL of host %s has a user name or password in it" % host,
+                           hint="URLs end up in logs: leave credentials out of them")
+    if parts.scheme not in _SCHEMES:
+        raise RequestError("sites: %s is not a URL with http, https or file" % written,
+                           hint="write it as https://host/path or file:///path")
+    if parts.query or parts.fragment:
+        raise RequestError("sites: the URL of host %s has a query or fragment, expected the root of a release site" % host,
+                           hint="files are asked for as <site>/%s/<version>/..." % PRODUCT)
+    if parts.scheme == "file" and (host not in (None, "localhost") or not parts.path.startswith("/")):
+        raise RequestError("sites: %s is not a local file URL" % written, hint="write file:///path")
+    if parts.scheme != "file" and (not host or port == 0):
+        raise RequestError("sites: %s has no host and port that can be asked" % written, hint="write https://host/path")
+    return text.rstrip("/")
+
+
+def _origin(text: str) -> str:
+    """What is told and recorded of an archive's origin; RequestError, which shows nothing of it, for a URL with a password."""
+    if re.search(r"//[^/?#\s]*@|:[^/?#\s@]*@", text):
+        raise RequestError("origin has a user name or password in it",
+                           hint="it is recorded beside the binary: leave credentials out of it")
+    return redact_url(text) if "://" in text else text
+
+
+def _account(
+        text: Optional[str], option: str, by_name: Callable[[str], Tuple[Any, ...]], by_number: Callable[[int], Tuple[Any, ...]],
+        missing: Optional[List[str]],
+) -> Tuple[Optional[int], Optional[str]]:
+    """A uid or gid, and its name, from a name or a number; (None, None) when not given; UNKNOWN_ID for one not there yet."""
+    if text is None:
+        return None, None
+    if re.match(r"[0-9]{1,12}\Z", text):
+        number = _within(int(text), 0, _HIGHEST, option, "as a number")
+        try:
+            return number, by_number(number)[0]
+        except KeyError:
+            return number, str(number)
+    try:
+        name, _password, number = by_name(text)[:3]
+        return number, name
+    except (KeyError, ValueError):      # ValueError: a NUL in it
+        unknown = "%s %s is not known" % (option, ascii(text[:40]))
+        if missing is None:
+            raise RequestError(unknown, hint="create it first, or give its number") from None
+        missing.append(unknown)
+        return UNKNOWN_ID, text
+
+
+def _mode(value: Any) -> int:
+    """Permission bits from an octal text, or from the number that YAML made of one."""
+    is_number = isinstance(value, int) and value >= 0
+    text = "%o" % value if is_number else unquoted(str(value).strip())
+    digits = text[2:] if text[:2].lower() == "0o" else text
+    if not _OCTAL.match(digits):
+        raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint=_WITH_ZERO)
+    mode = int(digits, 8)
+    reason = next((reason for bits, reason in _REFUSED_BITS if mode & bits), None if mode & 0o400 else "its owner cannot read it")
+    if reason is None:
+        return mode
+    if is_number and _OCTAL.match(str(value)):  # written without a leading zero, which leaves none to see
+        raise RequestError("mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s" % (
+            value, mode, reason), hint=_WITH_ZERO)
+    raise RequestError("mode %04o is not allowed: %s" % (mode, reason), hint="write '%04o', or another without that" % (
+        mode & _PLAIN_BITS | 0o400))
+
+
+def _within(number: int, least: int, most: int, option: str, unit: str) -> int:
+    if not least <= number <= most:
+        raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most),
+                           hint="write a number between these")
+    return number
+
+
+def _check_link(request: Request, link: str) -> None:
+    """The link must not lie where the store keeps its own, nor in the way to it, and not lead to what cannot be tried."""
+    if request.state == "present" and request.run_check and not request.native:
+        raise RequestError("link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run" % (
+            link, request.platform), path=link, hint="leave out link or platform, or set run_check: false")
+    if (request.base_dir + "/").startswith(link + "/"):
+        raise RequestError("link %s is %s or a directory above it" % (link, request.base_dir), path=link,
+                           hint="write the path of a link, not of the store")
+    if not link.startswith(request.base_dir + "/"):
+        return
+    first = link[len(request.base_dir) + 1:].split("/")[0]
+    if first.startswith((".terraform-", ".tmp.")) or _is_version(first):
+        raise RequestError("link %s lies among the store's own files" % link, path=link,
+                           hint="choose a link outside %s/<version>" % request.base_dir)
+
+
+def _is_version(name: str) -> bool:
+    try:
+        parse_exact(name)
+    except RequestError:
+        return False
+    return True
+
+
+def _check_policy(request: Ordered, has_checksum: bool) -> None:
+    if request.policy == "pinned" and not has_checksum:
+        raise RequestError("checksum_policy pinned needs checksum: it alone decides",
+                           hint="give the archive's SHA-256, or use checksum_policy signature")
+    if request.archive:
+        return
+    network.check_sites(request.access, request.sites)
+    if request.policy != "sha256sums" or has_checksum:
+        return
+    for site in request.sites:
+        unsafe_reason = _unverified_reason(site, request.access)
+        if unsafe_reason:
+            raise RequestError(
+                "checksum_policy sha256sums %s (%s) would trust whoever sits in between" % (unsafe_reason, site), url=site,
+                hint="use https with validate_certs, give checksum, or use checksum_policy signature")
+
+
+def _unverified_reason(site: str, access: ConnectionOptions) -> Optional[str]:
+    """Why others than the site itself could answer for it: str, or None."""
+    scheme, host, _port = origin_of(site)
+    if scheme == "http" and not is_loopback(host):
+        return "over plain http"
+    return "with validate_certs false" if scheme == "https" and not access.validate_certs else None

@@ -1,0 +1,329 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documented return values, from a plan (check mode, or nothing to do) or from an outcome. No decisions here."""
+
+import os
+import re
+import stat
+import time
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from ._fs.accounts import account_text, group_name, user_name
+from ._fs.symlink import backup_name
+from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
+
+_UNKNOWN = "known after the archive is fetched"
+_Plan = Any     # that of _plan, which no file of this step may import
+
+
+def predicted_result(
+        plan: _Plan, provenance: Optional[Provenance] = None, check_mode: bool = True) -> Tuple[Params, Tuple[str, ...]]:
+    """What a plan says: the answer of check mode, and of a run that finds nothing to do.
+
+    :param plan: Plan.
+    :param vouching: Provenance, when the release was looked up; None otherwise.
+    :returns: (dict of return values, tuple of step lines).
+    """
+    request = plan.request
+    receipt = plan.found.receipt if plan.found and not plan.drift.install and request.state == "present" else None
+    result = _common(request, receipt, plan.link_state.target if plan.link_state else None, plan.intact)
+    if provenance:
+        result.update(with_provenance(provenance))
+    steps = planned_steps(plan) if plan.changes else _ok_summary(plan)
+    result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_paths_to_remove(plan),
+                  downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
+                  diff=_headed(request, _before(plan),
+                               _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)))
+    if plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid):
+        result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
+    result["msg"] = _summary(plan, "would be " if plan.changes else "")
+    if not check_mode:
+        result["ansible_facts"] = success_facts(request.state, result)
+    return result, steps
+
+
+def undecided_result(request: Request, installed: Iterable[str]) -> Params:
+    """The answer of check mode where not even the version can be known yet: dict of return values.
+
+    :param request: Request without a version.
+    :param installed: the versions under base_dir that are intact.
+    """
+    asked = " ".join(request.requested.split())
+    return dict(_common(request, None, None, installed), path=None, changed=True, needs_archive=None, removed=[], downloaded_bytes=0,
+                diff=_diff({"version": None}, {"version": asked}),
+                msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked)
+
+
+def with_provenance(provenance: Provenance) -> Params:
+    """What is known of an archive that is not installed yet: dict of return values."""
+    return {"archive_sha256": provenance.archive_sha256, "verification": _verification(
+        provenance.policy, provenance.signer, provenance.signed_at, provenance.site)}
+
+
+def applied_result(outcome: Any) -> Params:
+    """What came of a plan.
+
+    :param outcome: Outcome, with the plan as it was under the lock.
+    :returns: dict of return values.
+    """
+    plan, request = outcome.plan, outcome.plan.request
+    result = _common(request, outcome.receipt, outcome.previous, outcome.intact)
+    before = _before(plan)
+    result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
+                  downloaded_bytes=outcome.downloaded_bytes, backup_file=outcome.backup,
+                  diff=_headed(request, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before))
+    result["msg"] = _summary(plan, "") if outcome.changed else "%s; another run did it just now" % _ok_summary(plan)[0]
+    result["ansible_facts"] = success_facts(request.state, result)
+    return result
+
+
+def merged_result(request: Request, results: Sequence[Params], intact: Iterable[str], check_mode: bool) -> Params:
+    """The answer of a removal by a constraint, from those of its versions.
+
+    :param request: Request without a version.
+    :param results: list of dict, from foreseen() or done(), the oldest version first; maybe none.
+    :param intact: the versions under base_dir that are intact afterwards.
+    :returns: dict of return values; what can only be about one version is about the newest.
+    """
+    if results:
+        result = dict(results[-1], msg="; ".join(one["msg"] for one in results))
+    else:
+        result = dict(_common(request, None, None, ()), path=None, needs_archive=False, downloaded_bytes=0,
+                      msg="Terraform has no installed version that matches %s" % " ".join(request.requested.split()))
+    result.update(
+        changed=any(one["changed"] for one in results), removed=[path for one in results for path in one["removed"]],
+        diff=[one["diff"] for one in results], intact_versions=list(intact),
+        previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None))
+    if not check_mode:
+        result["ansible_facts"] = success_facts(request.state, result)
+    return result
+
+
+def cleared_result(result: Params, request: Request, paths: Sequence[str], left: Iterable[str], check_mode: bool) -> Params:
+    """The answer of a removal of everything, from that of its versions.
+
+    :param result: dict, from combined().
+    :param paths: what went, or would go, beside the versions: lock files, the base dir.
+    :param left: lines about what stays.
+    :returns: dict of return values.
+    """
+    removed = result["removed"] + list(paths)
+    would = "would be " if check_mode and removed else ""
+    gone = "%d paths %sremoved below %s" % (len(removed), would, request.base_dir)
+    if request.base_dir in paths:
+        gone = "Terraform %sremoved with all of %s" % (would, request.base_dir)
+    msg = gone if removed else "there is nothing of this module below %s" % request.base_dir
+    diff = _diff({"path": request.base_dir, "removed": []}, {"path": request.base_dir, "removed": list(paths)})
+    result = dict(result, changed=bool(removed), removed=removed, diff=result["diff"] + [diff] * bool(paths),
+                  msg="; ".join((msg,) + tuple("left: %s" % line for line in left)))
+    if not check_mode:
+        result["ansible_facts"] = success_facts(request.state, result)
+    return result
+
+
+def planned_steps(plan: _Plan) -> Tuple[str, ...]:
+    """The steps a plan would take, a line each."""
+    request, drift = plan.request, plan.drift
+    lines = ["would remove the left-over %s" % path for path in plan.stale_temp_files if request.state == "present"]
+    lines += ["would install: %s" % reason for reason in drift.install]
+    lines += ["would verify anew: %s" % reason for reason in drift.reverify]
+    lines += ["would replace: %s" % reason for reason in drift.recopy]
+    lines += ["would mend: %s" % reason for reason in drift.fix_metadata]
+    lines += ["would run it: %s" % reason for reason in drift.run_check]
+    lines += ["would record: %s" % reason for reason in drift.update_receipt]
+    if request.state == "absent":
+        gone = _paths_to_remove(plan)
+        lines += ["would remove: %s" % path for path in gone]
+        if gone and request.version_dir not in gone and plan.removes:
+            lines.append("would leave %s, where there are files that are not ours" % request.version_dir)
+    elif plan.changes_link:
+        if plan.keeps_backup:
+            lines.append("would keep the file %s as %s" % (request.link, _planned_backup(plan)))
+        lines.append("would switch the link %s -> %s (now: %s)" % (
+            request.link, request.path, plan.link_state.target or plan.link_state.kind))
+    return tuple(lines)
+
+
+def previous_version(plan: _Plan) -> Optional[str]:
+    """The version that the link means as a plan finds it; None when there is no link, or it means none."""
+    return _version_of(plan.link_state.target) if plan.link_state else None
+
+
+def _version_of(target: Optional[str]) -> Optional[str]:
+    """The version in a link's target ``.../<version>/terraform``; None for any other target."""
+    found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
+    return found.group(1) if found else None
+
+
+def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str], intact: Iterable[str]) -> Params:
+    return {
+        "version": request.version, "requested": request.requested, "path": request.path, "link": request.link,
+        "previous_version": _version_of(previous), "base_dir": request.base_dir, "platform": request.platform,
+        "binary_sha256": receipt.sha256 if receipt else None,
+        "archive_sha256": receipt.archive_sha256 if receipt else None,
+        "size": receipt.size if receipt else None,
+        "verification": _verification(receipt.policy, receipt.signer, receipt.signed_at, receipt.origin)
+        if receipt else None,
+        "intact_versions": list(intact), "backup_file": None,
+    }
+
+
+def _verification(
+        policy: Optional[str], signer: Optional[str], signed_at: Optional[int], site: Optional[str],
+) -> Dict[str, Optional[str]]:
+    return {"policy": policy, "signer": signer, "signed_at": None if signed_at is None else _rfc3339(signed_at),
+            "site": site}
+
+
+def success_facts(state: str, result: Params) -> Params:
+    """The facts that go with a result, outside check mode.
+
+    :param state: str, present or absent: what was asked for.
+    :param result: dict of return values.
+    """
+    present = state == "present"
+    return {"terraform_binary_result": {
+        "version": result["version"] if present else None,
+        "path": result["path"] if present else None,
+        "link": result["link"] if present else None,
+        "base_dir": result["base_dir"],
+        "versions": {version: "%s/%s/%s" % (result["base_dir"], version, PRODUCT) for version in result["intact_versions"]},
+        "changed": result["changed"],
+        "failed": False,
+        "checked_at": _rfc3339(time.time()),
+    }}
+
+
+def failed_facts(result: Params, requested: Optional[str]) -> Params:
+    """The facts that go with a failure.
+
+    :param result: dict with ``changed``, ``msg`` and ``error``.
+    :param requested: str, the version as it was written; None: there was none.
+    """
+    return {"terraform_binary_result": {
+        "failed": True,
+        "changed": result["changed"],
+        "msg": result["msg"],
+        "error": result["error"],
+        "requested": requested or "",
+        "checked_at": _rfc3339(time.time()),
+    }}
+
+
+def _paths_to_remove(plan: _Plan) -> List[str]:
+    """The paths that a removal takes away, in its order."""
+    request = plan.request
+    if request.state == "present":
+        return []
+    gone: List[str] = [request.link] if plan.changes_link else []
+    if plan.removes:
+        ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
+        gone += ["%s/%s" % (request.version_dir, name) for name in ours] + list(plan.stale_temp_files)
+        if plan.empties_version_dir:
+            gone.append(request.version_dir)
+    return gone
+
+
+def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
+    request = plan.request
+    if request.state == "absent":
+        return ("%s is absent" % request.path,)
+    link = "; link %s -> %s" % (request.link, request.path) if request.link else ""
+    receipt = plan.found.receipt
+    return ("verified %s: %d bytes, sha256 %s (%s), %s%s" % (
+        request.path, receipt.size, receipt.sha256, "hashed" if plan.found.sha256 else "by its receipt",
+        stat.filemode(plan.found.stat.st_mode), link),)
+
+
+def _summary(plan: _Plan, would: str) -> str:
+    """One line on what was, or would be, done."""
+    request, drift = plan.request, plan.drift
+    if not plan.changes:
+        return "Terraform %s is %s" % (request.version, "absent" if request.state == "absent" else "right at %s" % request.path)
+    if request.state == "absent":
+        return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(_paths_to_remove(plan)))
+    installed = "reinstalled" if plan.found and plan.found.stat else "installed"
+    done_things = [word for word, reasons in (
+        (installed, drift.install), ("verified anew", drift.reverify), ("repaired", drift.recopy + drift.fix_metadata),
+        ("run", drift.run_check), ("recorded", drift.update_receipt), ("tidied up", plan.stale_temp_files)) if reasons]
+    link = "linked as %s" % request.link if plan.changes_link else ""
+    if link and not done_things:
+        return "Terraform %s %s%s" % (request.version, would, link)
+    reasons = sum(drift, ())
+    because = " (%s)" % reasons[0] if reasons and plan.found is not None and plan.found.names else ""
+    return "Terraform %s %s%s at %s%s%s" % (
+        request.version, would, " and ".join(done_things), request.path, because, " and " + link if link else "")
+
+
+def _before(plan: _Plan) -> Params:
+    found, request = plan.found, plan.request
+    state: Params = {"path": request.path, "state": "absent"}
+    if found is not None and found.stat is not None:
+        state.update(state="present", size=found.stat.st_size, sha256=found.sha256 or (
+            found.receipt.sha256 if found.receipt and not plan.drift.install else "not vouched for"),
+            mode=_mode(found.stat), owner=account_text(found.stat))
+        if found.receipt:
+            state["policy"] = found.receipt.policy
+    if plan.stale_temp_files:
+        state["left_overs"] = list(plan.stale_temp_files)
+    link_state = plan.link_state
+    if link_state is not None:
+        state["link"] = {request.link: link_state.target or (
+            "%d bytes, %s" % (link_state.size, "sha256 %s" % link_state.sha256 if link_state.sha256 else "too large to be hashed")
+            if link_state.kind == "file" else link_state.kind)}
+    return state
+
+
+def _planned_backup(plan: _Plan) -> Optional[str]:
+    """The path of what will be kept, as far as it can be known; None: nothing."""
+    return backup_name(plan.request.link) if plan.keeps_backup else None
+
+
+def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Params:
+    request, before = plan.request, _before(plan)
+    if request.state == "absent":
+        state: Params = {"path": request.path, "state": "absent"}
+        if plan.link_state is not None:
+            state["link"] = {request.link: "absent"} if plan.changes_link else before["link"]
+        return state
+    state = {key: value for key, value in before.items() if key != "left_overs"}
+    state.update(
+        state="present", size=receipt.size if receipt else _UNKNOWN, sha256=receipt.sha256 if receipt else _UNKNOWN,
+        mode="%04o" % request.mode,
+        policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy)
+    if plan.drift.install or plan.drift.recopy:
+        state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))      # a new file
+    if request.uid is not None or request.gid is not None:
+        user, group = state["owner"].split(":")
+        state["owner"] = "%s:%s" % (request.owner or user, request.group or group)
+    if request.link:
+        state["link"] = {request.link: request.path}
+    if backup:
+        state["backup"] = backup
+    return state
+
+
+def _diff(before: Params, after: Params) -> Params:
+    return {"before": before, "after": after}
+
+
+def _headed(request: Request, before: Params, after: Params) -> Params:
+    """A diff that says first which version there was, and which there is: core shows the headers above all else."""
+    return dict(_diff(before, after), before_header=_header(request, before), after_header=_header(request, after))
+
+
+def _header(request: Request, state: Params) -> str:
+    """Terraform's version by the link that people call it by; without a link, by its path."""
+    if request.link:
+        target = state.get("link", {}).get(request.link, "absent")
+        return "%s: Terraform %s" % (request.link, _version_of(target) or ("absent" if target == "absent" else "of unknown version"))
+    return "%s: Terraform %s" % (request.path, request.version if state["state"] == "present" else "absent")
+
+
+def _mode(found: os.stat_result) -> str:
+    return "%04o" % stat.S_IMODE(found.st_mode)
+
+
+def _rfc3339(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

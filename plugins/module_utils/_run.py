@@ -1,0 +1,251 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One call of the module: parse the parameters, plan, choose a version, and apply the plan or predict it."""
+
+import contextlib
+import errno
+import functools
+import os
+import platform
+from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+from . import _results
+from ._errors import MissingDependency, RequestError, TerraformBinaryError, printable, redacted
+from ._fs.directory import trusted_owners
+from ._fs.trusted_file import open_trusted_file
+from ._install import leftovers
+from ._install.apply import apply_plan
+from ._install.installed import Inventory
+from ._install.plan import Plan, list_installed, make_plan
+from ._install.preflight import check_archive
+from ._records import Params, Provenance, Request, SetContext
+from ._release.layout import detect_platform
+from ._release.resolver import matching_versions, resolve_version
+from ._request.parse import parse_request
+from ._source import NoSource, Source, load_trusted_keys
+from ._versions.version import components, is_exact, sort_key
+
+
+class Steps:
+    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace.
+
+    ``previous_version`` is kept here for the failures.
+
+    :param write: callable(line), to the system's log.
+    :param warn: callable(text), a warning of the task.
+    :param secrets: texts to redact, which sites and proxies could repeat.
+    """
+
+    def __init__(self, write: Callable[[str], None], warn: Callable[[str], None], secrets: Sequence[str] = ()) -> None:
+        self.lines: List[str] = []
+        self.secrets = secrets
+        self.previous_version: Optional[str] = None
+        self._write = write
+        self._warn = warn
+
+    def __call__(self, line: str, warning: bool = False) -> None:
+        # syslog takes neither line ends nor bytes that are no text.
+        line = redacted("target: %s" % printable(line), self.secrets)
+        self.lines.append(line)
+        self._write(line)
+        if warning:
+            self.warn(line)
+
+    def warn(self, text: str) -> None:
+        self._warn(redacted(printable(text), self.secrets))
+
+
+class ModuleRun:
+    """One call of the module: its parameters, and what every version that it is about has in common."""
+
+    def __init__(self, params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext]) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.steps = steps
+        self.missed: Set[str] = set()
+        self.request = self.parse()
+        keys = load_trusted_keys(self.request)
+        self.signers = frozenset(key.fingerprint for key in keys)
+        self.set_context = set_context
+        # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
+        no_source = self.request.download == "controller" and not self.request.archive
+        guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
+        self.source: Union[NoSource, Source] = NoSource(self.request) if no_source else Source(self.request, keys, steps, guard)
+
+    def parse(self, chosen: Optional[str] = None) -> Request:
+        missing: Optional[List[str]] = [] if self.check_mode else None
+        request = parse_request(self.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing)
+        for each in missing or ():
+            self.miss(each)
+        return request
+
+    def miss(self, what: object) -> None:
+        """Warn once of what a real run would not go on without."""
+        if str(what) not in self.missed:
+            self.missed.add(str(what))
+            self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
+
+    @contextlib.contextmanager
+    def tolerate_missing(self) -> Iterator[None]:
+        """The body may need what a task before this one makes, and check mode keeps from making: then that is a warning.
+
+        Only what is not there at all. What is there, and wrong, is wrong in check mode as well.
+        """
+        try:
+            yield
+        except (RequestError, MissingDependency) as exc:
+            if not self.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency):
+                raise
+            self.miss(exc)
+
+    def predict_provenance(self, plan: Plan, source: Source) -> Optional[Provenance]:
+        """What check mode can know of the archive: Provenance, or None."""
+        provenance = None
+        with self.tolerate_missing():
+            provenance = source.provenance()
+        if plan.request.archive:
+            with self.tolerate_missing():
+                archive = source.inspect(provenance)
+                if archive is not None:
+                    with archive.file:
+                        check_archive(plan, archive)
+        return provenance
+
+    def plan(self, request: Request) -> Plan:
+        plan = make_plan(request, self.signers, self.set_context)
+        self.steps.previous_version = self.steps.previous_version or _results.previous_version(plan)
+        return plan
+
+    def apply_or_predict(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
+        """Act on a plan, or say what it would do: (return values, lines about them)."""
+        lines: Tuple[str, ...]
+        if plan.changes and not self.check_mode:
+            outcome = apply_plan(plan, self.signers, self.source, self.steps, self.set_context)
+            result, safety_warnings = _results.applied_result(outcome), outcome.safety_warnings
+            lines = () if outcome.changed else (result["msg"],)
+        else:
+            provenance = self.predict_provenance(plan, self.source) if plan.needs_archive and isinstance(self.source, Source) else None
+            result, lines = _results.predicted_result(plan, provenance, self.check_mode)
+            safety_warnings = plan.safety_warnings
+        for unsafe_reason in safety_warnings:
+            self.steps.warn("allow_unsafe_base_dir: %s" % unsafe_reason)
+        return result, lines
+
+
+def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext] = None) -> Params:
+    """Parse the parameters, plan, and apply the plan or predict what it would do.
+
+    :param params: the module's parameters, as SPEC has them.
+    :param set_context: from selinux_labeler(), on a host with SELinux.
+    :returns: the return values of the module. Raises TerraformBinaryError.
+    """
+    run = ModuleRun(params, check_mode, steps, set_context)
+    if run.request.version is None:
+        return remove_matching(run) if run.request.state == "absent" else install_newest(run)
+    result, lines = run.apply_or_predict(run.plan(run.request))
+    if not result["changed"]:
+        del steps.lines[:]
+    for line in lines:
+        steps(line)
+    if run.request.state == "absent" and result["removed"]:
+        log_leftovers(run, result)
+    return result
+
+
+def install_newest(run: ModuleRun) -> Params:
+    """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
+    inventory = list_installed(run.request).intact
+    fitting = [version for version, built_for in inventory.items() if built_for == run.request.platform]
+    version, source = None, run.source
+    with run.tolerate_missing():
+        version, told = resolve_version(run.request, fitting, source.listing, run.steps)
+    if version is None or isinstance(source, NoSource):      # which has no listing to choose from
+        result = _results.undecided_result(run.request, fitting)
+        run.steps(result["msg"])
+        return result
+    request = run.parse(version)
+    run.source = source.with_version(request)
+    result, lines = run.apply_or_predict(run.plan(request))
+    result["downloaded_bytes"] += source.index_bytes
+    if not result["changed"]:
+        del run.steps.lines[:]
+        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
+    for line in lines:
+        run.steps(line)
+    return result
+
+
+def remove_matching(run: ModuleRun) -> Params:
+    """Remove every installed version that matches, or none when one of them may not go: the return values.
+
+    One after the other, each under its own lock. Raises TerraformBinaryError.
+    """
+    request = run.request
+    inventory = list_installed(request)
+    for name in matching_versions(request.wanted, inventory.unmanaged):
+        run.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
+            request.base_dir, name), warning=True)
+    log_unmatched(run, inventory)
+    versions = matching_versions(request.wanted, inventory.managed)
+    if request.wanted.is_all:
+        versions = [version for version in leftovers.find_versions(request) if version not in inventory.unmanaged]
+    plans = [run.plan(run.parse(version)) for version in versions]
+    if request.wanted.is_all:
+        plans = [plan for plan in plans if plan.changes]    # of the others there is nothing of ours
+    results: List[Params] = []
+    try:
+        for plan in plans:
+            result, lines = run.apply_or_predict(plan)
+            results.append(result)
+            for line in lines:
+                run.steps(line)
+        result = _results.merged_result(request, results, sorted(list_installed(request).intact), run.check_mode)
+        result = remove_remaining(run, result) if request.wanted.is_all else result
+    except TerraformBinaryError as exc:
+        exc.changed = exc.changed or any(one["changed"] for one in results)
+        raise
+    if not result["removed"]:
+        run.steps(result["msg"])
+    elif not request.wanted.is_all:
+        log_leftovers(run, result)
+    return result
+
+
+def remove_remaining(run: ModuleRun, result: Params) -> Params:
+    """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
+    if run.check_mode:
+        rest = leftovers.find_leftovers(run.request, removed_names(run.request, result))
+        paths: Sequence[str] = ["%s/%s" % (run.request.base_dir, name) for name in rest.locks] + [run.request.base_dir] * rest.base
+        left: Sequence[str] = rest.left
+        for path in paths:
+            run.steps("would remove: %s" % path)
+    else:
+        paths, left = leftovers.remove_leftovers(run.request, run.steps, bool(result["removed"]))
+    if result["removed"] or paths:      # else the message says it
+        for line in left:
+            run.steps("left: %s" % line, warning=True)
+    return _results.cleared_result(result, run.request, paths, left, run.check_mode)
+
+
+def removed_names(request: Request, result: Params) -> List[str]:
+    """The names in the base dir that a removal would take."""
+    return [os.path.basename(path) for path in result["removed"] if os.path.dirname(path) == request.base_dir]
+
+
+def log_unmatched(run: ModuleRun, inventory: Inventory) -> None:
+    """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
+    request = run.request
+    others = [version for version in sorted(filter(is_exact, inventory.managed), key=sort_key) if not request.wanted.allows(version)]
+    if not others:
+        return
+    why = "; a pre-release is matched by version: all, and by constraints that name one of the same numbers" if any(
+        components(version)[1] for version in others) else ""
+    run.steps("passed over, since %s does not match: %s%s" % (" ".join(request.wanted.text.split()), ", ".join(others), why))
+
+
+def log_leftovers(run: ModuleRun, result: Params) -> None:
+    """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
+    rest = leftovers.find_leftovers(run.request, removed_names(run.request, result) if run.check_mode else ())
+    if rest.base:
+        run.steps("left: %s, with %d lock files in it; version: all removes these, too" % (run.request.base_dir, len(rest.locks)))

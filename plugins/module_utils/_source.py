@@ -1,0 +1,423 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of the first half: from a request to an archive whose digest is right, or to those who vouch for one.
+
+SHA256SUMS first: its signature over the raw bytes, then its one line for our archive, then the archive against that.
+A site that fails is passed over for the next one; a digest or signature that refuses stops everything.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, NoReturn, Optional, Tuple, TypeVar
+
+from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, os_error_context, redacting
+from ._fs.hashing import hash_of
+from ._http import client, credentials
+from ._http.response import open_any
+from ._openpgp import verify
+from ._records import Guard, Listing, Log, Ordered, Provenance, Request, Sink, VerifiedArchive
+from ._release import index, layout
+
+_Keys = Tuple[verify.TrustedKey, ...]
+_Signature = Tuple[bytes, str]      # its bytes, and their URL or path
+_Asked = Any        # a Fetcher, or what stands in for one
+_Found = TypeVar("_Found")
+
+_CHUNK = 1 << 20    # bytes
+_GONE = (404, 410)
+_FRESH = 86400      # seconds after its signature in which files of a release may still be on their way
+_OTHER_PLATFORM = "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
+
+
+def load_trusted_keys(request: Ordered) -> _Keys:
+    """The keys that may vouch for a release. Raises RequestError for what is not an OpenPGP public key."""
+    return verify.read_keys(request.trusted_keys)
+
+
+def is_unsigned(request: Ordered) -> bool:
+    """Whether nothing but the site itself, or a file beside the archive, says what the archive has to be."""
+    return request.policy == "sha256sums" and not request.checksum
+
+
+class Source:
+    """Where the archive of one request comes from: its sites, or the file given.
+
+    ``papers`` maps file names to the bytes that were judged last: what has to lie beside the archive for others to
+    repeat the judgement. ``documents`` has the same bytes by the URLs that they came from.
+
+    :param request: Request, or Order.
+    :param keys: from read_signers().
+    :param log: callable(line, warning=False).
+    :param guard: callable(path, what) -> int, which opens a local file unless others could write it.
+    :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
+    """
+
+    def __init__(self, request: Ordered, keys: _Keys, log: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
+        self.index_bytes = 0    # read from the network for listings
+        self.verification_files: Dict[str, bytes] = {}
+        self.documents: Dict[str, bytes] = {}
+        self._wish = request
+        self._version = request.version or ""      # empty as long as it is to be chosen: then only listings are asked for
+        self._platform = request.platform or ""    # empty as long as it is not known
+        self._given = request.archive or ""        # path of the given archive; empty: the sites are asked
+        self._keys = keys
+        self._log = log
+        self._guard = guard
+        self._own_fetcher = fetcher
+        self._listings: Dict[str, Listing] = {}         # by site
+        self._unlisted: Dict[str, FetchError] = {}      # by site: why its listing cannot be had
+        self._lacking: List[str] = []   # sites that do not have what was asked for
+
+    def listing(self, site: str) -> Listing:
+        """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
+        if site in self._unlisted:
+            raise self._unlisted[site]
+        if site not in self._listings:
+            with self._fetcher() as fetcher, redacting(credentials.secrets(self._wish.access)):
+                before = fetcher.downloaded
+                try:
+                    self._listings[site] = _read_index(fetcher, site)
+                except FetchError as exc:
+                    if exc.status in _GONE:
+                        exc.hint = "an exact version needs no index: write it, or %s" % (
+                            layout.suspect_site(site) or exc.hint)
+                    self._unlisted[site] = exc
+                    raise
+                finally:
+                    self.index_bytes += fetcher.downloaded - before
+        return self._listings[site]
+
+    def with_version(self, request: Ordered) -> "Source":
+        """The same source for the request with its version chosen; what was learned of the sites is kept."""
+        chosen = Source(request, self._keys, self._log, self._guard, self._own_fetcher)
+        chosen._listings, chosen._unlisted, chosen.index_bytes = self._listings, self._unlisted, self.index_bytes
+        return chosen
+
+    def provenance(self) -> Provenance:
+        """Who says what the digest of our archive is. Fetches SHA256SUMS and its signature at most.
+
+        :returns: Provenance. Raises FetchError, VerificationError, RequestError.
+        """
+        if self._given:
+            return self._vouch_beside()
+        if self._wish.policy == "pinned":
+            return self._pinned(self._wish.sites[0])
+        with self._with_advice(), self._fetcher() as fetcher:
+            return self._from_sites(lambda site: self._vouch_at(fetcher, site))
+
+    def inspect(self, provenance: Optional[Provenance]) -> Optional[VerifiedArchive]:
+        """The given archive, verified as by archive(), and copied nowhere: for check mode.
+
+        :param vouching: Provenance; None where the files beside the archive are not there yet: then ``checksum`` is all that it
+            can be held against.
+        :returns: VerifiedArchive, whose ``file`` is to be closed; None: nothing tells what its digest has to be.
+        Raises RequestError, VerificationError.
+        """
+        request, stream = self._wish, self._open_given()
+        try:
+            expected = provenance.archive_sha256 if provenance else request.checksum
+            if expected is not None:
+                with os_error_context("read", self._given, RequestError):
+                    found, size = hash_of(stream.fileno()), os.fstat(stream.fileno()).st_size
+                if found != expected:
+                    raise self._wrong_digest(self._given, found, expected, path=self._given)
+            if provenance is not None:
+                return VerifiedArchive(stream, self._given, size, self._version, self._platform, provenance, 0)
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+        return None
+
+    def archive(self, sink: Sink) -> VerifiedArchive:
+        """The archive, every byte of it verified, in the sink.
+
+        :param sink: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, and ``reader()`` for the
+            open file that VerifiedArchive carries.
+        :returns: VerifiedArchive. Raises FetchError, VerificationError, RequestError, and what the sink raises.
+        """
+        if self._given:
+            return self._read_given(sink)
+        with self._with_advice(), self._fetcher() as fetcher:
+            return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
+
+    def through_cache(self, cache: Callable[[Provenance, Callable[[Sink], VerifiedArchive]], _Found]) -> _Found:
+        """The archive by way of a place that may have it already: of the first site where that works out.
+
+        :param shelf: callable(vouching, fetch); ``fetch(sink)`` brings the archive as ``archive()`` does.
+        :returns: what the shelf returns. Raises what it raises, and what ``provenance()`` does.
+        """
+        def attempt(fetcher: _Asked, site: str) -> _Found:
+            provenance = self._vouching_of(fetcher, site)
+            return cache(provenance, lambda sink: self._download(fetcher, site, provenance, sink))
+
+        with self._with_advice(), self._fetcher() as fetcher:
+            return self._from_sites(lambda site: attempt(fetcher, site))
+
+    def _fetcher(self) -> _Asked:
+        request = self._wish
+        return self._own_fetcher or client.Fetcher(
+            request.timeout, request.retries, self._log, access=request.access, sites=request.sites,
+            guard=self._guard if is_unsigned(request) else None, machine="the target")
+
+    def _quick_fetcher(self) -> _Asked:
+        """For what is only good to know: one try, and no word about it."""
+        return self._own_fetcher or client.Fetcher(
+            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target")
+
+    @contextlib.contextmanager
+    def _with_advice(self) -> Iterator[None]:
+        """When no site has what was asked for, say what there is instead: only then an exact version needs an index."""
+        try:
+            yield
+        except (FetchError, RequestError) as exc:
+            if self._lacking:
+                exc.hint = self._advice(self._lacking[0]) or exc.hint
+                exc.redact(credentials.secrets(self._wish.access))    # versions have the names that the site gives them
+            raise
+
+    def _advice(self, site: str) -> Optional[str]:
+        """What the site's index has to say, or its URL; None when that is nothing: the first error is what counts."""
+        with contextlib.suppress(TerraformBinaryError):
+            if site not in self._listings:
+                with self._quick_fetcher() as fetcher:
+                    self._listings[site] = _read_index(fetcher, site)
+            return index.advise_on_missing(self._version, self._platform, self._listings[site])
+        return layout.suspect_site(site)
+
+    @contextlib.contextmanager
+    def _noting_failures(self, site: str) -> Iterator[None]:
+        """Remember a site that does not have the release, or not for our platform."""
+        try:
+            yield
+        except (FetchError, RequestError) as exc:
+            if isinstance(exc, RequestError) or exc.status in _GONE:
+                self._lacking.append(site)
+            raise
+
+    def _from_sites(self, attempt: Callable[[str], _Found]) -> _Found:
+        """The first site's answer; the next one's when a site fails."""
+        failures: List[FetchError] = []
+        for site in self._wish.sites:
+            try:
+                return attempt(site)
+            except FetchError as exc:
+                if not exc.next_site or len(self._wish.sites) == 1:
+                    raise
+                failures.append(exc)
+                self._log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
+        raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
+                         url=self._wish.sites[-1], hint=failures[-1].hint) from failures[-1]
+
+    def _fetch_from(self, fetcher: _Asked, site: str, sink: Sink) -> VerifiedArchive:
+        """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
+        return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
+
+    def _vouching_of(self, fetcher: _Asked, site: str) -> Provenance:
+        return self._pinned(site) if self._wish.policy == "pinned" else self._vouch_at(fetcher, site)
+
+    def _download(self, fetcher: _Asked, site: str, provenance: Provenance, sink: Sink) -> VerifiedArchive:
+        request = self._wish
+        url = layout.release_url(site, self._version, provenance.archive_name)
+        for once_more in (True, False):
+            sink.restart()
+            with self._noting_failures(site) if request.policy == "pinned" else _with_hint(_GONE, _missing_hint(provenance)):
+                received = fetcher.download(url, sink, client.ARCHIVE_CAP, "archive")
+            if received.sha256 == provenance.archive_sha256:
+                break
+            refusal = self._wrong_digest(url, received.sha256, provenance.archive_sha256, url=url)
+            if not once_more:
+                raise refusal
+            self._log("%s; once more from the start" % refusal)
+        return VerifiedArchive(sink.reader(), url, received.bytes, self._version, self._platform, provenance,
+                               fetcher.downloaded)
+
+    def _vouch_at(self, fetcher: _Asked, site: str) -> Provenance:
+        request = self._wish
+        url = layout.release_url(site, self._version, layout.sums_name(self._version))
+        with self._noting_failures(site):
+            sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
+        signature = self._read_signature(fetcher, site) if request.policy == "signature" else None
+        with self._noting_failures(site), redacting(credentials.secrets(request.access)):     # what is not in order is quoted
+            provenance = self._judge(sums, url, signature, site)
+        self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
+        return provenance._replace(downloaded_bytes=fetcher.downloaded)
+
+    def _read_signature(self, fetcher: _Asked, site: str) -> _Signature:
+        """The key's own signature file; the one without a key in its name where that cannot be had, whatever the reason.
+
+        :returns: (bytes, str: its URL).
+        """
+        *specific, plain = layout.signature_names(self._version, [key.key_id for key in self._keys])
+        for name in specific:
+            url = layout.release_url(site, self._version, name)
+            try:
+                data = fetcher.read(url, client.SIGNATURE_CAP, "signature")
+            except FetchError as exc:
+                reason = str(exc)
+            else:
+                if verify.may_be_signature(data):
+                    return data, url    # it is judged, whatever comes of it
+                reason = "signature %s is something else" % url
+            self._log("%s; asking for %s" % (reason, plain))
+        url = layout.release_url(site, self._version, plain)
+        with _with_hint((403,) + _GONE, "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
+                      "checksum_policy pinned" % plain):
+            return fetcher.read(url, client.SIGNATURE_CAP, "signature"), url
+
+    def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
+        """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
+        request = self._wish
+        signed = None
+        verification_files = {layout.sums_name(self._version): sums}
+        if signature is not None:
+            data, place = signature
+            verification_files[layout.signature_names(self._version, ())[0]] = data
+            signed = verify.verify(sums, data, self._keys, int(time.time()), place)
+            self._log("signature good: SHA256SUMS of %s signed by %s on %s" % (
+                self._version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
+            for warning in signed.warnings:
+                self._log(warning, warning=not request.origin)     # who knows the origin has fetched it, and was warned then
+        name, sha256 = layout.find_archive(sums, self._version, self._platform, where)
+        if request.checksum and sha256 != request.checksum:
+            is_url = "://" in where
+            raise VerificationError(
+                "%s gives %s the sha256 %s, but checksum expects %s" % (where, name, sha256, request.checksum),
+                url=where if is_url else None, path=None if is_url else where,
+                hint="%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name)
+        self.verification_files = verification_files
+        return Provenance(request.policy, name, sha256, signed.fingerprint if signed else None,
+                        signed.created if signed else None, site, 0)
+
+    def _pinned(self, site: str) -> Provenance:
+        name = layout.archive_name(self._version, self._platform)
+        return Provenance("pinned", name, self._wish.checksum or "", None, None, site, 0)
+
+    def _vouch_beside(self) -> Provenance:
+        """The same judgement over the files beside a given archive."""
+        request = self._wish
+        origin = request.origin or self._given
+        if is_unsigned(request):
+            with os_error_context("read", self._given, RequestError):
+                self._open(self._given, "archive").close()     # check mode has to know, too
+        if request.policy == "pinned":
+            return self._pinned(origin)
+        sums_path = self._beside(layout.sums_name(self._version))
+        signature = None
+        if request.policy == "signature":
+            # By the key's name or without, as on a site; which of the two it is to be is said where there is neither.
+            *specific, plain = map(self._beside, layout.signature_names(self._version, [key.key_id for key in self._keys]))
+            path = next(filter(os.path.lexists, specific), plain)
+            signature = self._read_beside(path, client.SIGNATURE_CAP), path
+        return self._judge(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
+
+    def _beside(self, name: str) -> str:
+        return os.path.join(os.path.dirname(self._given), name)
+
+    def _read_beside(self, path: str, cap: int) -> bytes:
+        hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
+        with os_error_context("read", path, RequestError, hint=hint):
+            with self._open(path, "SHA256SUMS") as stream:
+                data = stream.read(cap + 1)
+        if len(data) > cap:
+            raise RequestError("%s is larger than %d bytes" % (path, cap), path=path, hint="is it the right file?")
+        return data
+
+    def _open(self, path: str, what: str) -> BinaryIO:
+        """A regular file, open for reading. Raises OSError, RequestError, VerificationError for one that others could write."""
+        fd = (self._guard if is_unsigned(self._wish) else open_any)(path, what)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise RequestError("%s is not a regular file" % path, path=path)
+        return os.fdopen(fd, "rb")
+
+    def _open_given(self) -> BinaryIO:
+        """The given archive, open for reading. Raises RequestError, VerificationError."""
+        path = self._given
+        with os_error_context("read", path, RequestError):
+            stream = self._open(path, "archive")
+        if os.fstat(stream.fileno()).st_size > client.ARCHIVE_CAP:
+            stream.close()
+            raise _too_large(path)
+        return stream
+
+    def _read_given(self, sink: Sink) -> VerifiedArchive:
+        """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
+        provenance = self._vouch_beside()
+        with self._open_given() as stream:
+            sink.check_free_space(os.fstat(stream.fileno()).st_size)
+            while True:
+                with os_error_context("read", self._given, RequestError):
+                    data = stream.read(_CHUNK)
+                if not data:
+                    break
+                if sink.size + len(data) > client.ARCHIVE_CAP:
+                    raise _too_large(self._given)      # it grew
+                sink.write(data)
+        if sink.sha256 != provenance.archive_sha256:
+            raise self._wrong_digest(self._given, sink.sha256, provenance.archive_sha256, path=self._given)
+        self._log("archive read: %d bytes, sha256 %s, from %s" % (sink.size, sink.sha256, self._given))
+        return VerifiedArchive(sink.reader(), self._given, sink.size, self._version, self._platform, provenance, 0)
+
+    def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
+        hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
+        if self._wish.policy == "pinned":
+            hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
+        return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
+
+
+@contextlib.contextmanager
+def _with_hint(statuses: Collection[int], hint: str) -> Iterator[None]:
+    """The way out where a site does not have a file that it should have."""
+    try:
+        yield
+    except FetchError as exc:
+        if exc.status in statuses:
+            exc.hint = hint
+        raise
+
+
+def _missing_hint(provenance: Provenance) -> str:
+    """What to do where a site has no archive of the name that its SHA256SUMS has."""
+    age = time.time() - (provenance.signed_at or 0)
+    if age < _FRESH:
+        return "SHA256SUMS has it, signed %d minutes ago, so it is being published: try again in some minutes" % (age // 60)
+    return "SHA256SUMS there has it, so there is a build, and this site lacks the file: copy it there, or name another site"
+
+
+def _read_index(fetcher: _Asked, site: str) -> Listing:
+    """What a site's index lists. Raises FetchError."""
+    url = index.index_url(site)
+    return index.parse_index(fetcher.read(url, client.INDEX_CAP, "index"), url)
+
+
+class NoSource:
+    """In the place of a Source where the controller brings the archive, and brought none: it was not needed then.
+
+    :param request: Request.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._wish = request
+
+    def provenance(self) -> NoReturn:
+        """Raises RequestError."""
+        raise RequestError("%s needs the archive of %s now, and did not when the controller planned this run" % (
+            self._wish.path, self._wish.version), path=self._wish.path,
+            hint="another process changed it meanwhile: run again")
+
+    def archive(self, sink: Sink) -> NoReturn:
+        """Raises RequestError."""
+        self.provenance()
+
+    def listing(self, site: str) -> NoReturn:
+        """Raises RequestError."""
+        raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
+                           hint="use download: target for calls of the module past its action plugin")
+
+
+def _too_large(path: str) -> RequestError:
+    return RequestError("%s is larger than %d bytes" % (path, client.ARCHIVE_CAP), path=path, hint="is it the right file?")

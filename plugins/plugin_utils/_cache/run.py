@@ -1,0 +1,209 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives by digest and origin, and documents by where they came from: fetched once a run, however many processes want them.
+
+It promises that an archive it hands out had the right digest just now, that who waits for another's download waits no
+longer than that takes, and that what failed is not tried again in the same round. A round is one try of one task, for all
+its hosts. Whether a document is genuine is not its business: everybody judges its bytes anew. It knows nothing of Ansible
+or of the network.
+
+    <run>/<place>/archive.zip           for this run; files of mode 0600 in directories of 0700
+    <run>/<key>.<round>.document        the bytes as they were received in that round
+    <run>/<key>.<round>.failure         why there are none
+    <run>/<key>.document                a document that was found good
+    <run>/<place or key>.lock           held by the one process that fetches, while the others wait
+"""
+
+import contextlib
+import json
+import os
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Tuple, Type, Union
+
+from ...module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_error_context
+from ...module_utils._fs.atomic_file import PendingFile, remove_stale_temp_files
+from ...module_utils._fs.hashing import hash_of
+from ...module_utils._records import Log
+from .persistent import ARCHIVE, DOCUMENT, PersistentCache
+from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
+
+_FAILURE, _NOTE = ".failure", ".note"
+_SHORT = 60             # characters of a reason that is told to other hosts, too
+_KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
+
+Fill = Callable[[PendingFile], None]    # brings an archive
+
+
+class RunCache:
+    """What one task sees of it.
+
+    :param run: Directory, from open_run().
+    :param kept: Kept, or None.
+    :param log: callable(line, warning=False).
+    :param waiting: callable(what), told once when another's download takes its time.
+    :param round_name: str of letters, digits and dashes.
+    :param host: str, for which host the task is: the others are told to look there when it fails.
+    """
+
+    def __init__(self, run: Folder, persistent: Optional[PersistentCache], log: Log, waiting: Callable[[str], None], round_name: str,
+                 host: str) -> None:
+        self._run = run
+        self._kept = persistent
+        self._log = log
+        self._say_once = log_once(log)
+        self._waiting = waiting
+        self._round = round_name
+        self._host = host
+
+    def document(self, key: str, what: str, fetch: Callable[[], bytes]) -> Tuple[bytes, bool]:
+        """The bytes that somebody has fetched in this round, or found good, or else those that ``fetch`` brings.
+
+        :param key: str, of letters and digits: tells apart what must not be shared.
+        :param what: str, what it is, for those who wait for it.
+        :param fetch: callable() -> bytes.
+        :returns: (bytes, bool: they were kept from an earlier run). Raises what ``fetch`` raises, or once raised;
+            InstallError.
+        """
+        found = self._read_received(key)
+        if found is not None:
+            return found, False
+        with self._exclusive(key, what):
+            found = self._read_received(key)        # another process was quicker
+            if found is not None:
+                return found, False
+            persistent = self._kept.document(key) if self._kept else None
+            if persistent is not None:
+                return persistent, True       # not this run's own before somebody has found it good
+            self._recall(key)
+            with self._remembering(key):
+                found = fetch()
+            write_file(self._run, self._of_round(key, DOCUMENT), found)
+        return found, False
+
+    def _read_received(self, key: str) -> Optional[bytes]:
+        found = read_file(self._run, key + DOCUMENT)
+        return read_file(self._run, self._of_round(key, DOCUMENT)) if found is None else found
+
+    def _of_round(self, key: str, suffix: str) -> str:
+        return "%s.%s%s" % (key, self._round, suffix)
+
+    def put_document(self, key: str, data: bytes, for_later: bool = True) -> None:
+        """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
+        self._keep(key, key + DOCUMENT, data, "what vouches for it")    # all hosts find it good at once
+        if self._kept and for_later:
+            self._kept.put_document(key, data)
+
+    def _keep(self, key: str, name: str, data: bytes, what: str) -> bool:
+        """:returns: bool, it was not there."""
+        if read_file(self._run, name) != data:
+            with self._exclusive(key, what):
+                if read_file(self._run, name) != data:
+                    write_file(self._run, name, data)
+                    return True
+        return False
+
+    def drop_document(self, key: str) -> None:
+        """Forget, for this run, a document that was found good. Raises InstallError."""
+        remove_file(self._run, key + DOCUMENT)
+
+    def drop_kept(self, key: str) -> None:
+        """Forget a document of earlier runs, which was found bad. Raises InstallError."""
+        if self._kept:
+            self._kept.drop_document(key)
+
+    def note(self, key: str) -> Optional[str]:
+        """The text that was noted in this run, or None. Raises InstallError."""
+        data = read_file(self._run, key + _NOTE)
+        return None if data is None else data.decode()
+
+    def set_choice(self, key: str, text: str) -> bool:
+        """Note a text for this run: bool, it was not noted before. Raises InstallError."""
+        return self._keep(key, key + _NOTE, text.encode(), "a note")
+
+    def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
+        """The archive of that digest: its path, after all of it was hashed.
+
+        :param place: str of 64 hex digits, for what it is and where it comes from: what is the same is shared.
+        :param key: str, under which a failure is remembered.
+        :param what: str, what it is, for those who wait for it.
+        :param fetch: callable(sink); what it leaves in the sink must have the digest.
+        :returns: str. Raises what ``fetch`` raises, or once raised for that key; InstallError.
+        """
+        path = self._find(sha256, place)
+        if path is None:
+            with self._exclusive(place, what) as age:
+                path = self._find(sha256, place, self._log)
+                if path is None:
+                    return self._fill(sha256, place, key, what, fetch, age)
+        self._log("archive is here already: %s, sha256 %s" % (path, sha256))
+        return path
+
+    def _find(self, sha256: str, place: str, log: Optional[Log] = None) -> Optional[str]:
+        """The path of this run's archive, or None; ``say`` hears of one that is damaged."""
+        if self._run.stat(place) is None:
+            return None
+        with enter(self._run, place) as folder, contextlib.ExitStack() as stack:
+            fd = open_file(folder, ARCHIVE)
+            if fd is None:
+                return None
+            stack.callback(os.close, fd)
+            path = folder.at(ARCHIVE)
+            with os_error_context("read", path, place="local_tmp"):
+                found = hash_of(fd)
+            if found == sha256:
+                return path
+        if log:
+            log("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
+        return None
+
+    def _fill(self, sha256: str, place: str, key: str, what: str, fetch: Fill, age: int) -> str:
+        def fetch_once(sink: PendingFile) -> None:
+            self._recall(key)
+            with self._remembering(key):
+                fetch(sink)
+
+        with enter(self._run, place) as folder:
+            list(remove_stale_temp_files(folder, age))     # which does it while it is gone through
+            with PendingFile(folder, "archive") as pending:
+                if self._kept:
+                    self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
+                else:
+                    fetch_once(pending)
+                publish_file(pending, ARCHIVE)
+            return folder.at(ARCHIVE)
+
+    def _exclusive(self, name: str, what: str) -> ContextManager[int]:
+        return exclusive(self._run, name, self._say_once, lambda: self._waiting(what))
+
+    @contextlib.contextmanager
+    def _remembering(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (FetchError, VerificationError) as exc:
+            with contextlib.suppress(InstallError):     # a full disk must not hide why the download failed
+                write_file(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc, self._host))
+            raise
+
+    def _recall(self, key: str) -> None:
+        """Raise what was raised for that key before in this round."""
+        data = read_file(self._run, self._of_round(key, _FAILURE))
+        if data is not None:
+            failure, host = _failure_of(data)
+            self._log("not asked again: it failed for %s" % host)
+            raise failure
+
+
+def _failure_bytes(exc: Union[FetchError, VerificationError], host: str) -> bytes:
+    kind = "VerificationError" if isinstance(exc, VerificationError) else "FetchError"
+    where: Dict[str, Any] = {name: getattr(exc, name) for name in ("path", "url", "errno")}
+    if isinstance(exc, FetchError):
+        where.update(next_site=exc.next_site, status=exc.status)
+    return json.dumps({"kind": kind, "message": str(exc), "host": host, "where": where}).encode()
+
+
+def _failure_of(data: bytes) -> Tuple[TerraformBinaryError, str]:
+    """The same failure for another host: what it is about, its reason where that is short, and where the rest is told."""
+    told = json.loads(data.decode())
+    host, (about, _colon, reason) = told["host"], told["message"].partition(": ")
+    cause = " (%s)" % reason if reason and len(reason) <= _SHORT else ""
+    return _KINDS[told["kind"]]("%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]), host

@@ -1,0 +1,240 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The story of the controller's half: obtain a release, once for all hosts, and lay it out for one of them.
+
+Only bytes are shared. Every host's own policy, keys and credentials decide what it asks for and whether what came will
+do, so that a host with a lax policy cannot feed one with a strict policy; the target then repeats the judgement.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import tempfile
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
+from urllib.parse import urlsplit
+
+from ...module_utils._errors import InstallError, MissingDependency, VerificationError, open_regular, os_error_context
+from ...module_utils._fs.directory import trusted_owners
+from ...module_utils._fs.trusted_file import open_trusted_file
+from ...module_utils._http.client import DownloadResult, Fetcher
+from ...module_utils._records import DownloadRequest, Guard, Log, Provenance, VerifiedArchive
+from ...module_utils._release.index import index_url as index_url
+from ...module_utils._source import Source, is_unsigned, load_trusted_keys
+from .._task.key_files import OPTIONS as FILE_OPTIONS
+from .progress import ProgressSink
+from .python import how_to_install
+
+# What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
+_KEY_FIELDS = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
+                   "offline_ok"})
+_TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
+
+
+_Judged = Tuple[Optional[str], Provenance]        # the path of an archive where one was asked for
+_Fetch = Callable[[Any], VerifiedArchive]       # brings an archive into a sink
+
+
+class StagedRelease(NamedTuple):
+    """A release as it lies on the controller."""
+
+    archive: Optional[str]      # path in the cache; its digest was right just now. None: it was not needed
+    verification_files: Dict[str, bytes]    # by file name: what has to lie beside it
+    provenance: Provenance
+    downloaded_bytes: int       # for this host; 0 when all of it was there already
+
+
+class ControllerDownload:
+    """What one task has done on the controller.
+
+    :param order: Order.
+    :param cache: Cache.
+    :param environ: mapping: proxies and trust.
+    :param log: callable(line, warning=False).
+    :param show: callable(line), for lines about a long download; None: none.
+    """
+
+    def __init__(self, order: DownloadRequest, cache: Any, environ: Mapping[str, str], log: Log,
+                 show: Optional[Callable[[str], None]] = None) -> None:
+        self._order = order
+        self._cache = cache
+        self._log = log
+        self._display = show
+        guard: Guard = functools.partial(open_trusted_file, owners=trusted_owners())
+        self._guard = guard if is_unsigned(order) else None
+        # Decrypted copies have other names for each host: what is in a file says what it is.
+        contents: Dict[str, Any] = {name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS}
+        access = order.access._replace(**contents)
+        self._how = repr([
+            [value for field, value in zip(order._fields, order._replace(access=access)) if field not in _KEY_FIELDS],
+            sorted((name, value) for name, value in environ.items()
+                   if name in _TRUST_VARIABLES or name.lower().endswith("_proxy"))])
+        fetcher = Fetcher(order.timeout, order.retries, log, access=order.access, sites=order.sites, environ=environ,
+                          guard=self._guard, machine="the controller", show=show)
+        self._asked = _CachingFetcher(fetcher, cache, self._key)
+        self._source = Source(order, load_trusted_keys(order), self._warn_once, guard, self._asked)
+
+    @property
+    def downloaded_bytes(self) -> int:
+        """What was read from the network so far, for this host."""
+        return self._asked.downloaded
+
+    def listing(self, site: str) -> Dict[str, FrozenSet[str]]:
+        """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
+        found = self._source.listing(site)
+        key = self._key(index_url(site))
+        self._cache.put_document(key, self._asked.documents[key], for_later=False)     # what is newest changes
+        return found
+
+    def provenance(self) -> Provenance:
+        """Who says what the digest of the archive is: Provenance. It fetches SHA256SUMS and its signature at most.
+
+        Raises FetchError, VerificationError, RequestError, InstallError.
+        """
+        _path, provenance = self._verified(lambda: (None, self._source.provenance()))
+        return provenance._replace(downloaded_bytes=self.downloaded_bytes)
+
+    def obtain(self, unless: Optional[str] = None) -> StagedRelease:
+        """The whole release: Parcel. Raises what ``provenance()`` does.
+
+        :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
+        """
+        def shelve(provenance: Provenance, fetch: _Fetch) -> _Judged:
+            needed = provenance.archive_sha256 != unless
+            return self._through_cache(provenance, fetch) if needed else None, provenance
+
+        path, provenance = self._verified(lambda: self._source.through_cache(shelve))
+        return StagedRelease(path, self._source.verification_files, provenance, self.downloaded_bytes)
+
+    def _warn_once(self, line: str, warning: bool = False) -> None:
+        """A warning is one for the first host of a run; for the others it is a line."""
+        self._log(line, warning and self._cache.set_choice(hashlib.sha256(line.encode()).hexdigest(), line))
+
+    def _verified(self, attempt: Callable[[], _Judged]) -> _Judged:
+        """What the attempt gives, a pair with the Provenance; of all that was read, what that was made from is kept."""
+        failed = self._order.sites
+        try:
+            result = self._attempt(attempt)
+            failed = failed[:failed.index(result[1].site)]
+        finally:
+            with contextlib.suppress(InstallError):     # an error may be in flight
+                for site in failed:
+                    self._cache.drop_document(self._key(index_url(site)))
+        if self._order.policy == "signature":
+            for url, data in self._source.documents.items():
+                self._cache.put_document(self._key(url), data)
+        return result
+
+    def _attempt(self, attempt: Callable[[], _Judged]) -> _Judged:
+        """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
+        try:
+            return attempt()
+        except VerificationError as exc:
+            if not self._asked.kept:
+                raise
+            self._log("what was kept from an earlier run does not do, and is asked for anew: %s" % exc)
+            for key in self._asked.kept:
+                self._cache.drop_kept(key)
+            self._asked.kept.clear()
+            return attempt()
+
+    def _through_cache(self, provenance: Provenance, fetch: _Fetch) -> str:
+        name, digest = provenance.archive_name, provenance.archive_sha256
+
+        def fetch_watched(sink: Any) -> None:
+            fetch(ProgressSink(sink, name, self._display) if self._display else sink).file.close()
+
+        # What one platform's or site's archive is says nothing of another's, even where one checksum is given for all.
+        what = (provenance.site, self._order.version, name, digest)
+        place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
+        return str(self._cache.archive(digest, place, self._key(*what), name, fetch_watched))
+
+    def _key(self, place: Optional[str], *parts: Optional[str]) -> str:
+        """The name in the cache for what comes from a place: a site, or a URL."""
+        # What came from a local file, or over plain http, for somebody who has other reasons to trust it is not for those who
+        # have none: for them it is judged who could write that file, and who listens there.
+        guarded = self._guard is not None and urlsplit(place).scheme != "https"
+        return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _content_of(path: Optional[str]) -> Optional[str]:
+    """What tells a file from another; the path itself of what is none, or cannot be read, which its reader will say."""
+    if path is not None:
+        with contextlib.suppress(OSError), open_regular(path) as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    return path
+
+
+class _CachingFetcher:
+    """A Fetcher whose documents are shared by all hosts of a run that ask for them in the same way.
+
+    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
+    """
+
+    def __init__(self, fetcher: Fetcher, cache: Any, key: Callable[[str], str]) -> None:
+        self.documents: Dict[str, bytes] = {}
+        self.kept: Set[str] = set()
+        self._fetcher = fetcher
+        self._cache = cache
+        self._key = key
+
+    def __enter__(self) -> "_CachingFetcher":
+        self._fetcher.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._fetcher.__exit__(*exc_info)
+
+    @property
+    def downloaded(self) -> int:
+        return self._fetcher.downloaded
+
+    def read(self, url: str, cap: int, what: str) -> bytes:
+        key = self._key(url)
+        with _requests_here():
+            found: Tuple[bytes, bool] = self._cache.document(
+                key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+        data, kept = found
+        self.documents[key] = data
+        if kept:
+            self.kept.add(key)
+        return data
+
+    def download(self, url: str, sink: Any, cap: int, what: str) -> DownloadResult:
+        with _requests_here():
+            return self._fetcher.download(url, sink, cap, what)
+
+
+@contextlib.contextmanager
+def _requests_here() -> Iterator[None]:
+    """Say how the controller's Python gets what is missing there."""
+    try:
+        yield
+    except MissingDependency as exc:
+        exc.hint = "%s; or use download: target, or archive" % how_to_install("requests")
+        raise
+
+
+@contextlib.contextmanager
+def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
+    """A folder with the files as a target is to have them, for as long as the body runs.
+
+    :param parent: str, where to make the folder.
+    :yields: str, its path. In it are the archive under its name (a link into the cache) and the papers.
+    Raises InstallError.
+    """
+    with os_error_context("create a directory in", parent, place="local_tmp"):
+        folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
+    try:
+        for name, data in staged.verification_files.items():
+            path = os.path.join(folder, name)
+            with os_error_context("write", path, place="local_tmp"), open(path, "wb") as file:
+                file.write(data)
+        if staged.archive:
+            with os_error_context("create a link in", folder, place="local_tmp"):
+                os.symlink(staged.archive, os.path.join(folder, staged.provenance.archive_name))
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)   # an error may be in flight, and it goes with the run's cache anyway

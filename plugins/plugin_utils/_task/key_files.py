@@ -1,0 +1,49 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that name files of the controller: found the way copy finds its src, and decrypted as copy does."""
+
+import os
+from typing import Callable, Optional
+
+from ...module_utils._errors import RequestError, open_regular, os_error_context
+from ...module_utils._records import Params
+
+OPTIONS = ("ca_path", "client_cert", "client_key")     # while the controller downloads
+VAULT = "$ANSIBLE_VAULT;"       # how a file that ansible-vault encrypted begins
+
+Find = Callable[[str], Optional[str]]
+Decrypt = Callable[[str], str]
+
+
+def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params:
+    """The task's arguments, with what the controller reads named by its path there.
+
+    :param find: callable(path) -> the path of that file or folder on the controller, or None.
+    :param decrypt: callable(path) -> the path of a plain copy.
+    :returns: dict. Raises RequestError.
+    """
+    if str(arguments.get("download")).strip() == "target":
+        return arguments
+    found = dict(arguments)
+    for option in arguments.keys() & set(OPTIONS):
+        path = str(arguments[option]).strip()
+        if "\n" in path:
+            continue        # no path at all, which is refused with the others
+        place = find(path)
+        if place is not None:
+            found[option] = decrypted_path(place, option, decrypt)
+        elif not path.startswith(("/", "~")):
+            raise RequestError("%s: %s is neither a file nor a folder on the controller" % (option, ascii(path[:100])),
+                               hint="paths are searched as copy does its src")
+    return found
+
+
+def decrypted_path(path: str, option: str, decrypt: Decrypt) -> str:
+    """The path of a file as it is to be read: its own, or that of a decrypted copy. Raises RequestError."""
+    if os.path.isdir(path):
+        return path
+    with os_error_context("%s: read" % option, path, RequestError):
+        with open_regular(path) as stream:
+            is_encrypted = stream.read(len(VAULT)) == VAULT.encode()
+    return decrypt(path) if is_encrypted else path

@@ -1,0 +1,109 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a task's options goes to the target, and what of the environment stands in for an option.
+
+An option beats the environment, and the environment beats the default. A token from the environment goes only to sites
+from there. Credentials never go to a target that is not to download: it gets what is listed here, and nothing else.
+"""
+
+from typing import Any, List, Mapping
+
+from ...module_utils._errors import RequestError
+from ...module_utils._records import Params
+from ...module_utils._request.parse import check_site
+
+SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
+
+_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")     # as ansible-core reads a boolean
+
+# Every option is in one of the two: a test holds them against SPEC.
+TO_TARGET = frozenset({
+    "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group", "link",
+    "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype",
+    "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
+})
+CONTROLLER_ONLY = frozenset({
+    "ca_path", "cache_dir", "cache_keep", "client_cert", "client_key", "http_agent", "offline_ok", "progress", "url_headers",
+    "url_password", "url_token", "url_username", "use_proxy", "validate_certs", "version_file",
+})
+
+
+def target_arguments(arguments: Params) -> Params:
+    """Those of the task's arguments that a target may see while the controller downloads."""
+    return {key: value for key, value in arguments.items() if key in TO_TARGET}
+
+
+def apply_environment(arguments: Params, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
+    """The task's arguments, with what the controller's environment says in the place of options that are not given.
+
+    :param environ: mapping, the environment of this process with that of the task on top.
+    :param of_task: mapping, the environment of the task alone.
+    :returns: dict. Raises RequestError for a site that is none; for a token in the task's environment, since core sends
+        that to the target; and for one that would go to sites from elsewhere.
+    """
+    if of_task.get(TOKEN):
+        raise RequestError("%s is in the task's environment, which travels to the target" % TOKEN,
+                           hint="set it for the controller's process (an AWX credential does), or use an option")
+    found = dict(arguments)
+    sites = (environ.get(SITES) or "").split()
+    if sites:
+        found.setdefault("sites", sites)
+    for site in as_list(found.get("sites")):
+        check_site(site)
+    token = (environ.get(TOKEN) or "").strip()
+    own = found.keys() & {"url_token", "url_username"}
+    if token and not own and "archive" not in found and str(found.get("state")).strip() != "absent":
+        _check_origin(arguments, sites, of_task)
+        found["url_token"] = token
+    return found
+
+
+def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str]) -> None:
+    """Refuse a token from the environment where somebody else, through a survey, say, decides who sees it.
+
+    Raises RequestError.
+    """
+    if "sites" in arguments:
+        reason = "sites is given by an option"
+    elif of_task.get(SITES):
+        reason = "%s is in the task's environment" % SITES
+    elif not sites:
+        reason = "%s is not set" % SITES
+    elif str(arguments.get("download")).strip() == "target":
+        reason = "download: target would hand it to the hosts"
+    elif "ca_path" in arguments:
+        reason = "ca_path, given by an option, would decide who is taken for that site"
+    elif str(arguments.get("validate_certs", True)).strip().lower() not in _TRUE:
+        reason = "validate_certs: false would let anybody be taken for that site"
+    else:
+        return
+    raise RequestError(
+        "%s is set for the controller, and %s: a token from there goes only to sites from there" % (TOKEN, reason),
+        hint="put all that decides on it into one AWX credential (%s, REQUESTS_CA_BUNDLE), or give url_token beside it" % SITES)
+
+
+def as_list(value: Any) -> List[str]:
+    """A list option as a list of str, however the playbook wrote it; blank entries are left out."""
+    if isinstance(value, str) and "-----BEGIN" not in value:
+        value = value.split(",")
+    values = value if isinstance(value, list) else [value]
+    return [str(item).strip() for item in values if not is_blank(item)]
+
+
+def decrypt_values(value: Any) -> Any:
+    """A value of a task, with the text in place of what ansible-vault encrypted, at any depth.
+
+    Up to ansible-core 2.18 such values come as objects that decrypt themselves when they become text, and that neither JSON nor
+    the validation of options takes.
+    """
+    if isinstance(value, dict):
+        return {key: decrypt_values(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [decrypt_values(inner) for inner in value]
+    return str(value) if hasattr(value, "__ENCRYPTED__") else value
+
+
+def is_blank(value: Any) -> bool:
+    """Null, empty or nothing but blanks: what counts as not given."""
+    return value is None or value == [] or isinstance(value, str) and not value.strip()
