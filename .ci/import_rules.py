@@ -10,33 +10,34 @@ may import each other. tests/unit/test_imports.py holds the code to the table; .
 import ast
 import os
 
-_ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _RESULTS, _RUN, _SOURCE, _VERSIONS = (
-    "module_utils/" + _name for _name in ("_errors", "_records", "_fs", "_http", "_install", "_openpgp", "_release",
+_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _RESULTS, _RUN, _SOURCE, _VERSIONS = (
+    "module_utils/" + _name for _name in ("_argument_spec", "_errors", "_records", "_fs", "_http", "_install", "_openpgp", "_release",
                                           "_request", "_results", "_run", "_source", "_versions"))
 _ANSWER, _CACHE, _DOWNLOAD, _TASK, _VERSION_FILE = (
     "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_task", "_version_file"))
 
 # room -> the rooms that it may import
 ROOMS = {
+    _SPEC: (),
     _ERRORS: (),
-    _RECORDS: (),
+    _RECORDS: (_SPEC,),
     _VERSIONS: (_ERRORS,),
     _OPENPGP: (_ERRORS,),
     _FS: (_ERRORS, _RECORDS),
     _HTTP: (_ERRORS, _RECORDS, _FS),
     _RELEASE: (_ERRORS, _RECORDS, _VERSIONS),
-    _REQUEST: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE, _HTTP),
+    _REQUEST: (_SPEC, _ERRORS, _RECORDS, _VERSIONS, _RELEASE, _HTTP),
     _SOURCE: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE),
     _INSTALL: (_ERRORS, _RECORDS, _FS, _VERSIONS),
     _RESULTS: (_RECORDS, _FS),
     _RUN: (_ERRORS, _RECORDS, _FS, _VERSIONS, _RELEASE, _REQUEST, _SOURCE, _INSTALL, _RESULTS),
     _ANSWER: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
     _CACHE: (_ERRORS, _RECORDS, _FS),
-    _TASK: (_ERRORS, _RECORDS, _REQUEST),
+    _TASK: (_SPEC, _ERRORS, _RECORDS, _REQUEST),
     _VERSION_FILE: (_ERRORS, _VERSIONS),
     _DOWNLOAD: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE, _SOURCE, _TASK),
-    "modules": (_ERRORS, _RECORDS, _FS, _HTTP, _RUN),
-    "action": (_ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _RESULTS, _ANSWER, _CACHE, _DOWNLOAD, _TASK,
+    "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _RUN),
+    "action": (_SPEC, _ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _RESULTS, _ANSWER, _CACHE, _DOWNLOAD, _TASK,
                _VERSION_FILE),
 }
 _COLLECTION = "ansible_collections/iac_platform/terraform/plugins/"

@@ -24,6 +24,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     FetchError,
     InstallError,
@@ -41,7 +42,6 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._http.crede
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import (
     DEFAULT_BASE_DIR,
-    SPEC,
     DownloadRequest,
     Params,
 )

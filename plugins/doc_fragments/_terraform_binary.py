@@ -7,17 +7,18 @@
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
-  base_dir:
+  base_dir:  # target
     description:
-      - The store, an absolute path on the target; binaries are at C(<base_dir>/<version>/terraform). It is created when missing.
-      - Every directory on the way to it must belong to root, to the user that Ansible works as, or to O(owner), and must not be
-        writable by others, since whoever can rename a directory can replace what is installed below it.
+      - The base directory, an absolute path on the target. Binaries are at C(<base_dir>/<version>/terraform). It is created if it
+        does not exist.
+      - Every directory on the way to it must belong to root, to the user that Ansible works as, or to O(owner). It must not be
+        writable by others, because whoever can rename a directory can replace what is installed below it.
     type: path
     default: /opt/iac-platform/terraform-binaries
-  allow_unsafe_base_dir:
+  allow_unsafe_base_dir:  # target
     description:
-      - Warn about unsafe B(ancestors) of O(base_dir), and about the directory of O(link), in place of refusing them. The warning
-        is repeated in every run, and the receipt records it. The rules for the store itself stay.
+      - Warn about unsafe B(ancestors) of O(base_dir), and about an unsafe directory of O(link), instead of refusing them.
+      - The warning is repeated in every run, and the receipt records it. The rules for the base directory itself still apply.
     type: bool
     default: false
 """
@@ -31,13 +32,13 @@ attributes:
     membership:
       - iac_platform.terraform.terraform
   async:
-    description: Supports being used with the C(async) keyword.
+    description: Supports the C(async) keyword.
     support: full
-    details: With C(download=controller) the download is over before the job starts.
+    details: With C(download=controller), the download is finished before the job starts.
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying the target.
     support: full
-    details: Looks up and verifies the SHA256SUMS of what would have to be installed; creates nothing on the host.
+    details: Downloads and verifies the SHA256SUMS of what would have to be installed. Creates nothing on the host.
   diff_mode:
     description: Returns details on what has changed, or would change, when in diff mode.
     support: full

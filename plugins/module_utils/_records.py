@@ -1,9 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The vocabulary: the one argument spec and the records that pass between the steps. No logic."""
+"""The vocabulary: constants, and the records that pass between the steps. No logic."""
 
 from typing import Any, BinaryIO, Callable, Dict, FrozenSet, NamedTuple, Optional, Tuple, Union
+
+from ._argument_spec import SPEC
 
 COLLECTION_VERSION = "0.1.0"    # galaxy.yml does not travel to the target
 PRODUCT = "terraform"           # also the name of the binary in its version's directory
@@ -11,55 +13,9 @@ RECEIPT = "terraform.json"      # the receipt's name beside it
 UNKNOWN_ID = 2**32 - 1          # of an account that is not there yet: no file can belong to it (chown(2))
 BINARY_CAP = 1 << 30            # bytes of a binary
 PUBLIC_SITE = "https://releases.hashicorp.com"
-DEFAULT_BASE_DIR = "/opt/iac-platform/terraform-binaries"
-HTTP_AGENT = "iac_platform.terraform/%s" % COLLECTION_VERSION    # RFC 9110, 10.1.5
+DEFAULT_BASE_DIR: str = SPEC["base_dir"]["default"]
+HTTP_AGENT: str = SPEC["http_agent"]["default"]     # RFC 9110, 10.1.5
 POLICIES = ("pinned", "sha256sums", "signature")  # from the weakest to the strongest
-
-# The module's argument spec, shared with nobody but the plugins: see the module for what each option means.
-SPEC: Dict[str, Dict[str, Any]] = dict(
-    version=dict(type="str"),
-    version_file=dict(type="str"),
-    state=dict(type="str", default="present", choices=["present", "absent"]),
-    base_dir=dict(type="path", default=DEFAULT_BASE_DIR),
-    checksum_policy=dict(type="str", default="signature", choices=["signature", "sha256sums", "pinned"]),
-    checksum=dict(type="str"),
-    trusted_keys=dict(type="list", elements="str", no_log=False),
-    sites=dict(type="list", elements="str", default=[PUBLIC_SITE]),
-    download=dict(type="str", default="controller", choices=["controller", "target"]),
-    archive=dict(type="path"),
-    origin=dict(type="str"),
-    platform=dict(type="str"),
-    offline_ok=dict(type="bool", default=False),
-    link=dict(type="path"),
-    link_force=dict(type="bool", default=False),
-    backup=dict(type="bool", default=False),
-    owner=dict(type="str"),
-    group=dict(type="str"),
-    mode=dict(type="raw", default="0755"),
-    seuser=dict(type="str"),
-    serole=dict(type="str"),
-    setype=dict(type="str"),
-    selevel=dict(type="str"),
-    verify=dict(type="str", default="full", choices=["full", "receipt"]),
-    run_check=dict(type="bool", default=True),
-    url_username=dict(type="str"),
-    url_password=dict(type="str", no_log=True),
-    url_token=dict(type="str", no_log=True),
-    url_headers=dict(type="dict", aliases=["headers"], no_log=True),
-    ca_path=dict(type="path"),
-    client_cert=dict(type="path"),
-    client_key=dict(type="path", no_log=False),
-    validate_certs=dict(type="bool", default=True),
-    use_proxy=dict(type="bool", default=True),
-    http_agent=dict(type="str", default=HTTP_AGENT),
-    timeout=dict(type="int", default=30),
-    retries=dict(type="int", default=4),
-    lock_timeout=dict(type="int", default=2000),
-    allow_unsafe_base_dir=dict(type="bool", default=False),
-    cache_dir=dict(type="path"),
-    cache_keep=dict(type="int", default=3),
-    progress=dict(type="bool", default=True),
-)
 
 
 class ConnectionOptions(NamedTuple):

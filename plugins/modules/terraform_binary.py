@@ -5,306 +5,336 @@
 
 DOCUMENTATION = r"""
 module: terraform_binary
-short_description: Put a verified Terraform binary on a host
+short_description: Install a verified Terraform binary on a host
 version_added: 0.1.0
 author:
   - IaC Platform team (@iac-platform)
 description:
-  - Installs one version of Terraform below a base directory, so that it is never half there, never unverified and never
-    in a race. The archive must match a C(SHA256SUMS) that carries a good signature by a trusted key, the binary is
-    written to a temporary file, synced and read back before it is renamed into place, and installers on one host take
-    turns by a kernel lock.
-  - An installed binary is hashed in every run and compared with its receipt; what is damaged is replaced.
-  - The controller downloads a release once for all hosts of a play and pushes it to those that need it; each host verifies
-    all of it again. A host needs Python and nothing else, neither a network nor C(requests), C(unzip) or C(gpg).
-  - There is no fallback from one platform to another, no list of versions in one call (use a loop), and netrc files are
-    not read.
+  - Installs one version of Terraform below a base directory. The binary there is always complete and verified, even if an
+    installation is interrupted, or if several run at the same time.
+  - By default, the archive must match a C(SHA256SUMS) file with a valid signature by a trusted key. The module writes the
+    binary to a temporary file, syncs it to disk, and reads it back before it renames it into place. Installers on one host
+    take turns with a kernel lock.
+  - By default, every run hashes an installed binary and compares it with its receipt. A damaged binary is replaced.
+  - By default, the controller downloads a release once for all hosts of a play, and pushes it to the hosts that need it.
+    Each host verifies all of it again. A host needs Python and nothing else. It needs neither a network nor C(requests),
+    C(unzip), or C(gpg).
+  - The module does not fall back from one platform to another, does not take a list of versions (use a loop), and does not
+    read netrc files.
 extends_documentation_fragment:
   - iac_platform.terraform._terraform_binary
   - iac_platform.terraform._terraform_binary.attributes
 requirements:
   - Python 3.6 or later on the target
   - the Python package C(requests) on the side that downloads, unless O(archive) is given or all O(sites) are C(file) URLs
+# The comment beside the name of an option is read by .ci/options.py. It says who may see the option while the controller
+# downloads (target or controller), and whether its value is a secret: required where the name looks like one.
 options:
-  version:
+  version:  # target
     description:
-      - An exact version, such as V(1.13.4), a leading C(v) is dropped; or V(latest), the newest final release; or a
-        constraint as in Terraform, such as V(~> 1.13.0), V(>= 1.9, < 2.0), V(= 1.10). Always in quotes. V(all) is for
-        O(state=absent), see there.
-      - Either this or O(version_file) is required, also for O(state=absent).
-      - V(latest) and constraints choose the newest of what the first of O(sites) with a match lists for O(platform), and of
-        the versions that are installed and intact. So no site can roll a host back; one that is behind gets a warning.
-        The result says in RV(version) what was chosen. An exact version, and a constraint with C(=), needs no index.
-      - The operators are C(=), C(!=), C(>), C(>=), C(<), C(<=) and C(~>), with commas between for "and", with the meaning
-        that L(hashicorp/go-version,https://github.com/hashicorp/go-version) gives them. V(~> 1.9) is C(>= 1.9.0, < 2.0.0),
-        V(~> 1.9.0) is C(>= 1.9.0, < 1.10.0), and V(~> 1) has no upper end.
-      - Pre-releases are never chosen, except by a constraint with a pre-release in it, and then only those of the same
-        three numbers, as with V(>= 1.14.0-alpha1).
-      - A bare C(X) or C(X.Y), as number or text, is refused, since an unquoted C(1.10) reaches a module as C(1.1).
-      - Blanks around a version, and around the parts of a constraint, mean nothing. Blank and null count as not given.
+      - The version of Terraform, which is an exact version such as V(1.13.4), a constraint such as V(~> 1.13.0), or
+        V(latest). Always quote it.
+      - Either O(version) or O(version_file) is required, also with O(state=absent). There is no default version, so nothing
+        is upgraded without review.
+      - A leading C(v) of an exact version is dropped. V(latest) is the newest final release. Constraints are written as in
+        Terraform, for example V(~> 1.13.0), V(>= 1.9, < 2.0), or V(= 1.10). V(all) can be used only with O(state=absent).
+      - V(latest) and constraints choose the newest of the versions that the first of O(sites) with a match lists for
+        O(platform), and of the versions that are installed and intact. So no site can roll a host back. If a site is
+        behind, the module warns. RV(version) returns what was chosen. An exact version, and a constraint with C(=), needs
+        no index.
+      - The operators are C(=), C(!=), C(>), C(>=), C(<), C(<=), and C(~>). A comma between two means "and". They mean what
+        they mean in L(hashicorp/go-version,https://github.com/hashicorp/go-version). V(~> 1.9) is C(>= 1.9.0, < 2.0.0),
+        V(~> 1.9.0) is C(>= 1.9.0, < 1.10.0), and V(~> 1) has no upper limit.
+      - Pre-releases are never chosen, except by a constraint that contains a pre-release, for example V(>= 1.14.0-alpha1).
+        Of the pre-releases, it matches only those with the same three numbers.
+      - A bare C(X) or C(X.Y) is refused, as a number and as text, because an unquoted C(1.10) reaches a module as C(1.1).
+      - Blanks around a version, and around the parts of a constraint, are ignored. Blank text and null count as not given.
     type: str
-  version_file:
+  version_file:  # controller
     description:
-      - A file or folder on the controller that says which version, in place of O(version). Relative paths are searched as
-        M(ansible.builtin.copy) does its C(src).
-      - A file is read as a C(.terraform-version). Its first line that is neither blank nor a comment (C(#)) is an exact
-        version, V(latest) or a constraint; a bare C(1.10) means C(= 1.10.0). Words of tfenv such as C(latest:regex) or
-        C(min-required) are refused, with the line to write instead.
-      - A folder is read as a Terraform root module. The C(required_version) of all C(terraform) blocks in its C(.tf) and
-        C(.tf.json) files have to hold together; those of an override file replace the others. What Terraform
-        refuses to read is an error with file and line, and so is a C(required_version) that would have to be computed. Which
-        blocks and arguments Terraform knows is not asked, but for arguments outside of all blocks.
-      - Links below the folder that lead out of it are refused. Messages quote at most 20 characters of a file, and only of
+      - A file or folder on the controller that contains the version. Use it instead of O(version).
+      - Relative paths are searched as M(ansible.builtin.copy) searches its C(src).
+      - A file is read as a C(.terraform-version) file. Its first line that is neither blank nor a comment (C(#)) is an
+        exact version, V(latest), or a constraint. A bare C(1.10) means C(= 1.10.0). Keywords of tfenv such as
+        C(latest:regex) or C(min-required) are refused. The message says which line to write instead.
+      - A folder is read as a Terraform root module. The version must match the C(required_version) of all C(terraform)
+        blocks in its C(.tf) and C(.tf.json) files. A C(required_version) in an override file replaces the others.
+      - What Terraform refuses to read is an error with file and line, and so is a C(required_version) that would have to be
+        computed. The module does not check whether Terraform knows a block or an argument, except for arguments outside of
+        all blocks.
+      - Links below the folder that lead out of it are refused. Messages quote at most 20 characters of a file, and only
         what could be a version.
     type: str
-  state:
+  state:  # target
     description:
-      - V(present) installs, repairs and links; V(absent) removes the binary, its receipt, and O(link) if it points to it.
-      - With a constraint, V(absent) removes all installed versions that match, one after the other, or none when one of
-        them may not go; no match changes nothing. V(latest) cannot be removed. What a constraint passes over, such as
-        pre-releases, is named in RV(steps).
-      - With V(all) as O(version), V(absent) removes everything that this module made below O(base_dir), that is all
-        versions, also pre-releases, their left-overs and lock files, and O(base_dir) itself once it is empty. What is not
-        of this module, and a lock that another process holds, stays and is named in RV(msg).
-      - A binary without a receipt was not installed by this module and is not removed by it. A version that another
-        link still points to is not removed.
+      - V(present) installs, repairs, and links the binary. V(absent) removes the binary, its receipt, and O(link) if it
+        points to the binary.
+      - With a constraint, V(absent) removes all installed versions that match, one after the other. If one of them must not
+        be removed, none is. If none matches, nothing changes. V(latest) cannot be removed. RV(steps) names the versions
+        that a constraint passes over, such as pre-releases.
+      - With O(version=all), V(absent) removes everything that this module made below O(base_dir). These are all versions,
+        pre-releases included, with their stale temporary files and lock files, and O(base_dir) itself once it is empty.
+        What this module did not make, and a lock that another process holds, stays and is named in RV(msg).
+      - A binary without a receipt was not installed by this module, and is not removed by it. A version that another link
+        still points to is not removed.
     type: str
     choices: [present, absent]
     default: present
-  checksum_policy:
+  checksum_policy:  # target
     description:
-      - V(signature) demands a good signature on C(SHA256SUMS) by one of O(trusted_keys), and the archive must match it.
-      - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It guards against accidents, not against
-        the site, and is refused over plain http and with O(validate_certs=false) unless O(checksum) is given. Plain http
-        to the host itself is taken on Linux, where root or the user who downloads listens on that port. C(file) URLs and
-        O(archive) are refused as well where others could write the files, or a directory on the way to them.
-      - V(pinned) lets O(checksum) alone decide, which takes an exact version.
-      - An installed binary that was verified by a weaker policy is verified anew.
+      - How an archive is verified before it is installed.
+      - V(signature) requires a valid signature of C(SHA256SUMS) by one of O(trusted_keys), and the archive must match
+        C(SHA256SUMS).
+      - V(sha256sums) trusts the C(SHA256SUMS) of the site without a signature. It protects against accidents, not against
+        the site. It is refused over plain HTTP and with O(validate_certs=false), unless O(checksum) is given. Plain HTTP to
+        the host itself is accepted on Linux, if root or the user who downloads listens on that port. C(file) URLs and
+        O(archive) are refused if others could write the files, or a directory on the way to them.
+      - V(pinned) lets O(checksum) alone decide. It needs an exact version.
+      - An installed binary that was verified by a weaker policy is verified again.
     type: str
     choices: [signature, sha256sums, pinned]
     default: signature
-  checksum:
+  checksum:  # target
     description:
-      - SHA-256 of the archive, as 64 hex digits, as C(sha256:<hex>), or as lines of a C(SHA256SUMS) of which the one for
-        O(platform) is used.
-      - Whenever it is given it must match, whatever the policy.
+      - The SHA-256 of the archive. Write 64 hexadecimal digits, C(sha256:<hex>), or lines of a C(SHA256SUMS) file, of which
+        the line for O(platform) is used.
+      - If it is given, it must match, whatever the policy is.
     type: str
-  trusted_keys:
+  trusted_keys:  # target, no secret
     description:
-      - OpenPGP public keys in armor, or paths of such files on the controller, to be trusted in place of the built-in key
+      - Armored OpenPGP public keys, or paths of such files on the controller. They are trusted instead of the built-in key
         of HashiCorp (primary fingerprint C874011F0AB405110D02105534365D9472D7468F).
-      - A file that C(ansible-vault) encrypted is decrypted.
+      - A file that is encrypted with C(ansible-vault) is decrypted.
       - An empty list counts as not given.
     type: list
     elements: str
-  sites:
+  sites:  # target
     description:
-      - Where releases are, tried in order. Each is the root of a tree with the layout of the public site,
-        C(<site>/terraform/<version>/terraform_<version>_SHA256SUMS) and so on, by C(https), C(http) or C(file) URL.
-      - The next one is tried when one cannot be reached or lacks the release; a wrong digest or signature stops the run.
-      - A URL with a user name or password in it is refused.
-      - When it is not given, the controller's environment variable E(TERRAFORM_BINARY_SITES) is looked at, URLs with blanks
-        between them. It belongs together with E(TERRAFORM_BINARY_TOKEN), see O(url_token).
+      - URLs of the release sites, which are tried in order.
+      - A URL is the root of a tree with the layout of the public site,
+        C(<site>/terraform/<version>/terraform_<version>_SHA256SUMS) and so on. Its scheme is C(https), C(http), or C(file).
+      - The next site is tried if a site cannot be reached or does not have the release. A wrong digest or signature stops
+        the run.
+      - A URL that contains a user name or password is refused.
+      - If this option is not given, the environment variable E(TERRAFORM_BINARY_SITES) of the controller is used. It
+        contains URLs with blanks between them. It belongs together with E(TERRAFORM_BINARY_TOKEN), see O(url_token).
     type: list
     elements: str
     default: ["https://releases.hashicorp.com"]
-  download:
+  download:  # target
     description:
-      - Which side is to download, and is meant by C(file) URLs in O(sites).
-      - With V(controller) the module first looks in check mode on the host. Where nothing is to be fetched that is all, or is
-        followed by the change. Otherwise the controller obtains the release, once per version and platform for the whole
-        play, and pushes the archive with its C(SHA256SUMS) and signature; the host repeats the verification. Every host's own
-        policy, keys and credentials decide on the controller, too. Only bytes are shared.
+      - The side that downloads the release. C(file) URLs in O(sites) are resolved on that side.
+      - With V(controller), the module first runs on the host in check mode. If no archive is needed, it applies the
+        remaining changes, if any, and is done. Otherwise the controller downloads the release, once per version and
+        platform for the whole play, and pushes the archive with its C(SHA256SUMS) and signature. The host repeats the
+        verification. The policy, keys, and credentials of each host also decide on the controller. Hosts share only the
+        bytes.
       - A download that failed is not tried again for the other hosts of the run.
-      - Proxies are taken from the E(https_proxy) and its like of the task's C(environment) and of the controller's process.
-        Loopback is always asked directly.
-      - With V(target) each host fetches for itself, and needs C(requests) and a way to the site.
+      - Proxies are taken from E(https_proxy) and the like in the C(environment) of the task and of the controller's
+        process. Loopback addresses are always contacted directly.
+      - With V(target), each host downloads the release itself. It needs C(requests) and a route to the site.
     type: str
     choices: [controller, target]
     default: controller
-  archive:
+  archive:  # target
     description:
-      - Path of an archive that is on the target already; no site is asked, so it takes an exact version.
-      - Beside it lie C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig), or the signature with
-        the key's id in its name, as sites have it. O(checksum_policy=signature)
-        needs both, O(checksum_policy=sha256sums) the first, O(checksum_policy=pinned) neither.
+      - Path of an archive that is already on the target. No site is contacted, and O(version) must be exact.
+      - C(terraform_<version>_SHA256SUMS) and C(terraform_<version>_SHA256SUMS.sig) must be in the same directory. As on
+        sites, the name of the signature may contain the ID of the key. O(checksum_policy=signature) needs both files,
+        O(checksum_policy=sha256sums) needs the first one, and O(checksum_policy=pinned) needs neither.
     type: path
-  origin:
+  origin:  # target
     description:
-      - What the receipt names as the source of O(archive). Informational.
-      - Whoever knows it has fetched the archive from there, so that a warning about a key that has expired since is not
-        repeated.
+      - The source of O(archive) that the receipt records. It is informational.
+      - If it is given, the archive counts as downloaded from there, so that a warning about a key that has expired since is
+        not repeated.
     type: str
-  platform:
+  platform:  # target
     description:
-      - Platform of the binary, such as V(linux_amd64). Detected on the target when not given.
-      - One base directory holds one platform of a version.
-      - A version without a build for it is passed over by V(latest) and by constraints, and an error when it is asked for
-        exactly.
+      - Platform of the binary, for example V(linux_amd64). The default is the platform of the target.
+      - One base directory contains one platform of a version.
+      - V(latest) and constraints pass over a version without a build for the platform. An exact version without one is an
+        error.
     type: str
-  offline_ok:
+  offline_ok:  # controller
     description:
-      - When no site can be asked, let a constraint choose among the versions that are installed and intact, with a
-        warning. V(latest) fails all the same.
+      - If no site can be contacted, let a constraint choose among the versions that are installed and intact, with a
+        warning.
+      - O(version=latest) fails anyway.
     type: bool
     default: false
-  link:
+  link:  # target
     description:
-      - A symbolic link to switch to this version in one step, such as V(/usr/local/bin/terraform). Its directory is created.
-      - Anything but a link in its place is refused unless O(link_force=true). A directory is always refused, also by another
+      - Path of a symbolic link to switch to this version atomically, for example V(/usr/local/bin/terraform). Its directory
+        is created if it does not exist.
+      - Anything else in its place is refused, unless O(link_force=true). A directory is always refused, also under another
         name.
-      - A link to a binary for another O(platform) than the host's is refused unless O(run_check=false).
+      - A link to a binary for another O(platform) than the host's is refused, unless O(run_check=false).
     type: path
-  link_force:
-    description: Replace a regular file in the place of O(link). Its size and digest are shown in the diff.
+  link_force:  # target
+    description: Replace a regular file in the place of O(link). The diff shows its size and digest.
     type: bool
     default: false
-  backup:
+  backup:  # target
     description:
-      - Keep the file that O(link_force) replaces beside it, as C(<name>.<pid>.<date>~), which is how M(ansible.builtin.copy)
-        names it.
+      - Keep the file that O(link_force) replaces in the same directory, as C(<name>.<pid>.<date>~). M(ansible.builtin.copy)
+        uses the same name.
       - Links that are switched are not kept.
     type: bool
     default: false
-  owner:
-    description: Owner of the binary, a name or uid. Left as it is created when not given.
+  owner:  # target
+    description: Owner of the binary, as a name or UID. If it is not given, the owner stays as the file was created.
     type: str
-  group:
-    description: Group of the binary, a name or gid. Left as it is created when not given.
+  group:  # target
+    description: Group of the binary, as a name or GID. If it is not given, the group stays as the file was created.
     type: str
-  mode:
+  mode:  # target
     description:
-      - Permission bits of the binary in octal, in quotes.
-      - Setuid, setgid and sticky bits are refused, and so are write bits for group and others, since a binary that others
-        may rewrite does not stay verified.
+      - Permission bits of the binary in octal. Quote the value.
+      - Setuid, setgid, and sticky bits are refused. Write bits for group and others are refused, too, because a binary that
+        others can rewrite does not stay verified.
     type: raw
     default: "0755"
-  seuser:
-    description: SELinux user of the binary. The policy's default when not given.
+  seuser:  # target
+    description: SELinux user of the binary. If it is not given, the policy's default is used.
     type: str
-  serole:
-    description: SELinux role of the binary. The policy's default when not given.
+  serole:  # target
+    description: SELinux role of the binary. If it is not given, the policy's default is used.
     type: str
-  setype:
-    description: SELinux type of the binary. The policy's default when not given.
+  setype:  # target
+    description: SELinux type of the binary. If it is not given, the policy's default is used.
     type: str
-  selevel:
-    description: SELinux level of the binary. The policy's default when not given.
+  selevel:  # target
+    description: SELinux level of the binary. If it is not given, the policy's default is used.
     type: str
-  verify:
+  verify:  # target
     description:
-      - How an installed binary is judged. V(full) hashes it in every run.
-      - V(receipt) compares size, mode, owner, modification time and inode with the receipt and hashes only when they differ.
+      - How an installed binary is checked.
+      - V(full) hashes it in every run.
+      - V(receipt) compares its size, mode, owner, modification time, and inode with the receipt, and hashes it only if they
+        differ.
     type: str
     choices: [full, receipt]
     default: full
-  run_check:
+  run_check:  # target
     description:
-      - Run the binary (C(version -json), in a clean environment) after an install or repair and before O(link) moves.
-        When it fails the link stays where it was.
-      - Root runs it as the O(owner) of the binary. Time, memory, output and processes are limited.
-      - Skipped for a platform that is not the host's. RV(steps) tells when it is skipped.
+      - Run the binary (C(version -json), in a clean environment) after an install or repair, and before O(link) is
+        switched.
+      - If the check fails, the link stays where it was.
+      - Root runs the binary as its O(owner). Time, memory, output, and processes are limited.
+      - The check is skipped for a platform that is not the host's. RV(steps) says so.
     type: bool
     default: true
-  url_username:
+  url_username:  # controller
     description:
-      - User for HTTP basic authentication at O(sites).
-      - Credentials (this one, O(url_password), O(url_token), O(url_headers) and O(client_cert)) are shown to those O(sites)
-        that the task names, below their paths, and to nobody else. A redirect that leaves the site's scheme, host, port or
-        path loses them, also when it leads to another of O(sites) or comes back. The public site does not get them, nor does
-        a site with plain C(http) unless it is on this machine. Credentials that none of the sites would be shown are refused.
+      - User name for HTTP basic authentication at O(sites).
+      - Credentials (this option, O(url_password), O(url_token), O(url_headers), and O(client_cert)) are sent only to the
+        O(sites) that the task names, and only below their paths. They are not sent after a redirect that leaves the scheme,
+        host, port, or path of the site, not even to another of O(sites) or back. They are never sent to the public site,
+        and to a site over plain HTTP only if it is on the same machine. Credentials that none of the sites may get are
+        refused.
     type: str
-  url_password:
-    description: Password that goes with O(url_username).
+  url_password:  # controller, secret
+    description: Password for O(url_username).
     type: str
-  url_token:
+  url_token:  # controller, secret
     description:
-      - Token that O(sites) are shown as C(Authorization), C(Bearer). Not together with O(url_username).
-      - When neither is given, the controller's environment variable E(TERRAFORM_BINARY_TOKEN) is looked at. It goes only to
-        the sites in E(TERRAFORM_BINARY_SITES), and is refused together with O(sites) or without that variable. Put the two
-        into one AWX credential.
+      - Token that O(sites) get in the header C(Authorization) as C(Bearer). It cannot be combined with O(url_username).
+      - If neither is given, the environment variable E(TERRAFORM_BINARY_TOKEN) of the controller is used. That token is
+        sent only to the sites in E(TERRAFORM_BINARY_SITES). It is refused together with O(sites), or without that variable.
+        In AWX, put both variables into one credential.
     type: str
-  url_headers:
+  url_headers:  # controller, secret
     description:
-      - Further headers for O(sites), such as C(X-JFrog-Art-Api). They count as credentials, see O(url_username).
-      - Values of 8 characters or more are kept out of all output; masking shorter ones would mangle every path.
-      - Headers on which a download depends (C(Range), C(Accept-Encoding), C(Host) and the like) are refused.
+      - Additional HTTP headers for O(sites), for example C(X-JFrog-Art-Api). They count as credentials, see
+        O(url_username).
+      - Values of 8 characters or more are masked in all output. Masking shorter values would garble every path.
+      - Headers that the download depends on (C(Range), C(Accept-Encoding), C(Host), and the like) are refused.
     type: dict
     aliases: [headers]
-  ca_path:
+  ca_path:  # controller
     description:
-      - A PEM file of certificate authorities, or a directory of them as C(openssl rehash) leaves it, to trust for C(https).
-      - Without it the environment's E(REQUESTS_CA_BUNDLE) or E(SSL_CERT_FILE) decides, and without those the system's store
-        together with the authorities that come with C(requests). The first of these that is given stands alone.
-      - With O(download=controller), O(ca_path), O(client_cert) and O(client_key) are files of the controller, found as C(copy)
-        finds its C(src), and decrypted where C(ansible-vault) encrypted them. Otherwise they are absolute paths on the target.
+      - A PEM file of certificate authorities to trust for C(https), or a directory of them as C(openssl rehash) makes it.
+      - If this option is not given, the environment variables E(REQUESTS_CA_BUNDLE) and E(SSL_CERT_FILE) are used, and
+        without those the system's store together with the authorities of C(requests). Only the first of these that is given
+        is used.
+      - With O(download=controller), O(ca_path), O(client_cert), and O(client_key) are files on the controller. They are
+        searched as M(ansible.builtin.copy) searches its C(src), and decrypted if they are encrypted with C(ansible-vault).
+        Otherwise they are absolute paths on the target.
     type: path
-  client_cert:
-    description: A PEM file with the client certificate to show to O(sites), and with its key unless O(client_key) has that.
-    type: path
-  client_key:
-    description: A PEM file with the private key of O(client_cert), without a pass phrase.
-    type: path
-  validate_certs:
+  client_cert:  # controller
     description:
-      - V(false) accepts any certificate. The signature of the release is verified all the same.
-      - Refused for the public site, and together with O(checksum_policy=sha256sums) unless O(checksum) is given.
+      - A PEM file with the client certificate for O(sites). It also contains the private key, unless O(client_key) is
+        given.
+    type: path
+  client_key:  # controller, no secret
+    description: A PEM file with the private key of O(client_cert), without a passphrase.
+    type: path
+  validate_certs:  # controller
+    description:
+      - If V(false), any certificate is accepted. The signature of the release is verified anyway.
+      - V(false) is refused for the public site. It is also refused with O(checksum_policy=sha256sums), unless O(checksum)
+        is given.
     type: bool
     default: true
-  use_proxy:
+  use_proxy:  # controller
     description:
-      - V(false) ignores the proxies that the environment names in E(https_proxy), E(http_proxy), E(all_proxy) and E(no_proxy).
+      - If V(false), ignore the proxies in the environment variables E(https_proxy), E(http_proxy), E(all_proxy), and
+        E(no_proxy).
     type: bool
     default: true
-  http_agent:
-    description: What O(sites) get as C(User-Agent).
+  http_agent:  # controller
+    description: The HTTP header C(User-Agent) that O(sites) get.
     type: str
     default: iac_platform.terraform/0.1.0
-  timeout:
-    description: Seconds without a byte after which a download is given up.
+  timeout:  # target
+    description: Number of seconds without a byte after which a download is given up.
     type: int
     default: 30
-  retries:
+  retries:  # target
     description:
-      - How often one download is tried, at least 1. It ends after 30 minutes or below 1 KiB/s for 30 seconds in any case.
+      - Number of attempts for one download, the first one included. At least 1.
+      - A download always ends after 30 minutes, or when it is slower than 1 KiB/s for 30 seconds.
     type: int
     default: 4
-  lock_timeout:
-    description: Seconds to wait for another installer of the same version.
+  lock_timeout:  # target
+    description: Number of seconds to wait for another installer of the same version.
     type: int
     default: 2000
-  cache_dir:
+  cache_dir:  # controller
     description:
-      - With O(download=controller), a directory on the controller that keeps archives between runs, with the C(SHA256SUMS) and
-        signatures that belong to them. Without it a download is kept for the run only, below Ansible's local temporary
-        directory.
-      - An absolute path; it is created when missing, with mode 0700. One that others can write to is refused.
-      - What is kept is verified anew whenever it is used, and replaced when it is damaged. Several runs may share it. What
-        does not look as this module writes it stays.
+      - With O(download=controller), a directory on the controller that keeps archives between runs, with their
+        C(SHA256SUMS) and signatures.
+      - If it is not given, a download is kept only for the run, below Ansible's local temporary directory.
+      - The path is absolute. The directory is created with mode 0700 if it does not exist. A directory that others can
+        write to is refused.
+      - Cached files are verified again whenever they are used, and replaced if they are damaged. Several runs may share the
+        directory. Files that do not look as if this module wrote them stay.
     type: path
-  cache_keep:
-    description: How many archives O(cache_dir) may hold. Those that were used last stay.
+  cache_keep:  # controller
+    description: Maximum number of archives in O(cache_dir). Those that were used last are kept.
     type: int
     default: 3
-  progress:
+  progress:  # controller
     description:
-      - With O(download=controller), show lines about a download that takes longer than two seconds, with size and rate, one
-        for each quarter or each ten seconds at most, and one for each host that waits for it. They appear at once in a
-        terminal and among the events of ansible-runner and AWX.
-      - Check mode shows none.
+      - With O(download=controller), show the progress of a download that takes longer than two seconds, with size and rate.
+      - There is at most one line for each quarter or every ten seconds, and one for each host that waits for the download.
+        The lines appear at once in a terminal, and among the events of ansible-runner and AWX.
+      - Check mode shows no progress.
     type: bool
     default: true
 notes:
-  - In check mode, what a task before this one would have made is a warning, and C(changed) is true - an O(owner) or O(group)
-    that is not known, an O(archive) or a file beside it that is not there, C(requests) missing on a host that downloads. Return
-    values that cannot be known then are null.
-  - What can be seen to keep a host from taking a release is an error in check mode, too, and before anything is fetched or
-    sent for it - missing rights, mounts that are read-only or noexec, and too little space, 100 MB where the size is not known.
-  - In the background (C(async)) the controller's part is done before the job starts, so that a download counts neither for
-    the job's time limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
-  - The binary is at C(<base_dir>/<version>/terraform), its receipt beside it in C(terraform.json).
-  - The lock files C(.terraform-*.lock) in O(base_dir) stay, and go with O(version=all) only. Removing one by hand while an
-    installer runs lets two run at once.
+  - In check mode, the lack of something that an earlier task would have made is a warning, and C(changed) is true. This
+    holds for an O(owner) or O(group) that is not known, for a missing O(archive) or a missing file beside it, and for a
+    host that downloads and has no C(requests). Return values that cannot be known then are null.
+  - If something visibly prevents a host from taking a release, that is an error, in check mode, too, before anything is
+    downloaded or sent for the host. Examples are missing permissions, mounts that are read-only or noexec, and too little
+    space (100 MB if the size is not known).
+  - With C(async), the controller's part is done before the job starts. So a download counts neither for the job's time
+    limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
+  - The binary is at C(<base_dir>/<version>/terraform). Its receipt is in the same directory, in C(terraform.json).
+  - The lock files C(.terraform-*.lock) in O(base_dir) stay. Only O(version=all) removes them. If you remove one by hand
+    while an installer runs, two installers can run at the same time.
 seealso:
   - name: Decisions and their reasons
     description: Why the collection verifies signatures and writes files by itself.
@@ -312,17 +342,17 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Terraform 1.13.4, verified, as /usr/local/bin/terraform
+- name: Install Terraform 1.13.4, and link it as /usr/local/bin/terraform
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
     link: /usr/local/bin/terraform
 
-- name: The newest patch release of 1.13
+- name: Install the newest patch release of 1.13
   iac_platform.terraform.terraform_binary:
     version: "~> 1.13.0"
     link: /usr/local/bin/terraform
 
-- name: What the root module requires, with what is installed as the answer while no site can be reached
+- name: Install what a root module requires, or keep what is installed if no site can be reached
   iac_platform.terraform.terraform_binary:
     version_file: "{{ playbook_dir }}/infrastructure"
     offline_ok: true
@@ -332,38 +362,38 @@ EXAMPLES = r"""
     version: "< 1.10"
     state: absent
 
-- name: Remove everything, with the lock files and the base directory
+- name: Remove everything, including the lock files and the base directory
   iac_platform.terraform.terraform_binary:
     version: all
     state: absent
     link: /usr/local/bin/terraform
 
-- name: From a mirror, with the public site behind it
+- name: Download from a mirror, or else from the public site
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
     sites:
       - https://mirror.example.com/hashicorp
       - https://releases.hashicorp.com
 
-- name: From a mirror with a private CA that wants a token
+- name: Download from a mirror that needs a token and has a private CA
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
     sites: ["https://artifacts.example.com/hashicorp"]
     url_token: "{{ artifacts_token }}"
     ca_path: /etc/pki/ca-trust/source/anchors/example.pem
 
-- name: On a host without a network, from files copied there before
+- name: Install on a host without a network, from files that are already there
   iac_platform.terraform.terraform_binary:
     version: "1.13.4"
     archive: /srv/incoming/terraform_1.13.4_linux_amd64.zip
 
-- name: Pinned to one archive, whoever signed it
+- name: Install one pinned archive, whoever signed it
   iac_platform.terraform.terraform_binary:
     version: "1.11.4"
     checksum_policy: pinned
     checksum: sha256:1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc
 
-- name: Wire it into cloud.terraform
+- name: Use the binary with cloud.terraform
   module_defaults:
     group/cloud.terraform.terraform:
       binary_path: "{{ ansible_facts['terraform_binary_result']['path'] }}"
@@ -382,32 +412,33 @@ RETURN = r"""
 version:
   description:
     - The exact version, without a leading C(v).
-    - Of a removal by constraint the newest that was removed; null when none matched. RV(path) goes with it.
+    - If a constraint was removed, the newest version that was removed, or null if none matched. RV(path) belongs to the
+      same version.
   returned: success
   type: str
   sample: 1.13.4
 requested:
-  description: The version as it was asked for, or as O(version_file) has it.
+  description: The version as it was requested, or as O(version_file) contains it.
   returned: success
   type: str
   sample: "~> 1.13.0"
 path:
-  description: Path of the binary, also in check mode and when it was removed.
+  description: Path of the binary, also in check mode and after a removal.
   returned: success
   type: str
   sample: /opt/iac-platform/terraform-binaries/1.13.4/terraform
 link:
-  description: Path of the link that was asked for.
+  description: Path of the link that was requested.
   returned: success
   type: str
   sample: /usr/local/bin/terraform
 previous_version:
-  description: The version that the link meant before; null when it meant none, or when that was not looked at.
+  description: The version that the link pointed to before. Null if it pointed to none, or if that was not looked at.
   returned: always
   type: str
   sample: 1.13.3
 base_dir:
-  description: The store.
+  description: The base directory.
   returned: success
   type: str
   sample: /opt/iac-platform/terraform-binaries
@@ -417,22 +448,22 @@ platform:
   type: str
   sample: linux_amd64
 binary_sha256:
-  description: SHA-256 of the binary; null when it is not known yet (check mode) or absent.
+  description: SHA-256 of the binary. Null if it is not known yet (check mode), or if there is no binary.
   returned: success
   type: str
   sample: 268000fca5c61021c6396893d9483007ba589ad9d0aaccbd7dfa8c78bf7dbe23
 archive_sha256:
-  description: SHA-256 of the archive it came from; null when it is not known.
+  description: SHA-256 of the archive that the binary came from. Null if it is not known.
   returned: success
   type: str
   sample: 1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc
 size:
-  description: Size of the binary in bytes; null when it is not known.
+  description: Size of the binary in bytes. Null if it is not known.
   returned: success
   type: int
   sample: 90579096
 verification:
-  description: How the archive was verified; null when nothing is installed.
+  description: How the archive was verified. Null if nothing is installed.
   returned: success
   type: dict
   contains:
@@ -441,52 +472,52 @@ verification:
       type: str
       sample: signature
     signer:
-      description: Fingerprint of the signing key's primary; null without a signature.
+      description: Fingerprint of the signing key's primary key. Null without a signature.
       type: str
       sample: C874011F0AB405110D02105534365D9472D7468F
     signed_at:
-      description: When the signature was made, in UTC.
+      description: Time of the signature, in UTC.
       type: str
       sample: "2025-04-09T13:35:39Z"
     site:
-      description: The site that it was obtained from, or the O(origin) of a given archive.
+      description: The site that the archive came from, or the O(origin) of a given archive.
       type: str
       sample: https://releases.hashicorp.com
 downloaded_bytes:
   description:
-    - Bytes that came over the network for this host. With O(download=controller), those of the download that this host
-      caused, and 0 for the hosts that found it done.
+    - Number of bytes that came over the network for this host. With O(download=controller), these are the bytes of the
+      download that this host caused. The value is 0 for hosts that found the download done.
   returned: success
   type: int
   sample: 27843419
 needs_archive:
   description:
-    - Whether something had, or would have, to be fetched or read from O(archive). Null in check mode while O(owner) or O(group)
-      is not known, since nothing is fetched before.
+    - Whether something had to be, or would have to be, downloaded or read from O(archive). Null in check mode while
+      O(owner) or O(group) is not known, because nothing is downloaded before it is.
   returned: success
   type: bool
   sample: false
 intact_versions:
   description:
-    - Versions below O(base_dir), for O(platform), whose binary still is the file that its receipt knows (size, modification
-      time, inode).
+    - Versions below O(base_dir), for O(platform), whose binary is still the file that its receipt describes (size,
+      modification time, inode).
   returned: success
   type: list
   elements: str
   sample: ["1.13.3", "1.13.4"]
 removed:
-  description: Paths that were, or would be, removed. Here as in all results, what is not printable becomes C(?).
+  description: Paths that were, or would be, removed. In all return values, a character that cannot be printed becomes C(?).
   returned: success
   type: list
   elements: str
   sample: []
 backup_file:
-  description: Path of the file that O(link_force) replaced and O(backup) kept; null when none was, and in check mode.
+  description: Path of the file that O(link_force) replaced and O(backup) kept. Null if there is none, and in check mode.
   returned: success
   type: str
   sample: /usr/local/bin/terraform.4711.2025-11-30@09:55:00~
 steps:
-  description: What was done and checked, a line each with full paths, sizes and modes; at most two when nothing was to do.
+  description: What was done and checked, one line each, with full paths, sizes, and modes. At most two if nothing was to do.
   returned: always
   type: list
   elements: str
@@ -502,7 +533,7 @@ error:
   type: dict
   contains:
     step:
-      description: One of V(request), V(fetch), V(verify), V(extract), V(install), V(lock), V(run_check), V(setup).
+      description: One of V(request), V(fetch), V(verify), V(extract), V(install), V(lock), V(run_check), or V(setup).
       type: str
     side:
       description: V(controller) or V(target).
@@ -517,17 +548,17 @@ error:
       description: The URL concerned, without secrets.
       type: str
     errno:
-      description: The system's error number.
+      description: Error number of the operating system.
       type: int
     errno_name:
-      description: The system's error name.
+      description: Error name of the operating system.
       type: str
       sample: ENOSPC
     hint:
-      description: What can be done about it.
+      description: What you can do about it.
       type: str
 ansible_facts:
-  description: Facts about the result. None in check mode.
+  description: Facts about the result. There are none in check mode.
   returned: success, outside check mode
   type: dict
   contains:
@@ -543,6 +574,7 @@ import platform
 from typing import Set
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError,
     os_error_context,
@@ -552,7 +584,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.selinux import selinux_labeler
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http.credentials import SHORTEST_SECRET, secrets_of
-from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC, Params
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
 from ansible_collections.iac_platform.terraform.plugins.module_utils._run import Steps, run_module
 
 

@@ -9,7 +9,7 @@ The fact about a failure, the answers of AWX's surveys, and the playbook by its 
 import os
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from playbook_run import VERSION
 
 FAIL = "Fail with what the module said"

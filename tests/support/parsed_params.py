@@ -4,12 +4,12 @@
 """Wishes as the module would parse them on a host of platform linux_amd64, and refusals of them. Runs on Python 3.6."""
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse as parse_module
 
 
 def params(**options):
-    found = dict((key, spec.get("default")) for key, spec in _records.SPEC.items())
+    found = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
     found.update(version="1.13.4")
     found.update(options)
     return found

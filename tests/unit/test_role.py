@@ -4,10 +4,11 @@
 """The role's documentation repeats the module's options by name: keeps them together, and keeps AWX's surveys in mind."""
 
 import functools
+import json
 import os
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 
 yaml = pytest.importorskip("yaml")
 
@@ -42,6 +43,17 @@ def test_no_option_refuses_the_blank_answer_of_a_survey(option):
     documented = read("meta", "argument_specs.yml")["argument_specs"]["main"]["options"]["terraform_binary_" + option]
     assert documented["type"] in ("str", "path", "list", "raw"), "blank text is no %s" % documented["type"]
     assert not set(documented) & {"choices", "default", "required"}, "these refuse null"
+
+
+def test_the_survey_offers_what_the_options_accept():
+    """It asks for a few of them; the questions are in playbooks/vars/awx.yml, since they have words of their own."""
+    with open(os.path.join(ROLE, "..", "..", "files", "awx-survey.json"), "rb") as file:
+        questions = json.loads(file.read().decode("utf-8"))["spec"]
+    for question in questions:
+        spec = SPEC[question["variable"][len("terraform_binary_"):]]
+        if question["choices"]:
+            assert question["choices"] == spec.get("choices", ["true", "false"])
+            assert question["default"] == str(spec["default"]).lower()
 
 
 def test_nothing_has_a_default_in_the_role():

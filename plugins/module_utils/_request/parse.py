@@ -10,12 +10,12 @@ import re
 from typing import Any, Callable, List, Optional, Tuple
 from urllib.parse import urlsplit
 
+from .._argument_spec import SPEC
 from .._errors import RequestError
 from .._http.urls import is_loopback, origin_of, redact_url
 from .._records import (
     DEFAULT_BASE_DIR,
     PRODUCT,
-    SPEC,
     UNKNOWN_ID,
     ConnectionOptions,
     DownloadRequest,
@@ -60,12 +60,11 @@ def parse_request(params: Params, host_platform: Callable[[], str], chosen: Opti
     uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
     gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
     request = Request(
-        requested=wanted.text, state=given["state"], base_dir=base_dir, download=given["download"], native=native,
-        link=given["link"] and _absolute(given["link"], "link"), link_force=given["link_force"],
-        backup=given["backup"], uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
-        verify=given["verify"], run_check=given["run_check"],
+        requested=wanted.text, base_dir=base_dir, native=native,
+        link=given["link"] and _absolute(given["link"], "link"),
+        uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
-        allow_unsafe=given["allow_unsafe_base_dir"], **_download_fields(given, wanted, platform, chosen)
+        allow_unsafe=given["allow_unsafe_base_dir"], **dict(_checked(given), **_download_fields(given, wanted, platform, chosen))
     )
     if request.link:
         _check_link(request, request.link)
@@ -96,6 +95,12 @@ def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
     given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
     folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
     return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
+
+
+def _checked(given: Params) -> Params:
+    """The fields of a Request with the name of an option that Ansible has checked in full: booleans and choices."""
+    return {key: given[key] for key in Request._fields
+            if key in SPEC and (SPEC[key]["type"] == "bool" or "choices" in SPEC[key])}
 
 
 def _download_fields(given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]) -> Params:

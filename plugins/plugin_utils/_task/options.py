@@ -4,11 +4,12 @@
 """What of a task's options goes to the target, and what of the environment stands in for an option.
 
 An option beats the environment, and the environment beats the default. A token from the environment goes only to sites
-from there. Credentials never go to a target that is not to download: it gets what is listed here, and nothing else.
+from there. Credentials never go to a target that is not to download: it gets what TO_TARGET lists, and nothing else.
 """
 
 from typing import Any, List, Mapping
 
+from ...module_utils._argument_spec import TO_TARGET
 from ...module_utils._errors import RequestError
 from ...module_utils._records import Params
 from ...module_utils._request.parse import check_site
@@ -16,17 +17,6 @@ from ...module_utils._request.parse import check_site
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
 _TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")     # as ansible-core reads a boolean
-
-# Every option is in one of the two: a test holds them against SPEC.
-TO_TARGET = frozenset({
-    "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group", "link",
-    "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel", "serole", "setype",
-    "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
-})
-CONTROLLER_ONLY = frozenset({
-    "ca_path", "cache_dir", "cache_keep", "client_cert", "client_key", "http_agent", "offline_ok", "progress", "url_headers",
-    "url_password", "url_token", "url_username", "use_proxy", "validate_certs", "version_file",
-})
 
 
 def target_arguments(arguments: Params) -> Params:

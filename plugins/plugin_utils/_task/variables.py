@@ -10,8 +10,8 @@ hold; and so that a name that means nothing is refused instead of ignored.
 import difflib
 from typing import Any, Callable, Collection, Dict, Mapping
 
+from ...module_utils._argument_spec import SPEC
 from ...module_utils._errors import RequestError
-from ...module_utils._records import SPEC
 
 MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"

@@ -8,7 +8,7 @@ import os
 import types
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _errors, _records
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.version import sort_key as order_of
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
@@ -365,7 +365,7 @@ def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
     listing = {"1.9.8": {"linux_386", "linux_amd64"}, "1.13.4": {"linux_amd64"}}
     monkeypatch.setattr(action, "_plan", plan)
     monkeypatch.setattr(terraform_binary, "detect_platform", lambda *machine: "linux_amd64")
-    params = {name: spec.get("default") for name, spec in _records.SPEC.items()}
+    params = {name: spec.get("default") for name, spec in _argument_spec.SPEC.items()}
     order = parse.parse_download_request(dict(params, version="latest", sites=["https://mirror.example"]), None)
     found, _told = action._chosen(order, types.SimpleNamespace(listing=lambda site: listing), {})
     assert found.version == installed and planned[0] == "1.13.4", planned

@@ -17,7 +17,7 @@ import stat
 import zipfile
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _records, _results, _source
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _results, _source
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock, trusted_file
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, transport_errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, run_check
@@ -84,7 +84,7 @@ class Host:
         return dict(version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform)
 
     def parsed(self, **options):
-        params = dict((key, spec.get("default")) for key, spec in _records.SPEC.items())
+        params = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
         params.update(version=VERSION, base_dir=self.base_dir, run_check=self.run_check)
         params.update(self.defaults)
         params.update(options)

@@ -24,10 +24,10 @@ RENAMES = "?rename,?renameat,?renameat2"    # which of them Python calls depends
 CHILD = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
+from module_utils import _argument_spec, _errors, _source
 from module_utils._install import apply, plan
-from module_utils import _errors, _records, _source
 from module_utils._request import parse
-params = dict((key, spec.get("default")) for key, spec in _records.SPEC.items())
+params = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
 params.update(json.loads(sys.argv[2]))
 request = parse.parse_request(params, lambda: params["platform"])
 say = lambda line, warning=False: None

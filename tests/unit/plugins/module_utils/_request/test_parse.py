@@ -8,7 +8,7 @@ import os
 import pwd
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _errors, _records
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse as parse_module
 from support.parsed_params import params, parse, refusal
 
@@ -30,7 +30,7 @@ def test_a_leading_v_is_dropped_and_what_was_asked_for_is_kept():
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n"])
 def test_blank_and_null_count_as_not_given(blank):
-    every = dict((key, blank) for key, spec in _records.SPEC.items() if key != "version" and spec["type"] != "int")
+    every = dict((key, blank) for key, spec in _argument_spec.SPEC.items() if key != "version" and spec["type"] != "int")
     assert parse(**every) == parse()
 
 

@@ -11,18 +11,14 @@ if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
-from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC, TO_TARGET
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import options as options_module
 
 
-def test_of_every_option_it_is_decided_whether_a_target_sees_it():
-    assert options_module.TO_TARGET | options_module.CONTROLLER_ONLY == set(SPEC)
-    assert not options_module.TO_TARGET & options_module.CONTROLLER_ONLY
-
-
-def test_no_secret_is_for_the_target():
+def test_no_credential_is_for_the_target():
     secrets = set(option for option, spec in SPEC.items() if spec.get("no_log"))
-    assert not secrets & options_module.TO_TARGET
+    assert secrets == {"url_password", "url_token", "url_headers"}
+    assert TO_TARGET < set(SPEC) and not (secrets | {"url_username", "client_cert", "client_key"}) & TO_TARGET
 
 
 def test_what_is_not_listed_stays_here():

@@ -4,8 +4,8 @@
 """Names of options and variables: known ones are read, unknown ones refused with the one that was probably meant."""
 
 import pytest
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
-from ansible_collections.iac_platform.terraform.plugins.module_utils._records import SPEC
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     check_options,
     check_types,
