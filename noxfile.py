@@ -448,6 +448,7 @@ def lint(session):
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
             ("antsibull-changelog", "lint"),
             ("python", ".ci/awx_files.py", "--check"),
+            ("python", ".ci/architecture.py", "--check"),
             ("python", ".ci/options.py", "--check"),
         ]
         if shutil.which("shellcheck"):
