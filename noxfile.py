@@ -54,10 +54,10 @@ nox.options.sessions = ["test"]
 
 # What `make test` runs: two lanes side by side, so that one works while the other waits. The first has most of the work.
 LANES = (("tests",), ("sanity", "lint", "target36", "awx"))
-WORKERS = "3"       # of pytest in the first lane: many tests wait for something
-SESSION_SECONDS = 2700      # what hangs is interrupted by then, and its log printed
-TEST_SECONDS = {"full": 3600, "": 300}      # for one test with its fixtures: at the full size of the proof, and else
-IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")     # each worker takes the next file, the longest come first
+WORKERS = "3"  # of pytest in the first lane: many tests wait for something
+SESSION_SECONDS = 2700  # what hangs is interrupted by then, and its log printed
+TEST_SECONDS = {"full": 3600, "": 300}  # for one test with its fixtures: at the full size of the proof, and else
+IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")  # each worker takes the next file, the longest come first
 
 
 class Clock:
@@ -78,8 +78,10 @@ class Clock:
     def install(self, *packages):
         """pip install, unless these packages and files of requirements were installed into this environment before."""
         stamp = pathlib.Path(self._session.virtualenv.location) / ("installed-%d" % len(self._spent))
-        wanted = "\n".join(package if not os.path.isfile(package) else pathlib.Path(package).read_text(encoding="utf-8")
-                           for package in packages)
+        wanted = "\n".join(
+            package if not os.path.isfile(package) else pathlib.Path(package).read_text(encoding="utf-8")
+            for package in packages
+        )
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             return
         with self.measure("pip install"):
@@ -136,14 +138,16 @@ def mirror_checkout():
     """
     BUILD.mkdir(exist_ok=True)
     with open(BUILD / "tree.lock", "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)    # sessions run side by side
+        fcntl.flock(turn, fcntl.LOCK_EX)  # sessions run side by side
         _mirror_checkout()
 
 
 def _mirror_checkout():
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    ).stdout.decode("utf-8").split("\0")
+    listed = (
+        subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, stdout=subprocess.PIPE)
+        .stdout.decode("utf-8")
+        .split("\0")
+    )
     wanted = set(name for name in listed if name and os.path.lexists(ROOT / name))
     for name in wanted:
         source, copy = ROOT / name, TREE / name
@@ -181,9 +185,9 @@ def settings():
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_HOME": str(BUILD / "ansible"),
         "ANSIBLE_CONFIG": str(BUILD / "ansible.cfg"),
-        "TERRAFORM_BINARY_DEBIAN": str(BUILD / "debian.tar"),   # made by the test that needs it, and kept
-        "TERRAFORM_BINARY_EE_BASE": str(BUILD / "ee-base.tar"),     # likewise
-        "TERRAFORM_BINARY_GENUINE_KEPT": str(BUILD / "genuine-site"),   # likewise
+        "TERRAFORM_BINARY_DEBIAN": str(BUILD / "debian.tar"),  # made by the test that needs it, and kept
+        "TERRAFORM_BINARY_EE_BASE": str(BUILD / "ee-base.tar"),  # likewise
+        "TERRAFORM_BINARY_GENUINE_KEPT": str(BUILD / "genuine-site"),  # likewise
     }
     genuine = ROOT.parent / "shared" / "genuine"
     if genuine.is_dir() and not os.environ.get("TERRAFORM_BINARY_GENUINE"):
@@ -193,12 +197,22 @@ def settings():
 
 def run_pytest(session, clock, *arguments):
     mirror_checkout()
-    if session.name != "target36":      # no pytest-timeout there
+    if session.name != "target36":  # no pytest-timeout there
         size = session.env.get("TERRAFORM_BINARY_PROOF", "").replace("quick", "")
         arguments = ("--timeout=%d" % TEST_SECONDS[size],) + arguments
     with session.chdir(TREE):
-        clock.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--import-mode=importlib", "-rs", "--durations=10",
-                  *arguments, env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None))
+        clock.run(
+            "python",
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--import-mode=importlib",
+            "-rs",
+            "--durations=10",
+            *arguments,
+            env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None),
+        )
 
 
 @nox.session(python=False)
@@ -219,10 +233,12 @@ def test(session):
                         continue
                     session.log("%s is interrupted: it takes more than %d s" % (name, SESSION_SECONDS))
                     _stop_session(process)
-                session.log("%s %s after %.0f s" % (
-                    name, "failed" if process.returncode else "passed", time.monotonic() - since))
+                session.log(
+                    "%s %s after %.0f s"
+                    % (name, "failed" if process.returncode else "passed", time.monotonic() - since)
+                )
                 failed += [name] * bool(process.returncode)
-                rest = lane[lane.index(name) + 1:]
+                rest = lane[lane.index(name) + 1 :]
                 if rest:
                     lanes[lane] = [rest[0], _start_session(rest[0]), time.monotonic()]
                 else:
@@ -240,8 +256,14 @@ def test(session):
 def _start_session(name):
     """A session of this file as a process that leads a group of its own, with its output in build/log."""
     with open(BUILD / "log" / (name + ".log"), "wb") as log:
-        return subprocess.Popen([sys.executable, "-m", "nox", "--non-interactive", "--session", name], cwd=ROOT,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "nox", "--non-interactive", "--session", name],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _stop_session(process):
@@ -268,12 +290,17 @@ def _show_log(name, whole):
 def check(session):
     """Ruff, mypy, the import rules and all unit tests, in parallel."""
     with timed(session, "ruff, mypy and the unit tests; some two minutes on two cores once set up") as clock:
-        clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"),
-                      "-r", str(REQUIREMENTS / "check.txt"))
+        clock.install(
+            "ansible-core==%s.*" % MAIN_CORE,
+            "-r",
+            str(REQUIREMENTS / "tests.txt"),
+            "-r",
+            str(REQUIREMENTS / "check.txt"),
+        )
         mirror_checkout()
         with session.chdir(TREE):
             clock.run(*RUFF)
-        with session.chdir(COLLECTIONS):    # the names of modules begin here
+        with session.chdir(COLLECTIONS):  # the names of modules begin here
             clock.run(*MYPY)
         session.env["TERRAFORM_BINARY_PROOF"] = "quick"
         run_pytest(session, clock, "-q", "-n", "auto", *IN_FILES, *(session.posargs or ["tests/unit"]))
@@ -300,13 +327,25 @@ def install(session):
         given["terraform_binary_sites"] = os.environ["SITES"].split()
     facts = BUILD / "facts"
     session.run(
-        "ansible-playbook", "iac_platform.terraform.install", "-i", "localhost,", "-c", "local",
-        "-e", json.dumps(dict(given, ansible_python_interpreter="{{ ansible_playbook_python }}")), *session.posargs,
-        env=dict(settings(), ANSIBLE_CACHE_PLUGIN="ansible.builtin.jsonfile", ANSIBLE_CACHE_PLUGIN_CONNECTION=str(facts)))
+        "ansible-playbook",
+        "iac_platform.terraform.install",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        json.dumps(dict(given, ansible_python_interpreter="{{ ansible_playbook_python }}")),
+        *session.posargs,
+        env=dict(
+            settings(), ANSIBLE_CACHE_PLUGIN="ansible.builtin.jsonfile", ANSIBLE_CACHE_PLUGIN_CONNECTION=str(facts)
+        ),
+    )
     for path in facts.glob("*localhost"):
         kept = json.loads(path.read_text(encoding="utf-8"))
         found = json.loads(kept["__payload__"])["terraform_binary_result"]
-        session.log("Terraform %s is %s: call it as %s" % (found["version"], found["path"], found["link"] or found["path"]))
+        session.log(
+            "Terraform %s is %s: call it as %s" % (found["version"], found["path"], found["link"] or found["path"])
+        )
 
 
 @nox.session
@@ -322,14 +361,36 @@ def proof(session):
     """All tiers of the proof at their full size; what was counted goes to build/proof.json."""
     with timed(session, "all tiers of the proof; about 45 minutes on two cores") as clock:
         clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
-        commit = subprocess.run(["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, check=True, text=True,
-                                stdout=subprocess.PIPE).stdout.strip()
-        session.env.update(TERRAFORM_BINARY_PROOF="full", TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
-                           TERRAFORM_BINARY_COMMIT=commit)
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=ROOT,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.strip()
+        session.env.update(
+            TERRAFORM_BINARY_PROOF="full",
+            TERRAFORM_BINARY_PROOF_COUNTS=str(BUILD / "proof.json"),
+            TERRAFORM_BINARY_COMMIT=commit,
+        )
         # Two files at a time, in their order: the long ones come first, and most of them wait now and then.
-        run_pytest(session, clock, "-n", "2", *IN_FILES, *(session.posargs or [
-            "tests/proof", "tests/unit", "tests/playbooks/test_retries.py", "tests/playbooks/test_hostile_networks.py",
-            "tests/playbooks/test_proxies_and_trust.py"]))
+        run_pytest(
+            session,
+            clock,
+            "-n",
+            "2",
+            *IN_FILES,
+            *(
+                session.posargs
+                or [
+                    "tests/proof",
+                    "tests/unit",
+                    "tests/playbooks/test_retries.py",
+                    "tests/playbooks/test_hostile_networks.py",
+                    "tests/playbooks/test_proxies_and_trust.py",
+                ]
+            ),
+        )
 
 
 @nox.session(python=find_python("3.6") or False, venv_backend="venv" if find_python("3.6") else "none")
@@ -340,8 +401,13 @@ def target36(session):
     with timed(session, "the unit tests of module_utils with Python 3.6; about 2 minutes") as clock:
         clock.install("pip==21.3.1")  # the one that comes with 3.6 cannot install what follows
         clock.install("-r", str(REQUIREMENTS / "target36.txt"))
-        session.env["TERRAFORM_BINARY_PROOF"] = "quick"     # what takes long was tried with a newer Python, too
-        run_pytest(session, clock, "-q", *(session.posargs or ["tests/unit/plugins/module_utils", "tests/unit/test_imports.py"]))
+        session.env["TERRAFORM_BINARY_PROOF"] = "quick"  # what takes long was tried with a newer Python, too
+        run_pytest(
+            session,
+            clock,
+            "-q",
+            *(session.posargs or ["tests/unit/plugins/module_utils", "tests/unit/test_imports.py"]),
+        )
 
 
 @nox.session
@@ -364,19 +430,30 @@ def run_sanity(session):
     home = make_home(session)
     found = [path for path in map(find_python, SANITY_PYTHONS) if path]
     if not os.environ.get("TERRAFORM_BINARY_MATRIX"):
-        found = found[:1] + found[1:][-1:]      # the oldest and the newest; all of them in make matrix
-    path = os.pathsep.join([session.bin] + [os.path.dirname(path) for path in found] + [
-        folder for folder in os.environ["PATH"].split(os.pathsep) if not has_dead_python(folder)])
+        found = found[:1] + found[1:][-1:]  # the oldest and the newest; all of them in make matrix
+    path = os.pathsep.join(
+        [session.bin]
+        + [os.path.dirname(path) for path in found]
+        + [folder for folder in os.environ["PATH"].split(os.pathsep) if not has_dead_python(folder)]
+    )
     env = dict(os.environ, HOME=str(home), PATH=path, VIRTUAL_ENV=session.virtualenv.location)
     calls = [session.posargs]
     if not session.posargs and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
-        calls = [["--skip-test", "pylint"], ["--test", "pylint", "--exclude", "tests/"]]   # a minute for tests: make matrix
+        calls = [
+            ["--skip-test", "pylint"],
+            ["--test", "pylint", "--exclude", "tests/"],
+        ]  # a minute for tests: make matrix
     lines = []
     for arguments in calls:
         session.log(" ".join(["ansible-test", "sanity"] + arguments))
         with subprocess.Popen(
-            [os.path.join(session.bin, "ansible-test"), "sanity", "--venv", "--color", "no"] + arguments, cwd=TREE, env=env,
-            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [os.path.join(session.bin, "ansible-test"), "sanity", "--venv", "--color", "no"] + arguments,
+            cwd=TREE,
+            env=env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         ) as process:
             for line in process.stdout:
                 print(line, end="", flush=True)
@@ -416,7 +493,9 @@ def make_home(session):
         (cache / name).write_text(GET_PIP % os.path.join(session.bin, "python"))
     listed = subprocess.run(
         [os.path.join(session.bin, "python"), "-m", "pip", "config", "list"],
-        check=True, text=True, stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
     ).stdout
     files, environment = {}, {}
     for line in listed.splitlines():
@@ -432,8 +511,16 @@ def make_home(session):
 
 
 RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
-MYPY = ("mypy", "--strict", "--no-error-summary", "--cache-dir", str(BUILD / "mypy"), "--config-file", str(TREE / "mypy.ini"),
-        str(TREE / "plugins"))
+MYPY = (
+    "mypy",
+    "--strict",
+    "--no-error-summary",
+    "--cache-dir",
+    str(BUILD / "mypy"),
+    "--config-file",
+    str(TREE / "mypy.ini"),
+    str(TREE / "plugins"),
+)
 
 
 @nox.session
@@ -443,7 +530,8 @@ def lint(session):
         clock.install("-r", str(REQUIREMENTS / "lint.txt"), "-r", str(REQUIREMENTS / "check.txt"))
         mirror_checkout()
         commands = [
-            RUFF, MYPY,
+            RUFF,
+            MYPY,
             ("ansible-lint", "--offline", "--profile", "production"),
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
             ("antsibull-changelog", "lint"),
@@ -457,7 +545,7 @@ def lint(session):
             session.warn("shellcheck is not installed: .ci/run was not looked at")
         failed = []
         for command in commands:
-            with session.chdir(COLLECTIONS if command is MYPY else TREE):   # where the names of modules begin
+            with session.chdir(COLLECTIONS if command is MYPY else TREE):  # where the names of modules begin
                 try:
                     clock.run(*command, env=settings(), external=command[0] == "shellcheck")
                 except nox.command.CommandFailed:
@@ -484,8 +572,15 @@ def awx(session, core):
     """What AWX does with this repository, in its short form, with the oldest and the newest ansible-core."""
     with timed(session, "jobs as AWX runs them, with ansible-core %s; half a minute" % core) as clock:
         clock.install("ansible-core==%s.*" % core, "-r", str(REQUIREMENTS / "tests.txt"))
-        run_pytest(session, clock, "-q", *(session.posargs or [
-            "tests/awx/test_jobs.py", "tests/awx/test_project.py", "-k", "not audit and not container"]))
+        run_pytest(
+            session,
+            clock,
+            "-q",
+            *(
+                session.posargs
+                or ["tests/awx/test_jobs.py", "tests/awx/test_project.py", "-k", "not audit and not container"]
+            ),
+        )
 
 
 @nox.session
@@ -514,15 +609,35 @@ def fetch_collections(session):
         fcntl.flock(turn, fcntl.LOCK_EX)
         if not (folder / "done").is_file():
             try:
-                session.run("python", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
-                            "--python-version", "3.12", "--dest", str(folder), PACKAGE)
+                session.run(
+                    "python",
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--only-binary",
+                    ":all:",
+                    "--python-version",
+                    "3.12",
+                    "--dest",
+                    str(folder),
+                    PACKAGE,
+                )
             except nox.command.CommandFailed:
                 session.warn("%s cannot be had: what needs its collections is skipped" % PACKAGE)
                 return ""
             (wheel,) = folder.glob("*.whl")
             with zipfile.ZipFile(wheel) as file:
-                file.extractall(folder, [name for name in file.namelist() if name.startswith(
-                    tuple("ansible_collections/" + each for each in FOREIGN)) and "/tests/" not in name])
+                file.extractall(
+                    folder,
+                    [
+                        name
+                        for name in file.namelist()
+                        if name.startswith(tuple("ansible_collections/" + each for each in FOREIGN))
+                        and "/tests/" not in name
+                    ],
+                )
             wheel.unlink()
             (folder / "done").touch()
     return str(folder)

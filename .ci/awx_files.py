@@ -44,7 +44,8 @@ def exported(found):
     return {
         "credential_types": [
             dict(one, natural_key={"name": one["name"], "kind": one["kind"], "type": "credential_type"}, managed=False)
-            for one in found["controller_credential_types"]],
+            for one in found["controller_credential_types"]
+        ],
         "projects": [dict(one, organization=organization, natural_key=project) for one in found["controller_projects"]],
         "job_templates": [_template(one, organization, project) for one in found["controller_templates"]],
         "workflow_job_templates": [_workflow(one, organization) for one in found["controller_workflows"]],
@@ -53,9 +54,14 @@ def exported(found):
 
 def _template(one, organization, project):
     left_out = ("inventory", "execution_environment", "credentials", "survey_spec", "organization", "project")
-    return dict({key: value for key, value in one.items() if key not in left_out}, project=project, inventory=None,
-                extra_vars=json.dumps(one["extra_vars"]), related={"survey_spec": one["survey_spec"]},
-                natural_key={"organization": organization, "name": one["name"], "type": "job_template"})
+    return dict(
+        {key: value for key, value in one.items() if key not in left_out},
+        project=project,
+        inventory=None,
+        extra_vars=json.dumps(one["extra_vars"]),
+        related={"survey_spec": one["survey_spec"]},
+        natural_key={"organization": organization, "name": one["name"], "type": "job_template"},
+    )
 
 
 def _workflow(one, organization):
@@ -64,16 +70,29 @@ def _workflow(one, organization):
     def node_key(identifier):
         return {"workflow_job_template": key, "identifier": identifier, "type": "workflow_job_template_node"}
 
-    nodes = [{
-        "identifier": node["identifier"], "natural_key": node_key(node["identifier"]),
-        "unified_job_template": {
-            "organization": organization, "name": node["unified_job_template"]["name"], "type": "job_template"},
-        "related": {kind: [node_key(other["identifier"]) for other in others]
-                    for kind, others in node.get("related", {}).items()},
-    } for node in one["workflow_nodes"]]
+    nodes = [
+        {
+            "identifier": node["identifier"],
+            "natural_key": node_key(node["identifier"]),
+            "unified_job_template": {
+                "organization": organization,
+                "name": node["unified_job_template"]["name"],
+                "type": "job_template",
+            },
+            "related": {
+                kind: [node_key(other["identifier"]) for other in others]
+                for kind, others in node.get("related", {}).items()
+            },
+        }
+        for node in one["workflow_nodes"]
+    ]
     left_out = ("inventory", "survey_spec", "workflow_nodes", "organization")
-    return dict({name: value for name, value in one.items() if name not in left_out}, organization=organization, natural_key=key,
-                related={"survey_spec": one["survey_spec"], "workflow_nodes": nodes})
+    return dict(
+        {name: value for name, value in one.items() if name not in left_out},
+        organization=organization,
+        natural_key=key,
+        related={"survey_spec": one["survey_spec"], "workflow_nodes": nodes},
+    )
 
 
 def main():

@@ -11,10 +11,26 @@ import ast
 import os
 
 _SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _RESULTS, _RUN, _SOURCE, _VERSIONS = (
-    "module_utils/" + _name for _name in ("_argument_spec", "_errors", "_records", "_fs", "_http", "_install", "_openpgp", "_release",
-                                          "_request", "_results", "_run", "_source", "_versions"))
+    "module_utils/" + _name
+    for _name in (
+        "_argument_spec",
+        "_errors",
+        "_records",
+        "_fs",
+        "_http",
+        "_install",
+        "_openpgp",
+        "_release",
+        "_request",
+        "_results",
+        "_run",
+        "_source",
+        "_versions",
+    )
+)
 _ANSWER, _CACHE, _DOWNLOAD, _TASK, _VERSION_FILE = (
-    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_task", "_version_file"))
+    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_task", "_version_file")
+)
 
 # room -> the rooms that it may import
 ROOMS = {
@@ -37,8 +53,21 @@ ROOMS = {
     _VERSION_FILE: (_ERRORS, _VERSIONS),
     _DOWNLOAD: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE, _SOURCE, _TASK),
     "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _RUN),
-    "action": (_SPEC, _ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _RESULTS, _ANSWER, _CACHE, _DOWNLOAD, _TASK,
-               _VERSION_FILE),
+    "action": (
+        _SPEC,
+        _ERRORS,
+        _RECORDS,
+        _VERSIONS,
+        _HTTP,
+        _RELEASE,
+        _REQUEST,
+        _RESULTS,
+        _ANSWER,
+        _CACHE,
+        _DOWNLOAD,
+        _TASK,
+        _VERSION_FILE,
+    ),
 }
 _COLLECTION = "ansible_collections/iac_platform/terraform/plugins/"
 _NO_CODE = ("doc_fragments",)
@@ -46,7 +75,7 @@ _NO_CODE = ("doc_fragments",)
 
 def room_of(path):
     """The room of a file, or of a package, by its path below plugins: str."""
-    parts = (path[:-len(".py")] if path.endswith(".py") else path).split("/")
+    parts = (path[: -len(".py")] if path.endswith(".py") else path).split("/")
     return "/".join(parts[:2]) if parts[0] in ("module_utils", "plugin_utils") else parts[0]
 
 
@@ -79,11 +108,11 @@ def imports_of(path, tree):
                 for name in names:
                     yield _named(name)
                 continue
-            base = path.split("/")[:-node.level] + (node.module.split(".") if node.module else [])
+            base = path.split("/")[: -node.level] + (node.module.split(".") if node.module else [])
             for alias in node.names:
                 yield True, "/".join(base + [alias.name])
 
 
 def _named(name):
     path = name.replace(".", "/")
-    return (True, path[len(_COLLECTION):]) if path.startswith(_COLLECTION) else (False, name)
+    return (True, path[len(_COLLECTION) :]) if path.startswith(_COLLECTION) else (False, name)

@@ -23,10 +23,13 @@ SPEC, ROLE = "plugins/module_utils/_argument_spec.py", "roles/terraform_binary/"
 PREFIX = "terraform_binary_"
 # The comment beside an option's name: (a target may see it while the controller downloads, no_log).
 MARKS = {
-    "target": (True, None), "target, no secret": (True, False),
-    "controller": (False, None), "controller, no secret": (False, False), "controller, secret": (False, True),
+    "target": (True, None),
+    "target, no secret": (True, False),
+    "controller": (False, None),
+    "controller, no secret": (False, False),
+    "controller, secret": (False, True),
 }
-LOOKS_SECRET = re.compile("pass(?!ive)|secret|token|key")   # as ansible-test has it
+LOOKS_SECRET = re.compile("pass(?!ive)|secret|token|key")  # as ansible-test has it
 SPEC_KEYS = ("type", "elements", "default", "choices", "aliases")
 # What an answer of a survey, blank or null, is none of: see the head of the role's argument_specs.yml.
 KINDS = {"bool": "A boolean.", "int": "An integer.", "dict": "A dictionary."}
@@ -52,8 +55,11 @@ def read_options(*texts):
     """
     options = {}
     for text in texts:
-        (documentation,) = [node.value.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Assign)
-                            and getattr(node.targets[0], "id", None) == "DOCUMENTATION"]
+        (documentation,) = [
+            node.value.value
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "DOCUMENTATION"
+        ]
         marks = dict(re.findall(r"(?m)^  ([a-z0-9_]+):  # (.+)$", documentation))
         for name, entry in yaml.safe_load(documentation)["options"].items():
             options[name] = dict(entry, **read_mark(name, marks.get(name)))
@@ -65,8 +71,10 @@ def read_options(*texts):
 
 def read_mark(name, mark):
     if mark not in MARKS:
-        raise ValueError("%s: %s is beside its name, expected a comment that is one of: %s" % (
-            name, mark and "# %s" % mark or "nothing", "; ".join(MARKS)))
+        raise ValueError(
+            "%s: %s is beside its name, expected a comment that is one of: %s"
+            % (name, mark and "# %s" % mark or "nothing", "; ".join(MARKS))
+        )
     to_target, no_log = MARKS[mark]
     if no_log is None and LOOKS_SECRET.search(name):
         raise ValueError("%s may be a secret: write beside its name whether it is one" % name)
@@ -78,12 +86,17 @@ def render_spec(options):
     lines = []
     for name, entry in options.items():
         parts = {key: entry[key] for key in (*SPEC_KEYS, "no_log") if entry.get(key) is not None}
-        lines.append("    %s: {%s},\n" % (literal(name), ", ".join(
-            "%s: %s" % (literal(key), literal(value)) for key, value in parts.items())))
+        lines.append(
+            "    %s: {%s},\n"
+            % (literal(name), ", ".join("%s: %s" % (literal(key), literal(value)) for key, value in parts.items()))
+        )
     names = ", ".join(literal(name) for name in sorted(options) if options[name]["to_target"])
     return "%sSPEC: Dict[str, Dict[str, Any]] = {\n%s}\n\n%s\nTO_TARGET = frozenset([\n%s,\n])\n" % (
-        HEAD, "".join(lines), "# What a target may see while the controller downloads.",
-        textwrap.fill(names, 120, initial_indent="    ", subsequent_indent="    "))
+        HEAD,
+        "".join(lines),
+        "# What a target may see while the controller downloads.",
+        textwrap.fill(names, 120, initial_indent="    ", subsequent_indent="    "),
+    )
 
 
 def literal(value):
@@ -107,14 +120,16 @@ def render_variables(options, text):
         summary = entry["description"] if isinstance(entry["description"], str) else entry["description"][0]
         told = [re.sub(r"\bO\((?=[a-z_]+[=)])", "O(" + PREFIX, summary)]
         told += [KINDS[entry["type"]]] if entry["type"] in KINDS else []
-        told += ["Choices: %s." % ", ".join("V(%s)" % choice for choice in entry["choices"])] if "choices" in entry else []
+        told += (
+            ["Choices: %s." % ", ".join("V(%s)" % choice for choice in entry["choices"])] if "choices" in entry else []
+        )
         told += ["Default: %s." % ", ".join("V(%s)" % each for each in default_of(entry))] if "default" in entry else []
         told.append("See O(iac_platform.terraform.terraform_binary#module:%s)." % name)
         kind = {"type": "raw" if entry["type"] in KINDS else entry["type"]}
         kind.update({"elements": entry["elements"]} if "elements" in entry else {})
         variables[PREFIX + name] = dict(description=told, **kind)
     rendered = yaml.dump(variables, Dumper=Indented, sort_keys=False, width=100)
-    return text[:text.index(BELOW)] + BELOW + textwrap.indent(rendered, "      ")
+    return text[: text.index(BELOW)] + BELOW + textwrap.indent(rendered, "      ")
 
 
 def render_table(options, text):
@@ -124,7 +139,9 @@ def render_table(options, text):
         default = ", ".join("`%s`" % each for each in default_of(entry))
         others = ["`%s`" % choice for choice in entry.get("choices", ()) if choice != entry.get("default")]
         kind = "list of %s" % entry["elements"] if "elements" in entry else entry["type"]
-        rows.append("| `%s` | %s | %s |\n" % (PREFIX + name, kind, "; or ".join(filter(None, [default, ", ".join(others)]))))
+        rows.append(
+            "| `%s` | %s | %s |\n" % (PREFIX + name, kind, "; or ".join(filter(None, [default, ", ".join(others)])))
+        )
     before, _old, after = text.split(TABLE)
     return TABLE.join([before, "\n%s\n" % "".join(rows), after])
 
@@ -132,12 +149,15 @@ def render_table(options, text):
 def default_of(entry):
     """The default, as a list of texts: an empty one where there is none."""
     default = entry.get("default", [])
-    return [str(each).lower() if isinstance(each, bool) else str(each) for each in (
-        default if isinstance(default, list) else [default])]
+    return [
+        str(each).lower() if isinstance(each, bool) else str(each)
+        for each in (default if isinstance(default, list) else [default])
+    ]
 
 
 def render_all(root):
     """What the files should be: dict of path and text. Raises ValueError."""
+
     def read(name):
         return (root / name).read_text(encoding="utf-8")
 
@@ -156,8 +176,11 @@ def main(arguments, root=ROOT):
     except ValueError as exc:
         print(exc)
         return 1
-    wrong = [name for name, text in rendered.items()
-             if not (root / name).is_file() or (root / name).read_text(encoding="utf-8") != text]
+    wrong = [
+        name
+        for name, text in rendered.items()
+        if not (root / name).is_file() or (root / name).read_text(encoding="utf-8") != text
+    ]
     for name in wrong:
         if "--check" in arguments:
             print("%s is out of date: run .ci/options.py" % name)

@@ -24,17 +24,17 @@ _CHECKOUT = os.path.dirname(_TESTS)
 if _TESTS not in sys.path:
     sys.path.insert(0, _TESTS)
 
-tiers = importlib.import_module("support.tiers")    # beside this file, which the line above makes known
+tiers = importlib.import_module("support.tiers")  # beside this file, which the line above makes known
 _LEDGER = tiers.Ledger(_CHECKOUT)
-_MARK = "TESTS_OF_TERRAFORM"    # in the environment of all that a test run starts: which run it was
-_PATIENCE = 30                  # seconds for what ends by itself, such as the workers of xdist
+_MARK = "TESTS_OF_TERRAFORM"  # in the environment of all that a test run starts: which run it was
+_PATIENCE = 30  # seconds for what ends by itself, such as the workers of xdist
 
 
 def pytest_configure(config):
-    if _MARK not in os.environ:     # a pytest in a test, or a worker of xdist, belongs to the run around it
+    if _MARK not in os.environ:  # a pytest in a test, or a worker of xdist, belongs to the run around it
         os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time() * 1e6)
-        if getattr(config.option, "numprocesses", None):    # else tests fork here, and a child has to end by SIGTERM
-            signal.signal(signal.SIGTERM, signal.default_int_handler)   # whoever ends a run wants what Ctrl-C does
+        if getattr(config.option, "numprocesses", None):  # else tests fork here, and a child has to end by SIGTERM
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends a run wants what Ctrl-C does
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
@@ -67,17 +67,35 @@ def _processes_of(mark):
                         continue
                 with open("/proc/%s/cmdline" % name, "rb") as file:
                     found.append((int(name), file.read().replace(b"\0", b" ").decode("utf-8", "replace")[:200]))
-            except OSError:     # it has ended, or belongs to somebody else
+            except OSError:  # it has ended, or belongs to somebody else
                 continue
     return found
 
 
 # The files that take longest come first, so that no worker is left alone with one in the end.
-_LONGEST = ("test_seam_connections.py", "test_seam.py", "test_ssh_hosts.py", "test_proxies_and_trust.py", "test_credentials.py",
-            "test_mutants.py", "test_fault_sweep.py", "test_guides.py",
-            "test_crash_images.py", "test_hostile_networks.py", "test_versions.py", "test_controller_downloads.py",
-            "test_progress_lines.py", "test_main_job.py", "test_concurrency_stress.py", "test_parsers.py",
-            "test_run_check.py", "test_binary.py", "test_verify_made.py", "test_installed.py", "test_run.py")
+_LONGEST = (
+    "test_seam_connections.py",
+    "test_seam.py",
+    "test_ssh_hosts.py",
+    "test_proxies_and_trust.py",
+    "test_credentials.py",
+    "test_mutants.py",
+    "test_fault_sweep.py",
+    "test_guides.py",
+    "test_crash_images.py",
+    "test_hostile_networks.py",
+    "test_versions.py",
+    "test_controller_downloads.py",
+    "test_progress_lines.py",
+    "test_main_job.py",
+    "test_concurrency_stress.py",
+    "test_parsers.py",
+    "test_run_check.py",
+    "test_binary.py",
+    "test_verify_made.py",
+    "test_installed.py",
+    "test_run.py",
+)
 
 
 def _place(item):
@@ -96,7 +114,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_collection_finish():
     """What is there before the tests stays, and many tests fork: then nothing that walks through it copies its pages."""
-    if hasattr(gc, "freeze"):   # Python 3.7
+    if hasattr(gc, "freeze"):  # Python 3.7
         gc.collect()
         gc.freeze()
 
@@ -163,7 +181,7 @@ def genuine_site(tmp_path_factory, request):
     folder = os.environ.get("TERRAFORM_BINARY_GENUINE_KEPT") or str(tmp_path_factory.mktemp("genuine-site"))
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)    # tests run side by side; the script leaves alone what is there and right
+        fcntl.flock(turn, fcntl.LOCK_EX)  # tests run side by side; the script leaves alone what is there and right
         made = subprocess.run(["bash", script, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if made.returncode == 77:
         pytest.skip("make-release.sh: %s" % made.stdout.decode("utf-8", "replace").strip())

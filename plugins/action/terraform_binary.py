@@ -109,9 +109,9 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.varia
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
-RUN_CACHE = "terraform_binary"      # below Ansible's own local temporary directory, which all forks share
-ANY_VERSION = "0.0.0"               # a plan of any version tells what the target has
-_LOOKS = 4                          # at a target for one version: a guess, its correction, and what that one finds
+RUN_CACHE = "terraform_binary"  # below Ansible's own local temporary directory, which all forks share
+ANY_VERSION = "0.0.0"  # a plan of any version tells what the target has
+_LOOKS = 4  # at a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
 
 display = Display()
@@ -128,24 +128,24 @@ class ActionModule(ActionBase):
         self._begin()
 
     def _begin(self) -> None:
-        self._requested: Optional[str] = None       # the version as it was written
-        self._written = ""          # what was given for it, while it is not read
-        self._origin: Tuple[str, ...] = ()          # where it was written, if not in the task: a line
+        self._requested: Optional[str] = None  # the version as it was written
+        self._written = ""  # what was given for it, while it is not read
+        self._origin: Tuple[str, ...] = ()  # where it was written, if not in the task: a line
         self._steps: List[str] = []
         self._warnings: List[str] = []
         self._previous_version: Optional[str] = None
-        self._state = ""            # as it was asked for
-        self._platform: Optional[str] = None        # as it was asked for
-        self._tells = False         # whether somebody watches
-        self._secrets: Tuple[str, ...] = ()         # which sites, proxies and targets could repeat
+        self._state = ""  # as it was asked for
+        self._platform: Optional[str] = None  # as it was asked for
+        self._tells = False  # whether somebody watches
+        self._secrets: Tuple[str, ...] = ()  # which sites, proxies and targets could repeat
 
     def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
         self._supports_check_mode = True
-        self._supports_async = True     # in run() for ansible-core 2.15
+        self._supports_async = True  # in run() for ansible-core 2.15
         result: Params = super().run(tmp, task_vars)
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
-        self._begin()               # again, for another try by until
+        self._begin()  # again, for another try by until
         reports = False
         try:
             reports = self._of_role and report_wanted(self._task_vars, self._template)
@@ -153,10 +153,15 @@ class ActionModule(ActionBase):
         except TerraformBinaryError as exc:
             result.update(self._failure(exc))
         except AnsibleConnectionFailure:
-            raise       # the host is unreachable, which core has its own way to tell
+            raise  # the host is unreachable, which core has its own way to tell
         except AnsibleError as exc:
-            result.update(self._failure(StartError(
-                "Ansible cannot run the module: %s" % exc, hint="ansible-playbook -vvv shows what it tried")))
+            result.update(
+                self._failure(
+                    StartError(
+                        "Ansible cannot run the module: %s" % exc, hint="ansible-playbook -vvv shows what it tried"
+                    )
+                )
+            )
         if "requested" in result:
             result["requested"] = self._requested
         if self._warnings:
@@ -181,28 +186,30 @@ class ActionModule(ActionBase):
         """A typed error as the result of the task: of the target, or of the controller."""
         of_target = isinstance(exc, (TransferError, AnswerError, StartError))
         side, host = ("target", self._host) if of_target else ("controller", platform.node())
-        exc.redact(self._secrets)      # before anything is cut: nothing knows half a secret again
+        exc.redact(self._secrets)  # before anything is cut: nothing knows half a secret again
         found = to_result(exc, side, host)
         return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
 
     def _named(self, result: Params) -> Params:
         """A failure whose message begins with the machine that it is about, and the fact of it."""
-        result = redacted(result, self._secrets)   # before anything is cut
+        result = redacted(result, self._secrets)  # before anything is cut
         error = dict(result["error"])
         if error["side"] == "target":
             error["host"] = self._host
         hint = error["hint"]
-        message = result["msg"][:-len(hint) - 2] if hint and result["msg"].endswith("; " + hint) else result["msg"]
+        message = result["msg"][: -len(hint) - 2] if hint and result["msg"].endswith("; " + hint) else result["msg"]
         message = compose_message(message, hint, self._host if error["side"] == "target" else "controller")
         found = dict(result, msg=message, error=error)
-        if self._of_role and not self._task.check_mode:     # core drops it but in the role; a prediction must not enter a cache
+        if (
+            self._of_role and not self._task.check_mode
+        ):  # core drops it but in the role; a prediction must not enter a cache
             found["ansible_facts"] = failed_facts(found, self._requested or self._written)
         return found
 
     def cleanup(self, force: bool = False) -> None:
         """A job in the background has taken its folder over by then; one that is still known here was ours alone."""
         super().cleanup(force=True)
-        self._loader.cleanup_all_tmp_files()    # what _decrypt() made
+        self._loader.cleanup_all_tmp_files()  # what _decrypt() made
 
     def _answer(self) -> Answer:
         of_task: Dict[str, Any] = {}
@@ -213,8 +220,10 @@ class ActionModule(ActionBase):
         params = _validate(arguments)
         self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            raise RequestError("%s is a Windows host: hosts have to be POSIX systems" % self._host,
-                               hint="leave it out of this play, or limit the play to other hosts")
+            raise RequestError(
+                "%s is a Windows host: hosts have to be POSIX systems" % self._host,
+                hint="leave it out of this play, or limit the play to other hosts",
+            )
         self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
@@ -227,7 +236,8 @@ class ActionModule(ActionBase):
             return self._from_controller(sent, params, environ, stack)
 
     def _from_controller(
-            self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> Answer:
+        self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack
+    ) -> Answer:
         """The answer where the controller downloads."""
         order = parse_download_request(params, params["platform"])
         parse_cache_options(params)
@@ -244,21 +254,31 @@ class ActionModule(ActionBase):
             return self._unchanged(plan, sent, told)
         self._previous_version = plan.previous_version
         if not plan.needs_archive:
-            return self._with_steps(
-                plan if self._task.check_mode and not self._task.async_val else self._module(sent))
+            return self._with_steps(plan if self._task.check_mode and not self._task.async_val else self._module(sent))
         order = parse_download_request(dict(params, archive=None, origin=None), plan.platform, plan.version)
         return self._delivered(plan, sent, self._delivery(order, params, environ, stack), stack)
 
     def _delivery(
-            self, order: DownloadRequest, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack) -> ControllerDownload:
+        self, order: DownloadRequest, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack
+    ) -> ControllerDownload:
         """What the controller obtains; the stack closes its cache."""
         folder, keep = parse_cache_options(params)
         check = self._task.check_mode
         tells = self._tells and not check
         run = stack.enter_context(self._run_folder())
-        persistent = PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log) if folder and not check else None
-        cache = RunCache(run, persistent, self._log, self._display_waiting if tells else _null_log,
-                      "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]), self._host)
+        persistent = (
+            PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
+            if folder and not check
+            else None
+        )
+        cache = RunCache(
+            run,
+            persistent,
+            self._log,
+            self._display_waiting if tells else _null_log,
+            "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
+            self._host,
+        )
         return ControllerDownload(order, cache, environ, self._log, self._display if tells else None)
 
     def _run_folder(self) -> Folder:
@@ -272,7 +292,9 @@ class ActionModule(ActionBase):
             raise
         return run
 
-    def _chosen(self, order: DownloadRequest, delivery: ControllerDownload, sent: Params) -> Tuple[Answer, Tuple[str, ...]]:
+    def _chosen(
+        self, order: DownloadRequest, delivery: ControllerDownload, sent: Params
+    ) -> Tuple[Answer, Tuple[str, ...]]:
         """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
 
         A first choice, without what the target has and for the platform that it probably is, saves a run of the module
@@ -284,7 +306,7 @@ class ActionModule(ActionBase):
             guessed = order._replace(platform=order.platform or detect_platform(platform.system(), platform.machine()))
             version, _told = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
-            version = ANY_VERSION       # what is installed may still do
+            version = ANY_VERSION  # what is installed may still do
         plan = self._plan(dict(sent, version=version))
         order = order._replace(platform=plan.platform)
         intact: Set[str] = set()
@@ -313,7 +335,10 @@ class ActionModule(ActionBase):
                 # Before anything is done: a newer one may have come since, and a site that is behind must not roll it back.
                 known = dict(arguments, version=version)
                 plan = self._plan(known)
-                if not plan.failed and newest_version([version] + matching_versions(wanted, plan.intact_versions)) == version:
+                if (
+                    not plan.failed
+                    and newest_version([version] + matching_versions(wanted, plan.intact_versions)) == version
+                ):
                     return self._with_steps(self._module(known) if plan.changed or self._task.async_val else plan)
             result = self._module(arguments)
             if result.version and not result.failed:
@@ -344,11 +369,17 @@ class ActionModule(ActionBase):
 
     def _ask(self, arguments: Params, wrap_async: int) -> Answer:
         """Run the module on the target: its Answer. Raises AnswerError."""
-        raw = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars,
-                                   wrap_async=wrap_async)
+        raw = self._execute_module(
+            module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars, wrap_async=wrap_async
+        )
         wanted = read_version(arguments["version"])
-        asked = Asked(wanted.version if self._state == "present" else None, wanted.allows, self._platform,
-                      asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR), asked_path(arguments.get("link"), ""))
+        asked = Asked(
+            wanted.version if self._state == "present" else None,
+            wanted.allows,
+            self._platform,
+            asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR),
+            asked_path(arguments.get("link"), ""),
+        )
         return read_answer(raw, self._host, asked, bool(wrap_async))
 
     def _result(self, answer: Answer) -> Params:
@@ -357,9 +388,9 @@ class ActionModule(ActionBase):
         if answer.failed:
             result = self._named(result if answer.error else self._explained(result))
         known: Params = dict(result.pop("ansible_facts", {}))
-        if self._discovered_interpreter_key:    # by core, which puts it into the result of each module
+        if self._discovered_interpreter_key:  # by core, which puts it into the result of each module
             known[self._discovered_interpreter_key] = self._discovered_interpreter
-        foreseen = self._task.check_mode and answer.changed     # a prediction must not enter a fact cache
+        foreseen = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
         if not (answer.failed or answer.job or foreseen) and answer.base_dir:
             known.update(success_facts(self._state, result))
         if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
@@ -371,8 +402,11 @@ class ActionModule(ActionBase):
         printed = "\n".join(result.get(name) or "" for name in ("module_stderr", "module_stdout", "exception"))
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
         # Python ends with what is wrong, everybody else begins with it.
-        reason = ([line for line in lines if re.match(r"\w*(Error|Exception)\b", line)][-1:] or lines[:1]
-                  or ["the module ended without an answer"])[0]
+        reason = (
+            [line for line in lines if re.match(r"\w*(Error|Exception)\b", line)][-1:]
+            or lines[:1]
+            or ["the module ended without an answer"]
+        )[0]
         version, path = self._find_python()
         hint = "ansible-playbook -vvv shows all that it printed"
         if re.search("sudo.*not found", reason):
@@ -381,7 +415,10 @@ class ActionModule(ActionBase):
             hint = "no Python answers as %s there: install python3, or set ansible_python_interpreter" % path
         elif version < _least_python():
             reason = "Python is %s (%s): %s or later is needed" % (
-                ".".join(map(str, version)), path, ".".join(map(str, _least_python())))
+                ".".join(map(str, version)),
+                path,
+                ".".join(map(str, _least_python())),
+            )
             hint = "install a newer python3 there, or set ansible_python_interpreter to one that is there"
         elif "No module named" in reason:
             hint = "install the whole of Python's standard library there (Debian: python3, not python3-minimal)"
@@ -394,10 +431,18 @@ class ActionModule(ActionBase):
         if not path or str(path).startswith("auto"):
             path = (self._task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python") or "python3"
         shell = self._connection._shell
-        told = self._low_level_execute_command("%s -c %s" % (shell.quote(str(path)), shell.quote(
-            "import sys; print('%d %d %d %s' % (sys.version_info[:3] + (sys.executable,)))")), sudoable=False)
+        told = self._low_level_execute_command(
+            "%s -c %s"
+            % (
+                shell.quote(str(path)),
+                shell.quote("import sys; print('%d %d %d %s' % (sys.version_info[:3] + (sys.executable,)))"),
+            ),
+            sudoable=False,
+        )
         found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
-        return (tuple(map(int, found.groups()[:3])), printable(found.group(4))) if found else (None, printable(str(path)))
+        return (
+            (tuple(map(int, found.groups()[:3])), printable(found.group(4))) if found else (None, printable(str(path)))
+        )
 
     def _unchanged(self, plan: Answer, sent: Params, told: Tuple[str, ...]) -> Answer:
         """The plan as the answer."""
@@ -405,10 +450,12 @@ class ActionModule(ActionBase):
             return self._with_steps(plan)
         if self._task.async_val:
             return self._module(sent)
-        told = self._origin + told      # nothing was done, so there is not much to tell
+        told = self._origin + told  # nothing was done, so there is not much to tell
         return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
 
-    def _delivered(self, plan: Answer, sent: Params, delivery: ControllerDownload, stack: contextlib.ExitStack) -> Answer:
+    def _delivered(
+        self, plan: Answer, sent: Params, delivery: ControllerDownload, stack: contextlib.ExitStack
+    ) -> Answer:
         """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
         if self._task.check_mode:
             provenance = delivery.provenance()
@@ -416,7 +463,7 @@ class ActionModule(ActionBase):
                 return self._module(sent)
             came = plan.downloaded_bytes + provenance.downloaded_bytes
             return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
-        staged = delivery.obtain(unless=plan.archive_sha256)     # known where only the vouching is short
+        staged = delivery.obtain(unless=plan.archive_sha256)  # known where only the vouching is short
         laid = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
         archive = self._bring(laid, staged)
         sent = dict(sent, archive=archive, origin=staged.provenance.site)
@@ -430,11 +477,11 @@ class ActionModule(ActionBase):
         """Have the files on the target: str, the path of the archive there. Raises TransferError."""
         name = staged.provenance.archive_name
         if self._connection.transport == "local" and not self._is_become_unprivileged() and not self._task.async_val:
-            return os.path.join(laid, name)     # the module can read it where it is
+            return os.path.join(laid, name)  # the module can read it where it is
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-        check_target_path(shell.tmpdir, self._host)     # without pipelining, core has made it for the module
+        check_target_path(shell.tmpdir, self._host)  # without pipelining, core has made it for the module
         sources = {paper: os.path.join(laid, paper) for paper in staged.verification_files}
         if staged.archive:
             sources[name] = staged.archive
@@ -450,16 +497,18 @@ class ActionModule(ActionBase):
         try:
             self._transfer_file(source, place)
         except AnsibleConnectionFailure:
-            raise       # the host is unreachable, which core has its own way to tell
+            raise  # the host is unreachable, which core has its own way to tell
         except AnsibleError as exc:
             with os_error_context("look at", source):
                 size = os.stat(source).st_size
             free = self._free_bytes()
             room = "" if free is None else "; its file system has %d bytes free" % free
             raise TransferError(
-                "sending %d bytes to %s:%s failed%s: %s" % (size, self._host, place, room, str(exc)[:120]), path=place,
+                "sending %d bytes to %s:%s failed%s: %s" % (size, self._host, place, room, str(exc)[:120]),
+                path=place,
                 errno=errno.ENOSPC if free is not None and free < size else errno.EIO,
-                hint="free some space there, or set ansible_remote_tmp to a directory on another file system") from exc
+                hint="free some space there, or set ansible_remote_tmp to a directory on another file system",
+            ) from exc
 
     def _free_bytes(self) -> Optional[int]:
         """Room for a plain user in the target's temporary directory; None when that cannot be told (df(1), POSIX)."""
@@ -482,13 +531,15 @@ class ActionModule(ActionBase):
 
     def _completed(self, result: Answer, plan: Answer, staged: StagedRelease, archive: str) -> Answer:
         """The module's Answer, with what the controller did before it."""
-        if result.failed or result.changed:     # or another run did it just now: there is not much to tell
+        if result.failed or result.changed:  # or another run did it just now: there is not much to tell
             result = self._with_steps(result)
         if not result.failed:
             return result._replace(downloaded_bytes=plan.downloaded_bytes + staged.downloaded_bytes)
         error = result.error or {}
         if error.get("step") == "verify" and error.get("path") == archive:
-            hint = "the controller had the right bytes: look at the connection to %s, and at its remote_tmp" % self._host
+            hint = (
+                "the controller had the right bytes: look at the connection to %s, and at its remote_tmp" % self._host
+            )
             msg = "the transfer spoilt the archive: %s; %s" % (result.msg.partition(";")[0], hint)
             return result._replace(error=dict(error, hint=hint), msg=msg[:400])
         return result
@@ -512,7 +563,9 @@ class ActionModule(ActionBase):
 
     def _display(self, line: str) -> None:
         # stdout belongs to the callback, which may write JSON there.
-        display.display("terraform_binary: [%s] %s" % (self._host, redacted(printable(line), self._secrets)), stderr=True)
+        display.display(
+            "terraform_binary: [%s] %s" % (self._host, redacted(printable(line), self._secrets)), stderr=True
+        )
 
     def _display_waiting(self, what: str) -> None:
         self._display("waiting for the download of %s for another host" % what)
@@ -538,7 +591,9 @@ class ActionModule(ActionBase):
         try:
             found: Params = self._templar.template(variable)
         except AnsibleError as exc:
-            raise RequestError("the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set") from exc
+            raise RequestError(
+                "the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set"
+            ) from exc
         return found
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
@@ -554,8 +609,10 @@ class ActionModule(ActionBase):
         path = str(version_file).strip()
         found = self._find(path)
         if found is None:
-            raise RequestError("version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
-                               hint="paths are searched as copy does its src")
+            raise RequestError(
+                "version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
+                hint="paths are searched as copy does its src",
+            )
         wanted = read_version_file(found)
         self._requested = wanted.text
         self._origin = ("version %s from %s" % (wanted.version, wanted.places),)
@@ -567,8 +624,11 @@ class ActionModule(ActionBase):
         try:
             plain: str = self._loader.get_real_file(path)
         except AnsibleError as exc:
-            raise RequestError("%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc), path=path,
-                               hint="give ansible-playbook the password (--vault-id), or the job template one") from exc
+            raise RequestError(
+                "%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc),
+                path=path,
+                hint="give ansible-playbook the password (--vault-id), or the job template one",
+            ) from exc
         return plain
 
     def _find(self, path: str) -> Optional[str]:
@@ -593,7 +653,7 @@ class StartError(TerraformBinaryError):
 def _least_python() -> Tuple[int, ...]:
     """The oldest Python that a target may have, as a tuple: ours, or that of this ansible-core where it is newer."""
     least = getattr(importlib.import_module("ansible.module_utils.basic"), "_PY_MIN", None)
-    return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON     # a truth value up to 2.16
+    return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a truth value up to 2.16
 
 
 def _validate(arguments: Params) -> Params:
@@ -602,7 +662,7 @@ def _validate(arguments: Params) -> Params:
     short: Params = {}
     for name in given.keys() & {"url_headers", "headers"}:
         # What the validator takes for a secret, ansible-core 2.22 masks from then on in all that the play shows.
-        with contextlib.suppress(TypeError):    # of which the validator complains
+        with contextlib.suppress(TypeError):  # of which the validator complains
             headers = check_type_dict(given[name])
             short.update((key, value) for key, value in headers.items() if len(str(value)) < SHORTEST_SECRET)
             given[name] = {key: "" if key in short else value for key, value in headers.items()}

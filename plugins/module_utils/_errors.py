@@ -16,19 +16,37 @@ import re
 import stat
 import sys
 import unicodedata
-from typing import Any, BinaryIO, Collection, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Type, Union, overload
+from typing import (
+    Any,
+    BinaryIO,
+    Collection,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Type,
+    Union,
+    overload,
+)
 
 MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
-_HARMLESS = 3           # so many first characters of a secret do not give it away
+_HARMLESS = 3  # so many first characters of a secret do not give it away
 # One character as others may write it: percent-encoded once or more often, or as ascii() has it; several blanks are one.
 _CODED = re.compile(
-    r"%(?:25)*([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+U([0-9A-Fa-f]{8})|\\(['\"\\])|\s+|.", re.DOTALL)
-_UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")     # may not stand for itself; percent sign, backslash and plus among them
-_CUT = re.compile(r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")   # where a quote ends, maybe within a character
-_QUOTE = 200            # characters of the longest quote
+    r"%(?:25)*([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+U([0-9A-Fa-f]{8})|\\(['\"\\])|\s+|.",
+    re.DOTALL,
+)
+_UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")  # may not stand for itself; percent sign, backslash and plus among them
+_CUT = re.compile(
+    r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}"
+)  # where a quote ends, maybe within a character
+_QUOTE = 200  # characters of the longest quote
 
 # The usual way out, by what went wrong; {0} is what else may be chosen, by where it did, {1} is how to become another user.
 _HINTS: Dict[Optional[int], str] = {
@@ -39,8 +57,10 @@ _HINTS: Dict[Optional[int], str] = {
     _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
 }
 _RIGHTS = "let the user who runs Ansible do this{0}"
-_ALSO = ("/usr/local/bin", "/usr/bin")      # where sudo(8) and doas(1) are looked for, beside PATH
-_ELSEWHERE: Dict[Optional[str], Tuple[str, str]] = {  # place: what is set in its stead, and the way to the right to write there
+_ALSO = ("/usr/local/bin", "/usr/bin")  # where sudo(8) and doas(1) are looked for, beside PATH
+_ELSEWHERE: Dict[
+    Optional[str], Tuple[str, str]
+] = {  # place: what is set in its stead, and the way to the right to write there
     "base_dir": ("base_dir", "run as a user who may do this{1}{0}"),
     "link": ("link", "run as a user who may do this{1}{0}"),
     "cache_dir": ("cache_dir", _RIGHTS),
@@ -63,8 +83,14 @@ class TerraformBinaryError(Exception):
     step = ""
     way_out: Optional[str] = None
 
-    def __init__(self, message: str, path: Optional[str] = None, url: Optional[str] = None, errno: Optional[int] = None,
-                 hint: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        path: Optional[str] = None,
+        url: Optional[str] = None,
+        errno: Optional[int] = None,
+        hint: Optional[str] = None,
+    ) -> None:
         super().__init__(printable(" ".join(message.split())))
         self.path = path
         self.url = url
@@ -96,8 +122,9 @@ class FetchError(TerraformBinaryError):
     step = "fetch"
     way_out = "look what that server sends, or name another site"
 
-    def __init__(self, message: str, retry: bool = False, next_site: bool = True, status: Optional[int] = None,
-                 **where: Any) -> None:
+    def __init__(
+        self, message: str, retry: bool = False, next_site: bool = True, status: Optional[int] = None, **where: Any
+    ) -> None:
         super().__init__(message, **where)
         self.retry = retry
         self.next_site = next_site
@@ -168,8 +195,13 @@ def _how_to_become() -> str:
 
 
 @contextlib.contextmanager
-def os_error_context(doing: str, path: str, error: Type[TerraformBinaryError] = InstallError, hint: Optional[str] = None,
-              place: Optional[str] = None) -> Iterator[None]:
+def os_error_context(
+    doing: str,
+    path: str,
+    error: Type[TerraformBinaryError] = InstallError,
+    hint: Optional[str] = None,
+    place: Optional[str] = None,
+) -> Iterator[None]:
     """Turn an OSError of the body into a typed error that names the act and the path.
 
     :param doing: str, the act as a verb with its object: ``create directory``.
@@ -183,7 +215,9 @@ def os_error_context(doing: str, path: str, error: Type[TerraformBinaryError] = 
     except OSError as exc:
         raise error(
             "%s %s: %s" % (doing, path, errno_text(exc.errno, exc)),
-            path=path, errno=exc.errno, hint=hint or hint_for(exc.errno, place),
+            path=path,
+            errno=exc.errno,
+            hint=hint or hint_for(exc.errno, place),
         ) from exc
 
 
@@ -222,7 +256,7 @@ def quoted(text: Union[str, bytes], limit: int = 60) -> str:
     :param limit: int, characters of it that are shown.
     """
     if isinstance(text, bytes):
-        text = text[:limit + 1].decode("latin-1")
+        text = text[: limit + 1].decode("latin-1")
     return ascii(text[:limit]) + ("..." if len(text) > limit else "")
 
 
@@ -283,18 +317,26 @@ def redacted(value: Any, secrets: Collection[str]) -> Any:
     if not isinstance(value, str):
         return value
     for secret in secrets:
-        if len(secret) <= _HARMLESS:        # in other letters that would be any text
+        if len(secret) <= _HARMLESS:  # in other letters that would be any text
             value = value.replace(secret, _ASTERISKS)
-    return _without_forms(value, set(
-        _plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _secret_forms(secret)))
+    return _without_forms(
+        value, set(_plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _secret_forms(secret))
+    )
 
 
 def _secret_forms(secret: str) -> Tuple[str, ...]:
     """A secret as it is, escaped, and as base64 has it, without the padding; in other letters as far as ASCII's do not tell."""
     data = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(data).decode("ascii").rstrip("=")
-    return (secret, secret.lower(), secret.upper(), secret.swapcase(), ascii(secret)[1:-1], coded,
-            coded.translate({ord("+"): "-", ord("/"): "_"}))
+    return (
+        secret,
+        secret.lower(),
+        secret.upper(),
+        secret.swapcase(),
+        ascii(secret)[1:-1],
+        coded,
+        coded.translate({ord("+"): "-", ord("/"): "_"}),
+    )
 
 
 def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
@@ -314,7 +356,7 @@ def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
             char = chr(min(int(number, 16), sys.maxunicode))
         # Only ASCII's letters: a byte of any other one does not tell its case.
         data = (bytes(bytearray((int(byte, 16),))) if byte else char.encode("utf-8", "surrogatepass")).lower()
-        if data.isspace() or data == b"+":      # a blank in a form's encoding; those of a message are put together
+        if data.isspace() or data == b"+":  # a blank in a form's encoding; those of a message are put together
             data = b" "
         plain.append(data.decode("latin-1"))
         starts += [found.start()] * len(data)
@@ -364,11 +406,11 @@ def compose_message(message: str, hint: Optional[str] = None, machine: str = "")
         message = "%s: %s" % (machine, message)
     end = "; %s" % hint if hint else ""
     room = MESSAGE_LIMIT - len(end)
-    if len(message) > room:     # the error has them whole
+    if len(message) > room:  # the error has them whole
         message = _DIGEST.sub(r"\1...", _LONG_URL.sub(r"\1/.../\2", message))
-    if len(message) > room:     # in its later part: the end has what was found
+    if len(message) > room:  # in its later part: the end has what was found
         end_of_it = max(room - 3, 0) // 3
-        message = "%s...%s" % (message[:max(room - 3, 0) - end_of_it], message[len(message) - end_of_it:])
+        message = "%s...%s" % (message[: max(room - 3, 0) - end_of_it], message[len(message) - end_of_it :])
     return message + end
 
 
@@ -383,18 +425,20 @@ def to_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, An
     message = str(error)
     if isinstance(error, ClockError):
         message = "%s (judged by the %s, %s)" % (message, side, host)
-    result: Dict[str, Any] = printable({
-        "msg": compose_message(message, error.hint),
-        "changed": error.changed and side == "target",     # what the controller does to itself changes no host
-        "error": {
-            "step": error.step,
-            "side": side,
-            "host": host,
-            "path": error.path,
-            "url": error.url,
-            "errno": error.errno,
-            "errno_name": _errno.errorcode.get(error.errno) if error.errno else None,
-            "hint": error.hint,
-        },
-    })
+    result: Dict[str, Any] = printable(
+        {
+            "msg": compose_message(message, error.hint),
+            "changed": error.changed and side == "target",  # what the controller does to itself changes no host
+            "error": {
+                "step": error.step,
+                "side": side,
+                "host": host,
+                "path": error.path,
+                "url": error.url,
+                "errno": error.errno,
+                "errno_name": _errno.errorcode.get(error.errno) if error.errno else None,
+                "hint": error.hint,
+            },
+        }
+    )
     return result

@@ -14,11 +14,12 @@ from ._fs.symlink import backup_name
 from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
-_Plan = Any     # that of _plan, which no file of this step may import
+_Plan = Any  # that of _plan, which no file of this step may import
 
 
 def predicted_result(
-        plan: _Plan, provenance: Optional[Provenance] = None, check_mode: bool = True) -> Tuple[Params, Tuple[str, ...]]:
+    plan: _Plan, provenance: Optional[Provenance] = None, check_mode: bool = True
+) -> Tuple[Params, Tuple[str, ...]]:
     """What a plan says: the answer of check mode, and of a run that finds nothing to do.
 
     :param plan: Plan.
@@ -31,10 +32,15 @@ def predicted_result(
     if provenance:
         result.update(with_provenance(provenance))
     steps = planned_steps(plan) if plan.changes else _ok_summary(plan)
-    result.update(changed=plan.changes, needs_archive=plan.needs_archive, removed=_paths_to_remove(plan),
-                  downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
-                  diff=_headed(request, _before(plan),
-                               _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)))
+    result.update(
+        changed=plan.changes,
+        needs_archive=plan.needs_archive,
+        removed=_paths_to_remove(plan),
+        downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
+        diff=_headed(
+            request, _before(plan), _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)
+        ),
+    )
     if plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid):
         result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
     result["msg"] = _summary(plan, "would be " if plan.changes else "")
@@ -50,15 +56,24 @@ def undecided_result(request: Request, installed: Iterable[str]) -> Params:
     :param installed: the versions under base_dir that are intact.
     """
     asked = " ".join(request.requested.split())
-    return dict(_common(request, None, None, installed), path=None, changed=True, needs_archive=None, removed=[], downloaded_bytes=0,
-                diff=_diff({"version": None}, {"version": asked}),
-                msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked)
+    return dict(
+        _common(request, None, None, installed),
+        path=None,
+        changed=True,
+        needs_archive=None,
+        removed=[],
+        downloaded_bytes=0,
+        diff=_diff({"version": None}, {"version": asked}),
+        msg="Terraform %s would be installed or kept, as soon as its version can be known" % asked,
+    )
 
 
 def with_provenance(provenance: Provenance) -> Params:
     """What is known of an archive that is not installed yet: dict of return values."""
-    return {"archive_sha256": provenance.archive_sha256, "verification": _verification(
-        provenance.policy, provenance.signer, provenance.signed_at, provenance.site)}
+    return {
+        "archive_sha256": provenance.archive_sha256,
+        "verification": _verification(provenance.policy, provenance.signer, provenance.signed_at, provenance.site),
+    }
 
 
 def applied_result(outcome: Any) -> Params:
@@ -70,9 +85,14 @@ def applied_result(outcome: Any) -> Params:
     plan, request = outcome.plan, outcome.plan.request
     result = _common(request, outcome.receipt, outcome.previous, outcome.intact)
     before = _before(plan)
-    result.update(changed=outcome.changed, needs_archive=plan.needs_archive, removed=list(outcome.removed),
-                  downloaded_bytes=outcome.downloaded_bytes, backup_file=outcome.backup,
-                  diff=_headed(request, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before))
+    result.update(
+        changed=outcome.changed,
+        needs_archive=plan.needs_archive,
+        removed=list(outcome.removed),
+        downloaded_bytes=outcome.downloaded_bytes,
+        backup_file=outcome.backup,
+        diff=_headed(request, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before),
+    )
     result["msg"] = _summary(plan, "") if outcome.changed else "%s; another run did it just now" % _ok_summary(plan)[0]
     result["ansible_facts"] = success_facts(request.state, result)
     return result
@@ -89,18 +109,28 @@ def merged_result(request: Request, results: Sequence[Params], intact: Iterable[
     if results:
         result = dict(results[-1], msg="; ".join(one["msg"] for one in results))
     else:
-        result = dict(_common(request, None, None, ()), path=None, needs_archive=False, downloaded_bytes=0,
-                      msg="Terraform has no installed version that matches %s" % " ".join(request.requested.split()))
+        result = dict(
+            _common(request, None, None, ()),
+            path=None,
+            needs_archive=False,
+            downloaded_bytes=0,
+            msg="Terraform has no installed version that matches %s" % " ".join(request.requested.split()),
+        )
     result.update(
-        changed=any(one["changed"] for one in results), removed=[path for one in results for path in one["removed"]],
-        diff=[one["diff"] for one in results], intact_versions=list(intact),
-        previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None))
+        changed=any(one["changed"] for one in results),
+        removed=[path for one in results for path in one["removed"]],
+        diff=[one["diff"] for one in results],
+        intact_versions=list(intact),
+        previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None),
+    )
     if not check_mode:
         result["ansible_facts"] = success_facts(request.state, result)
     return result
 
 
-def cleared_result(result: Params, request: Request, paths: Sequence[str], left: Iterable[str], check_mode: bool) -> Params:
+def cleared_result(
+    result: Params, request: Request, paths: Sequence[str], left: Iterable[str], check_mode: bool
+) -> Params:
     """The answer of a removal of everything, from that of its versions.
 
     :param result: dict, from combined().
@@ -115,8 +145,13 @@ def cleared_result(result: Params, request: Request, paths: Sequence[str], left:
         gone = "Terraform %sremoved with all of %s" % (would, request.base_dir)
     msg = gone if removed else "there is nothing of this module below %s" % request.base_dir
     diff = _diff({"path": request.base_dir, "removed": []}, {"path": request.base_dir, "removed": list(paths)})
-    result = dict(result, changed=bool(removed), removed=removed, diff=result["diff"] + [diff] * bool(paths),
-                  msg="; ".join((msg,) + tuple("left: %s" % line for line in left)))
+    result = dict(
+        result,
+        changed=bool(removed),
+        removed=removed,
+        diff=result["diff"] + [diff] * bool(paths),
+        msg="; ".join((msg,) + tuple("left: %s" % line for line in left)),
+    )
     if not check_mode:
         result["ansible_facts"] = success_facts(request.state, result)
     return result
@@ -140,8 +175,10 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
     elif plan.changes_link:
         if plan.keeps_backup:
             lines.append("would keep the file %s as %s" % (request.link, _planned_backup(plan)))
-        lines.append("would switch the link %s -> %s (now: %s)" % (
-            request.link, request.path, plan.link_state.target or plan.link_state.kind))
+        lines.append(
+            "would switch the link %s -> %s (now: %s)"
+            % (request.link, request.path, plan.link_state.target or plan.link_state.kind)
+        )
     return tuple(lines)
 
 
@@ -158,22 +195,36 @@ def _version_of(target: Optional[str]) -> Optional[str]:
 
 def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str], intact: Iterable[str]) -> Params:
     return {
-        "version": request.version, "requested": request.requested, "path": request.path, "link": request.link,
-        "previous_version": _version_of(previous), "base_dir": request.base_dir, "platform": request.platform,
+        "version": request.version,
+        "requested": request.requested,
+        "path": request.path,
+        "link": request.link,
+        "previous_version": _version_of(previous),
+        "base_dir": request.base_dir,
+        "platform": request.platform,
         "binary_sha256": receipt.sha256 if receipt else None,
         "archive_sha256": receipt.archive_sha256 if receipt else None,
         "size": receipt.size if receipt else None,
         "verification": _verification(receipt.policy, receipt.signer, receipt.signed_at, receipt.origin)
-        if receipt else None,
-        "intact_versions": list(intact), "backup_file": None,
+        if receipt
+        else None,
+        "intact_versions": list(intact),
+        "backup_file": None,
     }
 
 
 def _verification(
-        policy: Optional[str], signer: Optional[str], signed_at: Optional[int], site: Optional[str],
+    policy: Optional[str],
+    signer: Optional[str],
+    signed_at: Optional[int],
+    site: Optional[str],
 ) -> Dict[str, Optional[str]]:
-    return {"policy": policy, "signer": signer, "signed_at": None if signed_at is None else _rfc3339(signed_at),
-            "site": site}
+    return {
+        "policy": policy,
+        "signer": signer,
+        "signed_at": None if signed_at is None else _rfc3339(signed_at),
+        "site": site,
+    }
 
 
 def success_facts(state: str, result: Params) -> Params:
@@ -183,16 +234,20 @@ def success_facts(state: str, result: Params) -> Params:
     :param result: dict of return values.
     """
     present = state == "present"
-    return {"terraform_binary_result": {
-        "version": result["version"] if present else None,
-        "path": result["path"] if present else None,
-        "link": result["link"] if present else None,
-        "base_dir": result["base_dir"],
-        "versions": {version: "%s/%s/%s" % (result["base_dir"], version, PRODUCT) for version in result["intact_versions"]},
-        "changed": result["changed"],
-        "failed": False,
-        "checked_at": _rfc3339(time.time()),
-    }}
+    return {
+        "terraform_binary_result": {
+            "version": result["version"] if present else None,
+            "path": result["path"] if present else None,
+            "link": result["link"] if present else None,
+            "base_dir": result["base_dir"],
+            "versions": {
+                version: "%s/%s/%s" % (result["base_dir"], version, PRODUCT) for version in result["intact_versions"]
+            },
+            "changed": result["changed"],
+            "failed": False,
+            "checked_at": _rfc3339(time.time()),
+        }
+    }
 
 
 def failed_facts(result: Params, requested: Optional[str]) -> Params:
@@ -201,14 +256,16 @@ def failed_facts(result: Params, requested: Optional[str]) -> Params:
     :param result: dict with ``changed``, ``msg`` and ``error``.
     :param requested: str, the version as it was written; None: there was none.
     """
-    return {"terraform_binary_result": {
-        "failed": True,
-        "changed": result["changed"],
-        "msg": result["msg"],
-        "error": result["error"],
-        "requested": requested or "",
-        "checked_at": _rfc3339(time.time()),
-    }}
+    return {
+        "terraform_binary_result": {
+            "failed": True,
+            "changed": result["changed"],
+            "msg": result["msg"],
+            "error": result["error"],
+            "requested": requested or "",
+            "checked_at": _rfc3339(time.time()),
+        }
+    }
 
 
 def _paths_to_remove(plan: _Plan) -> List[str]:
@@ -231,47 +288,84 @@ def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
         return ("%s is absent" % request.path,)
     link = "; link %s -> %s" % (request.link, request.path) if request.link else ""
     receipt = plan.found.receipt
-    return ("verified %s: %d bytes, sha256 %s (%s), %s%s" % (
-        request.path, receipt.size, receipt.sha256, "hashed" if plan.found.sha256 else "by its receipt",
-        stat.filemode(plan.found.stat.st_mode), link),)
+    return (
+        "verified %s: %d bytes, sha256 %s (%s), %s%s"
+        % (
+            request.path,
+            receipt.size,
+            receipt.sha256,
+            "hashed" if plan.found.sha256 else "by its receipt",
+            stat.filemode(plan.found.stat.st_mode),
+            link,
+        ),
+    )
 
 
 def _summary(plan: _Plan, would: str) -> str:
     """One line on what was, or would be, done."""
     request, drift = plan.request, plan.drift
     if not plan.changes:
-        return "Terraform %s is %s" % (request.version, "absent" if request.state == "absent" else "right at %s" % request.path)
+        return "Terraform %s is %s" % (
+            request.version,
+            "absent" if request.state == "absent" else "right at %s" % request.path,
+        )
     if request.state == "absent":
         return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(_paths_to_remove(plan)))
     installed = "reinstalled" if plan.found and plan.found.stat else "installed"
-    done_things = [word for word, reasons in (
-        (installed, drift.install), ("verified anew", drift.reverify), ("repaired", drift.recopy + drift.fix_metadata),
-        ("run", drift.run_check), ("recorded", drift.update_receipt), ("tidied up", plan.stale_temp_files)) if reasons]
+    done_things = [
+        word
+        for word, reasons in (
+            (installed, drift.install),
+            ("verified anew", drift.reverify),
+            ("repaired", drift.recopy + drift.fix_metadata),
+            ("run", drift.run_check),
+            ("recorded", drift.update_receipt),
+            ("tidied up", plan.stale_temp_files),
+        )
+        if reasons
+    ]
     link = "linked as %s" % request.link if plan.changes_link else ""
     if link and not done_things:
         return "Terraform %s %s%s" % (request.version, would, link)
     reasons = sum(drift, ())
     because = " (%s)" % reasons[0] if reasons and plan.found is not None and plan.found.names else ""
     return "Terraform %s %s%s at %s%s%s" % (
-        request.version, would, " and ".join(done_things), request.path, because, " and " + link if link else "")
+        request.version,
+        would,
+        " and ".join(done_things),
+        request.path,
+        because,
+        " and " + link if link else "",
+    )
 
 
 def _before(plan: _Plan) -> Params:
     found, request = plan.found, plan.request
     state: Params = {"path": request.path, "state": "absent"}
     if found is not None and found.stat is not None:
-        state.update(state="present", size=found.stat.st_size, sha256=found.sha256 or (
-            found.receipt.sha256 if found.receipt and not plan.drift.install else "not vouched for"),
-            mode=_mode(found.stat), owner=account_text(found.stat))
+        state.update(
+            state="present",
+            size=found.stat.st_size,
+            sha256=found.sha256
+            or (found.receipt.sha256 if found.receipt and not plan.drift.install else "not vouched for"),
+            mode=_mode(found.stat),
+            owner=account_text(found.stat),
+        )
         if found.receipt:
             state["policy"] = found.receipt.policy
     if plan.stale_temp_files:
         state["left_overs"] = list(plan.stale_temp_files)
     link_state = plan.link_state
     if link_state is not None:
-        state["link"] = {request.link: link_state.target or (
-            "%d bytes, %s" % (link_state.size, "sha256 %s" % link_state.sha256 if link_state.sha256 else "too large to be hashed")
-            if link_state.kind == "file" else link_state.kind)}
+        state["link"] = {
+            request.link: link_state.target
+            or (
+                "%d bytes, %s"
+                % (link_state.size, "sha256 %s" % link_state.sha256 if link_state.sha256 else "too large to be hashed")
+                if link_state.kind == "file"
+                else link_state.kind
+            )
+        }
     return state
 
 
@@ -289,11 +383,14 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Pa
         return state
     state = {key: value for key, value in before.items() if key != "left_overs"}
     state.update(
-        state="present", size=receipt.size if receipt else _UNKNOWN, sha256=receipt.sha256 if receipt else _UNKNOWN,
+        state="present",
+        size=receipt.size if receipt else _UNKNOWN,
+        sha256=receipt.sha256 if receipt else _UNKNOWN,
         mode="%04o" % request.mode,
-        policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy)
+        policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy,
+    )
     if plan.drift.install or plan.drift.recopy:
-        state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))      # a new file
+        state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))  # a new file
     if request.uid is not None or request.gid is not None:
         user, group = state["owner"].split(":")
         state["owner"] = "%s:%s" % (request.owner or user, request.group or group)
@@ -317,7 +414,10 @@ def _header(request: Request, state: Params) -> str:
     """Terraform's version by the link that people call it by; without a link, by its path."""
     if request.link:
         target = state.get("link", {}).get(request.link, "absent")
-        return "%s: Terraform %s" % (request.link, _version_of(target) or ("absent" if target == "absent" else "of unknown version"))
+        return "%s: Terraform %s" % (
+            request.link,
+            _version_of(target) or ("absent" if target == "absent" else "of unknown version"),
+        )
     return "%s: Terraform %s" % (request.path, request.version if state["state"] == "present" else "absent")
 
 

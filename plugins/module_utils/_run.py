@@ -71,11 +71,15 @@ class ModuleRun:
         # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
         no_source = self.request.download == "controller" and not self.request.archive
         guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
-        self.source: Union[NoSource, Source] = NoSource(self.request) if no_source else Source(self.request, keys, steps, guard)
+        self.source: Union[NoSource, Source] = (
+            NoSource(self.request) if no_source else Source(self.request, keys, steps, guard)
+        )
 
     def parse(self, chosen: Optional[str] = None) -> Request:
         missing: Optional[List[str]] = [] if self.check_mode else None
-        request = parse_request(self.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing)
+        request = parse_request(
+            self.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing
+        )
         for each in missing or ():
             self.miss(each)
         return request
@@ -125,7 +129,11 @@ class ModuleRun:
             result, safety_warnings = _results.applied_result(outcome), outcome.safety_warnings
             lines = () if outcome.changed else (result["msg"],)
         else:
-            provenance = self.predict_provenance(plan, self.source) if plan.needs_archive and isinstance(self.source, Source) else None
+            provenance = (
+                self.predict_provenance(plan, self.source)
+                if plan.needs_archive and isinstance(self.source, Source)
+                else None
+            )
             result, lines = _results.predicted_result(plan, provenance, self.check_mode)
             safety_warnings = plan.safety_warnings
         for unsafe_reason in safety_warnings:
@@ -160,7 +168,7 @@ def install_newest(run: ModuleRun) -> Params:
     version, source = None, run.source
     with run.tolerate_missing():
         version, told = resolve_version(run.request, fitting, source.listing, run.steps)
-    if version is None or isinstance(source, NoSource):      # which has no listing to choose from
+    if version is None or isinstance(source, NoSource):  # which has no listing to choose from
         result = _results.undecided_result(run.request, fitting)
         run.steps(result["msg"])
         return result
@@ -184,15 +192,18 @@ def remove_matching(run: ModuleRun) -> Params:
     request = run.request
     inventory = list_installed(request)
     for name in matching_versions(request.wanted, inventory.unmanaged):
-        run.steps("passed over: %s/%s has a binary without a receipt, which this module did not install" % (
-            request.base_dir, name), warning=True)
+        run.steps(
+            "passed over: %s/%s has a binary without a receipt, which this module did not install"
+            % (request.base_dir, name),
+            warning=True,
+        )
     log_unmatched(run, inventory)
     versions = matching_versions(request.wanted, inventory.managed)
     if request.wanted.is_all:
         versions = [version for version in leftovers.find_versions(request) if version not in inventory.unmanaged]
     plans = [run.plan(run.parse(version)) for version in versions]
     if request.wanted.is_all:
-        plans = [plan for plan in plans if plan.changes]    # of the others there is nothing of ours
+        plans = [plan for plan in plans if plan.changes]  # of the others there is nothing of ours
     results: List[Params] = []
     try:
         for plan in plans:
@@ -216,13 +227,15 @@ def remove_remaining(run: ModuleRun, result: Params) -> Params:
     """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
     if run.check_mode:
         rest = leftovers.find_leftovers(run.request, removed_names(run.request, result))
-        paths: Sequence[str] = ["%s/%s" % (run.request.base_dir, name) for name in rest.locks] + [run.request.base_dir] * rest.base
+        paths: Sequence[str] = ["%s/%s" % (run.request.base_dir, name) for name in rest.locks] + [
+            run.request.base_dir
+        ] * rest.base
         left: Sequence[str] = rest.left
         for path in paths:
             run.steps("would remove: %s" % path)
     else:
         paths, left = leftovers.remove_leftovers(run.request, run.steps, bool(result["removed"]))
-    if result["removed"] or paths:      # else the message says it
+    if result["removed"] or paths:  # else the message says it
         for line in left:
             run.steps("left: %s" % line, warning=True)
     return _results.cleared_result(result, run.request, paths, left, run.check_mode)
@@ -236,16 +249,28 @@ def removed_names(request: Request, result: Params) -> List[str]:
 def log_unmatched(run: ModuleRun, inventory: Inventory) -> None:
     """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
     request = run.request
-    others = [version for version in sorted(filter(is_exact, inventory.managed), key=sort_key) if not request.wanted.allows(version)]
+    others = [
+        version
+        for version in sorted(filter(is_exact, inventory.managed), key=sort_key)
+        if not request.wanted.allows(version)
+    ]
     if not others:
         return
-    why = "; a pre-release is matched by version: all, and by constraints that name one of the same numbers" if any(
-        components(version)[1] for version in others) else ""
-    run.steps("passed over, since %s does not match: %s%s" % (" ".join(request.wanted.text.split()), ", ".join(others), why))
+    why = (
+        "; a pre-release is matched by version: all, and by constraints that name one of the same numbers"
+        if any(components(version)[1] for version in others)
+        else ""
+    )
+    run.steps(
+        "passed over, since %s does not match: %s%s" % (" ".join(request.wanted.text.split()), ", ".join(others), why)
+    )
 
 
 def log_leftovers(run: ModuleRun, result: Params) -> None:
     """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
     rest = leftovers.find_leftovers(run.request, removed_names(run.request, result) if run.check_mode else ())
     if rest.base:
-        run.steps("left: %s, with %d lock files in it; version: all removes these, too" % (run.request.base_dir, len(rest.locks)))
+        run.steps(
+            "left: %s, with %d lock files in it; version: all removes these, too"
+            % (run.request.base_dir, len(rest.locks))
+        )

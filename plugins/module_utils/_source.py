@@ -22,14 +22,16 @@ from ._records import Guard, Listing, Log, Ordered, Provenance, Request, Sink, V
 from ._release import index, layout
 
 _Keys = Tuple[verify.TrustedKey, ...]
-_Signature = Tuple[bytes, str]      # its bytes, and their URL or path
-_Asked = Any        # a Fetcher, or what stands in for one
+_Signature = Tuple[bytes, str]  # its bytes, and their URL or path
+_Asked = Any  # a Fetcher, or what stands in for one
 _Found = TypeVar("_Found")
 
-_CHUNK = 1 << 20    # bytes
+_CHUNK = 1 << 20  # bytes
 _GONE = (404, 410)
-_FRESH = 86400      # seconds after its signature in which files of a release may still be on their way
-_OTHER_PLATFORM = "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
+_FRESH = 86400  # seconds after its signature in which files of a release may still be on their way
+_OTHER_PLATFORM = (
+    "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
+)
 
 
 def load_trusted_keys(request: Ordered) -> _Keys:
@@ -56,20 +58,20 @@ class Source:
     """
 
     def __init__(self, request: Ordered, keys: _Keys, log: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
-        self.index_bytes = 0    # read from the network for listings
+        self.index_bytes = 0  # read from the network for listings
         self.verification_files: Dict[str, bytes] = {}
         self.documents: Dict[str, bytes] = {}
         self._wish = request
-        self._version = request.version or ""      # empty as long as it is to be chosen: then only listings are asked for
-        self._platform = request.platform or ""    # empty as long as it is not known
-        self._given = request.archive or ""        # path of the given archive; empty: the sites are asked
+        self._version = request.version or ""  # empty as long as it is to be chosen: then only listings are asked for
+        self._platform = request.platform or ""  # empty as long as it is not known
+        self._given = request.archive or ""  # path of the given archive; empty: the sites are asked
         self._keys = keys
         self._log = log
         self._guard = guard
         self._own_fetcher = fetcher
-        self._listings: Dict[str, Listing] = {}         # by site
-        self._unlisted: Dict[str, FetchError] = {}      # by site: why its listing cannot be had
-        self._lacking: List[str] = []   # sites that do not have what was asked for
+        self._listings: Dict[str, Listing] = {}  # by site
+        self._unlisted: Dict[str, FetchError] = {}  # by site: why its listing cannot be had
+        self._lacking: List[str] = []  # sites that do not have what was asked for
 
     def listing(self, site: str) -> Listing:
         """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
@@ -83,7 +85,8 @@ class Source:
                 except FetchError as exc:
                     if exc.status in _GONE:
                         exc.hint = "an exact version needs no index: write it, or %s" % (
-                            layout.suspect_site(site) or exc.hint)
+                            layout.suspect_site(site) or exc.hint
+                        )
                     self._unlisted[site] = exc
                     raise
                 finally:
@@ -150,6 +153,7 @@ class Source:
         :param shelf: callable(vouching, fetch); ``fetch(sink)`` brings the archive as ``archive()`` does.
         :returns: what the shelf returns. Raises what it raises, and what ``provenance()`` does.
         """
+
         def attempt(fetcher: _Asked, site: str) -> _Found:
             provenance = self._vouching_of(fetcher, site)
             return cache(provenance, lambda sink: self._download(fetcher, site, provenance, sink))
@@ -160,13 +164,20 @@ class Source:
     def _fetcher(self) -> _Asked:
         request = self._wish
         return self._own_fetcher or client.Fetcher(
-            request.timeout, request.retries, self._log, access=request.access, sites=request.sites,
-            guard=self._guard if is_unsigned(request) else None, machine="the target")
+            request.timeout,
+            request.retries,
+            self._log,
+            access=request.access,
+            sites=request.sites,
+            guard=self._guard if is_unsigned(request) else None,
+            machine="the target",
+        )
 
     def _quick_fetcher(self) -> _Asked:
         """For what is only good to know: one try, and no word about it."""
         return self._own_fetcher or client.Fetcher(
-            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target")
+            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target"
+        )
 
     @contextlib.contextmanager
     def _with_advice(self) -> Iterator[None]:
@@ -176,7 +187,7 @@ class Source:
         except (FetchError, RequestError) as exc:
             if self._lacking:
                 exc.hint = self._advice(self._lacking[0]) or exc.hint
-                exc.redact(credentials.secrets(self._wish.access))    # versions have the names that the site gives them
+                exc.redact(credentials.secrets(self._wish.access))  # versions have the names that the site gives them
             raise
 
     def _advice(self, site: str) -> Optional[str]:
@@ -209,8 +220,11 @@ class Source:
                     raise
                 failures.append(exc)
                 self._log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
-        raise FetchError("all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
-                         url=self._wish.sites[-1], hint=failures[-1].hint) from failures[-1]
+        raise FetchError(
+            "all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
+            url=self._wish.sites[-1],
+            hint=failures[-1].hint,
+        ) from failures[-1]
 
     def _fetch_from(self, fetcher: _Asked, site: str, sink: Sink) -> VerifiedArchive:
         """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
@@ -224,7 +238,8 @@ class Source:
         url = layout.release_url(site, self._version, provenance.archive_name)
         for once_more in (True, False):
             sink.restart()
-            with self._noting_failures(site) if request.policy == "pinned" else _with_hint(_GONE, _missing_hint(provenance)):
+            pinned = request.policy == "pinned"
+            with self._noting_failures(site) if pinned else _with_hint(_GONE, _missing_hint(provenance)):
                 received = fetcher.download(url, sink, client.ARCHIVE_CAP, "archive")
             if received.sha256 == provenance.archive_sha256:
                 break
@@ -232,8 +247,9 @@ class Source:
             if not once_more:
                 raise refusal
             self._log("%s; once more from the start" % refusal)
-        return VerifiedArchive(sink.reader(), url, received.bytes, self._version, self._platform, provenance,
-                               fetcher.downloaded)
+        return VerifiedArchive(
+            sink.reader(), url, received.bytes, self._version, self._platform, provenance, fetcher.downloaded
+        )
 
     def _vouch_at(self, fetcher: _Asked, site: str) -> Provenance:
         request = self._wish
@@ -241,7 +257,9 @@ class Source:
         with self._noting_failures(site):
             sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if request.policy == "signature" else None
-        with self._noting_failures(site), redacting(credentials.secrets(request.access)):     # what is not in order is quoted
+        with self._noting_failures(site), redacting(
+            credentials.secrets(request.access)
+        ):  # what is not in order is quoted
             provenance = self._judge(sums, url, signature, site)
         self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
         return provenance._replace(downloaded_bytes=fetcher.downloaded)
@@ -260,12 +278,15 @@ class Source:
                 reason = str(exc)
             else:
                 if verify.may_be_signature(data):
-                    return data, url    # it is judged, whatever comes of it
+                    return data, url  # it is judged, whatever comes of it
                 reason = "signature %s is something else" % url
             self._log("%s; asking for %s" % (reason, plain))
         url = layout.release_url(site, self._version, plain)
-        with _with_hint((403,) + _GONE, "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
-                      "checksum_policy pinned" % plain):
+        with _with_hint(
+            (403,) + _GONE,
+            "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
+            "checksum_policy pinned" % plain,
+        ):
             return fetcher.read(url, client.SIGNATURE_CAP, "signature"), url
 
     def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
@@ -277,20 +298,33 @@ class Source:
             data, place = signature
             verification_files[layout.signature_names(self._version, ())[0]] = data
             signed = verify.verify(sums, data, self._keys, int(time.time()), place)
-            self._log("signature good: SHA256SUMS of %s signed by %s on %s" % (
-                self._version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created))))
+            self._log(
+                "signature good: SHA256SUMS of %s signed by %s on %s"
+                % (self._version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created)))
+            )
             for warning in signed.warnings:
-                self._log(warning, warning=not request.origin)     # who knows the origin has fetched it, and was warned then
+                self._log(
+                    warning, warning=not request.origin
+                )  # who knows the origin has fetched it, and was warned then
         name, sha256 = layout.find_archive(sums, self._version, self._platform, where)
         if request.checksum and sha256 != request.checksum:
             is_url = "://" in where
             raise VerificationError(
                 "%s gives %s the sha256 %s, but checksum expects %s" % (where, name, sha256, request.checksum),
-                url=where if is_url else None, path=None if is_url else where,
-                hint="%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name)
+                url=where if is_url else None,
+                path=None if is_url else where,
+                hint="%s; if it is, do not install it before you know which is right" % _OTHER_PLATFORM % name,
+            )
         self.verification_files = verification_files
-        return Provenance(request.policy, name, sha256, signed.fingerprint if signed else None,
-                        signed.created if signed else None, site, 0)
+        return Provenance(
+            request.policy,
+            name,
+            sha256,
+            signed.fingerprint if signed else None,
+            signed.created if signed else None,
+            site,
+            0,
+        )
 
     def _pinned(self, site: str) -> Provenance:
         name = layout.archive_name(self._version, self._platform)
@@ -302,14 +336,16 @@ class Source:
         origin = request.origin or self._given
         if is_unsigned(request):
             with os_error_context("read", self._given, RequestError):
-                self._open(self._given, "archive").close()     # check mode has to know, too
+                self._open(self._given, "archive").close()  # check mode has to know, too
         if request.policy == "pinned":
             return self._pinned(origin)
         sums_path = self._beside(layout.sums_name(self._version))
         signature = None
         if request.policy == "signature":
             # By the key's name or without, as on a site; which of the two it is to be is said where there is neither.
-            *specific, plain = map(self._beside, layout.signature_names(self._version, [key.key_id for key in self._keys]))
+            *specific, plain = map(
+                self._beside, layout.signature_names(self._version, [key.key_id for key in self._keys])
+            )
             path = next(filter(os.path.lexists, specific), plain)
             signature = self._read_beside(path, client.SIGNATURE_CAP), path
         return self._judge(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
@@ -355,7 +391,7 @@ class Source:
                 if not data:
                     break
                 if sink.size + len(data) > client.ARCHIVE_CAP:
-                    raise _too_large(self._given)      # it grew
+                    raise _too_large(self._given)  # it grew
                 sink.write(data)
         if sink.sha256 != provenance.archive_sha256:
             raise self._wrong_digest(self._given, sink.sha256, provenance.archive_sha256, path=self._given)
@@ -384,7 +420,9 @@ def _missing_hint(provenance: Provenance) -> str:
     """What to do where a site has no archive of the name that its SHA256SUMS has."""
     age = time.time() - (provenance.signed_at or 0)
     if age < _FRESH:
-        return "SHA256SUMS has it, signed %d minutes ago, so it is being published: try again in some minutes" % (age // 60)
+        return "SHA256SUMS has it, signed %d minutes ago, so it is being published: try again in some minutes" % (
+            age // 60
+        )
     return "SHA256SUMS there has it, so there is a build, and this site lacks the file: copy it there, or name another site"
 
 
@@ -405,9 +443,12 @@ class NoSource:
 
     def provenance(self) -> NoReturn:
         """Raises RequestError."""
-        raise RequestError("%s needs the archive of %s now, and did not when the controller planned this run" % (
-            self._wish.path, self._wish.version), path=self._wish.path,
-            hint="another process changed it meanwhile: run again")
+        raise RequestError(
+            "%s needs the archive of %s now, and did not when the controller planned this run"
+            % (self._wish.path, self._wish.version),
+            path=self._wish.path,
+            hint="another process changed it meanwhile: run again",
+        )
 
     def archive(self, sink: Sink) -> NoReturn:
         """Raises RequestError."""
@@ -415,9 +456,13 @@ class NoSource:
 
     def listing(self, site: str) -> NoReturn:
         """Raises RequestError."""
-        raise RequestError("version %s is chosen by the controller, which did not" % self._wish.requested,
-                           hint="use download: target for calls of the module past its action plugin")
+        raise RequestError(
+            "version %s is chosen by the controller, which did not" % self._wish.requested,
+            hint="use download: target for calls of the module past its action plugin",
+        )
 
 
 def _too_large(path: str) -> RequestError:
-    return RequestError("%s is larger than %d bytes" % (path, client.ARCHIVE_CAP), path=path, hint="is it the right file?")
+    return RequestError(
+        "%s is larger than %d bytes" % (path, client.ARCHIVE_CAP), path=path, hint="is it the right file?"
+    )

@@ -583,7 +583,10 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     to_result,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.selinux import selinux_labeler
-from ansible_collections.iac_platform.terraform.plugins.module_utils._http.credentials import SHORTEST_SECRET, secrets_of
+from ansible_collections.iac_platform.terraform.plugins.module_utils._http.credentials import (
+    SHORTEST_SECRET,
+    secrets_of,
+)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
 from ansible_collections.iac_platform.terraform.plugins.module_utils._run import Steps, run_module
 
@@ -609,13 +612,16 @@ def main() -> None:
         result = run_module(module.params, module.check_mode, steps, set_context)
         if not module._diff:
             del result["diff"]
-        with os_error_context("look at", str(result["path"])):     # exit_json does, too, whenever a result has a path
+        with os_error_context("look at", str(result["path"])):  # exit_json does, too, whenever a result has a path
             module.exit_json(**redacted(printable(dict(result, steps=steps.lines)), steps.secrets))
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or result["changed"]
         exc.redact(steps.secrets)
-        module.fail_json(steps=steps.lines, previous_version=printable(steps.previous_version),
-                         **to_result(exc, "target", platform.node()))
+        module.fail_json(
+            steps=steps.lines,
+            previous_version=printable(steps.previous_version),
+            **to_result(exc, "target", platform.node()),
+        )
 
 
 if __name__ == "__main__":

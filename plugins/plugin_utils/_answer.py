@@ -18,21 +18,21 @@ from ..module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, Params
 from ..module_utils._release.layout import check_platform
 from ..module_utils._versions.version import is_exact
 
-_TEXT = 8192            # characters of one text, such as a line or a path
-_LONG = 65536           # characters of what may have many lines: what Python printed before it ended
-_ALL = 1 << 20          # characters of all texts together
-_MANY = 10000           # elements of one list
-_DEPTH = 8              # of what is only shown
-_LARGEST = 1 << 62      # of a number
+_TEXT = 8192  # characters of one text, such as a line or a path
+_LONG = 65536  # characters of what may have many lines: what Python printed before it ended
+_ALL = 1 << 20  # characters of all texts together
+_MANY = 10000  # elements of one list
+_DEPTH = 8  # of what is only shown
+_LARGEST = 1 << 62  # of a number
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _SIGNER = re.compile(r"[0-9A-F]{40}\Z")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 _WORD = re.compile(r"[a-zA-Z_]{1,20}\Z")
 _PATH = re.compile(r"/[0-9A-Za-z._+~/-]*\Z")
 _LOOK = "look at that host: its Python or the host itself may have been tampered with"
-_JOB = re.compile(r"[j0-9.]{1,64}\Z")       # of ansible-core's async_wrapper
+_JOB = re.compile(r"[j0-9.]{1,64}\Z")  # of ansible-core's async_wrapper
 
-_Kinds = Union[type, Tuple[type, ...]]      # as isinstance() takes them
+_Kinds = Union[type, Tuple[type, ...]]  # as isinstance() takes them
 
 
 class AnswerError(TerraformBinaryError):
@@ -60,33 +60,45 @@ class Answer(NamedTuple):
     size: Optional[int]
     verification: Optional[Dict[str, Optional[str]]]
     downloaded_bytes: int
-    needs_archive: Optional[bool]       # None: not known yet (check mode)
+    needs_archive: Optional[bool]  # None: not known yet (check mode)
     intact_versions: Tuple[str, ...]
     removed: Tuple[str, ...]
     backup_file: Optional[str]
-    error: Optional[Dict[str, Any]]     # of a failure
-    job: Optional[Dict[str, Any]]       # of a job that was started in the background: what core needs to find it again
-    shown: Dict[str, Any]               # what is only shown and registered: diff, warnings, owner and mode of the path, ...
+    error: Optional[Dict[str, Any]]  # of a failure
+    job: Optional[Dict[str, Any]]  # of a job that was started in the background: what core needs to find it again
+    shown: Dict[str, Any]  # what is only shown and registered: diff, warnings, owner and mode of the path, ...
 
 
 # What is only shown, and of which type it is. Of most of these core makes objects of its own: see _message_of().
 _SHOWN: Dict[str, _Kinds] = {
-    "diff": (dict, list), "warnings": (list, tuple), "invocation": dict, "owner": str, "group": str, "mode": str,
-    "state": str, "uid": int, "gid": int, "secontext": str, "module_stdout": object, "module_stderr": object,
-    "exception": object, "rc": int}
-_LINES = ("module_stdout", "module_stderr", "exception")     # these keep their line ends
-_INDENT = "    "        # of the lines of an exception, which core shows as they are: none looks like one of Ansible's own
+    "diff": (dict, list),
+    "warnings": (list, tuple),
+    "invocation": dict,
+    "owner": str,
+    "group": str,
+    "mode": str,
+    "state": str,
+    "uid": int,
+    "gid": int,
+    "secontext": str,
+    "module_stdout": object,
+    "module_stderr": object,
+    "exception": object,
+    "rc": int,
+}
+_LINES = ("module_stdout", "module_stderr", "exception")  # these keep their line ends
+_INDENT = "    "  # of the lines of an exception, which core shows as they are: none looks like one of Ansible's own
 _TARGET, _CONTROLLER = "target: ", "controller:"
 
 
 class Asked(NamedTuple):
     """What a target was asked for, as far as its answer has to repeat it."""
 
-    version: Optional[str] = None                   # exact; None: none, or it is to be removed
+    version: Optional[str] = None  # exact; None: none, or it is to be removed
     allows: Optional[Callable[[str], bool]] = None  # what the user asked for; None: anything exact
-    platform: Optional[str] = None                  # None: the host's own, whatever it is
-    base_dir: Optional[str] = DEFAULT_BASE_DIR      # None: as the host expands it, whatever comes of that
-    link: Optional[str] = ""                        # "": none; None: as the host expands it
+    platform: Optional[str] = None  # None: the host's own, whatever it is
+    base_dir: Optional[str] = DEFAULT_BASE_DIR  # None: as the host expands it, whatever comes of that
+    link: Optional[str] = ""  # "": none; None: as the host expands it
 
 
 def asked_path(value: Any, default: str) -> Optional[str]:
@@ -110,16 +122,30 @@ def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
     gate = _Gate(raw, host)
     failed = gate.flag("failed", number=job) or False
     answer = Answer(
-        failed=failed, changed=gate.flag("changed") or False, msg=gate.text("msg", _LONG) or "",
-        steps=gate.steps("steps"), version=gate.version("version"), requested=gate.text("requested"),
-        path=gate.path("path"), link=gate.path("link"), previous_version=gate.text("previous_version"),
-        base_dir=gate.path("base_dir"), platform=gate.platform("platform"),
-        binary_sha256=gate.match("binary_sha256", _HEX), archive_sha256=gate.match("archive_sha256", _HEX),
-        size=gate.number("size"), verification=gate.verification("verification"),
-        downloaded_bytes=gate.number("downloaded_bytes") or 0, needs_archive=gate.flag("needs_archive"),
-        intact_versions=gate.versions("intact_versions"), removed=gate.texts("removed"),
-        backup_file=gate.path("backup_file"), error=gate.error("error"),
-        job=gate.job(), shown={name: gate.any(name, kinds) for name, kinds in _SHOWN.items() if gate.has(name)})
+        failed=failed,
+        changed=gate.flag("changed") or False,
+        msg=gate.text("msg", _LONG) or "",
+        steps=gate.steps("steps"),
+        version=gate.version("version"),
+        requested=gate.text("requested"),
+        path=gate.path("path"),
+        link=gate.path("link"),
+        previous_version=gate.text("previous_version"),
+        base_dir=gate.path("base_dir"),
+        platform=gate.platform("platform"),
+        binary_sha256=gate.match("binary_sha256", _HEX),
+        archive_sha256=gate.match("archive_sha256", _HEX),
+        size=gate.number("size"),
+        verification=gate.verification("verification"),
+        downloaded_bytes=gate.number("downloaded_bytes") or 0,
+        needs_archive=gate.flag("needs_archive"),
+        intact_versions=gate.versions("intact_versions"),
+        removed=gate.texts("removed"),
+        backup_file=gate.path("backup_file"),
+        error=gate.error("error"),
+        job=gate.job(),
+        shown={name: gate.any(name, kinds) for name, kinds in _SHOWN.items() if gate.has(name)},
+    )
     if answer.job and not job:
         gate.refuse("ansible_job_id", "nothing, since no job was started")
     if not failed and not answer.job:
@@ -151,10 +177,13 @@ def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
 def as_raw(answer: Answer) -> Params:
     """An Answer as the result of a task: dict, without what the target did not say."""
     result = dict(answer.shown)
-    said = ("failed", "changed", "msg", "previous_version")     # by the module, whatever happened
-    result.update((name, value) for name, value in answer._asdict().items()
-                  if name not in ("shown", "job", "error", "steps")
-                  and (name in said or not (answer.failed and value in (None, ()))))
+    said = ("failed", "changed", "msg", "previous_version")  # by the module, whatever happened
+    result.update(
+        (name, value)
+        for name, value in answer._asdict().items()
+        if name not in ("shown", "job", "error", "steps")
+        and (name in said or not (answer.failed and value in (None, ())))
+    )
     result["steps"] = list(answer.steps)
     if answer.error is not None:
         result["error"] = dict(answer.error)
@@ -163,7 +192,7 @@ def as_raw(answer: Answer) -> Params:
             result[name] = list(result[name])
     if answer.job:
         return dict(answer.job, changed=answer.changed)
-    if answer.failed:       # the module says no more of a failure
+    if answer.failed:  # the module says no more of a failure
         for name in ("downloaded_bytes", "needs_archive"):
             result.pop(name, None)
     return result
@@ -177,8 +206,12 @@ def check_target_path(path: str, host: str) -> None:
     :raises AnswerError: it is not absolute, or has other than plain characters.
     """
     if not _PATH.match(path):
-        raise AnswerError("%s answered what this module does not say: its temporary directory is %s, expected an absolute "
-                          "path of letters, digits and ._+~-" % (host, quoted(path, 60)), path=path, hint=_LOOK)
+        raise AnswerError(
+            "%s answered what this module does not say: its temporary directory is %s, expected an absolute "
+            "path of letters, digits and ._+~-" % (host, quoted(path, 60)),
+            path=path,
+            hint=_LOOK,
+        )
 
 
 class _Gate:
@@ -186,14 +219,17 @@ class _Gate:
 
     def __init__(self, raw: Any, host: str, left: Optional[List[int]] = None) -> None:
         self._host = host
-        self._left = left or [_ALL]     # characters that texts may still have
+        self._left = left or [_ALL]  # characters that texts may still have
         if not isinstance(raw, dict):
             raise self._refusal("a result", "a mapping", raw)
         self._raw: Params = raw
 
     def _refusal(self, name: str, expected: str, found: Any) -> AnswerError:
-        return AnswerError("%s answered what this module does not say: %s is %s, expected %s" % (
-            self._host, name, quoted(str(found), 60), expected), hint=_LOOK)
+        return AnswerError(
+            "%s answered what this module does not say: %s is %s, expected %s"
+            % (self._host, name, quoted(str(found), 60), expected),
+            hint=_LOOK,
+        )
 
     def refuse(self, name: str, expected: str) -> NoReturn:
         raise self._refusal(name, expected, self._raw.get(name))
@@ -288,16 +324,22 @@ class _Gate:
 
     def _inner(self, name: str) -> Optional["_Gate"]:
         value: Optional[Params] = self._get(name, dict, "a mapping")
-        return None if value is None else _Gate(
-            {"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
+        return (
+            None
+            if value is None
+            else _Gate({"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
+        )
 
     def verification(self, name: str) -> Optional[Dict[str, Optional[str]]]:
         inner = self._inner(name)
         if inner is None:
             return None
         found = {
-            "policy": inner.text(name + ".policy"), "signer": inner.match(name + ".signer", _SIGNER),
-            "signed_at": inner.match(name + ".signed_at", _MOMENT), "site": inner.text(name + ".site")}
+            "policy": inner.text(name + ".policy"),
+            "signer": inner.match(name + ".signer", _SIGNER),
+            "signed_at": inner.match(name + ".signed_at", _MOMENT),
+            "site": inner.text(name + ".site"),
+        }
         if found["policy"] not in (None,) + POLICIES:
             inner.refuse(name + ".policy", " or ".join(POLICIES))
         return found
@@ -314,9 +356,12 @@ class _Gate:
         """What core's async_wrapper says of a job that it has started; None where this is the module's own result."""
         if not self.has("ansible_job_id"):
             return None
-        found: Params = {"ansible_job_id": self.match("ansible_job_id", _JOB), "results_file": self.text("results_file")}
+        found: Params = {
+            "ansible_job_id": self.match("ansible_job_id", _JOB),
+            "results_file": self.text("results_file"),
+        }
         for name in ("started", "finished"):
-            if not isinstance(self._raw.get(name), (bool, int)):    # it became a truth value in ansible-core 2.19
+            if not isinstance(self._raw.get(name), (bool, int)):  # it became a truth value in ansible-core 2.19
                 self.refuse(name, "true or false")
             found[name] = self._raw[name]
         return found
@@ -328,15 +373,17 @@ class _Gate:
         if name in _LINES:
             return self._lines(name, _message_of(self._raw[name]))
         value = self._plain(name, self._raw[name], _DEPTH, [_MANY])
-        if name == "diff" and not all(isinstance(each, dict) for each in (value if isinstance(value, list) else [value])):
+        if name == "diff" and not all(
+            isinstance(each, dict) for each in (value if isinstance(value, list) else [value])
+        ):
             self.refuse(name, "mappings")
         if name == "warnings" and any(str(each).lstrip().startswith(_CONTROLLER) for each in value):
             self.refuse(name, "none of the controller's")
         return value
 
     def _lines(self, name: str, text: str) -> str:
-        if len(text) > _LONG:       # a Python that cannot read a module shows all of it
-            text = "%s\n...\n%s" % (text[:_LONG // 2], text[-_LONG // 2:])
+        if len(text) > _LONG:  # a Python that cannot read a module shows all of it
+            text = "%s\n...\n%s" % (text[: _LONG // 2], text[-_LONG // 2 :])
         lines = "\n".join(map(printable, text.split("\n")))
         return self._counted(re.sub("(?m)^(?=.)", _INDENT, lines) if name == "exception" else lines)
 
@@ -349,8 +396,10 @@ class _Gate:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, dict):
-            return {self._plain(name, key, depth, left): self._plain(name, inner, depth - 1, left)
-                    for key, inner in value.items()}
+            return {
+                self._plain(name, key, depth, left): self._plain(name, inner, depth - 1, left)
+                for key, inner in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [self._plain(name, inner, depth - 1, left) for inner in value]
         text = _message_of(value)

@@ -17,8 +17,11 @@ _TEMPLATE = re.compile(r"{{\s*([\w.]+)\s*}}|{%.*?%}", re.ASCII)
 
 def refuse_survey(survey):
     """Why ``POST job_templates/N/survey_spec/`` would answer 400."""
-    reasons = ["no %s" % name for name, kind in (("name", str), ("description", str), ("spec", list))
-               if not isinstance(survey.get(name), kind)]
+    reasons = [
+        "no %s" % name
+        for name, kind in (("name", str), ("description", str), ("spec", list))
+        if not isinstance(survey.get(name), kind)
+    ]
     if not reasons and not survey["spec"]:
         reasons.append("spec is empty")
     known = set()
@@ -62,10 +65,15 @@ def _refuse_choices(choices, default):
         return ["no choices"]
     if isinstance(choices, str):
         inside = all(part in choices for part in default.splitlines()) if isinstance(default, str) else True
-        return (["taken, but in choices as text a part of one passes"] if inside and default not in choices.splitlines() + [""]
-                else []) + ([] if inside else ["default is no choice"])
+        return (
+            ["taken, but in choices as text a part of one passes"]
+            if inside and default not in choices.splitlines() + [""]
+            else []
+        ) + ([] if inside else ["default is no choice"])
     wanted = default.splitlines() if isinstance(default, str) else []
-    return ["default is no choice"] * (not set(wanted) <= set(map(repr, choices)) | set(c for c in choices if isinstance(c, str)))
+    return ["default is no choice"] * (
+        not set(wanted) <= set(map(repr, choices)) | set(c for c in choices if isinstance(c, str))
+    )
 
 
 def refuse_answers(survey, answers):
@@ -75,7 +83,7 @@ def refuse_answers(survey, answers):
         name, kind = question["variable"], question["type"]
         if name not in answers:
             if question["required"]:
-                reasons.append("%s value missing" % name)   # also where there is a default
+                reasons.append("%s value missing" % name)  # also where there is a default
             continue
         value = answers[name]
         if kind in ("integer", "float"):

@@ -24,7 +24,7 @@ _PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
 def checkout_as_collection(tmp_path_factory):
     """A folder that presents this checkout as the collection: the one it lies in, else one with a link to it."""
     if _CHECKOUT.endswith(os.sep + _PLACE):
-        return _CHECKOUT[:-len(_PLACE) - 1]
+        return _CHECKOUT[: -len(_PLACE) - 1]
     folder = tmp_path_factory.mktemp("collections")
     link = folder / _PLACE
     link.parent.mkdir(parents=True)
@@ -46,6 +46,7 @@ def jobs(open_folder):
     """The Jobs of this run: its project has been updated."""
     pytest.importorskip("ansible_runner")
     from jobs import Jobs
+
     return Jobs(os.path.join(open_folder, "jobs"), _CHECKOUT)
 
 

@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 BIN = os.path.dirname(sys.executable)
-TIME_LIMIT = 600    # seconds for one job: only so that a hang is seen as one
+TIME_LIMIT = 600  # seconds for one job: only so that a hang is seen as one
 INVENTORY = "#! /usr/bin/env python3\n# -*- coding: utf-8 -*-\nprint(%r)\n"
 
 
@@ -60,13 +60,18 @@ class Job:
     def facts(self):
         """dict of file name and what is in it, as the fact cache left it."""
         folder = os.path.join(self.folder, "fact_cache")
-        return {name: json.loads(self._read(os.path.join("fact_cache", name)))
-                for name in (os.listdir(folder) if os.path.isdir(folder) else ())}
+        return {
+            name: json.loads(self._read(os.path.join("fact_cache", name)))
+            for name in (os.listdir(folder) if os.path.isdir(folder) else ())
+        }
 
     def results(self, name):
         """dict of host and result of the task of that name."""
-        return {event["event_data"]["host"]: event["event_data"]["res"] for event in self.events
-                if event["event"] in ("runner_on_ok", "runner_on_failed") and event["event_data"]["task"] == name}
+        return {
+            event["event_data"]["host"]: event["event_data"]["res"]
+            for event in self.events
+            if event["event"] in ("runner_on_ok", "runner_on_failed") and event["event_data"]["task"] == name
+        }
 
     @property
     def report(self):
@@ -92,8 +97,19 @@ class Jobs:
         self.collections = os.path.join(folder, "requirements_collections")
         install_requirements(checkout, self.collections, os.path.join(folder, "galaxy"))
 
-    def run(self, playbook, answers=None, template=None, hosts=None, switches="", environment=None, uid=None, home=True,
-            own=None, collections=""):
+    def run(
+        self,
+        playbook,
+        answers=None,
+        template=None,
+        hosts=None,
+        switches="",
+        environment=None,
+        uid=None,
+        home=True,
+        own=None,
+        collections="",
+    ):
         """
         :param playbook: str, the name of one of ours, or of one in ``own``.
         :param answers: dict, those of the survey, as texts.
@@ -108,6 +124,7 @@ class Jobs:
         :returns: Job.
         """
         from ansible_runner import interface
+
         folder = tempfile.mkdtemp(dir=self._folder)
         os.chmod(folder, 0o755)
         private, runner, done = (os.path.join(folder, name) for name in ("private", "runner", "done"))
@@ -120,14 +137,34 @@ class Jobs:
         os.mkdir(runner)
         sent, answered = (os.path.join(folder, name) for name in ("sent", "answered"))
         paths = "%s/requirements_collections:%s:/usr/share/ansible/collections" % (
-            runner, collections or "~/.ansible/collections")
+            runner,
+            collections or "~/.ansible/collections",
+        )
         variables = dict(
-            ANSIBLE_FORCE_COLOR="True", ANSIBLE_HOST_KEY_CHECKING="False", ANSIBLE_INVENTORY_UNPARSED_FAILED="True",
-            ANSIBLE_RETRY_FILES_ENABLED="False", ANSIBLE_COLLECTIONS_PATH=paths, ANSIBLE_PIPELINING="True",
-            MAX_EVENT_RES="700000", JOB_ID="1", INVENTORY_ID="1", AWX_PRIVATE_DATA_DIR=private, **(environment or {}))
+            ANSIBLE_FORCE_COLOR="True",
+            ANSIBLE_HOST_KEY_CHECKING="False",
+            ANSIBLE_INVENTORY_UNPARSED_FAILED="True",
+            ANSIBLE_RETRY_FILES_ENABLED="False",
+            ANSIBLE_COLLECTIONS_PATH=paths,
+            ANSIBLE_PIPELINING="True",
+            MAX_EVENT_RES="700000",
+            JOB_ID="1",
+            INVENTORY_ID="1",
+            AWX_PRIVATE_DATA_DIR=private,
+            **(environment or {}),
+        )
         with open(sent, "wb") as output:
-            interface.run(streamer="transmit", _output=output, private_data_dir=private, playbook="playbooks/%s.yml" % playbook,
-                          ident="1", envvars=variables, fact_cache_type="jsonfile", suppress_env_files=True, quiet=True)
+            interface.run(
+                streamer="transmit",
+                _output=output,
+                private_data_dir=private,
+                playbook="playbooks/%s.yml" % playbook,
+                ident="1",
+                envvars=variables,
+                fact_cache_type="jsonfile",
+                suppress_env_files=True,
+                quiet=True,
+            )
         returncode = self._work(runner, sent, answered, uid, home)
         with open(answered, "rb") as answers_file:
             interface.run(streamer="process", _input=answers_file, private_data_dir=done, ident="1", quiet=True)
@@ -144,14 +181,29 @@ class Jobs:
         if uid is not None:
             os.chown(runner, uid, 0)
             environment.pop("PYTHONPYCACHEPREFIX", None)
-            environment["USER"] = "runner"      # as the entry point of an execution environment has it; core wants a name
+            environment["USER"] = "runner"  # as the entry point of an execution environment has it; core wants a name
             # This Python may lie where only root may look: the right to read is kept, the right to write is not.
-            command = ["setpriv", "--reuid=%d" % uid, "--regid=0", "--clear-groups", "--inh-caps=-all,+dac_read_search",
-                       "--ambient-caps=-all,+dac_read_search", "--bounding-set=-all,+dac_read_search"]
+            command = [
+                "setpriv",
+                "--reuid=%d" % uid,
+                "--regid=0",
+                "--clear-groups",
+                "--inh-caps=-all,+dac_read_search",
+                "--ambient-caps=-all,+dac_read_search",
+                "--bounding-set=-all,+dac_read_search",
+            ]
         command += [sys.executable, "-m", "ansible_runner", "worker", "--private-data-dir", runner]
         with open(sent, "rb") as source, open(answered, "wb") as target, open(answered + ".log", "wb") as log:
-            return subprocess.run(command, stdin=source, stdout=target, stderr=log, env=environment, cwd="/", timeout=TIME_LIMIT,
-                                  check=False).returncode
+            return subprocess.run(
+                command,
+                stdin=source,
+                stdout=target,
+                stderr=log,
+                env=environment,
+                cwd="/",
+                timeout=TIME_LIMIT,
+                check=False,
+            ).returncode
 
     def _write(self, private, answers, template, hosts, switches):
         for name in ("env", "inventory", "project"):
@@ -159,15 +211,28 @@ class Jobs:
         shutil.copytree(os.path.join(self._checkout, "playbooks"), os.path.join(private, "project", "playbooks"))
         shutil.copytree(self.collections, os.path.join(private, "requirements_collections"))
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        inventory = {"all": {"hosts": list(hosts)}, "_meta": {"hostvars": {
-            name: dict(local, **variables) for name, variables in hosts.items()}}}
-        own = dict(template, awx_job_id=1, awx_job_launch_type="manual", awx_user_name="admin", awx_inventory_name="Production")
+        inventory = {
+            "all": {"hosts": list(hosts)},
+            "_meta": {"hostvars": {name: dict(local, **variables) for name, variables in hosts.items()}},
+        }
+        own = dict(
+            template, awx_job_id=1, awx_job_launch_type="manual", awx_user_name="admin", awx_inventory_name="Production"
+        )
         for name, text in (
-                ("env/extravars", "".join(["%s: %s\n" % (json.dumps(key), json.dumps(value)) for key, value in own.items()]
-                                          + ["%s: %s\n" % (_unsafe(key), _unsafe(value)) for key, value in answers.items()])),
-                ("env/cmdline", "-u root %s" % switches),
-                ("env/settings", json.dumps({"job_timeout": 0, "suppress_ansible_output": True, "suppress_output_file": True})),
-                ("inventory/hosts", INVENTORY % json.dumps(inventory))):
+            (
+                "env/extravars",
+                "".join(
+                    ["%s: %s\n" % (json.dumps(key), json.dumps(value)) for key, value in own.items()]
+                    + ["%s: %s\n" % (_unsafe(key), _unsafe(value)) for key, value in answers.items()]
+                ),
+            ),
+            ("env/cmdline", "-u root %s" % switches),
+            (
+                "env/settings",
+                json.dumps({"job_timeout": 0, "suppress_ansible_output": True, "suppress_output_file": True}),
+            ),
+            ("inventory/hosts", INVENTORY % json.dumps(inventory)),
+        ):
             with open(os.path.join(private, name), "w", encoding="utf-8") as file:
                 file.write(text)
         os.chmod(os.path.join(private, "inventory", "hosts"), 0o700)
@@ -185,8 +250,14 @@ def install_requirements(checkout, folder, home):
     os.makedirs(home, exist_ok=True)
     galaxy = os.path.join(BIN, "ansible-galaxy")
     done = subprocess.run(
-        [galaxy, "collection", "install", "-r", "collections/requirements.yml", "-p", folder, "--force"], cwd=checkout,
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        [galaxy, "collection", "install", "-r", "collections/requirements.yml", "-p", folder, "--force"],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
-    with contextlib.suppress(FileNotFoundError):    # the heaviest part of it; no job reads it
+    with contextlib.suppress(FileNotFoundError):  # the heaviest part of it; no job reads it
         shutil.rmtree(os.path.join(folder, "ansible_collections", "iac_platform", "terraform", "tests"))

@@ -16,10 +16,18 @@ import urllib.parse
 from awx_rules import refuse_credential_type, refuse_survey
 
 TOKEN = "stand-in-token"
-KINDS = {"organizations": "organization", "credential_types": "credential_type", "credentials": "credential",
-         "execution_environments": "execution_environment", "projects": "project", "inventories": "inventory", "hosts": "host",
-         "job_templates": "job_template", "workflow_job_templates": "workflow_job_template",
-         "workflow_job_template_nodes": "workflow_job_template_node"}
+KINDS = {
+    "organizations": "organization",
+    "credential_types": "credential_type",
+    "credentials": "credential",
+    "execution_environments": "execution_environment",
+    "projects": "project",
+    "inventories": "inventory",
+    "hosts": "host",
+    "job_templates": "job_template",
+    "workflow_job_templates": "workflow_job_template",
+    "workflow_job_template_nodes": "workflow_job_template_node",
+}
 LINKED = ("galaxy_credentials", "credentials", "success_nodes", "failure_nodes", "always_nodes")
 
 
@@ -89,7 +97,7 @@ class StandIn:
 
     def answer(self, verb, path, query, body):
         """(status, what to answer)."""
-        parts = [part for part in path.split("/") if part][2:]      # api, v2
+        parts = [part for part in path.split("/") if part][2:]  # api, v2
         if parts == ["unified_job_templates"]:
             parts = [query["type"] + "s"]
         if parts[0] == "project_updates":
@@ -116,8 +124,11 @@ class StandIn:
     def _of_collection(self, verb, kind, query, body):
         if verb == "POST":
             return 201, self._shown(self._put(kind, body))
-        found = [self._shown(thing) for thing in self.things[kind].values() if all(
-            str(thing.get(name)) == value for name, value in query.items() if name != "type")]
+        found = [
+            self._shown(thing)
+            for thing in self.things[kind].values()
+            if all(str(thing.get(name)) == value for name, value in query.items() if name != "type")
+        ]
         return 200, {"count": len(found), "next": None, "previous": None, "results": found}
 
     def _of_thing(self, verb, kind, thing, body):
@@ -128,7 +139,8 @@ class StandIn:
             if kind == "workflow_job_templates":
                 nodes = self.things["workflow_job_template_nodes"]
                 self.things["workflow_job_template_nodes"] = {
-                    number: node for number, node in nodes.items() if node["workflow_job_template"] != thing["id"]}
+                    number: node for number, node in nodes.items() if node["workflow_job_template"] != thing["id"]
+                }
             return 204, None
         if verb == "PATCH":
             self._check(kind, dict(thing, **body))
@@ -146,10 +158,12 @@ class StandIn:
 
     def _put(self, kind, body):
         self._check(kind, body)
-        if kind == "job_templates":     # whatever was sent
+        if kind == "job_templates":  # whatever was sent
             body = dict(body, organization=self.things["projects"][body["project"]]["organization"])
         self._number += 1
-        thing = dict(body, id=self._number, type=KINDS[kind], url="/api/v2/%s/%d/" % (kind, self._number), _linked={}, _survey={})
+        thing = dict(
+            body, id=self._number, type=KINDS[kind], url="/api/v2/%s/%d/" % (kind, self._number), _linked={}, _survey={}
+        )
         thing["related"] = {"survey_spec": thing["url"] + "survey_spec/"}
         thing["summary_fields"] = {"current_update": {"id": 1}} if kind == "projects" else {}
         if kind == "projects":
@@ -170,7 +184,9 @@ class StandIn:
         if kind == "credentials" and "inputs" in body:
             type_of = self.things["credential_types"][body["credential_type"]]
             known = [field["id"] for field in type_of["inputs"]["fields"]]
-            if not set(body["inputs"]) <= set(known) or not set(type_of["inputs"].get("required", ())) <= set(body["inputs"]):
+            if not set(body["inputs"]) <= set(known) or not set(type_of["inputs"].get("required", ())) <= set(
+                body["inputs"]
+            ):
                 raise Refused("inputs do not fit the type")
 
     def _shown(self, thing):
@@ -178,7 +194,9 @@ class StandIn:
         if "inputs" in thing and thing["type"] == "credential":
             fields = self.things["credential_types"][thing["credential_type"]]["inputs"]["fields"]
             secret = [field["id"] for field in fields if field.get("secret")]
-            shown["inputs"] = {name: "$encrypted$" if name in secret else value for name, value in thing["inputs"].items()}
+            shown["inputs"] = {
+                name: "$encrypted$" if name in secret else value for name, value in thing["inputs"].items()
+            }
         return shown
 
     @staticmethod
@@ -195,6 +213,8 @@ def playbooks_of(checkout):
         for name in names:
             if name.endswith((".yml", ".yaml")) and not {"roles", "tasks"} & set(place.split(os.sep)):
                 with open(os.path.join(parent, name), encoding="utf-8") as file:
-                    if re.search(r"^\s*-?\s*(?:hosts|(?:ansible\.builtin\.)?import_playbook):", file.read(), re.MULTILINE):
+                    if re.search(
+                        r"^\s*-?\s*(?:hosts|(?:ansible\.builtin\.)?import_playbook):", file.read(), re.MULTILINE
+                    ):
                         found.append(os.path.join(place, name))
     return sorted(found)

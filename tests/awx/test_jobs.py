@@ -10,17 +10,20 @@ import pytest
 from ansible.release import __version__
 
 LONG = pytest.mark.skipif(not os.environ.get("TERRAFORM_BINARY_MATRIX"), reason="the long form: make matrix")
-AS_ANOTHER = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="root and setpriv become another user")
+AS_ANOTHER = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="root and setpriv become another user"
+)
 VERSION, TOKEN = "1.13.4", "SECRET-OF-MIRROR"
 LOOK, FAIL, DRIFT = "Put Terraform in place", "Fail with what the module said", "Fail where something would change"
 CORE = tuple(int(part) for part in __version__.split(".")[:2])
-OTHER_UID = 45321        # in no list of accounts
+OTHER_UID = 45321  # in no list of accounts
 
 
 @pytest.fixture(scope="module")
 def mirror(signing_key):
     """A mirror that speaks TLS with a certificate of its own authority: 1.13.3 and 1.13.4."""
     from release_site import Site
+
     with Site(versions=("1.13.3", VERSION), key=signing_key, tls=True) as site:
         yield site
 
@@ -38,12 +41,22 @@ def credential(mirror, folder):
 @pytest.fixture(scope="module")
 def launch(jobs, folder, mirror, credential):
     """callable(playbook, hosts, answers, **how) -> Job: with what the template says, and the version unless it is answered."""
+
     def run(playbook, hosts=None, answers=None, template=None, base_dir=folder + "/{{ inventory_hostname }}", **how):
-        own = {"terraform_binary_report": True, "terraform_binary_trusted_keys": [mirror.key.armored],
-               "terraform_binary_base_dir": base_dir}
-        return jobs.run(playbook, answers=dict({"terraform_binary_version": VERSION}, **(answers or {})), environment=credential,
-                        template={key: value for key, value in dict(own, **(template or {})).items() if value is not None},
-                        hosts={name: {} for name in hosts or ()}, **how)
+        own = {
+            "terraform_binary_report": True,
+            "terraform_binary_trusted_keys": [mirror.key.armored],
+            "terraform_binary_base_dir": base_dir,
+        }
+        return jobs.run(
+            playbook,
+            answers=dict({"terraform_binary_version": VERSION}, **(answers or {})),
+            environment=credential,
+            template={key: value for key, value in dict(own, **(template or {})).items() if value is not None},
+            hosts={name: {} for name in hosts or ()},
+            **how,
+        )
+
     return run
 
 
@@ -51,9 +64,18 @@ def launch(jobs, folder, mirror, credential):
 def installed(launch, mirror):
     """The first job, with every question answered, in quotes and blank as people do it."""
     mirror.requests.clear()
-    job = launch("install", ["one", "two"], {
-        "terraform_binary_version": '"%s"' % VERSION, "terraform_binary_checksum_policy": "signature",
-        "terraform_binary_run_check": "true", "terraform_binary_hosts": "", "terraform_binary_link": ""}, switches="--diff")
+    job = launch(
+        "install",
+        ["one", "two"],
+        {
+            "terraform_binary_version": '"%s"' % VERSION,
+            "terraform_binary_checksum_policy": "signature",
+            "terraform_binary_run_check": "true",
+            "terraform_binary_hosts": "",
+            "terraform_binary_link": "",
+        },
+        switches="--diff",
+    )
     return job, list(mirror.requests)
 
 
@@ -75,12 +97,14 @@ def test_a_job_installs_on_all_hosts(installed, folder):
 def test_the_credential_reaches_the_mirror_and_is_in_no_event(installed):
     job, requests = installed
     assert {request.headers.get("authorization") for request in requests} == {"Bearer " + TOKEN}
-    assert len([request for request in requests if request.path.endswith(".zip")]) == 1     # one download for all hosts
+    assert len([request for request in requests if request.path.endswith(".zip")]) == 1  # one download for all hosts
     assert TOKEN not in str(job.events) + job.stdout
 
 
 def test_what_changed_is_a_live_event_of_each_host(installed):
-    told = [line for line in installed[0].live if "Terraform %s installed" % VERSION in line]    # others may tell who waits
+    told = [
+        line for line in installed[0].live if "Terraform %s installed" % VERSION in line
+    ]  # others may tell who waits
     assert sorted(line.partition("[")[2].partition("]")[0] for line in told) == ["one", "two"]
 
 
@@ -104,8 +128,10 @@ def test_an_audit_is_red_where_a_host_has_drifted(audited, folder):
 
 
 def test_an_audit_reports_what_would_change_and_why(audited):
-    assert {host: (found["changed"], found["failed"], "would be installed" in found["msg"])
-            for host, found in audited.report.items()} == {"two": (False, False, False), "new": (True, False, True)}
+    assert {
+        host: (found["changed"], found["failed"], "would be installed" in found["msg"])
+        for host, found in audited.report.items()
+    } == {"two": (False, False, False), "new": (True, False, True)}
 
 
 @AS_ANOTHER
@@ -122,11 +148,24 @@ def test_in_a_container_of_a_random_user_without_a_home(launch, folder, monkeypa
 
 # The long form
 
-ANSWERS = {     # name: (answers, words in the failure; None: it succeeds)
-    "blank-answers": ({"terraform_binary_%s" % name: "" for name in (
-        "state", "link", "mode", "owner", "retries", "offline_ok", "checksum", "download", "url_token")}, None),
-    "right-answers": ({"terraform_binary_mode": "0755", "terraform_binary_run_check": "yes", "terraform_binary_retries": "3",
-                       "terraform_binary_timeout": 30, "terraform_binary_progress": "false"}, None),
+ANSWERS = {  # name: (answers, words in the failure; None: it succeeds)
+    "blank-answers": (
+        {
+            "terraform_binary_%s" % name: ""
+            for name in ("state", "link", "mode", "owner", "retries", "offline_ok", "checksum", "download", "url_token")
+        },
+        None,
+    ),
+    "right-answers": (
+        {
+            "terraform_binary_mode": "0755",
+            "terraform_binary_run_check": "yes",
+            "terraform_binary_retries": "3",
+            "terraform_binary_timeout": 30,
+            "terraform_binary_progress": "false",
+        },
+        None,
+    ),
     "1.10": ({"terraform_binary_version": "1.10"}, "~> 1.10.0"),
     "nothing": ({"terraform_binary_version": ""}, "version is not given"),
     "blanks": ({"terraform_binary_version": "  "}, "version is not given"),
@@ -147,8 +186,11 @@ def test_answers_of_a_survey(name, launch):
 
 
 @LONG
-@pytest.mark.parametrize("answers", [{"terraform_binary_mode": "755"}, {"terraform_binary_retries": "yes"},
-                                     {"terraform_binary_url_token": "1.10"}], ids=str)
+@pytest.mark.parametrize(
+    "answers",
+    [{"terraform_binary_mode": "755"}, {"terraform_binary_retries": "yes"}, {"terraform_binary_url_token": "1.10"}],
+    ids=str,
+)
 def test_what_newer_cores_make_of_an_answer_is_refused_with_what_to_write(answers, launch):
     """Up to ansible-core 2.18 answers stay texts: 755 is a mode then, 1.10 a token, and only yes is no number."""
     (name,) = answers
@@ -157,7 +199,7 @@ def test_what_newer_cores_make_of_an_answer_is_refused_with_what_to_write(answer
     if CORE < (2, 19) and "retries" not in name:
         assert not report["failed"]
     else:
-        assert report["failed"] and name[len("terraform_binary_"):] in report["error"]
+        assert report["failed"] and name[len("terraform_binary_") :] in report["error"]
         assert "mode" not in name or "write 0755, with the zero" in report["error"]
 
 

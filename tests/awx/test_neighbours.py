@@ -35,18 +35,29 @@ PLAY = """\
 @pytest.mark.parametrize("module", ["community.general.terraform", "cloud.terraform.terraform"])
 def test_what_we_installed_applies_a_configuration(module, jobs, folder, genuine_site):
     namespace, name, plugin = module.split(".")
-    if not COLLECTIONS or not os.path.exists(os.path.join(
-            COLLECTIONS, "ansible_collections", namespace, name, "plugins", "modules", plugin + ".py")):
+    if not COLLECTIONS or not os.path.exists(
+        os.path.join(COLLECTIONS, "ansible_collections", namespace, name, "plugins", "modules", plugin + ".py")
+    ):
         pytest.skip("no %s in TERRAFORM_BINARY_COLLECTIONS=%s" % (module, COLLECTIONS))
     project = os.path.join(folder, module)
     os.mkdir(project)
     with open(os.path.join(project, "main.tf"), "w", encoding="ascii") as file:
         file.write(CONFIGURATION)
     own = {"playbooks/apply.yml": PLAY.format(module=module, project=project)}
-    applied = [jobs.run(
-        "apply", answers={"terraform_binary_version": VERSION}, hosts={"builder": {}}, own=own, collections=COLLECTIONS,
-        template={"terraform_binary_base_dir": folder + "/store", "terraform_binary_sites": ["file://" + genuine_site]})
-        for _again in range(2)]
+    applied = [
+        jobs.run(
+            "apply",
+            answers={"terraform_binary_version": VERSION},
+            hosts={"builder": {}},
+            own=own,
+            collections=COLLECTIONS,
+            template={
+                "terraform_binary_base_dir": folder + "/store",
+                "terraform_binary_sites": ["file://" + genuine_site],
+            },
+        )
+        for _again in range(2)
+    ]
     for job, changed in zip(applied, (True, False)):
         assert job.status == "successful", job.output
         result = job.results("Apply")["builder"]

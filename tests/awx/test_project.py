@@ -18,9 +18,15 @@ PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
 def test_an_update_installs_the_checkout_itself(jobs):
     installed = os.path.join(jobs.collections, PLACE)
     for folder in ("plugins", "playbooks", "roles", "meta", "files"):
-        compared = filecmp.dircmp(os.path.join(CHECKOUT, folder), os.path.join(installed, folder), ignore=["__pycache__"])
+        compared = filecmp.dircmp(
+            os.path.join(CHECKOUT, folder), os.path.join(installed, folder), ignore=["__pycache__"]
+        )
         assert not compared.left_only and not compared.right_only and not compared.diff_files, (folder, vars(compared))
-    assert not [name for name in ("collections", ".ci", ".git", "build", "dist") if os.path.exists(os.path.join(installed, name))]
+    assert not [
+        name
+        for name in ("collections", ".ci", ".git", "build", "dist")
+        if os.path.exists(os.path.join(installed, name))
+    ]
 
 
 def builder(*arguments):
@@ -28,7 +34,9 @@ def builder(*arguments):
     program = os.path.join(BIN, "ansible-builder")
     if not os.path.exists(program):
         pytest.skip("there is no %s" % program)
-    done = subprocess.run([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        [program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -42,9 +50,11 @@ def test_the_example_of_an_execution_environment_can_be_built(tmp_path):
     example = os.path.join(CHECKOUT, "execution-environment.yml")
     builder("create", "-f", example, "-c", str(tmp_path), "--output-filename", "Containerfile")
     text = (tmp_path / "Containerfile").read_text(encoding="utf-8")
-    assert "ARG EE_BASE_IMAGE=" in text and "FROM $EE_BASE_IMAGE" in text       # for --build-arg
+    assert "ARG EE_BASE_IMAGE=" in text and "FROM $EE_BASE_IMAGE" in text  # for --build-arg
     (baked,) = [line for line in text.splitlines() if "install_localhost" in line]
-    assert baked.startswith("RUN ansible-playbook iac_platform.terraform.install_localhost -e terraform_binary_version=")
+    assert baked.startswith(
+        "RUN ansible-playbook iac_platform.terraform.install_localhost -e terraform_binary_version="
+    )
     assert text.index("AS final") < text.index(baked)
     assert "ansible-collection-terraform.git" in (tmp_path / "_build" / "requirements.yml").read_text(encoding="utf-8")
 

@@ -38,6 +38,7 @@ def make_site():
     """A release site on this machine: the one that the tests use."""
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
     from release_site import Site
+
     return Site(versions=[VERSION])
 
 
@@ -77,8 +78,10 @@ def show(folder, site):
     head("1. Nothing is there: fetch, verify, install, link")
     first = play(variables, site, changed=True)
     whole = hash_of(binary)
-    claim("%s is there, executable, and the link points to it" % binary,
-          os.access(binary, os.X_OK) and os.path.samefile(binary, link))
+    claim(
+        "%s is there, executable, and the link points to it" % binary,
+        os.access(binary, os.X_OK) and os.path.samefile(binary, link),
+    )
 
     head("2. All is there: nothing to do, and nobody is asked")
     second = play(variables, site, changed=False)
@@ -86,12 +89,16 @@ def show(folder, site):
 
     head("3. One byte of the binary is flipped: noticed, and healed")
     flip_a_byte(binary)
-    claim("the binary is damaged now: its SHA-256 is %s..., it was %s..." % (hash_of(binary)[:12], whole[:12]),
-          hash_of(binary) != whole)
+    claim(
+        "the binary is damaged now: its SHA-256 is %s..., it was %s..." % (hash_of(binary)[:12], whole[:12]),
+        hash_of(binary) != whole,
+    )
     third = play(variables, site, changed=True)
     claim("the binary is whole again: its SHA-256 is %s..." % whole[:12], hash_of(binary) == whole)
 
-    head("The end: run 1 installed (%d requests), run 2 changed nothing (%d), run 3 healed (%d)" % (first, second, third))
+    head(
+        "The end: run 1 installed (%d requests), run 2 changed nothing (%d), run 3 healed (%d)" % (first, second, third)
+    )
     print("  binary  %s\n  receipt %s\n  link    %s" % (binary, binary.with_suffix(".json"), link))
     answer = subprocess.run([str(link), "version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     print("$ %s version\n  %s" % (link, answer.strip()))
@@ -104,9 +111,24 @@ def play(variables, site, changed):
     :returns: int, the number of requests that it made.
     """
     site.requests.clear()
-    command = ["ansible-playbook", "iac_platform.terraform.install", "-i", "localhost,", "-c", "local", "-e", "@%s" % variables]
-    done = subprocess.run(command, env=dict(os.environ, ANSIBLE_NOCOLOR="1"), text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = [
+        "ansible-playbook",
+        "iac_platform.terraform.install",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-e",
+        "@%s" % variables,
+    ]
+    done = subprocess.run(
+        command,
+        env=dict(os.environ, ANSIBLE_NOCOLOR="1"),
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode:
         print(done.stdout)
     claim("the playbook succeeded", done.returncode == 0)
@@ -114,8 +136,10 @@ def play(variables, site, changed):
         if line.startswith(("terraform_binary: ", "localhost ")):
             print("  " + line)
     recap = re.search(r"^localhost .*\bchanged=(\d+)", done.stdout, re.MULTILINE)
-    claim("it says that %s" % ("something was changed" if changed else "nothing was changed"),
-          recap is not None and (recap.group(1) != "0") == changed)
+    claim(
+        "it says that %s" % ("something was changed" if changed else "nothing was changed"),
+        recap is not None and (recap.group(1) != "0") == changed,
+    )
     return site.counts().requests
 
 

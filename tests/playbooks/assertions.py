@@ -12,7 +12,11 @@ def assert_installed(result, store, version, words=()):
     """A version was installed into a store of its own; each of the words is in one of the steps."""
     assert result["changed"] and not result["failed"], result
     assert names(store) == [
-        ".terraform-%s.lock" % version, "%s/" % version, "%s/terraform" % version, "%s/terraform.json" % version]
+        ".terraform-%s.lock" % version,
+        "%s/" % version,
+        "%s/terraform" % version,
+        "%s/terraform.json" % version,
+    ]
     assert result["path"] == os.path.join(store, version, "terraform")
     for word in words:
         assert any(word in step for step in result["steps"]), "%s:\n%s" % (word, "\n".join(result["steps"]))

@@ -41,23 +41,29 @@ class Table:
             return self.cases
         played = sorted(self.sample)
         if not FULL:
-            played = played[SIDES.index(side)::len(SIDES)]
+            played = played[SIDES.index(side) :: len(SIDES)]
         return {name: self.cases[name] for name in played}
 
     def each(self, chosen=lambda case: True):
         """A mark for a test with ``world`` and ``name``: each case that is chosen, wherever it is run."""
-        pairs = [(run, name) for run, (runner, side) in RUNS.items()
-                 for name, case in sorted(self.of(runner, side).items()) if chosen(case)]
+        pairs = [
+            (run, name)
+            for run, (runner, side) in RUNS.items()
+            for name, case in sorted(self.of(runner, side).items())
+            if chosen(case)
+        ]
         return pytest.mark.parametrize("world, name", pairs, indirect=["world"])
 
     @contextlib.contextmanager
     def worlds(self, request, build):
         """callable(run) -> what ``build`` made for it; each is made when it is first asked for, and ends with the body."""
         with contextlib.ExitStack() as stack:
+
             @functools.lru_cache(maxsize=None)
             def make(run):
                 runner, side = RUNS[run]
                 return stack.enter_context(build(request.getfixturevalue(runner), side, self.of(runner, side)))
+
             yield make
 
 

@@ -19,7 +19,7 @@ _PLATFORMS = {"x86_64": "linux_amd64", "aarch64": "linux_arm64"}
 
 if _HERE not in sys.path:
     sys.path.insert(0, _HERE)
-pytest.register_assert_rewrite("assertions")     # or its assertions would not tell what they saw
+pytest.register_assert_rewrite("assertions")  # or its assertions would not tell what they saw
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,7 @@ def host_platform():
 def play(tmp_path_factory, host_platform):
     """The Player: ``play(tasks, ...)`` runs them, ``play.start(tasks, ...)`` lets them run."""
     from playbook_run import Player
+
     player = Player(str(tmp_path_factory.mktemp("ansible")), _find_collections(tmp_path_factory))
     if not os.path.exists(player.program):
         pytest.skip("there is no %s" % player.program)
@@ -46,6 +47,7 @@ def tasks(tmp_path_factory, host_platform):
     """The TaskRunner: as ``play``, for what is not about Ansible, at a hundredth of the price."""
     pytest.importorskip("ansible.plugins.action")
     from task_run import TaskRunner
+
     with TaskRunner(str(tmp_path_factory.mktemp("tasks"))) as runner:
         yield runner
 
@@ -53,7 +55,7 @@ def tasks(tmp_path_factory, host_platform):
 def _find_collections(tmp_path_factory):
     """A folder that presents this checkout as the collection: the one it lies in, else one with a link to it."""
     if _CHECKOUT.endswith(os.sep + _PLACE):
-        return _CHECKOUT[:-len(_PLACE) - 1]
+        return _CHECKOUT[: -len(_PLACE) - 1]
     folder = tmp_path_factory.mktemp("collections")
     link = folder / _PLACE
     link.parent.mkdir(parents=True)
@@ -65,6 +67,7 @@ def _find_collections(tmp_path_factory):
 def module_site(signing_key):
     """A running site for a whole module: 1.9.8, 1.13.3 and 1.13.4."""
     from release_site import Site
+
     with Site(versions=("1.9.8", "1.13.3", "1.13.4"), key=signing_key) as running:
         yield running
 

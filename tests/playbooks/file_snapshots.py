@@ -12,11 +12,11 @@ from typing import NamedTuple
 class Entry(NamedTuple):
     """All that a run which changes nothing leaves as it was."""
 
-    mode: str       # as in ls -l, the kind included
+    mode: str  # as in ls -l, the kind included
     owner: int
     inode: int
     mtime_ns: int
-    content: str    # SHA-256 of a file, target of a link
+    content: str  # SHA-256 of a file, target of a link
 
 
 def look(folder):

@@ -32,9 +32,9 @@ COLLECTIONS = CHECKOUT.parents[2]
 GUIDES = CHECKOUT / "docs" / "guides"
 KEY_FILE = CHECKOUT / "plugins" / "module_utils" / "_openpgp/hashicorp_key.py"
 REPOSITORY = "https://github.com/iac-platform/ansible-collection-terraform.git"
-WORK = "/srv/guide"     # where snippets run
+WORK = "/srv/guide"  # where snippets run
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
-TIME_LIMIT = 600        # seconds for one command: only so that a hang is seen as one
+TIME_LIMIT = 600  # seconds for one command: only so that a hang is seen as one
 _PLACES = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local")
 _NEEDED = ("unshare", "nsenter", "setpriv", "sudo", "useradd", "curl", "git")
 
@@ -71,7 +71,7 @@ with TaskRunner(sys.argv[1]) as runner:
 class Block(NamedTuple):
     """A snippet of a page."""
 
-    place: str      # page and line
+    place: str  # page and line
     language: str
     text: str
 
@@ -81,8 +81,10 @@ class Page:
 
     def __init__(self, name):
         self.text = (GUIDES / name).read_text(encoding="utf-8")
-        self._left = [Block("%s:%d" % (name, self.text.count("\n", 0, found.start()) + 1), *found.groups())
-                      for found in re.finditer(r"(?ms)^```(\w*)\n(.*?)^```$", self.text)]
+        self._left = [
+            Block("%s:%d" % (name, self.text.count("\n", 0, found.start()) + 1), *found.groups())
+            for found in re.finditer(r"(?ms)^```(\w*)\n(.*?)^```$", self.text)
+        ]
 
     def __enter__(self):
         return self
@@ -122,22 +124,37 @@ class Machine:
             pytest.skip("guides run on an overlay: needs root%s" % (" and %s" % ", ".join(missing) if missing else ""))
         os.mkdir(os.path.join(self._folder, "mounts"))
         key = KEY_FILE.read_text(encoding="utf-8")
-        key = re.sub(r'(?m)^FINGERPRINT = .*', 'FINGERPRINT = "%s"' % self._site.key.fingerprint, key)
+        key = re.sub(r"(?m)^FINGERPRINT = .*", 'FINGERPRINT = "%s"' % self._site.key.fingerprint, key)
         key = re.sub(r"(?s)-----BEGIN PGP.*END PGP PUBLIC KEY BLOCK-----\n", self._site.key.armored, key)
         pathlib.Path(self._folder, "key.py").write_text(key, encoding="utf-8")
         self._process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", _START, "sh", os.path.join(self._folder, "mounts"),
-             os.path.join(self._folder, "key.py"), str(KEY_FILE),
-             "\n".join("%s %s" % (address, name) for name, address in self._names.items()),
-             "Defaults secure_path = /sbin:/bin:/usr/sbin:/usr/bin\nalice ALL=(ALL:ALL) NOPASSWD: ALL"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                _START,
+                "sh",
+                os.path.join(self._folder, "mounts"),
+                os.path.join(self._folder, "key.py"),
+                str(KEY_FILE),
+                "\n".join("%s %s" % (address, name) for name, address in self._names.items()),
+                "Defaults secure_path = /sbin:/bin:/usr/sbin:/usr/bin\nalice ALL=(ALL:ALL) NOPASSWD: ALL",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         told = self._process.stdout.readline()
         if told != "ready\n":
             rest = self._process.communicate()[0]
             pytest.skip("there is no overlay to be had: %s" % (told + rest).strip()[-300:])
         self.write("/etc/site.pem", self._site.ca_pem)
-        self.write("inventory", "[builders]\nbuild01 ansible_connection=local ansible_python_interpreter=%s\n" % (
-            sys.executable))
+        self.write(
+            "inventory",
+            "[builders]\nbuild01 ansible_connection=local ansible_python_interpreter=%s\n" % (sys.executable),
+        )
         return self
 
     def __exit__(self, *dummy):
@@ -157,10 +174,18 @@ class Machine:
     def _environment(home):
         kept = {name: os.environ[name] for name in ("PYTHONPYCACHEPREFIX", "TESTS_OF_TERRAFORM") if name in os.environ}
         return dict(
-            kept, HOME=home, LC_ALL="C.UTF-8", SSL_CERT_FILE="/etc/site.pem", CURL_CA_BUNDLE="/etc/site.pem",
+            kept,
+            HOME=home,
+            LC_ALL="C.UTF-8",
+            SSL_CERT_FILE="/etc/site.pem",
+            CURL_CA_BUNDLE="/etc/site.pem",
             PATH="%s:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" % os.path.dirname(sys.executable),
-            ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS), ANSIBLE_GATHERING="explicit", ANSIBLE_LOCALHOST_WARNING="0",
-            ANSIBLE_NOCOLOR="1", ANSIBLE_PIPELINING="1")
+            ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS),
+            ANSIBLE_GATHERING="explicit",
+            ANSIBLE_LOCALHOST_WARNING="0",
+            ANSIBLE_NOCOLOR="1",
+            ANSIBLE_PIPELINING="1",
+        )
 
     def at(self, path):
         """Where the test finds a path of the machine: str."""
@@ -182,19 +207,33 @@ class Machine:
         identity = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"] if user != "root" else []
         done = subprocess.run(
             self._inside + identity + ["bash", "-ec", "cd %s\n%s" % (WORK if user == "root" else home, text)],
-            env=environment, text=True, timeout=TIME_LIMIT, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+            env=environment,
+            text=True,
+            timeout=TIME_LIMIT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert (done.returncode != 0) is fails, "%s\nended with %d:\n%s" % (text, done.returncode, done.stdout)
         return done.stdout
 
     def serve(self, program, block, address):
         """Run nginx with a block of configuration that listens on port 443: there, at an address."""
         assert "listen 443 " in block, block
-        places = "".join(" %s_temp_path /srv/temp;" % name for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        self.write("/etc/nginx/guide.conf", "daemon off; master_process off; pid /srv/nginx.pid; events {} http { access_log off;"
-                   + places + block.replace("listen 443 ", "listen %s:443 " % address) + "}")
-        self._daemons.append(subprocess.Popen(
-            self._inside + [program, "-e", "/srv/nginx.log", "-c", "/etc/nginx/guide.conf"]))
+        places = "".join(
+            " %s_temp_path /srv/temp;" % name for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        self.write(
+            "/etc/nginx/guide.conf",
+            "daemon off; master_process off; pid /srv/nginx.pid; events {} http { access_log off;"
+            + places
+            + block.replace("listen 443 ", "listen %s:443 " % address)
+            + "}",
+        )
+        self._daemons.append(
+            subprocess.Popen(self._inside + [program, "-e", "/srv/nginx.log", "-c", "/etc/nginx/guide.conf"])
+        )
         wait_until(lambda: answers(address) or self._daemons[-1].poll() is not None, "nginx")
         log = pathlib.Path(self.at("/srv/nginx.log"))
         assert self._daemons[-1].poll() is None, log.read_text(encoding="utf-8")
@@ -204,8 +243,13 @@ class Machine:
         self._runs += 1
         lines = "/tmp/guide-%d-%d" % (self._process.pid, self._runs)
         try:
-            output = self.shell(text, ANSIBLE_CALLBACK_PLUGINS=str(CHECKOUT / "tests/playbooks/callback_plugins"),
-                                ANSIBLE_CALLBACKS_ENABLED="json_lines", JSON_LINES_FILE=lines, **how)
+            output = self.shell(
+                text,
+                ANSIBLE_CALLBACK_PLUGINS=str(CHECKOUT / "tests/playbooks/callback_plugins"),
+                ANSIBLE_CALLBACKS_ENABLED="json_lines",
+                JSON_LINES_FILE=lines,
+                **how,
+            )
             with open(lines, encoding="utf-8") as file:
                 return Run.of([json.loads(line) for line in file], output)
         finally:
@@ -221,8 +265,10 @@ class Machine:
             return self.ansible(command)["Put Terraform in place"]
         words = shlex.split(command)
         name = next(word for word in words if word.endswith(".yml"))
-        extra = words[words.index("-e") + 1:] if "-e" in words else []
-        assert set(words) - set(extra) <= {"ansible-playbook", "-i", "inventory", name, "-e", "--check", "--diff"}, command
+        extra = words[words.index("-e") + 1 :] if "-e" in words else []
+        assert set(words) - set(extra) <= {"ansible-playbook", "-i", "inventory", name, "-e", "--check", "--diff"}, (
+            command
+        )
         (play,) = read_yaml(pathlib.Path(self.at(name)).read_text(encoding="utf-8"))
         assert play.keys() == {"name", "hosts", "become", "roles"}, play.keys()
         (role,) = play["roles"]
@@ -245,14 +291,23 @@ class Machine:
 
         :param wishes: dicts of options, as tasks of YAML or as variables of the role have them.
         """
-        options = [task_args.get(MODULE) or {name.replace("terraform_binary_", "", 1): value for name, value in task_args.items()}
-                   for task_args in args_by_host]
+        options = [
+            task_args.get(MODULE)
+            or {name.replace("terraform_binary_", "", 1): value for name, value in task_args.items()}
+            for task_args in args_by_host
+        ]
         if self._runner is None:
             os.mkdir(self.at("/srv/tasks"))
             self._runner = subprocess.Popen(
-                self._inside + [sys.executable, "-c", _TASKS, "/srv/tasks"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True, env=dict(self._environment("/root"), PYTHONPATH="%s:%s/tests:%s/tests/playbooks" % (
-                    COLLECTIONS, CHECKOUT, CHECKOUT)))
+                self._inside + [sys.executable, "-c", _TASKS, "/srv/tasks"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=dict(
+                    self._environment("/root"),
+                    PYTHONPATH="%s:%s/tests:%s/tests/playbooks" % (COLLECTIONS, CHECKOUT, CHECKOUT),
+                ),
+            )
         asked = [{"name": "each", MODULE: each} for each in options], {"check": check, "diff": diff}
         self._runner.stdin.write(json.dumps(asked) + "\n")
         self._runner.stdin.flush()
@@ -261,14 +316,25 @@ class Machine:
     def clone(self):
         """Have the collection's repository at a path, from where its URL leads to it: dict, the environment for git."""
         folder = "/srv/clones/iac-platform/ansible-collection-terraform.git"
-        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=str(CHECKOUT), check=True,
-                                stdout=subprocess.PIPE, text=True).stdout
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"],
+            cwd=str(CHECKOUT),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
         self.write("/srv/files", "".join(line + "\n" for line in listed.splitlines() if (CHECKOUT / line).exists()))
-        self.shell("git init -q {0}; cp --parents -t {0} $(cat /srv/files); cd {0}; git add -Af; "
-                   "git -c user.name=x -c user.email=x@example.com commit -qm all".format(folder).replace(
-                       "; cp", "; cd %s; cp" % shlex.quote(str(CHECKOUT))))
-        return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "url.file:///srv/clones/.insteadOf",
-                "GIT_CONFIG_VALUE_0": "https://github.com/"}
+        self.shell(
+            "git init -q {0}; cp --parents -t {0} $(cat /srv/files); cd {0}; git add -Af; "
+            "git -c user.name=x -c user.email=x@example.com commit -qm all".format(folder).replace(
+                "; cp", "; cd %s; cp" % shlex.quote(str(CHECKOUT))
+            )
+        )
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "url.file:///srv/clones/.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://github.com/",
+        }
 
 
 def answers(address):

@@ -23,8 +23,8 @@ import tempfile
 
 MODULE = "iac_platform.terraform.terraform_binary"
 VERSION = "1.13.4"
-SIDES = ("controller", "target")     # where downloads happen
-TIME_LIMIT = 900    # seconds for one run: only so that a hang is seen as one
+SIDES = ("controller", "target")  # where downloads happen
+TIME_LIMIT = 900  # seconds for one run: only so that a hang is seen as one
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 FOREIGN = ("ANSIBLE_", "TERRAFORM_BINARY_", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
@@ -52,7 +52,7 @@ class Run:
     """
 
     def __init__(self, process, lines_file):
-        self.process = process      # it leads a process group of its own
+        self.process = process  # it leads a process group of its own
         self._lines_file = lines_file
         self.stdout = self.stderr = self.returncode = None
         self.lines = []
@@ -76,7 +76,7 @@ class Run:
                 self.lines = [json.loads(line) for line in file]
         for line in self.lines:
             line["result"].setdefault("changed", False)
-            line["result"]["failed"] = line["status"] in ("failed", "ignored", "unreachable")   # core takes it out
+            line["result"]["failed"] = line["status"] in ("failed", "ignored", "unreachable")  # core takes it out
         return self
 
     def end(self):
@@ -148,14 +148,39 @@ class Player:
         :param keywords_of_task: dict, beside those that are set here.
         :returns: Run, in which each name is a host and the task is called ``each``.
         """
-        tasks = [dict({"name": "each", MODULE: None, "args": "{{ wish }}", "ignore_errors": True,
-                       "environment": "{{ surroundings }}"}, **(keywords_of_task or {}))]
-        hosts = {name: dict((variables or {}).get(name, {}), task_args=options,
-                            surroundings=(environments or {}).get(name, {})) for name, options in args_by_host.items()}
+        tasks = [
+            dict(
+                {
+                    "name": "each",
+                    MODULE: None,
+                    "args": "{{ wish }}",
+                    "ignore_errors": True,
+                    "environment": "{{ surroundings }}",
+                },
+                **(keywords_of_task or {}),
+            )
+        ]
+        hosts = {
+            name: dict(
+                (variables or {}).get(name, {}), task_args=options, surroundings=(environments or {}).get(name, {})
+            )
+            for name, options in args_by_host.items()
+        }
         return self.start(tasks, hosts=hosts, **dict({"forks": 4}, **how))
 
-    def start(self, tasks, hosts=("localhost",), keywords=None, check=False, diff=False, forks=5, env=None,
-              extra_vars=None, verbosity=0, arguments=()):
+    def start(
+        self,
+        tasks,
+        hosts=("localhost",),
+        keywords=None,
+        check=False,
+        diff=False,
+        forks=5,
+        env=None,
+        extra_vars=None,
+        verbosity=0,
+        arguments=(),
+    ):
         """
         :param tasks: list of tasks for one play; or str, the name of a playbook in a collection.
         :param hosts: names, or dict of name and variables; all are this machine.
@@ -177,14 +202,25 @@ class Player:
             command += ["-e", "@" + _write_json(folder, "extra.json", extra_vars)]
         lines_file = os.path.join(folder, "results.jsonl")
         process = subprocess.Popen(
-            command + [playbook], env=self._environment(lines_file, env), cwd=folder, text=True, encoding="utf-8",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            command + [playbook],
+            env=self._environment(lines_file, env),
+            cwd=folder,
+            text=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
         self._runs.append(Run(process, lines_file))
         return self._runs[-1]
 
     def _environment(self, lines_file, more):
-        kept = {name: value for name, value in os.environ.items()
-                if not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")
+        }
         usual = dict(
             kept,
             ANSIBLE_ASYNC_DIR=os.path.join(self.folder, "home", "async"),

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plays that ask three hosts for a version: one installs, one has it, one is refused; and what came of them.
 
-    hosts = make_hosts(site, store)         # store: callable(host) -> str
-    seen = seam(play, "import_role", hosts)
-    seen.recap["refused"]["failed"], seen.facts["installs"], seen.run
+hosts = make_hosts(site, store)         # store: callable(host) -> str
+seen = seam(play, "import_role", hosts)
+seen.recap["refused"]["failed"], seen.facts["installs"], seen.run
 """
 
 import glob
@@ -19,7 +19,7 @@ from typing import Any, Dict, NamedTuple
 from playbook_run import MODULE, VERSION, Run, task_args
 
 ROLE = MODULE
-MISSING = "1.13.99"     # a version that the site does not have
+MISSING = "1.13.99"  # a version that the site does not have
 FORMS = ("module", "roles", "import_role", "include_role")
 TOLD = re.compile(r'"msg": "controller: |msg: .?controller: ')
 
@@ -28,8 +28,8 @@ class Seen(NamedTuple):
     """A play that is through."""
 
     run: Run
-    facts: Dict[str, Any]       # host and fact, as the cache of facts has it; None: there is none
-    hosts: Dict[str, Any]       # host and variables
+    facts: Dict[str, Any]  # host and fact, as the cache of facts has it; None: there is none
+    hosts: Dict[str, Any]  # host and variables
 
     @property
     def recap(self):
@@ -52,18 +52,33 @@ def make_hosts(site, store, **more):
 
 def form_of(form, own):
     """The keywords of a play that asks for what the variables say, and leaves the result in ``terraform_binary_outcome``."""
-    options = {option: "{{ terraform_binary_%s }}" % option
-               for option in ("version", "base_dir", "sites", "trusted_keys", "retries")}
+    options = {
+        option: "{{ terraform_binary_%s }}" % option
+        for option in ("version", "base_dir", "sites", "trusted_keys", "retries")
+    }
     told = {"notify": "told"}
     if form == "module":
-        return {"tasks": [dict({"name": "Put Terraform in place", MODULE: options, "register": "terraform_binary_outcome"},
-                               **told, **own)]}
+        return {
+            "tasks": [
+                dict(
+                    {"name": "Put Terraform in place", MODULE: options, "register": "terraform_binary_outcome"},
+                    **told,
+                    **own,
+                )
+            ]
+        }
     if form == "roles":
         return {"roles": [dict({"role": ROLE}, **own)]}
     if form == "import_role":
         return {"tasks": [dict({"ansible.builtin.import_role": {"name": ROLE}}, **told, **own)]}
-    return {"tasks": [{"ansible.builtin.include_role": {"name": ROLE, "apply": dict(told, **own)},
-                       **{key: own[key] for key in own.keys() & {"tags"}}}]}
+    return {
+        "tasks": [
+            {
+                "ansible.builtin.include_role": {"name": ROLE, "apply": dict(told, **own)},
+                **{key: own[key] for key in own.keys() & {"tags"}},
+            }
+        ]
+    }
 
 
 def seam(play, form, hosts, own=None, around=None, keywords=None, env=None):
@@ -78,8 +93,15 @@ def seam(play, form, hosts, own=None, around=None, keywords=None, env=None):
     last = {"post_tasks" if "roles" in made else "tasks": made.get("tasks", []) + [after]}
     handlers = {"handlers": [{"name": "told", "ansible.builtin.debug": {"msg": "handled"}}]}
     facts = tempfile.mkdtemp(dir=play.folder)
-    run = play([], hosts=hosts, keywords=dict(made, **handlers, **last, **(keywords or {})), env=dict({
-        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts}, **(env or {})))
+    run = play(
+        [],
+        hosts=hosts,
+        keywords=dict(made, **handlers, **last, **(keywords or {})),
+        env=dict(
+            {"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts},
+            **(env or {}),
+        ),
+    )
     return Seen(run, read_facts(facts, hosts), hosts)
 
 
@@ -87,9 +109,9 @@ def read_facts(folder, hosts):
     """The fact of each host, as the cache of facts has it; None: there is none."""
     found = {}
     for host in hosts:
-        paths = glob.glob(os.path.join(folder, "*" + host))     # with a prefix from ansible-core 2.19 on
+        paths = glob.glob(os.path.join(folder, "*" + host))  # with a prefix from ansible-core 2.19 on
         kept = json.loads(pathlib.Path(paths[0]).read_text(encoding="utf-8")) if paths else {}
-        if "__payload__" in kept:       # likewise
+        if "__payload__" in kept:  # likewise
             kept = json.loads(kept["__payload__"])
         found[host] = kept.get("terraform_binary_result")
     return found

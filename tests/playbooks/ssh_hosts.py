@@ -25,9 +25,9 @@ import time
 import pytest
 
 SSHD = "/usr/sbin/sshd"
-START_LIMIT = 120   # seconds
+START_LIMIT = 120  # seconds
 
-_NUMBERS = itertools.count(1)   # of the hosts of this process
+_NUMBERS = itertools.count(1)  # of the hosts of this process
 _NEEDED = ("ip", "nsenter", "unshare", "chroot", "ssh", "ssh-keygen", "sudo", SSHD)
 
 # $1 the folder for mounts, $2 the tree to unpack or nothing, $3 the prefix of the only Python or nothing, $4 our files
@@ -79,21 +79,23 @@ class SshHosts:
 
     def __init__(self, folder):
         self.folder = folder
-        self._hosts = {}        # name: (process, address, variables, tag)
+        self._hosts = {}  # name: (process, address, variables, tag)
 
     def __enter__(self):
         missing = [name for name in _NEEDED if not shutil.which(name)]
         if os.geteuid() or missing:
             pytest.skip("hosts with sshd need root%s" % (" and %s" % ", ".join(missing) if missing else ""))
         for name in ("host_key", "user_key"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.folder, name)], check=True)
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.folder, name)], check=True
+            )
         return self
 
     def __exit__(self, *exc_info):
         for process, _address, _variables, tag in self._hosts.values():
             process.send_signal(signal.SIGKILL)
             process.wait()
-            subprocess.run(["ip", "netns", "del", tag], check=False)     # the link goes with it
+            subprocess.run(["ip", "netns", "del", tag], check=False)  # the link goes with it
 
     def add(self, name, tree=None, python=None, **variables):
         """Start a host.
@@ -103,30 +105,75 @@ class SshHosts:
         :param variables: of the inventory.
         """
         number = next(_NUMBERS)
-        tag = "tfb%d-%d" % (os.getpid(), number)    # at most 15 characters: also the name of an interface
+        tag = "tfb%d-%d" % (os.getpid(), number)  # at most 15 characters: also the name of an interface
         here, there = ("10.%d.%d.%d" % (200 + os.getpid() % 50, number, last) for last in (1, 2))
         mounts = os.path.join(self.folder, name)
         os.mkdir(mounts)
         for command in (
-            "ip netns add {tag}", "ip link add {tag} type veth peer name eth0 netns {tag}",
-            "ip addr add {here}/24 dev {tag}", "ip link set {tag} up", "ip -n {tag} addr add {there}/24 dev eth0",
-            "ip -n {tag} link set eth0 up", "ip -n {tag} link set lo up",
+            "ip netns add {tag}",
+            "ip link add {tag} type veth peer name eth0 netns {tag}",
+            "ip addr add {here}/24 dev {tag}",
+            "ip link set {tag} up",
+            "ip -n {tag} addr add {there}/24 dev eth0",
+            "ip -n {tag} link set eth0 up",
+            "ip -n {tag} link set lo up",
         ):
-            done = subprocess.run(command.format(tag=tag, here=here, there=there).split(), stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False)
+            done = subprocess.run(
+                command.format(tag=tag, here=here, there=there).split(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
             if done.returncode:
                 pytest.skip("%s: %s" % (command.format(tag=tag, here=here, there=there), done.stdout.decode().strip()))
         with open(mounts + ".log", "wb") as log:
             process = subprocess.Popen(
-                ["ip", "netns", "exec", tag, "unshare", "-m", "-p", "-u", "-i", "--fork", "--kill-child", "sh", "-c", _START,
-                 "sh", mounts, tree or "", python or "", self.folder, name], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [
+                    "ip",
+                    "netns",
+                    "exec",
+                    tag,
+                    "unshare",
+                    "-m",
+                    "-p",
+                    "-u",
+                    "-i",
+                    "--fork",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    _START,
+                    "sh",
+                    mounts,
+                    tree or "",
+                    python or "",
+                    self.folder,
+                    name,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         interpreter = "/opt/only-python/bin/python3" if python else "/usr/bin/python3"
-        self._hosts[name] = (process, there, dict({
-            "ansible_connection": "ssh", "ansible_host": there, "ansible_user": "ops",
-            "ansible_ssh_private_key_file": os.path.join(self.folder, "user_key"),
-            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
-            "ansible_python_interpreter": interpreter, "ansible_remote_tmp": "~/.ansible/tmp",
-            "ansible_async_dir": "~/.ansible_async", "gateway": here}, **variables), tag)
+        self._hosts[name] = (
+            process,
+            there,
+            dict(
+                {
+                    "ansible_connection": "ssh",
+                    "ansible_host": there,
+                    "ansible_user": "ops",
+                    "ansible_ssh_private_key_file": os.path.join(self.folder, "user_key"),
+                    "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+                    "ansible_python_interpreter": interpreter,
+                    "ansible_remote_tmp": "~/.ansible/tmp",
+                    "ansible_async_dir": "~/.ansible_async",
+                    "gateway": here,
+                },
+                **variables,
+            ),
+            tag,
+        )
 
     def stop(self, name):
         """Switch a host off, as by its plug."""
@@ -146,7 +193,11 @@ class SshHosts:
 
     def inventory(self, *names, **variables):
         """What Player takes as ``hosts``: all hosts, or those of these names; with further variables."""
-        return {name: dict(own, **variables) for name, (_p, _a, own, _t) in self._hosts.items() if not names or name in names}
+        return {
+            name: dict(own, **variables)
+            for name, (_p, _a, own, _t) in self._hosts.items()
+            if not names or name in names
+        }
 
     def root(self, name):
         """The path under which this machine sees the root of the host."""
@@ -163,8 +214,13 @@ class SshHosts:
     def run(self, name, *command):
         """Run a command as root on the host, past sshd; it must succeed. Its output."""
         child = self.root(name).split("/")[2]
-        return subprocess.run(["nsenter", "-t", child, "-m", "-r", "-w"] + list(command), check=True, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        return subprocess.run(
+            ["nsenter", "-t", child, "-m", "-r", "-w"] + list(command),
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ).stdout
 
 
 def _answers(address):

@@ -24,12 +24,12 @@ def catch_log():
         yield None
         return
     with open(_TURN, "a", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)    # tests run side by side, and there is one log
+        fcntl.flock(turn, fcntl.LOCK_EX)  # tests run side by side, and there is one log
         if _is_served():
             yield None
             return
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(LOG)      # a test that was killed may have left it
+            os.unlink(LOG)  # a test that was killed may have left it
         log = Log()
         try:
             yield log.messages

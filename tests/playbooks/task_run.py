@@ -39,7 +39,7 @@ from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary 
 from playbook_run import FOREIGN, MODULE, Run
 from support.module_target import run_module, serving
 
-TIME_LIMIT = 300    # seconds for one task: only so that a hang is seen as one
+TIME_LIMIT = 300  # seconds for one task: only so that a hang is seen as one
 
 
 class TaskRunner:
@@ -54,10 +54,13 @@ class TaskRunner:
 
     def __enter__(self):
         assert requests.Session
-        connection_loader.get("local", PlayContext(), os.devnull)   # core reads what it documents once
-        gc.freeze()     # or each forked process would copy the pages of all that pytest has
-        kept = {name: value for name, value in os.environ.items()
-                if name == "PYTHONPATH" or not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")}
+        connection_loader.get("local", PlayContext(), os.devnull)  # core reads what it documents once
+        gc.freeze()  # or each forked process would copy the pages of all that pytest has
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "PYTHONPATH" or not name.startswith(FOREIGN) and not name.lower().endswith("_proxy")
+        }
         self._serving = serving(self.folder, dict(kept, LC_ALL="C.UTF-8"))
         self._target = self._serving.__enter__()
         return self
@@ -67,9 +70,15 @@ class TaskRunner:
 
     def each(self, args_by_host, variables=None, environments=None, **how):
         """Ask for different things at once, each on a host of its own, in a task that is called ``each``."""
-        hosts = {name: dict((variables or {}).get(name, {}), task_args=options,
-                            surroundings=(environments or {}).get(name, {})) for name, options in args_by_host.items()}
-        return self([{"name": "each", MODULE: "wish", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how))
+        hosts = {
+            name: dict(
+                (variables or {}).get(name, {}), task_args=options, surroundings=(environments or {}).get(name, {})
+            )
+            for name, options in args_by_host.items()
+        }
+        return self(
+            [{"name": "each", MODULE: "wish", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how)
+        )
 
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):
         """Run tasks one after the other, each on all hosts at once.
@@ -90,8 +99,22 @@ class TaskRunner:
                 arguments, environment = each[MODULE], each.get("environment", {})
                 if isinstance(arguments, str):
                     arguments, environment = variables[arguments], variables[environment]
-                jobs.append(Job(self._target, each["name"], host, variables, _filled(arguments, host), environment, task_id,
-                                folder, each.get("check_mode", check), diff, env or {}, verbosity))
+                jobs.append(
+                    Job(
+                        self._target,
+                        each["name"],
+                        host,
+                        variables,
+                        _filled(arguments, host),
+                        environment,
+                        task_id,
+                        folder,
+                        each.get("check_mode", check),
+                        diff,
+                        env or {},
+                        verbosity,
+                    )
+                )
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
                 status = "failed" if result.get("failed") else "ok"
                 lines.append({"host": job.host, "task": job.task, "status": status, "result": result})
@@ -99,7 +122,9 @@ class TaskRunner:
         return Run.of(lines, output)
 
 
-Job = collections.namedtuple("Job", "target task host variables arguments environment task_id folder check diff env verbosity")
+Job = collections.namedtuple(
+    "Job", "target task host variables arguments environment task_id folder check diff env verbosity"
+)
 
 
 def _filled(value, host):
@@ -127,7 +152,9 @@ def _run_all(jobs, forks):
             patience = max(0, min(ends for _number, _process, ends in running.values()) - time.monotonic())
             ready = multiprocessing.connection.wait(running, patience)
             assert ready, "a task took more than %d s: %s" % (
-                TIME_LIMIT, [jobs[number] for number, _process, _ends in running.values()])
+                TIME_LIMIT,
+                [jobs[number] for number, _process, _ends in running.values()],
+            )
             for reader in ready:
                 number, process, _ends = running.pop(reader)
                 try:
@@ -153,11 +180,11 @@ def _answer(job, writer):
         with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
             result = _run(job)
         answer = json.loads(json.dumps(result, default=_as_text)), screen.getvalue()
-    except BaseException:       # whatever it is, the test has to see it
+    except BaseException:  # whatever it is, the test has to see it
         answer = None, screen.getvalue() + traceback.format_exc()
     writer.send(answer)
     writer.close()
-    os._exit(0)     # past pytest, whose copy this process is
+    os._exit(0)  # past pytest, whose copy this process is
 
 
 def _run(job):
@@ -181,7 +208,7 @@ def _make_action(job):
             self._update_module_args(module_name, module_args, task_vars)
             return run_module(job.target, module_args, job.environment)
 
-    constants.DEFAULT_LOCAL_TMP = job.folder    # shared by all tasks of a run, as by all forks of ansible-playbook
+    constants.DEFAULT_LOCAL_TMP = job.folder  # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity
     loader = DataLoader()
     loader.set_basedir(job.folder)
@@ -189,10 +216,16 @@ def _make_action(job):
     task.args, task.check_mode, task.diff, task.environment = job.arguments, job.check, job.diff, [job.environment]
     task._uuid = job.task_id
     context = PlayContext()
-    return Action(task=task, connection=connection_loader.get("local", context, os.devnull), play_context=context,
-                  loader=loader, templar=Templar(loader=loader, variables=dict(job.variables)), shared_loader_obj=None)
+    return Action(
+        task=task,
+        connection=connection_loader.get("local", context, os.devnull),
+        play_context=context,
+        loader=loader,
+        templar=Templar(loader=loader, variables=dict(job.variables)),
+        shared_loader_obj=None,
+    )
 
 
 def _as_text(value):
-    event = getattr(value, "event", None)       # a warning of ansible-core 2.19 and later
+    event = getattr(value, "event", None)  # a warning of ansible-core 2.19 and later
     return str(value if event is None else event.msg)

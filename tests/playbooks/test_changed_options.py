@@ -17,8 +17,12 @@ def stores(tasks, module_site, folder, host_platform):
     digest = module_site.release(VERSION).digest(host_platform)
     args_by_host = {"signature": {}, "pinned": {"checksum": digest}, "sha256sums": {}}
     stores = {policy: os.path.join(folder, policy) for policy in args_by_host}
-    installed = tasks.each({policy: task_args(module_site, stores[policy], checksum_policy=policy, **options)
-                           for policy, options in args_by_host.items()}).each
+    installed = tasks.each(
+        {
+            policy: task_args(module_site, stores[policy], checksum_policy=policy, **options)
+            for policy, options in args_by_host.items()
+        }
+    ).each
     assert all(result["changed"] for result in installed.values()), installed
     return stores
 
@@ -48,9 +52,18 @@ def checked(tasks, module_site, stores, untrusted_key, host_platform):
     return tasks.each(asked, check=True).each
 
 
-@pytest.mark.parametrize("name", [
-    "weaker-sha256sums", "weaker-pinned", "same-pin", "same-pin-as-lines", "both-keys", "without-run-check",
-    "by-its-receipt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weaker-sha256sums",
+        "weaker-pinned",
+        "same-pin",
+        "same-pin-as-lines",
+        "both-keys",
+        "without-run-check",
+        "by-its-receipt",
+    ],
+)
 def test_what_the_store_already_is_stays_unchanged(name, checked):
     assert not checked[name]["changed"] and not checked[name]["failed"], checked[name]
 
@@ -60,17 +73,29 @@ def test_how_it_was_looked_at_is_told(checked):
     assert "(by its receipt)" in checked["by-its-receipt"]["steps"][0]
 
 
-@pytest.mark.parametrize("name,archive", [
-    ("stronger-than-pinned", True), ("stronger-than-sums", True), ("strongest", True), ("other-mode", False),
-    ("other-pin-pinned", True)])
+@pytest.mark.parametrize(
+    "name,archive",
+    [
+        ("stronger-than-pinned", True),
+        ("stronger-than-sums", True),
+        ("strongest", True),
+        ("other-mode", False),
+        ("other-pin-pinned", True),
+    ],
+)
 def test_a_stronger_wish_would_change_it(name, archive, checked):
     assert checked[name]["changed"] and not checked[name]["failed"], checked[name]
     assert checked[name]["needs_archive"] is archive
 
 
-@pytest.mark.parametrize("name,step,words", [
-    ("other-pin", "verify", "1" * 12), ("other-key", "verify", "signature"),
-    ("other-platform", "request", "one base_dir holds one platform")])
+@pytest.mark.parametrize(
+    "name,step,words",
+    [
+        ("other-pin", "verify", "1" * 12),
+        ("other-key", "verify", "signature"),
+        ("other-platform", "request", "one base_dir holds one platform"),
+    ],
+)
 def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
     result = checked[name]
     assert result["failed"] and not result["changed"], result
@@ -97,8 +122,15 @@ def done(tasks, module_site, stores, untrusted_key, folder, checked):
     first = tasks.each(dict(args_by_host, **refused)).each
     zips = module_site.counts("%s.zip" % first["strongest"]["platform"]).requests
     same = {name: entry for name, entry in look(good).items() if name != "."} == before
-    return {"first": first, "second": tasks.each(args_by_host).each, "refused": refused, "same": same, "zips": zips,
-            "binary": binary, "file": (file_before, os.stat(binary))}
+    return {
+        "first": first,
+        "second": tasks.each(args_by_host).each,
+        "refused": refused,
+        "same": same,
+        "zips": zips,
+        "binary": binary,
+        "file": (file_before, os.stat(binary)),
+    }
 
 
 def test_a_refused_wish_leaves_the_store_as_it_was(done):
@@ -124,5 +156,6 @@ def test_a_binary_for_another_platform_is_installed_and_not_run(done):
     first, second = done["first"]["windows"], done["second"]["windows"]
     assert first["changed"] and first["platform"] == "windows_amd64", first
     assert [step for step in first["steps"] if "run check" in step] == [
-        "target: run check skipped: %s is for windows_amd64, another platform" % first["path"]]
+        "target: run check skipped: %s is for windows_amd64, another platform" % first["path"]
+    ]
     assert not second["changed"] and not second["failed"], second

@@ -15,26 +15,43 @@ OLD = "1.13.3"
 @pytest.fixture(scope="module")
 def compared(play, tasks, module_site, folder):
     """Six wishes, in check mode and for real, both with --diff: runs by mode, and the entries around the check."""
+
     def at(*names):
         return os.path.join(folder, *names)
 
     def made(name, **options):
         return task_args(module_site, at(name, "store"), link=at(name, "bin", "terraform"), **options)
 
-    plain = tasks.each({
-        "upgrade": made("upgrade", version=OLD), "remove": made("remove"), "mode": made("mode"), "same": made("same"),
-        "file": task_args(module_site, at("file", "store"))})
+    plain = tasks.each(
+        {
+            "upgrade": made("upgrade", version=OLD),
+            "remove": made("remove"),
+            "mode": made("mode"),
+            "same": made("same"),
+            "file": task_args(module_site, at("file", "store")),
+        }
+    )
     os.mkdir(at("file", "bin"))
     with open(at("file", "bin", "terraform"), "w", encoding="ascii") as file:
         file.write("#!/bin/sh\n")
     args_by_host = {
-        "new": made("new"), "upgrade": made("upgrade"), "remove": made("remove", state="absent"),
-        "mode": made("mode", mode="0555"), "same": made("same"), "file": made("file", link_force=True, backup=True),
+        "new": made("new"),
+        "upgrade": made("upgrade"),
+        "remove": made("remove", state="absent"),
+        "mode": made("mode", mode="0555"),
+        "same": made("same"),
+        "file": made("file", link_force=True, backup=True),
     }
     before = look(folder)
     check = play.each(args_by_host, check=True, diff=True)
     after = look(folder)
-    return {"plain": plain, "check": check, "before": before, "after": after, "real": tasks.each(args_by_host, diff=True)}
+    return {
+        "plain": plain,
+        "check": check,
+        "before": before,
+        "after": after,
+        "real": tasks.each(args_by_host, diff=True),
+    }
 
 
 CHANGING = ["new", "upgrade", "remove", "mode", "file"]
@@ -70,9 +87,15 @@ def test_the_diff_tells_before_from_after(name, mode, compared):
     assert diff["before"]["path"] == diff["after"]["path"] == compared[mode].each[name]["path"]
 
 
-@pytest.mark.parametrize("name,before,after", [
-    ("new", "absent", "present"), ("upgrade", "absent", "present"), ("remove", "present", "absent"),
-    ("mode", "present", "present")])
+@pytest.mark.parametrize(
+    "name,before,after",
+    [
+        ("new", "absent", "present"),
+        ("upgrade", "absent", "present"),
+        ("remove", "present", "absent"),
+        ("mode", "present", "present"),
+    ],
+)
 def test_the_diff_tells_the_states(name, before, after, compared):
     for mode in ("check", "real"):
         diff = compared[mode].each[name]["diff"]

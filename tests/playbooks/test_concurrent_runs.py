@@ -16,11 +16,14 @@ TWINS = 12
 def twins(tasks, module_site, folder):
     """Twelve hosts that are one, all at once: (results by host, Run, requests for the archive)."""
     from release_site import misbehaviours
+
     # The first one is slow, so that the others meet its lock.
     module_site.misbehave("*.zip", misbehaviours.delay(3), times=1)
     module_site.requests.clear()
     store = os.path.join(folder, "store")
-    run = tasks.each({"h%d" % number: task_args(module_site, store, download="target") for number in range(TWINS)}, forks=TWINS)
+    run = tasks.each(
+        {"h%d" % number: task_args(module_site, store, download="target") for number in range(TWINS)}, forks=TWINS
+    )
     return run.each, run, module_site.counts(".zip").requests
 
 
@@ -39,7 +42,11 @@ def test_all_report_the_same_binary(twins, folder):
     binary = os.path.join(folder, "store", VERSION, "terraform")
     assert {(result["path"], result["binary_sha256"]) for result in twins[0].values()} == {(binary, hash_of(binary))}
     assert names(os.path.join(folder, "store")) == [
-        ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
+        ".terraform-%s.lock" % VERSION,
+        "%s/" % VERSION,
+        "%s/terraform" % VERSION,
+        "%s/terraform.json" % VERSION,
+    ]
 
 
 def test_those_who_waited_say_so_in_at_most_two_steps(twins):
@@ -50,7 +57,9 @@ def test_those_who_waited_say_so_in_at_most_two_steps(twins):
 
 def test_two_versions_at_once_with_one_link(play, module_site, tmp_path):
     store, link = str(tmp_path / "store"), str(tmp_path / "bin" / "terraform")
-    args_by_host = {version: task_args(module_site, store, version=version, link=link) for version in ("1.13.3", "1.9.8")}
+    args_by_host = {
+        version: task_args(module_site, store, version=version, link=link) for version in ("1.13.3", "1.9.8")
+    }
     run = play.each(args_by_host)
     paths = {os.path.join(store, version, "terraform") for version in args_by_host}
     assert all(result["changed"] and not result["failed"] for result in run.each.values()), run.output

@@ -36,6 +36,7 @@ def fleet(play, signing_key, folder):
     """Many hosts, of which every third asks for another platform; then again."""
     from release_site import Site, releases
     from release_site.executables import RUNNABLE
+
     platforms = ("linux_amd64", "linux_arm64", "darwin_arm64")
     archives = {name: releases.make_archive(VERSION, name, padding=1 << 20) for name in platforms}
     with Site(platforms=platforms, key=signing_key) as site:
@@ -46,8 +47,16 @@ def fleet(play, signing_key, folder):
         requests, paths = asked(site), sorted(request.path.rpartition("/")[2] for request in site.requests)
         site.requests.clear()
         again = play([step], hosts=own, forks=FORKS)
-        yield {"own": own, "first": first, "again": again, "requests": requests, "paths": paths,
-               "requests of again": len(site.requests), "archives": archives, "runnable": RUNNABLE}
+        yield {
+            "own": own,
+            "first": first,
+            "again": again,
+            "requests": requests,
+            "paths": paths,
+            "requests of again": len(site.requests),
+            "archives": archives,
+            "runnable": RUNNABLE,
+        }
 
 
 def test_all_hosts_cause_one_download_for_each_platform(fleet):
@@ -85,6 +94,7 @@ def test_a_short_download_shows_no_progress(play, module_site, tmp_path):
 def mixed(tasks, module_site, untrusted_key, folder):
     """Hosts of one play with other policies and keys than their neighbours, the lax ones first and then the strict ones."""
     from release_site import misbehaviours
+
     site = module_site
     found = {}
     for order in ("lax-first", "strict-first"):
@@ -92,8 +102,13 @@ def mixed(tasks, module_site, untrusted_key, folder):
             "lax": task_args(site, "%s/%s/lax" % (folder, order), checksum_policy="sha256sums"),
             "strict": task_args(site, "%s/%s/strict" % (folder, order)),
             "other-key": task_args(site, "%s/%s/other" % (folder, order), trusted_keys=[untrusted_key.armored]),
-            "pinned": task_args(site, "%s/%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
-                           checksum=site.release(VERSION).digest(_here())),
+            "pinned": task_args(
+                site,
+                "%s/%s/pinned" % (folder, order),
+                checksum_policy="pinned",
+                trusted_keys=None,
+                checksum=site.release(VERSION).digest(_here()),
+            ),
         }
         if order == "strict-first":
             args_by_host = dict(reversed(args_by_host.items()))
@@ -103,16 +118,26 @@ def mixed(tasks, module_site, untrusted_key, folder):
     # The sums of an attacker, who has no key: a lax host takes what comes, and nobody else may.
     forged = site.release(VERSION)
     from release_site import releases
+
     evil = releases.make_archive(VERSION, _here(), padding=3)
     name = "terraform_%s_%s.zip" % (VERSION, _here())
     site.misbehave("*.zip", misbehaviours.replace(evil))
     site.misbehave("*_SHA256SUMS", misbehaviours.replace(releases.make_sums({name: evil})))
     for order in ("lax-first", "strict-first"):
-        args_by_host = {"lax": task_args(site, "%s/evil-%s/lax" % (folder, order), checksum_policy="sha256sums"),
-                  "strict": task_args(site, "%s/evil-%s/strict" % (folder, order)),
-                  "pinned": task_args(site, "%s/evil-%s/pinned" % (folder, order), checksum_policy="pinned", trusted_keys=None,
-                                 checksum=forged.digest(_here()))}
-        found["evil " + order] = tasks.each(args_by_host if order == "lax-first" else dict(reversed(args_by_host.items())), forks=1)
+        args_by_host = {
+            "lax": task_args(site, "%s/evil-%s/lax" % (folder, order), checksum_policy="sha256sums"),
+            "strict": task_args(site, "%s/evil-%s/strict" % (folder, order)),
+            "pinned": task_args(
+                site,
+                "%s/evil-%s/pinned" % (folder, order),
+                checksum_policy="pinned",
+                trusted_keys=None,
+                checksum=forged.digest(_here()),
+            ),
+        }
+        found["evil " + order] = tasks.each(
+            args_by_host if order == "lax-first" else dict(reversed(args_by_host.items())), forks=1
+        )
     site.behave()
     return found
 
@@ -149,6 +174,7 @@ def test_a_lax_host_cannot_feed_a_strict_one(order, mixed, folder):
 
 def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
     from release_site import misbehaviours
+
     module_site.requests.clear()
     module_site.misbehave("*_SHA256SUMS", misbehaviours.status(503))
     run = tasks([task("install", module_site, each_store(tmp_path), {}, retries=2)], hosts=hosts(8), forks=8)
@@ -158,23 +184,30 @@ def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
     assert all(result["failed"] and result["error"]["step"] == "fetch" for result in results.values())
     (first,) = [host for host, result in results.items() if ": failed for " not in result["msg"]]
     assert "HTTP 503" in results[first]["msg"]
-    assert all(result["msg"].endswith(": failed for %s (HTTP 503 Service Unavailable); see %s" % (first, first))
-               for host, result in results.items() if host != first), results
-    assert len(module_site.requests) == 2       # the tries of one host
-    told = [result for result in results.values()
-            if "controller: not asked again: it failed for %s" % first in result["steps"]]
+    assert all(
+        result["msg"].endswith(": failed for %s (HTTP 503 Service Unavailable); see %s" % (first, first))
+        for host, result in results.items()
+        if host != first
+    ), results
+    assert len(module_site.requests) == 2  # the tries of one host
+    told = [
+        result
+        for result in results.values()
+        if "controller: not asked again: it failed for %s" % first in result["steps"]
+    ]
     assert len(told) == 7
 
 
 def test_a_bad_archive_costs_one_set_of_tries_too(tasks, module_site, tmp_path):
     from release_site import misbehaviours
+
     module_site.requests.clear()
     module_site.misbehave("*.zip", misbehaviours.flip())
     run = tasks([task("install", module_site, each_store(tmp_path), {})], hosts=hosts(6), forks=6)
     module_site.behave()
     results = run.on_hosts("install")
     assert all(result["failed"] and result["error"]["step"] == "verify" for result in results.values())
-    assert module_site.counts(".zip").requests == 2     # a wrong digest is asked for once more
+    assert module_site.counts(".zip").requests == 2  # a wrong digest is asked for once more
 
 
 def test_another_site_is_asked_by_all_when_one_is_dead(tasks, module_site, tmp_path):
@@ -201,10 +234,14 @@ def test_what_needs_no_archive_fetches_nothing(play, module_site, tmp_path):
     store, link = tmp_path / "store", str(tmp_path / "bin" / "terraform")
     assert play([task("install", module_site, store)])["install"]["changed"]
     module_site.requests.clear()
-    run = play([
-        task("link", module_site, store, link=link), task("mode", module_site, store, mode="0555"),
-        task("check", module_site, store, {"check_mode": True}, mode="0755"),
-        task("remove", module_site, store, link=link, state="absent")])
+    run = play(
+        [
+            task("link", module_site, store, link=link),
+            task("mode", module_site, store, mode="0555"),
+            task("check", module_site, store, {"check_mode": True}, mode="0755"),
+            task("remove", module_site, store, link=link, state="absent"),
+        ]
+    )
     assert all(run[name]["changed"] for name in ("link", "mode", "check", "remove")), run.output
     assert not run["link"]["needs_archive"] and run["link"]["steps"][0].startswith("target: ")
     assert len(module_site.requests) == 0
@@ -212,8 +249,13 @@ def test_what_needs_no_archive_fetches_nothing(play, module_site, tmp_path):
 
 def test_an_impossible_version_is_known_in_check_mode(tasks, module_site, tmp_path):
     module_site.requests.clear()
-    run = tasks([task("impossible", module_site, tmp_path / "a", version="1.13.99"),
-                task("possible", module_site, tmp_path / "b")], check=True)
+    run = tasks(
+        [
+            task("impossible", module_site, tmp_path / "a", version="1.13.99"),
+            task("possible", module_site, tmp_path / "b"),
+        ],
+        check=True,
+    )
     assert run["impossible"]["failed"] and "404" in run["impossible"]["msg"]
     assert run["possible"]["changed"] and run["possible"]["verification"]["signer"] == module_site.key.fingerprint
     assert run["possible"]["archive_sha256"] == module_site.release(VERSION).digest(_here())
@@ -226,7 +268,7 @@ def test_the_receipt_names_the_site(tasks, module_site, tmp_path):
         receipt = json.load(file)
     assert receipt["origin"] == module_site.url == result["verification"]["site"]
     sides = [step.partition(":")[0] for step in result["steps"]]
-    assert set(sides) == {"controller", "target"} and sides == sorted(sides)    # in the order of things
+    assert set(sides) == {"controller", "target"} and sides == sorted(sides)  # in the order of things
 
 
 def test_a_local_host_reads_the_archive_where_it_is(play, module_site, tmp_path):
@@ -246,11 +288,13 @@ def test_every_host_may_fetch_for_itself(play, module_site, tmp_path):
 @pytest.fixture
 def kept(tasks, module_site, tmp_path):
     """callable(name, version): the result of an install, and the archives asked for, with a cache_dir for two archives."""
+
     def run(name, version=VERSION, **options):
         module_site.requests.clear()
         settings = dict({"cache_keep": 2, "cache_dir": str(tmp_path / "cache")}, **options)
         result = tasks([task("install", module_site, tmp_path / name, version=version, **settings)])["install"]
         return result, len(module_site.requests)
+
     return run
 
 
@@ -262,7 +306,7 @@ def test_cache_dir_keeps_archives_between_runs(kept, tmp_path):
     assert [step for step in result["steps"] if step.startswith("controller: signature good")]
     assert kept("three", OTHER)[1] == 3 and kept("four", "1.9.8")[1] == 3
     assert len([name for name in os.listdir(str(tmp_path / "cache")) if len(name) == 64]) == 2
-    assert kept("five")[1] > 0      # the one that was not used for longest is gone
+    assert kept("five")[1] > 0  # the one that was not used for longest is gone
 
 
 def test_what_cache_dir_keeps_is_verified_again(kept, module_site, untrusted_key, tmp_path):
@@ -284,6 +328,7 @@ def test_what_cache_dir_keeps_unsigned_is_asked_for_again(kept):
 
 def test_kept_sums_that_do_not_do_any_more_are_asked_for_again(kept, module_site, untrusted_key):
     from release_site import releases
+
     kept("one")
     again = releases.make_archive(VERSION, _here(), padding=7)
     module_site.publish(VERSION, key=untrusted_key, archives={_here(): again})
@@ -300,12 +345,15 @@ def test_check_mode_leaves_cache_dir_alone(tasks, module_site, tmp_path):
     assert run["install"]["changed"] and names(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"cache_dir": "relative/path"}, "cache_dir 'relative/path' is not an absolute path"),
-    ({"cache_keep": 0}, "cache_keep is 0 archives, expected 1 to 1000"),
-    ({"cache_keep": "many"}, "cache_keep"),
-    ({"progress": "perhaps"}, "progress"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"cache_dir": "relative/path"}, "cache_dir 'relative/path' is not an absolute path"),
+        ({"cache_keep": 0}, "cache_keep is 0 archives, expected 1 to 1000"),
+        ({"cache_keep": "many"}, "cache_keep"),
+        ({"progress": "perhaps"}, "progress"),
+    ],
+)
 def test_options_of_the_controller_are_checked_there(options, words, tasks, module_site, tmp_path):
     result = tasks([task("install", module_site, tmp_path / "store", **options)])["install"]
     assert result["failed"] and words in result["msg"], result
@@ -321,22 +369,38 @@ def test_a_cache_dir_that_others_can_write_is_refused(tasks, module_site, tmp_pa
 
 def test_sites_from_the_controllers_environment(play, module_site, tmp_path):
     options = dict(task_args(module_site, tmp_path / "store"), sites=None)
-    run = play([{"name": "install", MODULE: options}], env={"TERRAFORM_BINARY_SITES": "http://127.0.0.1:9 " + module_site.url})
+    run = play(
+        [{"name": "install", MODULE: options}], env={"TERRAFORM_BINARY_SITES": "http://127.0.0.1:9 " + module_site.url}
+    )
     assert run["install"]["changed"] and run["install"]["verification"]["site"] == module_site.url
 
 
 def test_the_proxy_of_the_task_is_asked_and_not_that_of_the_process(play, module_site, tmp_path):
     proxies = {"http_proxy": module_site.url, "no_proxy": ""}
-    run = play([task("by proxy", module_site, tmp_path / "store", {"environment": proxies}, sites=["http://far.example"])],
-               env={"http_proxy": "http://127.0.0.1:9"})
+    run = play(
+        [task("by proxy", module_site, tmp_path / "store", {"environment": proxies}, sites=["http://far.example"])],
+        env={"http_proxy": "http://127.0.0.1:9"},
+    )
     assert run["by proxy"]["changed"] and run["by proxy"]["verification"]["site"] == "http://far.example", run.output
-    assert [request.target for request in module_site.requests if request.target.startswith("http://far.example/terraform/")]
+    assert [
+        request.target for request in module_site.requests if request.target.startswith("http://far.example/terraform/")
+    ]
 
 
 def test_a_host_whose_proxy_is_dead_fails_alone(play, module_site, tmp_path):
-    run = play([task("install", module_site, each_store(tmp_path), {"environment": {"http_proxy": "{{ proxy }}"}},
-                     sites=["http://far.example"])],
-               hosts={"h1": {"proxy": "http://127.0.0.1:9"}, "h2": {"proxy": module_site.url}}, forks=1)
+    run = play(
+        [
+            task(
+                "install",
+                module_site,
+                each_store(tmp_path),
+                {"environment": {"http_proxy": "{{ proxy }}"}},
+                sites=["http://far.example"],
+            )
+        ],
+        hosts={"h1": {"proxy": "http://127.0.0.1:9"}, "h2": {"proxy": module_site.url}},
+        forks=1,
+    )
     first, second = (run.on_hosts("install")[name] for name in ("h1", "h2"))
     assert first["failed"] and "proxy" in first["msg"], first
     assert second["changed"] and not second["failed"], second
@@ -345,25 +409,31 @@ def test_a_host_whose_proxy_is_dead_fails_alone(play, module_site, tmp_path):
 @needs_root
 @pytest.mark.parametrize("user", ["root", "nobody"])
 def test_on_this_machine_as_another_user(user, play, module_site):
-    python = "/usr/bin/python3"     # one that everybody may run
+    python = "/usr/bin/python3"  # one that everybody may run
     if not shutil.which("sudo") or not os.path.exists(python):
         pytest.skip("this takes sudo and %s" % python)
     with open_folder() as folder:
         if user == "nobody":
             os.chown(folder, NOBODY, NOBODY)
-        result = play([task("install", module_site, folder + "/store", {"become": True, "become_user": user})],
-                      hosts={"h1": {"ansible_python_interpreter": python}})["install"]
+        result = play(
+            [task("install", module_site, folder + "/store", {"become": True, "become_user": user})],
+            hosts={"h1": {"ansible_python_interpreter": python}},
+        )["install"]
         assert result["changed"] and result["owner"] == user, result
         assert bool([step for step in result["steps"] if "controller: sent to" in step]) is (user == "nobody")
         assert names(folder + "/store")[-1] == VERSION + "/terraform.json"
 
 
 def test_a_windows_host_is_refused_early(play, module_site, tmp_path):
-    result = play([task("install", module_site, tmp_path)], hosts={"w1": {"ansible_shell_type": "powershell"}})["install"]
+    result = play([task("install", module_site, tmp_path)], hosts={"w1": {"ansible_shell_type": "powershell"}})[
+        "install"
+    ]
     assert result["failed"] and "Windows" in result["msg"]
 
 
 def test_the_target_sees_no_option_of_the_controller(play, module_site, tmp_path):
-    run = play([task("install", module_site, tmp_path / "store", {}, cache_dir=str(tmp_path / "s3cr3t"))], arguments=["-vvv"])
+    run = play(
+        [task("install", module_site, tmp_path / "store", {}, cache_dir=str(tmp_path / "s3cr3t"))], arguments=["-vvv"]
+    )
     arguments = run["install"]["invocation"]["module_args"]
     assert run["install"]["changed"] and arguments["cache_dir"] is None

@@ -34,16 +34,20 @@ REFUSED = {
 def told(play, module_site, tmp_path_factory):
     """All of them at -vvv, and two sites that redirect to where secrets are: (Run, the requests that came)."""
     from release_site import misbehaviours
+
     store = tmp_path_factory.mktemp("credentials") / "store"
     host = module_site.url.partition("//")[2]
-    args_by_host = {name: task_args(module_site, store, sites=_at(host, sites)) for name, (sites, _words) in REFUSED.items()}
+    args_by_host = {
+        name: task_args(module_site, store, sites=_at(host, sites)) for name, (sites, _words) in REFUSED.items()
+    }
     module_site.requests.clear()
     refused = play.each(args_by_host, verbosity=3)
     asked = module_site.counts().requests
     module_site.misbehave("*/1.13.3/*", misbehaviours.redirect("http://bob:%s@127.0.0.1:9{path}" % PASSWORD))
     module_site.misbehave("*/1.9.8/*", misbehaviours.redirect("http://127.0.0.1:9{path}?X-Signature=%s" % TOKEN))
-    redirected = play.each({version: task_args(module_site, store, version=version) for version in ("1.13.3", "1.9.8")},
-                           verbosity=3)
+    redirected = play.each(
+        {version: task_args(module_site, store, version=version) for version in ("1.13.3", "1.9.8")}, verbosity=3
+    )
     return refused, asked, redirected
 
 
@@ -99,7 +103,7 @@ def test_the_role_gives_none_away_either(play, module_site, tmp_path):
 
 URL_PASSWORD, URL_TOKEN, HEADER = "pass-w0rd-of-alice", "t0ken-of-alice", "h34der-of-alice"
 PROXY_PASSWORD = "pr0xy-of-bob"
-SHORT = "opt"           # a header's value that stands in every path of this test
+SHORT = "opt"  # a header's value that stands in every path of this test
 KINDS = {
     "password": {"url_username": "alice", "url_password": URL_PASSWORD},
     "token": {"url_token": URL_TOKEN},
@@ -108,7 +112,7 @@ KINDS = {
     "certificate": {"client_cert": "{client}", "sites": ["{site}", "https://127.0.0.1:9"]},
 }
 BASIC = base64.b64encode(("alice:" + URL_PASSWORD).encode()).decode()
-TOLD = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)     # what a site that gets one of them could repeat
+TOLD = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)  # what a site that gets one of them could repeat
 # A proxy that nothing goes through, except where an outcome wants it to.
 SURROUNDINGS = {"http_proxy": "http://bob:%s@127.0.0.1:9" % PROXY_PASSWORD, "no_proxy": "127.0.0.1"}
 THROUGH = {"https_proxy": SURROUNDINGS["http_proxy"]}
@@ -136,7 +140,7 @@ OUTCOMES = {
     "dead-proxy": (None, "fetch", {"sites": ["https://mirror.test"]}, THROUGH),
     "for-the-public-site": (None, "request", {"sites": ["https://releases.hashicorp.com"]}, SURROUNDINGS),
     "over-plain-http": (None, "request", {"sites": ["http://mirror.test"]}, SURROUNDINGS),
-    "option-wrong": (None, None, {"timeout": "soon"}, SURROUNDINGS),        # core refuses these two
+    "option-wrong": (None, None, {"timeout": "soon"}, SURROUNDINGS),  # core refuses these two
     "option-unknown": (None, None, {"colour": "blue"}, SURROUNDINGS),
 }
 REFUSED_BY_CORE = ("option-wrong", "option-unknown")
@@ -154,8 +158,12 @@ MALFORMED = {
 }
 FEW = ("installed", "unauthorized", "repeated-in-a-page", "redirected-elsewhere", "option-wrong")
 # All outcomes for the kinds that differ; a few for what is the same in other clothes, and in the background.
-CASES = {"%s-%s" % (kind, outcome): (KINDS[kind], outcome) for kind in KINDS for outcome in OUTCOMES
-         if kind in ("password", "token", "headers") or outcome in FEW}
+CASES = {
+    "%s-%s" % (kind, outcome): (KINDS[kind], outcome)
+    for kind in KINDS
+    for outcome in OUTCOMES
+    if kind in ("password", "token", "headers") or outcome in FEW
+}
 # With ansible-playbook: each kind and each of the few.
 SAMPLE = {"%s-%s" % (kind, outcome) for kind, outcome in zip(KINDS, FEW)}
 MALFORMED_SAMPLE = ("token-and-password", "headers-as-text")
@@ -170,11 +178,11 @@ class Spent:
         self.side = side
         self.folder = folder
         self.cases = cases
-        self.async_folder = None    # of ansible-playbook's
-        self.runs = {}          # real, check, async, malformed: Run
-        self.messages = []      # of the system's log, or None
-        self.elsewhere = []     # the requests that came to another site
-        self.key_lines = ()     # of the client's key
+        self.async_folder = None  # of ansible-playbook's
+        self.runs = {}  # real, check, async, malformed: Run
+        self.messages = []  # of the system's log, or None
+        self.elsewhere = []  # the requests that came to another site
+        self.key_lines = ()  # of the client's key
 
     @property
     def secrets(self):
@@ -186,6 +194,7 @@ class Spent:
 def worlds(request, signing_key, host_platform, tmp_path_factory):
     def build(runner, side, cases):
         return spend(runner, side, cases, signing_key, host_platform, str(tmp_path_factory.mktemp("spent")))
+
     with TABLE.worlds(request, build) as made:
         yield made
 
@@ -195,6 +204,7 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
     """All cases of a runner at -vvv: for real, in check mode, in the background; and those that are malformed."""
     from release_site import Site, misbehaviours
     from release_site.certificates import Authority
+
     by_playbook = hasattr(runner, "start")
     spent = Spent(side, folder, cases)
     paper = Authority().issue(("client",))
@@ -212,7 +222,10 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
             behaviour = _behaviour(OUTCOMES[outcome][0], misbehaviours, elsewhere.url)
             site.misbehave("*/%s/*" % VERSIONS[name], behaviour or misbehaviours.delay(0))
         few = [name for name in cases if cases[name][1] in FEW]
-        modes = [("real", cases, {"diff": True}), ("check", few if by_playbook else cases, {"check": True, "diff": True})]
+        modes = [
+            ("real", cases, {"diff": True}),
+            ("check", few if by_playbook else cases, {"check": True, "diff": True}),
+        ]
         if by_playbook:
             modes.append(("async", few, {"keywords_of_task": {"async": 100, "poll": 1}}))
         with catch_log() as spent.messages:
@@ -221,8 +234,13 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
                 environments = {name: OUTCOMES[cases[name][1]][3] for name in chosen}
                 spent.runs[mode] = runner.each(args_by_host, environments=environments, verbosity=3, **how)
             spent.runs["malformed"] = runner.each(
-                {name: task_args(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
-                 for name, options in MALFORMED.items() if not by_playbook or name in MALFORMED_SAMPLE}, verbosity=3)
+                {
+                    name: task_args(site, os.path.join(spent.folder, "malformed", name), download=spent.side, **options)
+                    for name, options in MALFORMED.items()
+                    if not by_playbook or name in MALFORMED_SAMPLE
+                },
+                verbosity=3,
+            )
         spent.elsewhere = list(elsewhere.requests)
     if by_playbook:
         spent.async_folder = os.path.join(runner.folder, "home", "async")
@@ -243,11 +261,13 @@ def _wish(spent, site, mode, name, words):
 def _behaviour(wanted, misbehaviours, elsewhere):
     """The behaviour that an outcome wants of the site."""
     from release_site.replies import Reply
+
     if wanted is None:
         return None
     if isinstance(wanted, tuple):
-        return getattr(misbehaviours, wanted[0])(*(
-            text.replace("{elsewhere}", elsewhere) if isinstance(text, str) else text for text in wanted[1:]))
+        return getattr(misbehaviours, wanted[0])(
+            *(text.replace("{elsewhere}", elsewhere) if isinstance(text, str) else text for text in wanted[1:])
+        )
 
     def repeat(exchange):
         headers = exchange.request.headers
@@ -270,19 +290,27 @@ def _behaviour(wanted, misbehaviours, elsewhere):
             "break": Reply(302, {"Location": "/broken/%s%s" % (told, exchange.request.path)}, b""),
         }
         exchange.reply(answers[wanted])
+
     return repeat
 
 
-every_mode = pytest.mark.parametrize("world, mode", [
-    (run, mode) for run in RUNS for mode in ("real", "check", "async", "malformed") if mode != "async" or run.startswith("play")],
-    indirect=["world"])
+every_mode = pytest.mark.parametrize(
+    "world, mode",
+    [
+        (run, mode)
+        for run in RUNS
+        for mode in ("real", "check", "async", "malformed")
+        if mode != "async" or run.startswith("play")
+    ],
+    indirect=["world"],
+)
 
 
 @TABLE.each()
 def test_it_comes_out_as_it_should(world, name):
     result, outcome = world.runs["real"].each[name], CASES[name][1]
     step = OUTCOMES[outcome][1]
-    if outcome in REFUSED_BY_CORE:      # by its words, and as all our refusals are told
+    if outcome in REFUSED_BY_CORE:  # by its words, and as all our refusals are told
         assert result["failed"] and result["error"]["step"] == "request", result
     elif step is None:
         assert result["changed"] and not result["failed"], result
@@ -294,8 +322,12 @@ def test_it_comes_out_as_it_should(world, name):
 @every_mode
 def test_no_result_tells_of_them(world, mode):
     lines = world.runs[mode].lines
-    assert [(line["host"], secret) for line in lines for secret in world.secrets
-            if secret.lower() in unquote(str(line)).lower()] == []
+    assert [
+        (line["host"], secret)
+        for line in lines
+        for secret in world.secrets
+        if secret.lower() in unquote(str(line)).lower()
+    ] == []
     assert lines
 
 
@@ -324,7 +356,9 @@ def test_no_file_tells_of_them(world):
     """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
     places = [os.path.join(world.folder, mode) for mode in ("real", "async", "malformed")]
     places += [world.async_folder] if world.async_folder else []
-    files = [os.path.join(parent, name) for place in places for parent, _folders, found in os.walk(place) for name in found]
+    files = [
+        os.path.join(parent, name) for place in places for parent, _folders, found in os.walk(place) for name in found
+    ]
     assert any(path.endswith("terraform.json") for path in files)
     for path in files:
         with open(path, "rb") as file:
@@ -354,9 +388,11 @@ def test_a_short_value_of_a_header_mangles_nothing(world, name):
         assert result["path"] == os.path.join(store, VERSIONS[name], "terraform")
 
 
-@pytest.mark.parametrize("world, name", [
-    (run, name) for run in RUNS for name in sorted(MALFORMED) if run.startswith("tasks") or name in MALFORMED_SAMPLE],
-    indirect=["world"])
+@pytest.mark.parametrize(
+    "world, name",
+    [(run, name) for run in RUNS for name in sorted(MALFORMED) if run.startswith("tasks") or name in MALFORMED_SAMPLE],
+    indirect=["world"],
+)
 def test_what_is_not_in_order_is_refused(world, name):
     result = world.runs["malformed"].each[name]
     assert result["failed"] and not result["changed"], result

@@ -12,7 +12,7 @@ import pytest
 from file_snapshots import look, names
 from playbook_run import task_args
 
-OLD, BIG = "1.13.3", "1.30.0"    # the latter has 3 MB, as archive and as binary
+OLD, BIG = "1.13.3", "1.30.0"  # the latter has 3 MB, as archive and as binary
 PADDING = 3 << 20
 ROOMY = "size=120m,nr_inodes=200"
 
@@ -20,12 +20,12 @@ ROOMY = "size=120m,nr_inodes=200"
 class Disk(NamedTuple):
     """A file system on which something is missing."""
 
-    options: str            # of its mount
-    path: str               # what error.path has to be: a pattern, below the mount
-    left: int = 2           # how many of INSTALLED are there after the failure
+    options: str  # of its mount
+    path: str  # what error.path has to be: a pattern, below the mount
+    left: int = 2  # how many of INSTALLED are there after the failure
 
 
-DISKS = {   # the first two are seen before anything is fetched; who has room for less than that is told as it comes
+DISKS = {  # the first two are seen before anything is fetched; who has room for less than that is told as it comes
     "no-room": Disk("size=90m", r"store/{version}/terraform", left=0),
     "no-inode-at-all": Disk("size=120m,nr_inodes=1", r"store/{version}/terraform", left=0),
     "no-inode-for-the-lock": Disk("size=120m,nr_inodes=2", r"store/\.terraform-{version}\.lock", left=0),
@@ -45,6 +45,7 @@ def installed(version):
 @pytest.fixture(scope="module")
 def big_site(module_site, host_platform):
     from release_site import releases
+
     module_site.publish(BIG, archives={host_platform: releases.make_archive(BIG, host_platform, padding=PADDING)})
     return module_site
 
@@ -59,8 +60,12 @@ def mount(folder):
     def make(name, options):
         place = os.path.join(folder, name)
         os.mkdir(place)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755," + options, "tmpfs", place],
-                              stderr=subprocess.PIPE, universal_newlines=True, check=False)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "mode=0755," + options, "tmpfs", place],
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            check=False,
+        )
         if done.returncode != 0:
             pytest.skip("no tmpfs can be mounted here: %s" % done.stderr.strip())
         mounted.append(place)
@@ -86,7 +91,13 @@ def full(tasks, big_site, mount):
     left = {name: names(os.path.join(places[name], "store")) for name in DISKS}
     for place in places.values():
         remount(place, ROOMY)
-    return {"failed": failed, "left": left, "places": places, "roomy": tasks.each(args_by_host).each, "requests": requests}
+    return {
+        "failed": failed,
+        "left": left,
+        "places": places,
+        "roomy": tasks.each(args_by_host).each,
+        "requests": requests,
+    }
 
 
 @pytest.mark.parametrize("name", sorted(DISKS))
@@ -103,7 +114,7 @@ def test_the_path_and_the_errno_are_named(name, full):
 
 @pytest.mark.parametrize("name", sorted(DISKS))
 def test_nothing_is_left_but_a_lock_and_empty_directories(name, full):
-    assert full["left"][name] == installed(BIG)[:DISKS[name].left]
+    assert full["left"][name] == installed(BIG)[: DISKS[name].left]
 
 
 @pytest.mark.parametrize("name", sorted(DISKS))
@@ -130,12 +141,14 @@ def read_only(tasks, big_site, mount):
     os.unlink(os.path.join(bad, "1.13.4", "terraform"))
     before = look(disk)
     remount(disk, "ro")
-    results = tasks.each({
-        "in-order": task_args(big_site, good),
-        "to-mend": task_args(big_site, bad),
-        "new": task_args(big_site, os.path.join(disk, "new")),
-        "to-link": task_args(big_site, good, link=os.path.join(disk, "terraform")),
-    }).each
+    results = tasks.each(
+        {
+            "in-order": task_args(big_site, good),
+            "to-mend": task_args(big_site, bad),
+            "new": task_args(big_site, os.path.join(disk, "new")),
+            "to-link": task_args(big_site, good, link=os.path.join(disk, "terraform")),
+        }
+    ).each
     return results, disk, look(disk) == before
 
 

@@ -23,6 +23,7 @@ def chain(play, genuine_site, folder, host_platform):
     if host_platform != "linux_amd64":
         pytest.skip("the genuine release at hand is of linux_amd64")
     from release_site import Site
+
     store, link = os.path.join(folder, "store"), os.path.join(folder, "terraform")
     binary = os.path.join(store, VERSION, "terraform")
     results, asked, same = {}, {}, {}
@@ -53,7 +54,11 @@ def test_it_installs_the_genuine_binary(chain, folder):
     assert (result["binary_sha256"], result["archive_sha256"], result["size"]) == (BINARY, ARCHIVE, SIZE)
     assert result["path"] == chain["binary"] == os.readlink(os.path.join(folder, "terraform"))
     assert result["verification"] == {
-        "policy": "signature", "signer": SIGNER, "signed_at": "2025-04-09T13:35:39Z", "site": chain["site"]}
+        "policy": "signature",
+        "signer": SIGNER,
+        "signed_at": "2025-04-09T13:35:39Z",
+        "site": chain["site"],
+    }
     assert chain["asked"]["install"].bytes == result["downloaded_bytes"] > ARCHIVE_SIZE
 
 
@@ -75,5 +80,5 @@ def test_the_second_run_changes_nothing_and_asks_nobody(chain):
 def test_a_damage_is_seen_in_check_mode_and_mended(damage, chain):
     check, mend = chain["results"]["check " + damage], chain["results"]["mend " + damage]
     assert check["changed"] and chain["same"]["check " + damage], check
-    assert chain["asked"]["check " + damage].bytes < 65536     # the sums and their signature, not the archive
+    assert chain["asked"]["check " + damage].bytes < 65536  # the sums and their signature, not the archive
     assert mend["changed"] and not mend["failed"] and mend["binary_sha256"] == BINARY, mend

@@ -23,6 +23,7 @@ def archive_name(host_platform):
 @pytest.fixture(scope="module")
 def given(tasks, module_site, folder, archive_name, host_platform):
     """Folders with an archive and more or less beside it: what comes of each, and of some in check mode."""
+
     def incoming(name, *beside, damage=False):
         target = os.path.join(folder, "incoming-" + name)
         os.mkdir(target)
@@ -49,8 +50,9 @@ def given(tasks, module_site, folder, archive_name, host_platform):
         "a-directory": {"archive": folder, "checksum_policy": "pinned", "checksum": digest},
         "relative": {"archive": archive_name},
     }
-    args_by_host = {name: task_args(module_site, os.path.join(folder, "stores", name), **options)
-              for name, options in cases.items()}
+    args_by_host = {
+        name: task_args(module_site, os.path.join(folder, "stores", name), **options) for name, options in cases.items()
+    }
     os.mkdir(os.path.join(folder, "stores"))
     module_site.requests.clear()
     checked = ("signature", "lacks-sums", "lacks-signature", "damaged")
@@ -59,8 +61,14 @@ def given(tasks, module_site, folder, archive_name, host_platform):
     results = tasks.each(args_by_host).each
     shutil.rmtree(os.path.join(folder, "incoming-whole"))
     again = tasks.each({"signature": args_by_host["signature"]}).each["signature"]
-    return {"results": results, "check": check, "left": left, "again": again, "requests": module_site.counts().requests,
-            "wishes": args_by_host}
+    return {
+        "results": results,
+        "check": check,
+        "left": left,
+        "again": again,
+        "requests": module_site.counts().requests,
+        "wishes": args_by_host,
+    }
 
 
 @pytest.mark.parametrize("name,policy", [("signature", "signature"), ("sums", "sha256sums"), ("pinned", "pinned")])
@@ -90,23 +98,31 @@ def test_an_unchanged_run_does_not_need_the_archive_any_more(given):
     assert not given["again"]["changed"] and not given["again"]["failed"], given["again"]
 
 
-@pytest.mark.parametrize("name,missing", [
-    ("lacks-sums", SUMS), ("lacks-signature", SUMS + ".sig"), ("lacks-sums-2", SUMS)])
+@pytest.mark.parametrize(
+    "name,missing", [("lacks-sums", SUMS), ("lacks-signature", SUMS + ".sig"), ("lacks-sums-2", SUMS)]
+)
 def test_what_is_missing_beside_it_is_named(name, missing, given):
     path = os.path.join(os.path.dirname(given["wishes"][name]["archive"]), missing)
     result = given["results"][name]
     assert result["failed"] and not result["changed"], result
     assert (result["error"]["step"], result["error"]["path"]) == ("request", path)
     assert path in result["msg"] and "ENOENT" in result["msg"] and "beside the archive" in result["error"]["hint"]
-    if name in given["check"]:      # a task before this one may copy it
+    if name in given["check"]:  # a task before this one may copy it
         foreseen = given["check"][name]
         assert foreseen["changed"] and not foreseen["failed"] and foreseen["verification"] is None, foreseen
         assert any(path in warning for warning in foreseen["warnings"]), foreseen
 
 
-@pytest.mark.parametrize("name,step,words", [
-    ("other-pin", "verify", "2" * 12), ("damaged", "verify", "expected"), ("not-there", "request", "none.zip"),
-    ("a-directory", "request", "not a regular file"), ("relative", "request", "absolute")])
+@pytest.mark.parametrize(
+    "name,step,words",
+    [
+        ("other-pin", "verify", "2" * 12),
+        ("damaged", "verify", "expected"),
+        ("not-there", "request", "none.zip"),
+        ("a-directory", "request", "not a regular file"),
+        ("relative", "request", "absolute"),
+    ],
+)
 def test_a_wrong_archive_is_refused_by_its_path(name, step, words, given, folder):
     result = given["results"][name]
     assert result["failed"] and not result["changed"], result

@@ -18,17 +18,27 @@ from playbook_run import MODULE
 
 STORE = "/opt/iac-platform/terraform-binaries"
 LINK = "/usr/local/bin/terraform"
-STORIES = {}        # page and test
-ELSEWHERE = {"README.md", "awx.md"}     # the index; and a page with a test of its own
-NAMES = ("releases.hashicorp.com", "mirror.example.com", "artifacts.example.com", "nexus.example.com", "gitlab.example.com",
-         "s3.example.com", "files.example.com", "storage.example.com")
+STORIES = {}  # page and test
+ELSEWHERE = {"README.md", "awx.md"}  # the index; and a page with a test of its own
+NAMES = (
+    "releases.hashicorp.com",
+    "mirror.example.com",
+    "artifacts.example.com",
+    "nexus.example.com",
+    "gitlab.example.com",
+    "s3.example.com",
+    "files.example.com",
+    "storage.example.com",
+)
 
 
 def story(name):
     """A mark for the test of a page."""
+
     def keep(test):
         STORIES[name] = test
         return test
+
     return keep
 
 
@@ -36,9 +46,15 @@ def story(name):
 def internet(signing_key):
     """A Site that answers for all names on port 443."""
     from release_site import Site, certificates
+
     authority = certificates.Authority()
-    with Site(versions=("1.9.8", "1.13.3", "1.13.4"), key=signing_key, hosts=("127.77.%d.1" % (os.getpid() % 250),), port=443,
-              tls=authority.server_context(NAMES)) as site:
+    with Site(
+        versions=("1.9.8", "1.13.3", "1.13.4"),
+        key=signing_key,
+        hosts=("127.77.%d.1" % (os.getpid() % 250),),
+        port=443,
+        tls=authority.server_context(NAMES),
+    ) as site:
         site.ca_pem, site.address, site.authority = authority.pem, "127.77.%d.1" % (os.getpid() % 250), authority
         yield site
 
@@ -63,19 +79,35 @@ def test_a_team(machine, internet):
         internet.start()
         assert again["changed"] is False and again["path"] == STORE + "/1.13.4/terraform", again
 
-        let, sudo, loop, by_path, fact, several = [page.take(kind) for kind in ("yaml", "sh", "yaml", "sh", "yaml", "yaml")]
+        let, sudo, loop, by_path, fact, several = [
+            page.take(kind) for kind in ("yaml", "sh", "yaml", "sh", "yaml", "yaml")
+        ]
         assert "command not found" in machine.shell(sudo, user="alice", fails=True)
         assert terraform_of(machine.shell("sudo %s version" % LINK, user="alice")) == "1.13.4"
-        machine.write("hosts", "[builders]\n%s" % "".join(
-            "%s ansible_connection=local ansible_python_interpreter=/usr/bin/python3 %s\n" % each for each in (
-                ("build01", ""), ("build02", "terraform_binary_base_dir=/proc/nowhere"))))
-        run = machine.play(*["- hosts: build01\n  tasks:\n" + re.sub("(?m)^", "    ", each) for each in (let, loop, fact)],
-                           several, inventory="hosts")
+        machine.write(
+            "hosts",
+            "[builders]\n%s"
+            % "".join(
+                "%s ansible_connection=local ansible_python_interpreter=/usr/bin/python3 %s\n" % each
+                for each in (("build01", ""), ("build02", "terraform_binary_base_dir=/proc/nowhere"))
+            ),
+        )
+        run = machine.play(
+            *["- hosts: build01\n  tasks:\n" + re.sub("(?m)^", "    ", each) for each in (let, loop, fact)],
+            several,
+            inventory="hosts",
+        )
         assert terraform_of(machine.shell(sudo, user="alice")) == "1.13.4"
         assert terraform_of(machine.shell(by_path, user="alice")) == "1.13.3"
         assert terraform_of(run["Say what 1.13.3 is"]["stdout"]) == "1.13.3"
-        said = {line["task"]: line["host"] for line in run.lines if line["status"] == "ok" and line["task"][:3] in ("Go ", "Say")}
-        assert said["Go on with the hosts that have it"] == "build01" and said["Say why the others have not"] == "build02"
+        said = {
+            line["task"]: line["host"]
+            for line in run.lines
+            if line["status"] == "ok" and line["task"][:3] in ("Go ", "Say")
+        }
+        assert (
+            said["Go on with the hosts that have it"] == "build01" and said["Say why the others have not"] == "build02"
+        )
         assert run.on_hosts("Say why the others have not")["build02"]["msg"].startswith("build02: ")
 
 
@@ -86,7 +118,9 @@ def test_one_user(machine, internet):
         machine.shell("chown alice /home/alice/*")
         command = page.take("sh")
         if FULL:
-            refused = machine.shell(command.strip() + " -e terraform_binary_base_dir=" + STORE, user="alice", fails=True)
+            refused = machine.shell(
+                command.strip() + " -e terraform_binary_base_dir=" + STORE, user="alice", fails=True
+            )
             assert "/opt" in refused and internet.counts(".zip").requests == 0, refused
         assert machine.ansible(command, user="alice")["Put Terraform in place"]["changed"]
         assert terraform_of(machine.shell(page.take("sh"), user="alice")) == "1.13.4"
@@ -97,8 +131,10 @@ def test_one_user(machine, internet):
 def test_containers(machine, internet, host_platform, tmp_path):
     with Page("containers.md") as page:
         dockerfile, environment, chroot = page.take("dockerfile"), read_yaml(page.take("yaml")), page.take("yaml")
-        stages = [[line.split(" ", 1) for line in stage.splitlines() if line]
-                  for stage in re.split(r"(?m)^FROM .*\n", dockerfile)]
+        stages = [
+            [line.split(" ", 1) for line in stage.splitlines() if line]
+            for stage in re.split(r"(?m)^FROM .*\n", dockerfile)
+        ]
         assert [[word for word, _rest in stage] for stage in stages] == [[], ["RUN"] * 3, ["COPY", "RUN"]], dockerfile
         git = machine.clone() if FULL else {}
         for number, (_word, command) in enumerate(stages[1]):
@@ -110,7 +146,9 @@ def test_containers(machine, internet, host_platform, tmp_path):
             assert options == "--from=build"
             os.makedirs(os.path.dirname(final.at(target)), exist_ok=True)
             machine.shell("tar -cf /tmp/image-%d.tar -C %s ." % (os.getpid(), source))
-            final.shell("mkdir -p {0}; tar -xf /tmp/image-{1}.tar -C {0}; rm /tmp/image-{1}.tar".format(target, os.getpid()))
+            final.shell(
+                "mkdir -p {0}; tar -xf /tmp/image-{1}.tar -C {0}; rm /tmp/image-{1}.tar".format(target, os.getpid())
+            )
             final.shell(stages[2][1][1])
             assert terraform_of(final.shell("%s version" % LINK)) == "1.13.4"
             (again,) = final.tasks([{"version": "1.13.4"}])
@@ -120,7 +158,7 @@ def test_containers(machine, internet, host_platform, tmp_path):
         assert environment["version"] == 3 and steps == ["RUN " + stages[1][2][1]]
         collections = environment["dependencies"]["galaxy"]["collections"]
         assert collections == [{"name": REPOSITORY, "type": "git"}]
-        if FULL:    # what ansible-builder runs
+        if FULL:  # what ansible-builder runs
             machine.shell("rm -r /root/.ansible %s" % STORE)
             machine.write("requirements.yml", json.dumps({"collections": collections}))
             machine.shell("ansible-galaxy collection install -r requirements.yml", galaxy=True, **git)
@@ -170,8 +208,20 @@ def test_removing(machine):
     with Page("removing.md") as page:
         one, older, all_of_it = [read_yaml(page.take("yaml"))[0] for _number in range(3)]
         linked = {"version": "1.9.8", "link": "/usr/local/bin/tf", "state": "absent"}
-        results = machine.tasks([{"version": "1.9.8"}, {"version": "1.13.3"}, {"version": "1.13.4", "link": LINK}, one,
-                                 {"version": "1.9.8", "link": "/usr/local/bin/tf"}, one, linked, older, older, all_of_it])
+        results = machine.tasks(
+            [
+                {"version": "1.9.8"},
+                {"version": "1.13.3"},
+                {"version": "1.13.4", "link": LINK},
+                one,
+                {"version": "1.9.8", "link": "/usr/local/bin/tf"},
+                one,
+                linked,
+                older,
+                older,
+                all_of_it,
+            ]
+        )
         assert [result["failed"] for result in results] == [False] * 5 + [True] + [False] * 4, results
         gone = [STORE + "/1.9.8" + each for each in ("/terraform", "/terraform.json", "")]
         assert results[3]["removed"] == gone and "/usr/local/bin/tf" in results[5]["msg"]
@@ -202,8 +252,11 @@ def test_from_tfenv(machine):
         machine.shell(remove)
         assert not os.path.exists(machine.at("/root/.tfenv"))
 
-        refused = {pin: words for line, words in re.findall(r"(?m)^\| (`.*?) \| .*?`([^`]*)`", page.text)
-                   for pin in re.findall("`([^`]*)`", line)}
+        refused = {
+            pin: words
+            for line, words in re.findall(r"(?m)^\| (`.*?) \| .*?`([^`]*)`", page.text)
+            for pin in re.findall("`([^`]*)`", line)
+        }
         assert refused.keys() == {"latest:^1.13", "min-required", "latest-allowed"}
         for pin in refused:
             machine.write(pin, pin + "\n")
@@ -220,7 +273,9 @@ def test_from_get_url(machine, internet, host_platform):
         strict = {key: value for key, value in installed[MODULE].items() if key != "link_force"}
         release = internet.release("1.13.4")
         digest = "sha256:%s" % release.digest(host_platform)
-        refused, forced, pinned = machine.tasks([dict(strict, backup=None), installed, dict(installed[MODULE], checksum=digest)])
+        refused, forced, pinned = machine.tasks(
+            [dict(strict, backup=None), installed, dict(installed[MODULE], checksum=digest)]
+        )
         assert refused["failed"] and "link_force" in refused["msg"], refused
         assert forced["changed"] and not pinned["failed"], (forced, pinned)
         kept = [name for name in os.listdir(machine.at(os.path.dirname(LINK))) if name.startswith("terraform.")]
@@ -243,17 +298,24 @@ def test_from_other_roles(machine):
         machine.write("terraform.yml", page.take("yaml"))
         assert machine.role("ansible-playbook -i inventory terraform.yml")["changed"]
         assert os.readlink(machine.at(LINK)) == "%s/1.13.4/terraform" % STORE
-        number, above = machine.tasks([{"version": 0.15}, {
-            "version": "1.13.3", "sites": ["https://releases.hashicorp.com/terraform"]}])
+        number, above = machine.tasks(
+            [{"version": 0.15}, {"version": "1.13.3", "sites": ["https://releases.hashicorp.com/terraform"]}]
+        )
         assert number["failed"] and above["failed"] and "above terraform" in above["msg"], (number, above)
 
 
-SECRETS = {"vault_artifactory_token": "artifactory-token", "vault_artifactory_user": "artifactory-user",
-           "vault_artifactory_api_key": "artifactory-api-key", "vault_nexus_user": "nexus-user",
-           "vault_nexus_password": "nexus-password", "vault_gitlab_deploy_token": "gitlab-deploy-token",
-           "vault_mirror_user": "alice", "vault_mirror_password": "wonder-land-42",
-           "lookup('ansible.builtin.env', 'CI_API_V4_URL')": "https://gitlab.example.com/api/v4",
-           "lookup('ansible.builtin.env', 'CI_JOB_TOKEN')": "gitlab-job-token"}
+SECRETS = {
+    "vault_artifactory_token": "artifactory-token",
+    "vault_artifactory_user": "artifactory-user",
+    "vault_artifactory_api_key": "artifactory-api-key",
+    "vault_nexus_user": "nexus-user",
+    "vault_nexus_password": "nexus-password",
+    "vault_gitlab_deploy_token": "gitlab-deploy-token",
+    "vault_mirror_user": "alice",
+    "vault_mirror_password": "wonder-land-42",
+    "lookup('ansible.builtin.env', 'CI_API_V4_URL')": "https://gitlab.example.com/api/v4",
+    "lookup('ansible.builtin.env', 'CI_JOB_TOKEN')": "gitlab-job-token",
+}
 
 
 def basic(user, password):
@@ -268,32 +330,41 @@ def product(host, prefix, accepted, missing=404, refused=401, storage=None, kept
     :param storage: str, where files come from by a redirect.
     :param kept: names that it has no place for.
     """
+
     def answer(exchange):
         from release_site.replies import Reply
+
         path = exchange.request.path
         if exchange.request.headers["Host"] != host:
             exchange.reply(Reply(400, {}, b"another host"))
         elif accepted and not any(exchange.request.headers.get(name) == value for name, value in accepted):
             exchange.reply(Reply(refused, {}, b""))
         elif not path.startswith(prefix + "/terraform/"):
-            exchange.reply(Reply(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>a page for people</title>"))
+            exchange.reply(
+                Reply(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>a page for people</title>")
+            )
         else:
-            exchange.request.path = path[len(prefix):]
+            exchange.request.path = path[len(prefix) :]
             if exchange.document is None or path.endswith(tuple(kept)):
                 exchange.reply(Reply(missing, {"Content-Type": "application/xml"}, b"<Error/>"))
             elif storage:
                 exchange.reply(Reply(302, {"Location": storage + exchange.request.path + "?X-Amz-Signature=1"}, b""))
             else:
                 exchange.reply(exchange.honest())
+
     return answer
 
 
 def from_storage(exchange):
     """A storage with signed URLs takes no credentials beside them."""
     from release_site.replies import Reply
+
     names = {name.lower() for name in exchange.request.headers}
-    exchange.request.path = exchange.request.path[len("/storage"):]
-    if names & {"authorization", "deploy-token", "job-token", "private-token"} or "Signature" not in exchange.request.query:
+    exchange.request.path = exchange.request.path[len("/storage") :]
+    if (
+        names & {"authorization", "deploy-token", "job-token", "private-token"}
+        or "Signature" not in exchange.request.query
+    ):
         exchange.reply(Reply(400, {}, b"two ways to authenticate"))
     else:
         exchange.reply(exchange.honest())
@@ -310,21 +381,38 @@ def mirrors(internet):
     api = "/api/v4/projects/42/packages/generic"
     internet.behave()
     for pattern, behaviour in {
-        "artifactory/*": product("artifacts.example.com", "/artifactory/hashicorp", [
-            ("Authorization", "Bearer artifactory-token"), ("Authorization", basic("artifactory-user", "artifactory-token")),
-            ("X-JFrog-Art-Api", "artifactory-api-key")]),
+        "artifactory/*": product(
+            "artifacts.example.com",
+            "/artifactory/hashicorp",
+            [
+                ("Authorization", "Bearer artifactory-token"),
+                ("Authorization", basic("artifactory-user", "artifactory-token")),
+                ("X-JFrog-Art-Api", "artifactory-api-key"),
+            ],
+        ),
         "ui/*": product("artifacts.example.com", "/artifactory/hashicorp", []),
-        "repository/*": product("nexus.example.com", "/repository/hashicorp", [
-            ("Authorization", basic("nexus-user", "nexus-password"))]),
-        "api/*": product("gitlab.example.com", api, [
-            ("Deploy-Token", "gitlab-deploy-token"), ("JOB-TOKEN", "gitlab-job-token"), ("PRIVATE-TOKEN", "gitlab-token")],
-            refused=404, storage="https://storage.example.com/storage", kept=["index.json"]),
+        "repository/*": product(
+            "nexus.example.com", "/repository/hashicorp", [("Authorization", basic("nexus-user", "nexus-password"))]
+        ),
+        "api/*": product(
+            "gitlab.example.com",
+            api,
+            [
+                ("Deploy-Token", "gitlab-deploy-token"),
+                ("JOB-TOKEN", "gitlab-job-token"),
+                ("PRIVATE-TOKEN", "gitlab-token"),
+            ],
+            refused=404,
+            storage="https://storage.example.com/storage",
+            kept=["index.json"],
+        ),
         "storage/*": from_storage,
         "hashicorp/*": lambda exchange: {
             "mirror.example.com": product("mirror.example.com", "/hashicorp", []),
             "s3.example.com": product("s3.example.com", "/hashicorp", [], missing=403, kept=["1.13.3_SHA256SUMS"]),
-            "files.example.com": product("files.example.com", "/hashicorp", [
-                ("Authorization", basic("alice", "wonder-land-42"))]),
+            "files.example.com": product(
+                "files.example.com", "/hashicorp", [("Authorization", basic("alice", "wonder-land-42"))]
+            ),
         }[exchange.request.headers["Host"]](exchange),
     }.items():
         internet.misbehave(pattern, behaviour)
@@ -359,24 +447,34 @@ def test_mirrors(internet, mirrors, host_platform, tmp_path):
         good = [play["roles"][0]["vars"]] + [filled(text) for text in (folder, both, *products, served)]
         token, gitlab, storage = good[3], good[7], good[9]
         public = ["https://releases.hashicorp.com"]
-        good += [asking("1.13.3", storage, storage["terraform_binary_sites"] + public),
-                 asking("1.9.8", token, token["terraform_binary_sites"] + public)]
-        bad = {     # words of the message -> what was asked
+        good += [
+            asking("1.13.3", storage, storage["terraform_binary_sites"] + public),
+            asking("1.9.8", token, token["terraform_binary_sites"] + public),
+        ]
+        bad = {  # words of the message -> what was asked
             "the index lists it, and the site lacks the file": asking("~> 1.9.0", good[1]),
             "folder above terraform": asking("1.13.4", sites=["https://mirror.example.com/hashicorp/terraform"]),
-            "has a user name or password in it": asking("1.13.4", sites=["https://alice:word@mirror.example.com/hashicorp"]),
+            "has a user name or password in it": asking(
+                "1.13.4", sites=["https://alice:word@mirror.example.com/hashicorp"]
+            ),
             "is a web page": asking("1.13.4", sites=["https://artifacts.example.com/ui/native/hashicorp"]),
             "has a query or fragment": asking("1.13.4", sites=["https://nexus.example.com/#browse/browse:hashicorp"]),
             "an exact version needs no index": asking("~> 1.13.0", gitlab),
             "HTTP 404": asking("1.13.4", dict(gitlab, terraform_binary_url_headers={"Deploy-Token": "a-wrong-token"})),
             "http:": asking("1.13.4", dict(good[10], terraform_binary_sites=["http://files.example.com/hashicorp"])),
         }
-        args_by_host = [dict({"terraform_binary_version": "1.13.4"}, **task_args) for task_args in good] + list(bad.values())
-        results = machine.tasks([dict(task_args, terraform_binary_base_dir="/opt/%d" % number, terraform_binary_retries=1)
-                                 for number, task_args in enumerate(args_by_host)])
-        for result, task_args in zip(results, args_by_host[:len(good)]):
+        args_by_host = [dict({"terraform_binary_version": "1.13.4"}, **task_args) for task_args in good] + list(
+            bad.values()
+        )
+        results = machine.tasks(
+            [
+                dict(task_args, terraform_binary_base_dir="/opt/%d" % number, terraform_binary_retries=1)
+                for number, task_args in enumerate(args_by_host)
+            ]
+        )
+        for result, task_args in zip(results, args_by_host[: len(good)]):
             assert result["changed"] and not result["failed"], (task_args, result["msg"])
-        for result, (words, task_args) in zip(results[len(good):], bad.items()):
+        for result, (words, task_args) in zip(results[len(good) :], bad.items()):
             assert result["failed"] and words in result["msg"], (task_args, result["msg"])
         others = {"releases.hashicorp.com", "storage.example.com"}
         seen = [request.headers for request in internet.requests if request.headers["Host"] in others]

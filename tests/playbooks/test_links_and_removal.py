@@ -38,36 +38,56 @@ def story(tasks, module_site, store, link):
     def run_all(steps):
         return {line["task"]: line["result"] for line in tasks(steps).lines}
 
-    found = run_all([
-        ask("link to old", version=OLD, link=link),
-        ask("link to old again", version=OLD, link=link),
-        ask("upgrade", version=NEW, link=link),
-        ask("roll back", version=OLD, link=link),
-    ])
+    found = run_all(
+        [
+            ask("link to old", version=OLD, link=link),
+            ask("link to old again", version=OLD, link=link),
+            ask("upgrade", version=NEW, link=link),
+            ask("roll back", version=OLD, link=link),
+        ]
+    )
     os.chmod("%s/%s/terraform" % (store, NEW), 0o700)
-    found.update(run_all([
-        ask("mend mode", version=NEW),
-        ask("other mode", version=NEW, mode="0555"),
-        ask("remove linked", version=OLD, state="absent"),
-        ask("remove new", version=NEW, state="absent"),
-        ask("remove new again", version=NEW, state="absent"),
-    ]), **{"link before": os.readlink(link)})
-    found.update(run_all([
-        ask("remove with link", version=OLD, state="absent", link=link),
-        ask("remove unknown", version="9.9.9", state="absent"),
-    ]))
+    found.update(
+        run_all(
+            [
+                ask("mend mode", version=NEW),
+                ask("other mode", version=NEW, mode="0555"),
+                ask("remove linked", version=OLD, state="absent"),
+                ask("remove new", version=NEW, state="absent"),
+                ask("remove new again", version=NEW, state="absent"),
+            ]
+        ),
+        **{"link before": os.readlink(link)},
+    )
+    found.update(
+        run_all(
+            [
+                ask("remove with link", version=OLD, state="absent", link=link),
+                ask("remove unknown", version="9.9.9", state="absent"),
+            ]
+        )
+    )
     requests = module_site.counts().requests
     module_site.start()
     assert requests == 0
     return found
 
 
-@pytest.mark.parametrize("name,changed,previous", [
-    ("link to old", True, None), ("link to old again", False, OLD), ("upgrade", True, OLD), ("roll back", True, NEW),
-    ("mend mode", True, None), ("other mode", True, None),
-    ("remove new", True, None), ("remove new again", False, None),
-    ("remove with link", True, OLD), ("remove unknown", False, None),
-])
+@pytest.mark.parametrize(
+    "name,changed,previous",
+    [
+        ("link to old", True, None),
+        ("link to old again", False, OLD),
+        ("upgrade", True, OLD),
+        ("roll back", True, NEW),
+        ("mend mode", True, None),
+        ("other mode", True, None),
+        ("remove new", True, None),
+        ("remove new again", False, None),
+        ("remove with link", True, OLD),
+        ("remove unknown", False, None),
+    ],
+)
 def test_it_works_without_a_site(name, changed, previous, story):
     result = story[name]
     assert not result["failed"] and result["changed"] is changed, result
@@ -87,8 +107,9 @@ def test_the_link_stayed_where_the_roll_back_put_it(story, store):
     assert story["link before"] == "%s/%s/terraform" % (store, OLD)
 
 
-@pytest.mark.parametrize("name,words", [
-    ("mend mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")])
+@pytest.mark.parametrize(
+    "name,words", [("mend mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")]
+)
 def test_a_mode_is_mended_in_place(name, words, story):
     assert any(words in step for step in story[name]["steps"]), story[name]["steps"]
     assert not any("binary written" in step for step in story[name]["steps"])
@@ -121,8 +142,9 @@ def test_a_removal_touches_nothing_that_is_not_ours(tasks, module_site, tmp_path
     (foreign / NEW / "terraform").write_bytes(b"mine")
     tasks([task("install", module_site, shared)])
     (shared / NEW / "notes.txt").write_bytes(b"mine")
-    run = tasks([task("foreign", module_site, foreign, state="absent"),
-                task("shared", module_site, shared, state="absent")])
+    run = tasks(
+        [task("foreign", module_site, foreign, state="absent"), task("shared", module_site, shared, state="absent")]
+    )
     assert run["foreign"]["failed"] and "receipt" in run["foreign"]["msg"], run["foreign"]
     assert names(str(foreign)) == ["%s/" % NEW, "%s/terraform" % NEW]
     assert run["shared"]["changed"] and not run["shared"]["failed"], run["shared"]
@@ -133,15 +155,18 @@ def test_a_removal_touches_nothing_that_is_not_ours(tasks, module_site, tmp_path
 def test_a_binary_that_does_not_run_gets_no_link(tasks, module_site, tmp_path, host_platform):
     """The link stays at what works; in the next run the binary is tried again; ``run_check: false`` is believed."""
     from release_site import releases
+
     archive = releases.make_archive("1.50.0", host_platform, exit_status=3)
     module_site.publish("1.50.0", archives={host_platform: archive})
     link = str(tmp_path / "terraform")
     path = str(tmp_path / "store" / "1.50.0" / "terraform")
-    run = tasks([
-        task("works", module_site, tmp_path / "store", link=link),
-        task("does not", module_site, tmp_path / "store", version="1.50.0", link=link),
-        task("still not", module_site, tmp_path / "store", version="1.50.0", link=link),
-    ])
+    run = tasks(
+        [
+            task("works", module_site, tmp_path / "store", link=link),
+            task("does not", module_site, tmp_path / "store", version="1.50.0", link=link),
+            task("still not", module_site, tmp_path / "store", version="1.50.0", link=link),
+        ]
+    )
     kept = os.readlink(link)
     believed = tasks([task("believed", module_site, tmp_path / "store", version="1.50.0", link=link, run_check=False)])
     assert run["works"]["changed"] and not run["works"]["failed"], run["works"]

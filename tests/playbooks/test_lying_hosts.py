@@ -13,7 +13,11 @@ from playbook_run import VERSION, task
 # What a host answers in place of a text: (what the module said, what the host says, a word of the refusal).
 LIES = {
     "other version": ('"version": "%s"' % VERSION, '"version": "1.13.3"', "version is '1.13.3', expected %s" % VERSION),
-    "shell escape": ('"version": "%s"' % VERSION, '"version": "1.13.4\\\\u0027\\\\n!touch LEFT\\\\n\\\\u0027"', "version is"),
+    "shell escape": (
+        '"version": "%s"' % VERSION,
+        '"version": "1.13.4\\\\u0027\\\\n!touch LEFT\\\\n\\\\u0027"',
+        "version is",
+    ),
     "other path of the mirror": ('"version": "%s"' % VERSION, '"version": "1.13.4\\/..\\/..\\/api?x="', "version is"),
     "platform": ('"platform": "linux_[a-z0-9]*"', '"platform": 5', "platform is '5'"),
     "steps": ('"steps": \\[[^]]*\\]', '"steps": 5', "steps is '5'"),
@@ -23,7 +27,10 @@ LIES = {
     "base dir": ('"base_dir": "', '"base_dir": "\\/evil', "base_dir is '/evil/"),
     "changed": ('"changed": true', '"changed": "certainly"', "changed is 'certainly'"),
 }
-FACTS = ('"changed": false', '"changed": false, "ansible_facts": {"terraform_binary_result": {"path": "\\/evil"}, "evil": 1}')
+FACTS = (
+    '"changed": false',
+    '"changed": false, "ansible_facts": {"terraform_binary_result": {"path": "\\/evil"}, "evil": 1}',
+)
 
 
 def interpreter(folder, name, said, told):
@@ -39,9 +46,14 @@ def interpreter(folder, name, said, told):
 @pytest.fixture(scope="module")
 def lying(play, module_site, folder):
     """Each of them asked for an install, and one more that is honest."""
-    hosts = {name.replace(" ", "-"): {"ansible_python_interpreter": interpreter(
-        folder, name, said, told.replace("LEFT", os.path.join(folder, "left").replace("/", "\\/")))}
-        for name, (said, told, _words) in LIES.items()}
+    hosts = {
+        name.replace(" ", "-"): {
+            "ansible_python_interpreter": interpreter(
+                folder, name, said, told.replace("LEFT", os.path.join(folder, "left").replace("/", "\\/"))
+            )
+        }
+        for name, (said, told, _words) in LIES.items()
+    }
     module_site.requests.clear()
     steps = [task("install", module_site, "%s/{{ inventory_hostname }}" % folder, {"ignore_errors": True})]
     run = play(steps, hosts=dict(hosts, honest={}))
@@ -66,10 +78,23 @@ def test_the_mirror_is_asked_for_the_honest_host_alone(lying, folder):
 
 def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
     store = os.path.join(folder, "facts")
-    tells = {"name": "facts", "ansible.builtin.debug": {"msg": "{{ [ansible_facts['terraform_binary_result'].path, "
-                                                               "ansible_facts.evil | default('none')] }}"}}
-    run = play([task("first", module_site, store), task("again", module_site, store,
-                                                        {"vars": {"ansible_python_interpreter": interpreter(
-                                                            folder, "facts python", *FACTS)}}), tells])
+    tells = {
+        "name": "facts",
+        "ansible.builtin.debug": {
+            "msg": "{{ [ansible_facts['terraform_binary_result'].path, ansible_facts.evil | default('none')] }}"
+        },
+    }
+    run = play(
+        [
+            task("first", module_site, store),
+            task(
+                "again",
+                module_site,
+                store,
+                {"vars": {"ansible_python_interpreter": interpreter(folder, "facts python", *FACTS)}},
+            ),
+            tells,
+        ]
+    )
     assert not run["again"]["changed"] and not run["again"]["failed"], run["again"]
     assert run["facts"]["msg"] == [os.path.join(store, VERSION, "terraform"), "none"]

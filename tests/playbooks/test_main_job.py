@@ -52,8 +52,11 @@ def test_the_first_run_installs(first, module_site, host_platform):
     assert result["size"] == os.path.getsize(binary)
     assert (result["link"], os.readlink(first["link"]), result["previous_version"]) == (first["link"], binary, None)
     assert result["verification"] == {
-        "policy": "signature", "signer": module_site.key.fingerprint, "signed_at": "2025-01-01T00:00:00Z",
-        "site": module_site.url}
+        "policy": "signature",
+        "signer": module_site.key.fingerprint,
+        "signed_at": "2025-01-01T00:00:00Z",
+        "site": module_site.url,
+    }
     assert result["downloaded_bytes"] == first["asked of install"].bytes > len(release.archives[host_platform])
     assert os.access(binary, os.X_OK) and os.stat(binary).st_mode & 0o7777 == 0o755
 
@@ -65,10 +68,19 @@ def test_the_binary_runs_through_the_link(first):
 def test_check_mode_foresaw_it(first):
     foreseen, done = first["check"], first["install"]
     assert foreseen["changed"] and foreseen["needs_archive"] and not foreseen["failed"]
-    for key in ("version", "requested", "path", "link", "previous_version", "base_dir", "platform", "archive_sha256",
-                "verification"):
+    for key in (
+        "version",
+        "requested",
+        "path",
+        "link",
+        "previous_version",
+        "base_dir",
+        "platform",
+        "archive_sha256",
+        "verification",
+    ):
         assert foreseen[key] == done[key], key
-    assert foreseen["binary_sha256"] is None and foreseen["size"] is None     # what cannot be known
+    assert foreseen["binary_sha256"] is None and foreseen["size"] is None  # what cannot be known
     assert all("would" in step for step in foreseen["steps"] if "received" not in step and "signature good" not in step)
     assert "would" in foreseen["msg"] and "would" not in done["msg"]
 
@@ -107,9 +119,16 @@ def damaged(tasks, module_site, folder):
     check = tasks.each(args_by_host, check=True).each
     untouched = {name: look(store) == before[name] for name, store in stores.items()}
     checked = module_site.counts(".zip").requests - asked
-    return {"stores": stores, "installed": installed, "check": check, "untouched": untouched, "zips_of_check": checked,
-            "mend": tasks.each(args_by_host).each, "zips": module_site.counts(".zip").requests - asked,
-            "again": tasks.each(args_by_host, check=True).each}
+    return {
+        "stores": stores,
+        "installed": installed,
+        "check": check,
+        "untouched": untouched,
+        "zips_of_check": checked,
+        "mend": tasks.each(args_by_host).each,
+        "zips": module_site.counts(".zip").requests - asked,
+        "again": tasks.each(args_by_host, check=True).each,
+    }
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
@@ -131,11 +150,19 @@ def test_the_damage_is_mended(name, damaged):
     assert not damaged["again"][name]["changed"], damaged["again"][name]["msg"]
 
 
-@pytest.mark.parametrize("name,words", [
-    ("bit-flipped", "has sha256"), ("truncated", "bytes, expected"), ("emptied", "has 0 bytes, expected"),
-    ("mode-changed", "mode 0644, expected 0755"), ("deleted", "is missing"), ("receipt-broken", "is not JSON"),
-    ("receipt-deleted", "terraform.json is missing"), ("replaced-by-a-link", "not a regular file (lrwxrwxrwx)"),
-])
+@pytest.mark.parametrize(
+    "name,words",
+    [
+        ("bit-flipped", "has sha256"),
+        ("truncated", "bytes, expected"),
+        ("emptied", "has 0 bytes, expected"),
+        ("mode-changed", "mode 0644, expected 0755"),
+        ("deleted", "is missing"),
+        ("receipt-broken", "is not JSON"),
+        ("receipt-deleted", "terraform.json is missing"),
+        ("replaced-by-a-link", "not a regular file (lrwxrwxrwx)"),
+    ],
+)
 def test_the_reason_is_told(name, words, damaged):
     binary = os.path.join(damaged["stores"][name], VERSION, "terraform")
     for when in ("check", "mend"):
@@ -145,7 +172,7 @@ def test_the_reason_is_told(name, words, damaged):
 
 def test_what_can_be_mended_without_the_archive_is(damaged):
     assert damaged["zips_of_check"] == 0
-    assert damaged["zips"] == 1     # for all hosts whose binary could not be mended without it
+    assert damaged["zips"] == 1  # for all hosts whose binary could not be mended without it
     assert [name for name, result in damaged["mend"].items() if not result["needs_archive"]] == sorted(WITHOUT_ARCHIVE)
 
 

@@ -23,8 +23,10 @@ def site(module_site):
 def store(tasks, site, tmp_path):
     """A store with three versions, of which one is a pre-release, and a link to it."""
     place = str(tmp_path / "store")
-    run = tasks([task(version, site, place, version=version) for version in VERSIONS[:2]] + [
-        task("linked", site, place, version=VERSIONS[2], link=place + ".link")])
+    run = tasks(
+        [task(version, site, place, version=version) for version in VERSIONS[:2]]
+        + [task("linked", site, place, version=VERSIONS[2], link=place + ".link")]
+    )
     assert run["linked"]["changed"], run["linked"]
     return place
 
@@ -38,7 +40,9 @@ def both(tasks, site, store, **options):
     done = tasks([step], diff=True)["remove"]
     for name in ("failed", "changed", "removed", "version", "diff"):
         assert checked[name] == done[name], name
-    assert ("ansible_facts" in checked) is not checked["changed"] and not any(os.path.lexists(path) for path in done["removed"])
+    assert ("ansible_facts" in checked) is not checked["changed"] and not any(
+        os.path.lexists(path) for path in done["removed"]
+    )
     again = tasks([step])["remove"]
     assert not again["changed"] and not again["failed"] and again["removed"] == [] and len(again["steps"]) <= 2, again
     return checked, done
@@ -51,8 +55,9 @@ def test_everything_goes(tasks, site, store):
     expected = [os.path.join(folders[version], name) for version in VERSIONS for name in FILES + ("",)]
     expected = [path.rstrip("/") for path in expected]
     expected.insert(6, link)
-    assert done["removed"] == expected + [
-        "%s/.terraform-%s.lock" % (store, name) for name in VERSIONS + ("link",)] + [store]
+    assert done["removed"] == expected + ["%s/.terraform-%s.lock" % (store, name) for name in VERSIONS + ("link",)] + [
+        store
+    ]
     assert not os.path.lexists(store) and not os.path.lexists(link)
     assert done["msg"] == "Terraform removed with all of %s" % store
     assert checked["msg"] == "Terraform would be removed with all of %s" % store
@@ -104,8 +109,10 @@ def test_where_there_is_nothing(tasks, site, tmp_path):
 
 def test_a_constraint_says_what_it_passes_over_and_the_last_removal_what_it_leaves(tasks, site, store):
     checked, done = both(tasks, site, store, version=">= 0")
-    line = ("target: passed over, since >= 0 does not match: 1.14.0-rc1; a pre-release is matched by version: all, and by "
-            "constraints that name one of the same numbers")
+    line = (
+        "target: passed over, since >= 0 does not match: 1.14.0-rc1; a pre-release is matched by version: all, and by "
+        "constraints that name one of the same numbers"
+    )
     assert line in checked["steps"] and line in done["steps"] and sorted(os.listdir(store))[-1] == "1.14.0-rc1"
     checked, done = both(tasks, site, store, version="1.14.0-rc1", link=store + ".link")
     line = "target: left: %s, with 4 lock files in it; version: all removes these, too" % store
@@ -115,14 +122,18 @@ def test_a_constraint_says_what_it_passes_over_and_the_last_removal_what_it_leav
 
 def test_final_versions_that_do_not_match_are_passed_over_too(tasks, site, store):
     done = both(tasks, site, store, version="< 1.13.4")[1]
-    assert done["steps"][0].startswith("target: passed over, since < 1.13.4 does not match: 1.13.4, 1.14.0-rc1; a pre-release")
+    assert done["steps"][0].startswith(
+        "target: passed over, since < 1.13.4 does not match: 1.13.4, 1.14.0-rc1; a pre-release"
+    )
     assert not any("left: " in line for line in done["steps"])
 
 
 @pytest.mark.parametrize("download", ["controller", "target"])
 def test_all_is_not_installed(download, tasks, site, tmp_path):
     result = tasks([task("install", site, tmp_path / "store", version="all", download=download)])["install"]
-    assert result["failed"] and "version all is for state: absent" in result["msg"] and "write 'latest'" in result["msg"]
+    assert (
+        result["failed"] and "version all is for state: absent" in result["msg"] and "write 'latest'" in result["msg"]
+    )
     assert not os.path.exists(str(tmp_path / "store"))
 
 

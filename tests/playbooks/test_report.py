@@ -24,10 +24,17 @@ def report_of(run):
 @pytest.fixture(scope="module")
 def variables(module_site, folder):
     """callable(**options) -> the role's variables for a release of the site, with a store for each host."""
+
     def make(**options):
-        usual = dict(version=VERSION, base_dir=folder + "/{{ inventory_hostname }}", sites=[module_site.url], retries=1,
-                     trusted_keys=[module_site.key.armored])
+        usual = dict(
+            version=VERSION,
+            base_dir=folder + "/{{ inventory_hostname }}",
+            sites=[module_site.url],
+            retries=1,
+            trusted_keys=[module_site.key.armored],
+        )
         return {"terraform_binary_" + option: value for option, value in dict(usual, **options).items()}
+
     return make
 
 
@@ -44,28 +51,48 @@ def dead(folder):
 @pytest.fixture(scope="module")
 def installed(play, variables, dead):
     """The shipped playbook on hosts of each kind, who do not wait for each other; the question for hosts is left blank."""
-    return play("iac_platform.terraform.install", env=SHOWN, extra_vars=dict(
-        terraform_binary_hosts="", terraform_binary_report="true"), hosts={
-            "one": variables(), "bad": variables(version=MISSING), "unset": variables(version=""),
-            "dead": dict(variables(), **dead)})
+    return play(
+        "iac_platform.terraform.install",
+        env=SHOWN,
+        extra_vars=dict(terraform_binary_hosts="", terraform_binary_report="true"),
+        hosts={
+            "one": variables(),
+            "bad": variables(version=MISSING),
+            "unset": variables(version=""),
+            "dead": dict(variables(), **dead),
+        },
+    )
 
 
 @pytest.fixture(scope="module")
 def removed(play, variables, installed):
     """On the hosts that are named. One failure ends it for all. There is no report of who does not ask for one."""
     asking = {"terraform_binary_report": "yes"}
-    return play("iac_platform.terraform.remove", env={"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_ANY_ERRORS_FATAL": "1"},
-                extra_vars={"terraform_binary_hosts": "all:!other"}, hosts={
-                    "one": dict(variables(), **asking), "bad": dict(variables(version="1"), **asking),
-                    "silent": variables(version="latest"), "other": variables(version="1")})
+    return play(
+        "iac_platform.terraform.remove",
+        env={"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_ANY_ERRORS_FATAL": "1"},
+        extra_vars={"terraform_binary_hosts": "all:!other"},
+        hosts={
+            "one": dict(variables(), **asking),
+            "bad": dict(variables(version="1"), **asking),
+            "silent": variables(version="latest"),
+            "other": variables(version="1"),
+        },
+    )
 
 
 def test_a_report_tells_of_successes_and_failures_alike(installed, folder):
     report = report_of(installed)
-    assert set(report) == {"one", "bad", "unset"}, installed.output       # but not of who cannot be reached
+    assert set(report) == {"one", "bad", "unset"}, installed.output  # but not of who cannot be reached
     path = "%s/one/%s/terraform" % (folder, VERSION)
-    assert report["one"] == {"version": VERSION, "path": path, "changed": True, "failed": False, "error": None,
-                             "msg": "Terraform %s installed at %s" % (VERSION, path)}
+    assert report["one"] == {
+        "version": VERSION,
+        "path": path,
+        "changed": True,
+        "failed": False,
+        "error": None,
+        "msg": "Terraform %s installed at %s" % (VERSION, path),
+    }
     for name, words in (("bad", "HTTP 404"), ("unset", "version is not given")):
         line = report[name].pop("error")
         assert report[name] == {"version": None, "path": None, "changed": False, "failed": True, "msg": line}
@@ -73,8 +100,11 @@ def test_a_report_tells_of_successes_and_failures_alike(installed, folder):
 
 
 def test_a_report_changes_nothing_of_who_fails(installed):
-    assert installed.returncode == 4 and list(installed.on_hosts(FAIL)) and {
-        line["host"] for line in installed.lines if line["status"] == "failed"} == {"bad", "unset"}
+    assert (
+        installed.returncode == 4
+        and list(installed.on_hosts(FAIL))
+        and {line["host"] for line in installed.lines if line["status"] == "failed"} == {"bad", "unset"}
+    )
     assert {line["host"] for line in installed.lines if line["status"] == "unreachable"} == {"dead"}
 
 

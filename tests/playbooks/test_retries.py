@@ -9,18 +9,22 @@ import pytest
 from file_snapshots import names
 from playbook_run import MODULE, VERSION, task, task_args
 
-DEAD = "http://127.0.0.1:9"     # nothing listens there
+DEAD = "http://127.0.0.1:9"  # nothing listens there
 
 
 @pytest.fixture(scope="module")
 def rapid(tasks, module_site, folder):
     """The same task eight times in a row, as fast as it goes, while a site fails in seven ways."""
     from release_site import misbehaviours
+
     failures = [
-        ("*.zip", misbehaviours.truncate(at=300)), ("*.zip", misbehaviours.status(500)),
-        ("*.zip", misbehaviours.reset(at=100)), ("*_SHA256SUMS", misbehaviours.status(503)),
+        ("*.zip", misbehaviours.truncate(at=300)),
+        ("*.zip", misbehaviours.status(500)),
+        ("*.zip", misbehaviours.reset(at=100)),
+        ("*_SHA256SUMS", misbehaviours.status(503)),
         ("*.zip", misbehaviours.html_200()),
-        ("*_SHA256SUMS", misbehaviours.close_before_reply()), ("*.sig", misbehaviours.flip()),
+        ("*_SHA256SUMS", misbehaviours.close_before_reply()),
+        ("*.sig", misbehaviours.flip()),
     ]
     for pattern, behaviour in failures:
         module_site.misbehave(pattern, behaviour, times=1)
@@ -48,19 +52,27 @@ def test_each_failure_is_told_by_its_step(rapid):
 
 def test_there_is_no_litter(rapid, folder):
     assert names(os.path.join(folder, "rapid")) == [
-        ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
+        ".terraform-%s.lock" % VERSION,
+        "%s/" % VERSION,
+        "%s/terraform" % VERSION,
+        "%s/terraform.json" % VERSION,
+    ]
 
 
 @pytest.fixture(scope="module")
 def patient(tasks, module_site, folder):
     """Stores whose task tries again by itself, each at another version."""
     from release_site import misbehaviours
+
     args_by_host = {}
-    for number, (name, pattern, behaviour) in enumerate([
+    for number, (name, pattern, behaviour) in enumerate(
+        [
             ("cut-short", "*.zip", misbehaviours.truncate(at=200)),
             ("server-error", "*_SHA256SUMS", misbehaviours.status(502)),
             ("busy", "*.sig", misbehaviours.retry_later(429, seconds=1)),
-            ("damaged-once", "*.zip", misbehaviours.flip())]):
+            ("damaged-once", "*.zip", misbehaviours.flip()),
+        ]
+    ):
         version = "1.40.%d" % number
         module_site.publish(version)
         module_site.misbehave("*/%s/%s" % (version, pattern), behaviour, times=1)
@@ -79,7 +91,18 @@ def test_a_task_tries_again_by_itself(name, patient):
 
 def test_until_and_retries_of_ansible_work(play, module_site, tmp_path):
     from release_site import misbehaviours
+
     module_site.misbehave("*/1.9.8/*.zip", misbehaviours.status(500), times=2)
-    run = play([{"name": "until", MODULE: task_args(module_site, tmp_path / "store", version="1.9.8"), "register": "answer",
-                 "until": "answer is succeeded", "retries": 3, "delay": 0}])
+    run = play(
+        [
+            {
+                "name": "until",
+                MODULE: task_args(module_site, tmp_path / "store", version="1.9.8"),
+                "register": "answer",
+                "until": "answer is succeeded",
+                "retries": 3,
+                "delay": 0,
+            }
+        ]
+    )
     assert run["until"]["changed"] and run["until"]["attempts"] == 3, run["until"]

@@ -13,7 +13,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_s
 from playbook_run import VERSION
 
 FAIL = "Fail with what the module said"
-MISSING = "1.13.99"     # a version that the site does not have
+MISSING = "1.13.99"  # a version that the site does not have
 NEEDED = ("version", "base_dir", "sites", "trusted_keys")
 
 # What is answered, beside the options that each wish needs. Blank and null are what a survey gives for no answer.
@@ -42,17 +42,26 @@ def include(**keywords):
 
 def tell(name):
     """A task that shows the fact, or ``none``."""
-    return {"name": name, "ansible.builtin.debug": {"msg": "{{ ansible_facts['terraform_binary_result'] | default('none') }}"}}
+    return {
+        "name": name,
+        "ansible.builtin.debug": {"msg": "{{ ansible_facts['terraform_binary_result'] | default('none') }}"},
+    }
 
 
 @pytest.fixture(scope="module")
 def variables(module_site, folder):
     """callable(store, **options) -> the role's variables for a release of the site; ``...`` leaves an option out."""
+
     def make(store, **options):
-        usual = dict(version=VERSION, base_dir=os.path.join(folder, store), sites=[module_site.url],
-                     trusted_keys=[module_site.key.armored])
+        usual = dict(
+            version=VERSION,
+            base_dir=os.path.join(folder, store),
+            sites=[module_site.url],
+            trusted_keys=[module_site.key.armored],
+        )
         usual.update(options)
         return {"terraform_binary_" + option: value for option, value in usual.items() if value is not ...}
+
     return make
 
 
@@ -115,7 +124,9 @@ def test_the_error_comes_in_parts(facts, module_site):
 
 
 def test_check_mode_leaves_no_fact_and_no_file(checked, folder, hosts):
-    assert {host: result["msg"] for host, result in checked.on_hosts("fact").items()} == {host: "none" for host in hosts}
+    assert {host: result["msg"] for host, result in checked.on_hosts("fact").items()} == {
+        host: "none" for host in hosts
+    }
     assert checked.on_hosts("Put Terraform in place")["plain"]["changed"]
     assert told_to_have_failed(checked) == set(BAD)
 
@@ -130,8 +141,15 @@ def test_check_mode_of_the_role_alone_leaves_no_fact(play, variables):
 
 
 def test_check_mode_leaves_the_fact_where_nothing_would_change(play, variables, done):
-    run = play([include(), tell("fact"), dict(tell("outcome"), **{"ansible.builtin.debug": {"var": "terraform_binary_outcome"}})],
-               hosts={"plain": variables("plain"), "new": variables("new")}, check=True)
+    run = play(
+        [
+            include(),
+            tell("fact"),
+            dict(tell("outcome"), **{"ansible.builtin.debug": {"var": "terraform_binary_outcome"}}),
+        ],
+        hosts={"plain": variables("plain"), "new": variables("new")},
+        check=True,
+    )
     facts = {host: result["msg"] for host, result in run.on_hosts("fact").items()}
     assert facts["new"] == "none" and facts["plain"]["version"] == VERSION and facts["plain"]["changed"] is False
     outcomes = {host: result["terraform_binary_outcome"] for host, result in run.on_hosts("outcome").items()}

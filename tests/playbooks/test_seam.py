@@ -25,15 +25,15 @@ FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
 class Case(NamedTuple):
     """A keyword, where it stands, and what it changes."""
 
-    play: Dict[str, Any] = {}       # keywords of the play
-    own: Dict[str, Any] = {}        # of the task, the role, or what the role's tasks inherit
-    around: Dict[str, Any] = {}     # of a block around it, with rescue and always
-    ends: str = "failed"            # what the recap says of the host that is refused
-    breaks: bool = False            # the other hosts stop there, too
-    hidden: bool = False            # nothing of the message may be seen
-    check: bool = False             # nothing happens
-    env: Dict[str, str] = {}        # of the controller
-    short: Tuple[str, ...] = ()     # the forms that make test runs
+    play: Dict[str, Any] = {}  # keywords of the play
+    own: Dict[str, Any] = {}  # of the task, the role, or what the role's tasks inherit
+    around: Dict[str, Any] = {}  # of a block around it, with rescue and always
+    ends: str = "failed"  # what the recap says of the host that is refused
+    breaks: bool = False  # the other hosts stop there, too
+    hidden: bool = False  # nothing of the message may be seen
+    check: bool = False  # nothing happens
+    env: Dict[str, str] = {}  # of the controller
+    short: Tuple[str, ...] = ()  # the forms that make test runs
     forms: Tuple[str, ...] = FORMS
 
 
@@ -51,9 +51,13 @@ CASES = {
     "ignore_errors": Case(own={"ignore_errors": True}, ends="ignored", short=("import_role",)),
     "ignore_errors of the play": Case(play={"ignore_errors": True}, ends="ignored"),
     "ignore_unreachable": Case(own={"ignore_unreachable": True}),
-    "rescue": Case(around=RESCUE, ends="rescued", forms=("module", "import_role", "include_role"), short=("include_role",)),
-    "always": Case(around={"always": [{"name": "always", "ansible.builtin.debug": {"msg": "reached"}}]},
-                   forms=("module", "import_role", "include_role")),
+    "rescue": Case(
+        around=RESCUE, ends="rescued", forms=("module", "import_role", "include_role"), short=("include_role",)
+    ),
+    "always": Case(
+        around={"always": [{"name": "always", "ansible.builtin.debug": {"msg": "reached"}}]},
+        forms=("module", "import_role", "include_role"),
+    ),
     "check_mode": Case(own={"check_mode": True}, check=True),
     "diff": Case(own={"diff": True}),
     "no_log": Case(own={"no_log": True}, hidden=True),
@@ -85,10 +89,13 @@ def runs(play, module_site, folder, tasks):
     def run(name, form):
         if (name, form) not in made:
             case = CASES[name]
-            hosts = make_hosts(module_site, lambda host: os.path.join(folder, (name + "-" + form).replace(" ", "_"), host))
+            hosts = make_hosts(
+                module_site, lambda host: os.path.join(folder, (name + "-" + form).replace(" ", "_"), host)
+            )
             shutil.copytree(ready, hosts["unchanged"]["terraform_binary_base_dir"])
             made[name, form] = seam(play, form, hosts, case.own, case.around, case.play, case.env)
         return made[name, form]
+
     return run
 
 
@@ -97,9 +104,13 @@ def test_who_failed_is_told_to_have_failed_and_nobody_else(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
     counts = recap(run)
     assert {host: counts[host]["failed"] for host in counts} == {
-        "installs": 0, "unchanged": 0, "refused": int(case.ends == "failed")}, run.output
+        "installs": 0,
+        "unchanged": 0,
+        "refused": int(case.ends == "failed"),
+    }, run.output
     assert {ending: counts["refused"][ending] for ending in ("failed", "ignored", "rescued")} == dict(
-        {"failed": 0, "ignored": 0, "rescued": 0}, **{case.ends: 1})
+        {"failed": 0, "ignored": 0, "rescued": 0}, **{case.ends: 1}
+    )
     assert (counts["installs"]["changed"], counts["unchanged"]["changed"], counts["refused"]["changed"]) == (1, 0, 0)
     assert (run.returncode != 0) is (case.ends == "failed"), run.output
 
@@ -143,17 +154,26 @@ def test_handlers_follow_changed(runs, name, form):
 @pytest.mark.parametrize("name, form", CHOSEN)
 def test_files_are_where_they_should_be(runs, name, form):
     case, (_run, _facts, hosts) = CASES[name], runs(name, form)
-    there = {host for host in hosts if os.path.exists(
-        "%s/%s/terraform" % (hosts[host]["terraform_binary_base_dir"], VERSION))}
+    there = {
+        host
+        for host in hosts
+        if os.path.exists("%s/%s/terraform" % (hosts[host]["terraform_binary_base_dir"], VERSION))
+    }
     assert there == ({"unchanged"} if case.check else {"installs", "unchanged"})
     assert not os.path.exists(hosts["refused"]["terraform_binary_base_dir"])
 
 
 def include(**variables):
     """A task that includes the role with variables of its own, and goes on when it fails."""
-    return {"block": [{"ansible.builtin.include_role": {"name": ROLE}, "vars": {
-        "terraform_binary_" + option: value for option, value in variables.items()}}],
-        "rescue": [{"ansible.builtin.meta": "noop"}]}
+    return {
+        "block": [
+            {
+                "ansible.builtin.include_role": {"name": ROLE},
+                "vars": {"terraform_binary_" + option: value for option, value in variables.items()},
+            }
+        ],
+        "rescue": [{"ansible.builtin.meta": "noop"}],
+    }
 
 
 OUTCOME = {"name": "outcome", "ansible.builtin.debug": {"var": "terraform_binary_outcome"}}
@@ -176,15 +196,32 @@ def vaulted(play, module_site, folder):
     os.mkdir(place)
     pathlib.Path(place, "password").write_text(PASSWORD + "\n", encoding="utf-8")
     keys = json.dumps(module_site.key.armored)
-    pathlib.Path(place, "vars.yml").write_text("".join([
-        "terraform_binary_version: ", encrypted(VERSION), "terraform_binary_url_token: ", encrypted(TOKEN),
-        "terraform_binary_url_headers:\n  X-Key: ", encrypted(TOKEN), "terraform_binary_sites:\n  - ", encrypted(module_site.url),
-        "terraform_binary_trusted_keys: [%s]\n" % keys]), encoding="utf-8")
-    options = {option: "{{ terraform_binary_%s }}" % option
-               for option in ("version", "sites", "trusted_keys", "url_token", "url_headers")}
+    pathlib.Path(place, "vars.yml").write_text(
+        "".join(
+            [
+                "terraform_binary_version: ",
+                encrypted(VERSION),
+                "terraform_binary_url_token: ",
+                encrypted(TOKEN),
+                "terraform_binary_url_headers:\n  X-Key: ",
+                encrypted(TOKEN),
+                "terraform_binary_sites:\n  - ",
+                encrypted(module_site.url),
+                "terraform_binary_trusted_keys: [%s]\n" % keys,
+            ]
+        ),
+        encoding="utf-8",
+    )
+    options = {
+        option: "{{ terraform_binary_%s }}" % option
+        for option in ("version", "sites", "trusted_keys", "url_token", "url_headers")
+    }
     own = {"name": "module", MODULE: dict(options, base_dir=place + "/module")}
-    return play([include(base_dir=place + "/role"), OUTCOME, own], verbosity=3, arguments=(
-        "-e", "@%s/vars.yml" % place, "--vault-password-file", place + "/password"))
+    return play(
+        [include(base_dir=place + "/role"), OUTCOME, own],
+        verbosity=3,
+        arguments=("-e", "@%s/vars.yml" % place, "--vault-password-file", place + "/password"),
+    )
 
 
 def test_an_encrypted_value_works_wherever_a_plain_one_does(vaulted, module_site):
@@ -203,14 +240,21 @@ def test_an_encrypted_value_is_masked(vaulted):
 def variants(play, module_site, folder):
     """One play of the role, with what its variables come from, on hosts of one case each; and a host that is delegated to."""
     usual = {key: value for key, value in task_args(module_site, "").items() if key != "base_dir"}
-    stores = {name: os.path.join(folder, "variants", name) for name in ("defaults", "precedence", "omitted", "misspelt", "odd")}
+    stores = {
+        name: os.path.join(folder, "variants", name)
+        for name in ("defaults", "precedence", "omitted", "misspelt", "odd")
+    }
     hosts = {name: {"terraform_binary_base_dir": store} for name, store in stores.items()}
-    hosts["precedence"]["terraform_binary_version"] = MISSING      # the play's variables are stronger
+    hosts["precedence"]["terraform_binary_version"] = MISSING  # the play's variables are stronger
     hosts["omitted"].update(terraform_binary_link="{{ omit }}", terraform_binary_mode="{{ nothing | default(omit) }}")
     hosts["misspelt"].update(terraform_binary_lnk="/usr/local/bin/terraform")
     hosts["odd"].update(terraform_binary_link="{{ there_is_no_such_variable }}")
     role = {"role": ROLE, "vars": {"terraform_binary_version": VERSION}, "ignore_errors": True}
-    keywords = {"module_defaults": {"group/iac_platform.terraform.terraform": usual}, "roles": [role], "post_tasks": [OUTCOME]}
+    keywords = {
+        "module_defaults": {"group/iac_platform.terraform.terraform": usual},
+        "roles": [role],
+        "post_tasks": [OUTCOME],
+    }
     run = play([], hosts=hosts, keywords=keywords)
     return {host: result["terraform_binary_outcome"] for host, result in run.on_hosts("outcome").items()}, stores
 
@@ -221,12 +265,15 @@ def test_what_is_not_set_leaves_module_defaults_alone(variants):
         assert outcomes[name]["changed"] and outcomes[name]["path"].startswith(stores[name]), outcomes[name]
 
 
-@pytest.mark.parametrize("name, words", [
-    ("misspelt", "controller: terraform_binary_lnk is no variable of the role"),
-    ("misspelt", "did you mean terraform_binary_link?"),
-    ("odd", "the variable terraform_binary_link has no value: "),
-    ("odd", "there_is_no_such_variable"),
-])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("misspelt", "controller: terraform_binary_lnk is no variable of the role"),
+        ("misspelt", "did you mean terraform_binary_link?"),
+        ("odd", "the variable terraform_binary_link has no value: "),
+        ("odd", "there_is_no_such_variable"),
+    ],
+)
 def test_a_variable_that_cannot_be_meant_is_refused(variants, name, words):
     outcomes, stores = variants
     assert words in outcomes[name]["msg"] and outcomes[name]["error"]["step"] == "request"
@@ -235,16 +282,33 @@ def test_a_variable_that_cannot_be_meant_is_refused(variants, name, words):
 
 # What stands in for Python on a host: a shell script -> what the message says, and what to do.
 NO_PYTHON = {
-    "old": ("case $1 in -c) echo '2 7 18 /usr/bin/python';; *) echo 'SyntaxError: invalid syntax' >&2; exit 1;; esac",
-            "old: Python is 2.7.18 (/usr/bin/python): 3.", "install a newer python3 there"),
-    "cut": ("case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) printf 'Traceback\\nModuleNotFoundError: "
-            "No module named '\\''zipfile'\\''\\n' >&2; exit 1;; esac", "cut: ModuleNotFoundError: ", "not python3-minimal"),
-    "root": ("echo '/bin/sh: 1: sudo: not found' >&2; exit 127", "root: /bin/sh: 1: sudo: not found", "there is no sudo"),
-    "gone": ("echo 'pyenv: python3.9: command not found' >&2; exit 127", "gone: pyenv: python3.9: command not found",
-             "set ansible_python_interpreter"),
+    "old": (
+        "case $1 in -c) echo '2 7 18 /usr/bin/python';; *) echo 'SyntaxError: invalid syntax' >&2; exit 1;; esac",
+        "old: Python is 2.7.18 (/usr/bin/python): 3.",
+        "install a newer python3 there",
+    ),
+    "cut": (
+        "case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) printf 'Traceback\\nModuleNotFoundError: "
+        "No module named '\\''zipfile'\\''\\n' >&2; exit 1;; esac",
+        "cut: ModuleNotFoundError: ",
+        "not python3-minimal",
+    ),
+    "root": (
+        "echo '/bin/sh: 1: sudo: not found' >&2; exit 127",
+        "root: /bin/sh: 1: sudo: not found",
+        "there is no sudo",
+    ),
+    "gone": (
+        "echo 'pyenv: python3.9: command not found' >&2; exit 127",
+        "gone: pyenv: python3.9: command not found",
+        "set ansible_python_interpreter",
+    ),
     "mute": ("exit 1", "mute: ", "no Python answers as "),
-    "loud": ("case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) head -c 400000 /dev/zero | tr '\\0' x >&2; exit 1;; esac",
-             "loud: xxx", "-vvv shows all"),
+    "loud": (
+        "case $1 in -c) echo '3 13 0 /usr/bin/python3';; *) head -c 400000 /dev/zero | tr '\\0' x >&2; exit 1;; esac",
+        "loud: xxx",
+        "-vvv shows all",
+    ),
 }
 
 
@@ -271,16 +335,29 @@ def test_a_module_that_cannot_start_says_why(started, name):
 def plays_on_more_than_one_host(site, folder):
     """Plays whose hosts do not all do the same: (list of plays, dict of host and variables)."""
     names = ("first", "second", "near", "far", "looped", "stays", "leaves")
-    hosts = {name: {"terraform_binary_" + option: value for option, value in task_args(
-        site, os.path.join(folder, "several", name)).items()} for name in names}
+    hosts = {
+        name: {
+            "terraform_binary_" + option: value
+            for option, value in task_args(site, os.path.join(folder, "several", name)).items()
+        }
+        for name in names
+    }
     # A host that goes away: from some moment on it is asked for at a port where nobody listens.
-    hosts["leaves"].update(ansible_connection="{{ 'ansible.builtin.ssh' if gone | default(false) else 'ansible.builtin.local' }}",
-                           ansible_host="127.0.0.1", ansible_port=1, ansible_ssh_common_args="-o ConnectTimeout=5")
-    options = {option: "{{ terraform_binary_%s }}" % option for option in ("version", "base_dir", "sites", "trusted_keys")}
+    hosts["leaves"].update(
+        ansible_connection="{{ 'ansible.builtin.ssh' if gone | default(false) else 'ansible.builtin.local' }}",
+        ansible_host="127.0.0.1",
+        ansible_port=1,
+        ansible_ssh_common_args="-o ConnectTimeout=5",
+    )
+    options = {
+        option: "{{ terraform_binary_%s }}" % option for option in ("version", "base_dir", "sites", "trusted_keys")
+    }
     role = {"ansible.builtin.import_role": {"name": ROLE}}
 
     def module(name, keywords, **more):
-        return dict({"name": name, MODULE: dict(options, **more), "register": "result", "ignore_errors": True}, **keywords)
+        return dict(
+            {"name": name, MODULE: dict(options, **more), "register": "result", "ignore_errors": True}, **keywords
+        )
 
     def show(name, text):
         return {"name": name, "ansible.builtin.debug": {"msg": text}}
@@ -289,13 +366,33 @@ def plays_on_more_than_one_host(site, folder):
     delegated = {"delegate_to": "far"}
     several = [
         ("first,second", [dict(role, run_once=True), show("once", [fact, "{{ terraform_binary_outcome.path }}"])]),
-        ("near", [module("delegated", delegated), show("delegated to far", fact),
-                  module("with facts", dict(delegated, delegate_facts=True), base_dir="{{ terraform_binary_base_dir }}-2"),
-                  show("facts of far", "{{ hostvars['far'].ansible_facts.terraform_binary_result.path | default('none') }}"),
-                  module("refused there", delegated, base_dir="/proc/nowhere")]),
-        ("looped", [module("loop", {"loop": ["1.13.3", VERSION, MISSING]}, version="{{ item }}"), show("after the loop", fact),
-                    {"ansible.builtin.include_role": {"name": ROLE}, "vars": {"terraform_binary_version": "{{ item }}"},
-                     "loop": ["1.13.3", "1.9.8"]}, show("after the roles", fact)]),
+        (
+            "near",
+            [
+                module("delegated", delegated),
+                show("delegated to far", fact),
+                module(
+                    "with facts", dict(delegated, delegate_facts=True), base_dir="{{ terraform_binary_base_dir }}-2"
+                ),
+                show(
+                    "facts of far", "{{ hostvars['far'].ansible_facts.terraform_binary_result.path | default('none') }}"
+                ),
+                module("refused there", delegated, base_dir="/proc/nowhere"),
+            ],
+        ),
+        (
+            "looped",
+            [
+                module("loop", {"loop": ["1.13.3", VERSION, MISSING]}, version="{{ item }}"),
+                show("after the loop", fact),
+                {
+                    "ansible.builtin.include_role": {"name": ROLE},
+                    "vars": {"terraform_binary_version": "{{ item }}"},
+                    "loop": ["1.13.3", "1.9.8"],
+                },
+                show("after the roles", fact),
+            ],
+        ),
         ("stays,leaves", [role, {"ansible.builtin.set_fact": {"gone": True}}, dict(role), show("still there", fact)]),
     ]
     return [{"hosts": pattern, "gather_facts": False, "tasks": tasks} for pattern, tasks in several], hosts
@@ -307,8 +404,11 @@ def several(play, module_site, folder):
     path = os.path.join(folder, "several.yml")
     pathlib.Path(path).write_text(json.dumps(plays), encoding="utf-8")
     facts = os.path.join(folder, "several-facts")
-    run = play(path, hosts=hosts, env={
-        "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts})
+    run = play(
+        path,
+        hosts=hosts,
+        env={"ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": facts},
+    )
     return Seen(run, read_facts(facts, hosts), {name: "%s/several/%s" % (folder, name) for name in hosts})
 
 

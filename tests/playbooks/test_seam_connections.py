@@ -54,14 +54,21 @@ def runs(play, fleet, module_site):
             hosts = make_hosts(module_site, lambda host: place)
             for name, own in fleet.inventory(*HOSTS).items():
                 if way == "chroot":
-                    own = {"ansible_connection": "community.general.chroot", "ansible_host": fleet.root(name),
-                           "ansible_python_interpreter": "/usr/bin/python3", "ansible_remote_tmp": "/tmp/chroot"}
+                    own = {
+                        "ansible_connection": "community.general.chroot",
+                        "ansible_host": fleet.root(name),
+                        "ansible_python_interpreter": "/usr/bin/python3",
+                        "ansible_remote_tmp": "/tmp/chroot",
+                    }
                 hosts[name].update(own)
-            first = play([task("ready", module_site, place, WAYS[way])], hosts={"unchanged": hosts["unchanged"]}, env=env)
+            first = play(
+                [task("ready", module_site, place, WAYS[way])], hosts={"unchanged": hosts["unchanged"]}, env=env
+            )
             assert first["ready"]["changed"], first.output
             seen = seam(play, form, hosts, keywords=WAYS[way], env=env)
             made[way, form] = seen, {name: fleet.at(name, "%s/%s/terraform" % (place, VERSION)) for name in HOSTS}
         return made[way, form]
+
     return run
 
 
@@ -71,7 +78,10 @@ def test_each_host_ends_as_it_should(runs, way, form):
     (run, facts, _hosts), paths = runs(way, form)
     counts = recap(run)
     assert {host: (counts[host]["changed"], counts[host]["failed"], counts[host]["unreachable"]) for host in HOSTS} == {
-        "installs": (1, 0, 0), "unchanged": (0, 0, 0), "refused": (0, 1, 0)}, run.output
+        "installs": (1, 0, 0),
+        "unchanged": (0, 0, 0),
+        "refused": (0, 1, 0),
+    }, run.output
     assert len(TOLD.findall(run.stdout)) == 1, run.output
     assert {host for host, path in paths.items() if os.path.exists(path)} == {"installs", "unchanged"}
     for host, changed in (("installs", True), ("unchanged", False)):
@@ -85,7 +95,9 @@ def test_each_host_ends_as_it_should(runs, way, form):
 def test_a_host_that_goes_away_while_its_archive_is_fetched_is_unreachable(play, fleet, signing_key, host_platform):
     """It was there when the module looked, and is gone when the archive is to be sent."""
     from release_site import Site, sites
+
     with Site(versions=(VERSION,), platforms=(host_platform,), key=signing_key) as site:
+
         def leave(exchange):
             fleet.stop("leaves")
             sites.honest(exchange)
@@ -96,7 +108,9 @@ def test_a_host_that_goes_away_while_its_archive_is_fetched_is_unreachable(play,
     results = run.on_hosts("install")
     assert results["stays"]["changed"] and not results["stays"]["failed"], results
     counts = recap(run)
-    assert (counts["leaves"]["unreachable"], counts["leaves"]["changed"], counts["leaves"]["failed"]) == (1, 0, 0), run.output
+    assert (counts["leaves"]["unreachable"], counts["leaves"]["changed"], counts["leaves"]["failed"]) == (1, 0, 0), (
+        run.output
+    )
     assert run.stdout.count("UNREACHABLE!") == 1 and counts["stays"]["unreachable"] == 0
 
 
@@ -106,7 +120,10 @@ def test_mitogen(play, module_site, folder, form):
     if found is None:
         pytest.skip("mitogen is not installed")
     place = os.path.dirname(os.path.dirname(found.origin))
-    env = {"ANSIBLE_STRATEGY_PLUGINS": os.path.join(place, "ansible_mitogen", "plugins", "strategy"), "PYTHONPATH": place}
+    env = {
+        "ANSIBLE_STRATEGY_PLUGINS": os.path.join(place, "ansible_mitogen", "plugins", "strategy"),
+        "PYTHONPATH": place,
+    }
     hosts = make_hosts(module_site, lambda host: os.path.join(folder, "mitogen-" + form, host))
     ready = play([task("ready", module_site, hosts["unchanged"]["terraform_binary_base_dir"])])
     assert ready["ready"]["changed"]
@@ -115,7 +132,10 @@ def test_mitogen(play, module_site, folder, form):
         pytest.skip(run.output.strip().splitlines()[-1])
     counts = recap(run)
     assert {host: (counts[host]["changed"], counts[host]["failed"]) for host in HOSTS} == {
-        "installs": (1, 0), "unchanged": (0, 0), "refused": (0, 1)}, run.output
+        "installs": (1, 0),
+        "unchanged": (0, 0),
+        "refused": (0, 1),
+    }, run.output
     assert len(TOLD.findall(run.stdout)) == 1, run.output
     assert facts["installs"]["changed"] and not facts["unchanged"]["changed"]
     assert form == "module" or (facts["refused"]["failed"] and MISSING in facts["refused"]["msg"])
@@ -126,6 +146,7 @@ def test_mitogen(play, module_site, folder, form):
 def test_stdout_belongs_to_the_callback(play, module_site, folder, callback, form):
     """Also while a download takes long enough to be told of."""
     from release_site import misbehaviours, sites
+
     env = dict(find_collection(play, "ansible", "posix"), ANSIBLE_STDOUT_CALLBACK="ansible.posix." + callback)
     hosts = make_hosts(module_site, lambda host: os.path.join(folder, callback + "-" + form, host))
     module_site.misbehave("*.zip", misbehaviours.delay(3, sites.honest), times=1)
@@ -135,14 +156,29 @@ def test_stdout_belongs_to_the_callback(play, module_site, folder, callback, for
     module_site.behave()
     if callback == "json":
         told = json.loads(run.stdout)
-        stats, messages = told["stats"], [result.get("msg", "") for play_ in told["plays"] for each in play_["tasks"]
-                                          for result in each["hosts"].values() if result.get("failed")]
+        stats, messages = (
+            told["stats"],
+            [
+                result.get("msg", "")
+                for play_ in told["plays"]
+                for each in play_["tasks"]
+                for result in each["hosts"].values()
+                if result.get("failed")
+            ],
+        )
     else:
         events = [json.loads(line) for line in run.stdout.splitlines()]
         stats = next(event["stats"] for event in events if "stats" in event)
-        messages = [result.get("msg", "") for event in events if event.get("_event") == "v2_runner_on_failed"
-                    for result in event["hosts"].values()]
+        messages = [
+            result.get("msg", "")
+            for event in events
+            if event.get("_event") == "v2_runner_on_failed"
+            for result in event["hosts"].values()
+        ]
     assert {host: (stats[host]["changed"], stats[host]["failures"]) for host in HOSTS} == {
-        "installs": (1, 0), "unchanged": (1, 0), "refused": (0, 1)}
+        "installs": (1, 0),
+        "unchanged": (1, 0),
+        "refused": (0, 1),
+    }
     assert len([message for message in messages if MISSING in message]) == 1, messages
     assert re.search(r"(?m)^terraform_binary: \[", run.stderr), run.stderr

@@ -19,8 +19,16 @@ from ssh_hosts import SshHosts
 
 FOUR = ("h1", "h2", "h3", "h4")
 # Where each way is tried in the short form; in the long one, all of them everywhere.
-WAYS = {"root": FOUR, "root-without-pipelining": ("h2",), "app": ("h1",), "app-without-pipelining": ("h1", "h3"),
-        "nobody-else": ("h2",), "tmp-elsewhere": ("h1",), "piped": ("h1", "h4"), "poll": ("h2",)}
+WAYS = {
+    "root": FOUR,
+    "root-without-pipelining": ("h2",),
+    "app": ("h1",),
+    "app-without-pipelining": ("h1", "h3"),
+    "nobody-else": ("h2",),
+    "tmp-elsewhere": ("h1",),
+    "piped": ("h1", "h4"),
+    "poll": ("h2",),
+}
 if os.environ.get("TERRAFORM_BINARY_MATRIX"):
     WAYS = dict.fromkeys(WAYS, FOUR)
 
@@ -35,8 +43,10 @@ def fleet(folder):
         hosts.await_all()
         hosts.run("h3", "rm", "-f", "/usr/bin/setfacl")
         with open(hosts.at("h4", "/usr/local/bin/dd"), "w", encoding="ascii") as file:
-            file.write('#!/bin/sh\n/usr/bin/dd "$@" || exit\ncase "$1" in of=*.zip*) printf XXXX | '
-                       '/usr/bin/dd "$1" conv=notrunc 2>/dev/null;; esac\n')
+            file.write(
+                '#!/bin/sh\n/usr/bin/dd "$@" || exit\ncase "$1" in of=*.zip*) printf XXXX | '
+                '/usr/bin/dd "$1" conv=notrunc 2>/dev/null;; esac\n'
+            )
             os.fchmod(file.fileno(), 0o755)
         yield hosts
 
@@ -45,15 +55,19 @@ def fleet(folder):
 def big_site(signing_key, host_platform):
     """A site whose archives have 1 MB."""
     from release_site import Site, releases
+
     with Site(platforms=(host_platform,), key=signing_key) as site:
         for version in (VERSION, "1.13.3"):
-            site.publish(version, archives={host_platform: releases.make_archive(version, host_platform, padding=1 << 20)})
+            site.publish(
+                version, archives={host_platform: releases.make_archive(version, host_platform, padding=1 << 20)}
+            )
         yield site
 
 
 @pytest.fixture(scope="module")
 def cases(play, fleet, big_site):
     """All ways to come to be who installs, in one play: a task for each."""
+
     def case(name, store="/opt/store", become=True, user=None, **variables):
         keywords = {"vars": variables, "ignore_errors": True, "become": become}
         if user:
@@ -63,35 +77,49 @@ def cases(play, fleet, big_site):
         return task(name, big_site, "%s/%s" % (store, name), keywords)
 
     big_site.requests.clear()
-    run = play([
-        case("root"),
-        case("root-without-pipelining", ansible_pipelining=False),
-        case("app", store="/home/app", user="app"),
-        case("app-without-pipelining", store="/home/app", user="app", ansible_pipelining=False),
-        case("nobody-else", store="/home/ops", become=False),
-        case("tmp-elsewhere", ansible_remote_tmp="/tmp/elsewhere"),
-        case("piped", ansible_ssh_transfer_method="piped"),
-        dict(case("delegated"), delegate_to="h2", run_once=True),
-        dict(case("poll"), **{"async": 120, "poll": 1}),
-    ], hosts=fleet.inventory(), forks=4)
+    run = play(
+        [
+            case("root"),
+            case("root-without-pipelining", ansible_pipelining=False),
+            case("app", store="/home/app", user="app"),
+            case("app-without-pipelining", store="/home/app", user="app", ansible_pipelining=False),
+            case("nobody-else", store="/home/ops", become=False),
+            case("tmp-elsewhere", ansible_remote_tmp="/tmp/elsewhere"),
+            case("piped", ansible_ssh_transfer_method="piped"),
+            dict(case("delegated"), delegate_to="h2", run_once=True),
+            dict(case("poll"), **{"async": 120, "poll": 1}),
+        ],
+        hosts=fleet.inventory(),
+        forks=4,
+    )
     return run, [request.path for request in big_site.requests]
 
 
 def test_all_of_it_took_one_download(cases, host_platform):
     run, paths = cases
     assert [path for path in paths if path.endswith(".zip")] == [
-        "/terraform/%s/terraform_%s_%s.zip" % (VERSION, VERSION, host_platform)], paths
+        "/terraform/%s/terraform_%s_%s.zip" % (VERSION, VERSION, host_platform)
+    ], paths
     assert len(paths) == 3
 
 
 def ran(cases, name):
     """The results of a way by host, where it was tried."""
-    return {line["host"]: line["result"] for line in cases[0].lines if line["task"] == name and line["status"] != "skipped"}
+    return {
+        line["host"]: line["result"] for line in cases[0].lines if line["task"] == name and line["status"] != "skipped"
+    }
 
 
-@pytest.mark.parametrize("name, store, owner", [
-    ("root", "/opt/store", "root"), ("root-without-pipelining", "/opt/store", "root"), ("app", "/home/app", "app"),
-    ("nobody-else", "/home/ops", "ops"), ("tmp-elsewhere", "/opt/store", "root")])
+@pytest.mark.parametrize(
+    "name, store, owner",
+    [
+        ("root", "/opt/store", "root"),
+        ("root-without-pipelining", "/opt/store", "root"),
+        ("app", "/home/app", "app"),
+        ("nobody-else", "/home/ops", "ops"),
+        ("tmp-elsewhere", "/opt/store", "root"),
+    ],
+)
 def test_every_host_ends_right(name, store, owner, cases, fleet):
     results = ran(cases, name)
     assert set(results) == set(WAYS[name])
@@ -127,7 +155,7 @@ def test_in_the_background_the_archive_is_there_before_the_job_starts(cases, fle
 
 def test_nothing_is_left_in_remote_tmp(cases, fleet):
     assert cases[0].lines
-    ends = time.monotonic() + 30    # seconds; who watches a job in the background looks every five, and tidies up then
+    ends = time.monotonic() + 30  # seconds; who watches a job in the background looks every five, and tidies up then
     for host in FOUR:
         for place in ("/home/ops/.ansible/tmp", "/tmp/elsewhere", "/var/tmp", "/tmp"):
             left = os.path.isdir(fleet.at(host, place))
@@ -149,6 +177,7 @@ def test_a_damaged_transfer_is_named(cases):
 
 def test_unsigned_sums_come_from_the_controller_and_not_from_the_login_user(play, fleet, big_site, host_platform):
     """What is sent lies in the login user's directory, and so would what that user laid there."""
+
     def case(name, store, keywords, **options):
         return task(name, big_site, store, dict(keywords, ignore_errors=True), checksum_policy="sha256sums", **options)
 
@@ -157,9 +186,16 @@ def test_unsigned_sums_come_from_the_controller_and_not_from_the_login_user(play
         with open(fleet.at("h1", "/home/ops/" + name), "wb") as file:
             file.write(data)
     root, app = {"become": True}, {"become": True, "become_user": "app"}
-    run = play([case("root", "/opt/unsigned", root), case("app", "/home/app/unsigned", app),
-                case("ops", "/home/ops/unsigned", {}), case("laid", "/opt/laid", root, archive="/home/ops/" + archive)],
-               hosts=fleet.inventory("h1", "h3"), forks=2)
+    run = play(
+        [
+            case("root", "/opt/unsigned", root),
+            case("app", "/home/app/unsigned", app),
+            case("ops", "/home/ops/unsigned", {}),
+            case("laid", "/opt/laid", root, archive="/home/ops/" + archive),
+        ],
+        hosts=fleet.inventory("h1", "h3"),
+        forks=2,
+    )
     for name in ("root", "app", "ops"):
         for host, result in run.on_hosts(name).items():
             assert result["changed"] and result["verification"]["policy"] == "sha256sums", (host, result)
@@ -168,8 +204,10 @@ def test_unsigned_sums_come_from_the_controller_and_not_from_the_login_user(play
 
 
 def test_hosts_cannot_reach_the_site(play, fleet, big_site, tmp_path):
-    run = play([task("direct", big_site, "/opt/direct", {"become": True, "ignore_errors": True}, download="target")],
-               hosts=fleet.inventory("h1"))
+    run = play(
+        [task("direct", big_site, "/opt/direct", {"become": True, "ignore_errors": True}, download="target")],
+        hosts=fleet.inventory("h1"),
+    )
     assert run["direct"]["failed"] and run["direct"]["error"]["step"] in ("fetch", "setup"), run["direct"]
 
 
@@ -179,10 +217,19 @@ def test_a_full_remote_tmp_is_a_clear_error_and_that_of_one_host(play, fleet, bi
     own = fleet.inventory("h1", "h2")
     own["h2"]["ansible_remote_tmp"] = "/small/tmp"
     big_site.requests.clear()
-    run = play([task("install", big_site, "/opt/full", {"become": True, "ignore_errors": True}),
-                task("again", big_site, "/opt/full", {"become": True, "ignore_errors": True,
-                                                      "vars": {"ansible_remote_tmp": "/tmp/other"}})],
-               hosts=own, forks=2)
+    run = play(
+        [
+            task("install", big_site, "/opt/full", {"become": True, "ignore_errors": True}),
+            task(
+                "again",
+                big_site,
+                "/opt/full",
+                {"become": True, "ignore_errors": True, "vars": {"ansible_remote_tmp": "/tmp/other"}},
+            ),
+        ],
+        hosts=own,
+        forks=2,
+    )
     good, bad = run.on_hosts("install")["h1"], run.on_hosts("install")["h2"]
     assert good["changed"] and not good["failed"]
     assert bad["failed"] and not bad["changed"], bad
@@ -196,16 +243,26 @@ def test_a_full_remote_tmp_is_a_clear_error_and_that_of_one_host(play, fleet, bi
 def test_strategies_and_batches_share_the_download(keywords, play, fleet, big_site):
     name = "%s-%s" % next(iter(keywords.items()))
     big_site.requests.clear()
-    run = play([task("install", big_site, "/opt/" + name, {"become": True})], hosts=fleet.inventory(), forks=4, keywords=keywords)
+    run = play(
+        [task("install", big_site, "/opt/" + name, {"become": True})],
+        hosts=fleet.inventory(),
+        forks=4,
+        keywords=keywords,
+    )
     assert all(result["changed"] for result in run.on_hosts("install").values()), run.output
     assert big_site.counts(".zip").requests == 1
 
 
 def test_no_option_of_the_controller_travels(play, fleet, big_site, tmp_path):
-    run = play([task("install", big_site, "/opt/traces", {"become": True}, cache_dir=str(tmp_path / "s3cr3t"), sites=None)],
-               hosts=fleet.inventory("h1", ansible_pipelining=False),
-               env={"ANSIBLE_KEEP_REMOTE_FILES": "1", "TERRAFORM_BINARY_TOKEN": "t0ken-of-the-controller",
-                    "TERRAFORM_BINARY_SITES": big_site.url})
+    run = play(
+        [task("install", big_site, "/opt/traces", {"become": True}, cache_dir=str(tmp_path / "s3cr3t"), sites=None)],
+        hosts=fleet.inventory("h1", ansible_pipelining=False),
+        env={
+            "ANSIBLE_KEEP_REMOTE_FILES": "1",
+            "TERRAFORM_BINARY_TOKEN": "t0ken-of-the-controller",
+            "TERRAFORM_BINARY_SITES": big_site.url,
+        },
+    )
     assert run["install"]["changed"], run.output
     sent = glob.glob(fleet.at("h1", "/home/ops/.ansible/tmp/*/AnsiballZ_terraform_binary.py"))
     assert sent
@@ -219,6 +276,7 @@ def test_the_genuine_release_reaches_four_hosts_by_one_download(play, fleet, gen
     if host_platform != "linux_amd64":
         pytest.skip("the genuine archive is one for linux_amd64")
     from release_site import Site
+
     with Site() as site:
         site.put_folder(genuine_site)
         options = {"version": "1.11.4", "base_dir": "/opt/genuine", "sites": [site.url], "link": "/usr/local/bin/tf"}
@@ -234,15 +292,21 @@ def _python36():
     """The prefix of a Python 3.6 on this machine, or None."""
     names = [shutil.which("python3.6")] + glob.glob(os.path.expanduser("~/.pyenv/versions/3.6*/bin/python3.6"))
     for name in filter(None, names):
-        told = subprocess.run([name, "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, text=True, check=False)
+        told = subprocess.run(
+            [name, "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, text=True, check=False
+        )
         if told.returncode == 0:
             return told.stdout.strip()
     return None
 
 
 def _core(play):
-    told = subprocess.run([sys.executable, "-c", "import ansible.release as r; print(r.__version__)"], check=True, text=True,
-                          stdout=subprocess.PIPE).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", "import ansible.release as r; print(r.__version__)"],
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+    ).stdout
     return tuple(int(part) for part in told.split(".")[:2])
 
 
@@ -270,7 +334,10 @@ def other_debian(tmp_path_factory):
             pytest.skip("another Debian takes root and mmdebstrap")
         made = subprocess.run(
             ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,sudo,openssh-server", "trixie", path],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         if made.returncode:
             pytest.skip("mmdebstrap: %s" % made.stdout.decode("utf-8", "replace").strip()[-300:])
     return path

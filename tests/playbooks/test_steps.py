@@ -46,11 +46,17 @@ def install(logged, module_site, host_platform):
     """(result, what the names in LINES stand for)."""
     result, release = logged[0], module_site.release(VERSION)
     return result, {
-        "store": result["base_dir"], "link": result["link"], "version": VERSION,
+        "store": result["base_dir"],
+        "link": result["link"],
+        "version": VERSION,
         "binary": "%s/%s/terraform" % (result["base_dir"], VERSION),
-        "release": "%s/terraform/%s/terraform_%s" % (module_site.url, VERSION, VERSION), "platform": host_platform,
-        "key_id": module_site.key.key_id, "signer": module_site.key.fingerprint, "size": str(result["size"]),
-        "archive_size": str(len(release.archives[host_platform])), "digest": release.digest(host_platform),
+        "release": "%s/terraform/%s/terraform_%s" % (module_site.url, VERSION, VERSION),
+        "platform": host_platform,
+        "key_id": module_site.key.key_id,
+        "signer": module_site.key.fingerprint,
+        "size": str(result["size"]),
+        "archive_size": str(len(release.archives[host_platform])),
+        "digest": release.digest(host_platform),
         "sha256": result["binary_sha256"],
         "owner": "%s:%s" % (pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name),
     }
@@ -71,8 +77,12 @@ def test_every_step_is_told_with_paths_and_figures(line, install):
 
 def test_the_steps_come_in_their_order(install):
     result, names = install
-    places = [number for line in LINES for number, step in enumerate(result["steps"])
-              if re.fullmatch("target: " + _pattern(line, names), step)]
+    places = [
+        number
+        for line in LINES
+        for number, step in enumerate(result["steps"])
+        if re.fullmatch("target: " + _pattern(line, names), step)
+    ]
     assert places == sorted(places) and len(places) == len(LINES)
 
 
@@ -81,11 +91,12 @@ def test_the_same_lines_are_in_the_system_log(logged):
     if messages is None:
         pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
     told = ["target: " + message.rstrip("\0").partition(": target: ")[2] for message in messages]
-    assert [line for line in told if line in result["steps"]] == result["steps"]    # others may write to it, too
+    assert [line for line in told if line in result["steps"]] == result["steps"]  # others may write to it, too
 
 
 def test_a_failure_keeps_the_steps_so_far(play, module_site, folder):
     from release_site import misbehaviours
+
     module_site.publish("1.13.9")
     module_site.misbehave("*/1.13.9/*.zip", misbehaviours.truncate(at=100))
     result = play([task("cut", module_site, os.path.join(folder, "store"), version="1.13.9")])["cut"]

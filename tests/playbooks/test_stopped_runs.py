@@ -12,10 +12,10 @@ import pytest
 from file_snapshots import names
 from playbook_run import VERSION, task, task_args
 
-BIG = "1.31.0"      # big enough to be met while it is written
+BIG = "1.31.0"  # big enough to be met while it is written
 PADDING = 48 << 20
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP, "SIGINT": signal.SIGINT, "SIGKILL": signal.SIGKILL}
-PATIENCE = 60       # seconds for something that has to come
+PATIENCE = 60  # seconds for something that has to come
 
 
 def wait_for(run, what):
@@ -44,10 +44,11 @@ def find_installer(store, version=VERSION):
 def stopped(play, tasks, module_site, folder):
     """An install for each signal, which it gets while the archive comes; then two more with a site in good order."""
     from release_site import misbehaviours
+
     stores = {name: os.path.join(folder, name) for name in SIGNALS}
     args_by_host = {name: task_args(module_site, store, download="target") for name, store in stores.items()}
     module_site.misbehave("*.zip", misbehaviours.stall(at=100), times=len(SIGNALS))
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)   # what is started under nohup ignores it, as it should
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what is started under nohup ignores it, as it should
     try:
         run = play.start_each(args_by_host)
     finally:
@@ -58,8 +59,13 @@ def stopped(play, tasks, module_site, folder):
         os.kill(installer, number)
     stopped = run.finish().each
     left = {name: names(store) for name, store in stores.items()}
-    return {"stopped": stopped, "left": left, "stores": stores,
-            "second": tasks.each(args_by_host).each, "third": tasks.each(args_by_host).each}
+    return {
+        "stopped": stopped,
+        "left": left,
+        "stores": stores,
+        "second": tasks.each(args_by_host).each,
+        "third": tasks.each(args_by_host).each,
+    }
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
@@ -83,11 +89,16 @@ def test_the_next_run_installs_and_the_third_changes_nothing(name, stopped):
     assert second["changed"] and not second["failed"], second
     assert not third["changed"] and not third["failed"], third
     assert names(stopped["stores"][name]) == [
-        ".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
+        ".terraform-%s.lock" % VERSION,
+        "%s/" % VERSION,
+        "%s/terraform" % VERSION,
+        "%s/terraform.json" % VERSION,
+    ]
 
 
 def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path, host_platform):
     from release_site import releases
+
     site.publish(BIG, archives={host_platform: releases.make_archive(BIG, host_platform, padding=PADDING)})
     store = str(tmp_path / "store")
     folder = os.path.join(store, BIG)
@@ -132,6 +143,7 @@ def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks,
 
 def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site, tmp_path):
     from release_site import misbehaviours
+
     store = str(tmp_path / "store")
     site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
     first = play.start([task("first", site, store, download="target")])
@@ -148,10 +160,13 @@ def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site,
 def test_what_a_killed_ansible_playbook_left_is_removed_by_the_next(play, site, tmp_path):
     """It cannot tidy up: its own temporary directory stays, with what came of the archive."""
     from release_site import misbehaviours
+
     site.misbehave("*.zip", misbehaviours.stall(at=10), times=1)
     run = play.start([task("killed", site, tmp_path / "store")])
     wait_for(run, lambda: site.counts(".zip").requests)
-    left = glob.glob(os.path.join(play.folder, "home", "tmp", "ansible-local-%d*" % run.process.pid, "terraform_binary"))
+    left = glob.glob(
+        os.path.join(play.folder, "home", "tmp", "ansible-local-%d*" % run.process.pid, "terraform_binary")
+    )
     run.end()
     assert len(left) == 1 and any(".tmp." in name for name in names(left[0])), left
     result = play([task("next", site, tmp_path / "store")])["next"]

@@ -43,13 +43,19 @@ def as_user(user):
     wanted = "import sys; sys.exit(sys.version_info < (3, 9))"
     for python in (sys.executable, shutil.which("python3", path="/usr/bin:/bin") or sys.executable):
         try:
-            tried = subprocess.run([python, "-c", wanted], cwd="/", check=False,
-                                   user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+            tried = subprocess.run(
+                [python, "-c", wanted], cwd="/", check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=[]
+            )
         except PermissionError:
             continue
         if tried.returncode == 0:
-            return {"ansible_become": True, "ansible_become_method": "su", "ansible_become_user": USER,
-                    "ansible_become_flags": "-s /bin/sh", "ansible_python_interpreter": python}
+            return {
+                "ansible_become": True,
+                "ansible_become_method": "su",
+                "ansible_become_user": USER,
+                "ansible_become_flags": "-s /bin/sh",
+                "ansible_python_interpreter": python,
+            }
     pytest.skip("no Python 3.9 or later that %s may run" % USER)
 
 
@@ -75,10 +81,14 @@ def make(place, name, uid=0, gid=0, mode=0o755):
 @pytest.fixture(scope="module")
 def ask(play, module_site, place):
     """callable(dict of name and options, host variables for all, who runs them) -> dict of name and result."""
+
     def run(args_by_host, variables=None, runner=play):
         sites = ["file://%s/site" % place]
-        asked = {name: task_args(module_site, **dict({"sites": sites}, **options)) for name, options in args_by_host.items()}
+        asked = {
+            name: task_args(module_site, **dict({"sites": sites}, **options)) for name, options in args_by_host.items()
+        }
         return runner.each(asked, variables=dict.fromkeys(args_by_host, variables or {})).each
+
     return run
 
 
@@ -88,18 +98,21 @@ def plain(ask, place, user, as_user):
     own, roots, hidden = make(place, "own", user.pw_uid, user.pw_gid), make(place, "roots"), make(place, "hidden")
     ask({"roots": {"store": roots}, "hidden": {"store": hidden, "mode": "0700"}})
     before = look(roots)
-    results = ask({
-        "roots-in-order": {"store": roots},
-        "roots-new-version": {"store": roots, "version": "1.13.3"},
-        "roots-other-mode": {"store": roots, "mode": "0555"},
-        "roots-remove": {"store": roots, "state": "absent"},
-        "roots-link": {"store": roots, "link": os.path.join(roots, "terraform")},
-        "new-store": {"store": os.path.join(place, "new", "store")},
-        "unreadable": {"store": hidden, "mode": "0700"},
-        "own": {"store": os.path.join(own, "store"), "link": os.path.join(own, "bin", "terraform")},
-        "own-with-roots-link": {"store": os.path.join(own, "other"), "link": os.path.join(place, "terraform")},
-        "give-away": {"store": os.path.join(own, "given"), "owner": "root"},
-    }, as_user)
+    results = ask(
+        {
+            "roots-in-order": {"store": roots},
+            "roots-new-version": {"store": roots, "version": "1.13.3"},
+            "roots-other-mode": {"store": roots, "mode": "0555"},
+            "roots-remove": {"store": roots, "state": "absent"},
+            "roots-link": {"store": roots, "link": os.path.join(roots, "terraform")},
+            "new-store": {"store": os.path.join(place, "new", "store")},
+            "unreadable": {"store": hidden, "mode": "0700"},
+            "own": {"store": os.path.join(own, "store"), "link": os.path.join(own, "bin", "terraform")},
+            "own-with-roots-link": {"store": os.path.join(own, "other"), "link": os.path.join(place, "terraform")},
+            "give-away": {"store": os.path.join(own, "given"), "owner": "root"},
+        },
+        as_user,
+    )
     return results, before == look(roots)
 
 
@@ -185,9 +198,16 @@ def unsafe(ask, tasks, place, user):
     args_by_host["link-in-theirs"] = {"store": os.path.join(place, "safe"), "link": os.path.join(theirs, "terraform")}
     refused = ask(args_by_host, runner=tasks)
     left = {name: names(store) for name, store in stores.items()}
-    allowed = {name: dict(options, allow_unsafe_base_dir=True) for name, options in args_by_host.items() if name != "sticky"}
-    return {"refused": refused, "left": left, "allowed": ask(allowed, runner=tasks),
-            "again": ask(allowed, runner=tasks), "stores": stores}
+    allowed = {
+        name: dict(options, allow_unsafe_base_dir=True) for name, options in args_by_host.items() if name != "sticky"
+    }
+    return {
+        "refused": refused,
+        "left": left,
+        "allowed": ask(allowed, runner=tasks),
+        "again": ask(allowed, runner=tasks),
+        "stores": stores,
+    }
 
 
 def mode_and_owner(path):
@@ -196,10 +216,14 @@ def mode_and_owner(path):
 
 # Name, what is weak, below the place, and whether allow_unsafe_base_dir lets it pass.
 WEAK = [
-    ("their-directory", "theirs", True), ("group-writable", "group", True), ("world-writable", "world", True),
-    ("their-link", "sticky/their-link", True), ("their-link-with-us", "ours/their-link", True),
+    ("their-directory", "theirs", True),
+    ("group-writable", "group", True),
+    ("world-writable", "world", True),
+    ("their-link", "sticky/their-link", True),
+    ("their-link-with-us", "ours/their-link", True),
     ("link-in-theirs", "theirs", True),
-    ("weak-store", "weak-store", False), ("weak-version", "weak-version/" + VERSION, False),
+    ("weak-store", "weak-store", False),
+    ("weak-version", "weak-version/" + VERSION, False),
 ]
 
 
@@ -227,7 +251,11 @@ def test_allow_unsafe_base_dir_warns_in_every_run_and_records_it(name, weak, _to
         assert [warning for warning in result["warnings"] if "allow_unsafe_base_dir" in warning and culprit in warning]
     with open(os.path.join(os.path.dirname(result["path"]), "terraform.json"), encoding="ascii") as file:
         recorded = json.load(file)["base_dir_unsafe"]
-    assert [unsafe_reason for unsafe_reason in recorded if culprit in unsafe_reason and mode_and_owner(culprit) in unsafe_reason], recorded
+    assert [
+        unsafe_reason
+        for unsafe_reason in recorded
+        if culprit in unsafe_reason and mode_and_owner(culprit) in unsafe_reason
+    ], recorded
 
 
 @pytest.mark.parametrize("name,weak,_tolerable", [row for row in WEAK if not row[2]])
@@ -249,11 +277,18 @@ def test_owner_and_group_are_set_kept_and_taken_back(play, module_site, place, u
 
     def ask(name, **options):
         """A task, and one that notes who owns the binary after it."""
-        return [task(name, module_site, store, **options),
-                {"name": "after " + name, "ansible.builtin.command": {"argv": ["stat", "-c", "%u:%g", binary]}}]
+        return [
+            task(name, module_site, store, **options),
+            {"name": "after " + name, "ansible.builtin.command": {"argv": ["stat", "-c", "%u:%g", binary]}},
+        ]
 
-    run = play(ask("ours") + ask("given", owner=USER) + ask("kept", owner=USER) + ask("group", owner=USER, group=group)
-               + ask("back", owner="0", group="0"))
+    run = play(
+        ask("ours")
+        + ask("given", owner=USER)
+        + ask("kept", owner=USER)
+        + ask("group", owner=USER, group=group)
+        + ask("back", owner="0", group="0")
+    )
     names = ("ours", "given", "kept", "group", "back")
     assert not [run[name] for name in names if run[name]["failed"]]
     assert [run[name]["changed"] for name in names] == [True, True, False, True, True]

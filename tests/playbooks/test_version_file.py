@@ -10,7 +10,7 @@ import pytest
 from playbook_run import MODULE, task_args
 
 ROLE = {"ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary"}}
-MAIN = '''
+MAIN = """
 # terraform { required_version = "> 99" }
 terraform {
   required_version = "~> 1.9"
@@ -21,7 +21,7 @@ variable "text" {
     terraform { required_version = "${var.x}" }
   EOT
 }
-'''
+"""
 JSON = '{"terraform": [{"required_version": "< 1.13.4"}]}'
 
 
@@ -30,13 +30,19 @@ def places(folder):
     """What a version_file may name: dict of a name and a path."""
     os.mkdir(os.path.join(folder, "root"))
     os.mkdir(os.path.join(folder, "bad"))
-    for name, text in ((".terraform-version", "# ours\n1.13\n"), ("pinned", "v1.13.4\n"), ("tfenv", "latest:^1.9\n"),
-                       ("root/main.tf", MAIN), ("root/limits.tf.json", JSON),
-                       ("bad/main.tf", MAIN.replace('"~> 1.9"', "var.v"))):
+    for name, text in (
+        (".terraform-version", "# ours\n1.13\n"),
+        ("pinned", "v1.13.4\n"),
+        ("tfenv", "latest:^1.9\n"),
+        ("root/main.tf", MAIN),
+        ("root/limits.tf.json", JSON),
+        ("bad/main.tf", MAIN.replace('"~> 1.9"', "var.v")),
+    ):
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
-    return {name: os.path.join(folder, name) for name in (".terraform-version", "pinned", "root", "bad", "tfenv",
-                                                          "gone")}
+    return {
+        name: os.path.join(folder, name) for name in (".terraform-version", "pinned", "root", "bad", "tfenv", "gone")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +93,9 @@ def test_the_file_decides(name, done):
 
 def test_the_first_step_says_from_where(done, places):
     assert done["file"]["steps"][0] == "controller: version = 1.13 from %s:2" % places[".terraform-version"]
-    found = ", ".join("%s/%s" % (places["root"], place) for place in ("limits.tf.json:1 (< 1.13.4)", "main.tf:4 (~> 1.9)"))
+    found = ", ".join(
+        "%s/%s" % (places["root"], place) for place in ("limits.tf.json:1 (< 1.13.4)", "main.tf:4 (~> 1.9)")
+    )
     assert done["module"]["steps"][0] == "controller: version < 1.13.4, ~> 1.9 from " + found
 
 
@@ -98,12 +106,17 @@ def test_check_mode_reads_it_and_a_second_run_changes_nothing(name, checked, aga
     assert again[name]["version"] == FOUND[name][0]
 
 
-@pytest.mark.parametrize("name, words", [
-    ("bad", "/bad/main.tf:4 cannot be read: required_version is not one plain string in quotes"),
-    ("tfenv", "tfenv:1 has latest:..., which is"),
-    ("gone", "is neither a file nor a folder on the controller"), ("both", "both version and version_file are given"),
-    ("neither", "version is not given"), ("blank", "version is not given"),
-])
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("bad", "/bad/main.tf:4 cannot be read: required_version is not one plain string in quotes"),
+        ("tfenv", "tfenv:1 has latest:..., which is"),
+        ("gone", "is neither a file nor a folder on the controller"),
+        ("both", "both version and version_file are given"),
+        ("neither", "version is not given"),
+        ("blank", "version is not given"),
+    ],
+)
 def test_what_is_refused(name, words, done, folder):
     result = done[name]
     assert result["failed"] and not result["changed"] and words in result["msg"] and "\n" not in result["msg"], result
@@ -112,11 +125,15 @@ def test_what_is_refused(name, words, done, folder):
 
 
 def test_the_role_has_it_too(play, module_site, folder, places):
-    usual = {key: value for key, value in task_args(module_site, os.path.join(folder, "role")).items() if key != "version"}
+    usual = {
+        key: value for key, value in task_args(module_site, os.path.join(folder, "role")).items() if key != "version"
+    }
     variables = {"terraform_binary_" + key: value for key, value in usual.items()}
     good = dict(ROLE, vars=dict(variables, terraform_binary_version_file=places["root"], terraform_binary_version=""))
-    bad = {"block": [dict(ROLE, vars=dict(variables, terraform_binary_version_file=places["gone"]))],
-           "rescue": [{"ansible.builtin.meta": "noop"}]}
+    bad = {
+        "block": [dict(ROLE, vars=dict(variables, terraform_binary_version_file=places["gone"]))],
+        "rescue": [{"ansible.builtin.meta": "noop"}],
+    }
 
     def tell(name):
         return {"name": name, "ansible.builtin.debug": {"msg": "{{ ansible_facts['terraform_binary_result'] }}"}}
@@ -143,6 +160,14 @@ def test_the_module_alone_does_not_guess(play, module_site, tmp_path, places):
     source = os.path.join(play.collections, "ansible_collections", "iac_platform", "terraform", "plugins", "modules")
     os.symlink(os.path.join(source, "terraform_binary.py"), str(library / "alone.py"))
     options = task_args(module_site, tmp_path / "store", version=None, version_file=places["pinned"])
-    run = play([{"name": "ask", "alone": {key: value for key, value in options.items() if value is not None},
-                 "ignore_errors": True}], env={"ANSIBLE_LIBRARY": str(library)})
+    run = play(
+        [
+            {
+                "name": "ask",
+                "alone": {key: value for key, value in options.items() if value is not None},
+                "ignore_errors": True,
+            }
+        ],
+        env={"ANSIBLE_LIBRARY": str(library)},
+    )
     assert run["ask"]["failed"] and "version_file is read on the controller" in run["ask"]["msg"], run["ask"]

@@ -35,16 +35,24 @@ CHOSEN = {
     "1.13.3, != 1.13.4": "1.13.3",
     "v1.13.3": "1.13.3",
     "1.14.0-beta1": "1.14.0-beta1",
-    "1.13.6": "1.13.6",         # not in the index
+    "1.13.6": "1.13.6",  # not in the index
 }
 CHECKED = ("latest", "~> 1.13.0", "= 1.10", "> 1.14.0-alpha1")
 # What is asked for, the step that refuses, words of the message.
 REFUSED = {
     "none": ("~> 1.15", "request", ("no version matches ~> 1.15", "the newest for", "is 1.13.4")),
     "only pre-releases": (">= 1.14", "request", ("no version matches",)),
-    "not for us": ("= 1.13.5", "request", ("no build for", "darwin_arm64", "first version with a build for", "is 0.1.0")),
+    "not for us": (
+        "= 1.13.5",
+        "request",
+        ("no build for", "darwin_arm64", "first version with a build for", "is 0.1.0"),
+    ),
     "only others": ("> 1.13.4, < 1.13.6", "request", ("has no build for", "of 1.13.5", "first version")),
-    "next to others": ("1.13.1", "fetch", ("HTTP 404", "1.10.0 (next lower)", "1.13.3 (next higher)", "1.13.4 (newest 1.13)")),
+    "next to others": (
+        "1.13.1",
+        "fetch",
+        ("HTTP 404", "1.10.0 (next lower)", "1.13.3 (next higher)", "1.13.4 (newest 1.13)"),
+    ),
     "being published": ("1.8.7", "fetch", ("HTTP 404", "being published")),
     "malformed": (">= 1.x", "request", ("'>= 1.x' is not a constraint", "write '>= 1.0'")),
     "without commas": (">= 1.9 < 2.0", "request", ("is not a constraint", "write '>= 1.9, < 2.0'")),
@@ -68,7 +76,7 @@ OPTIONS = {
 }
 
 
-SIDE = {}       # who downloads
+SIDE = {}  # who downloads
 
 
 @pytest.fixture(scope="module", autouse=True, params=playbook_run.SIDES)
@@ -95,6 +103,7 @@ def folder(side, tmp_path_factory):
 def shelf(side, signing_key, host_platform):
     """A site with final versions and pre-releases, odd entries, and one version for another platform only."""
     from release_site import Site
+
     with Site(versions=LISTED, key=signing_key) as running:
         running.publish("0.1.0", shape="old")
         running.publish("1.9.9", shape="bare")
@@ -136,8 +145,12 @@ def done(tasks, shelf, stores, checked):
 
 @pytest.fixture(scope="module")
 def again(tasks, shelf, stores, done):
-    return tasks.each({version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
-                      for version in ("latest", "~> 1.13.0", "= 1.10")}).each
+    return tasks.each(
+        {
+            version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
+            for version in ("latest", "~> 1.13.0", "= 1.10")
+        }
+    ).each
 
 
 @pytest.mark.parametrize("version", sorted(CHOSEN))
@@ -159,8 +172,11 @@ def test_check_mode_says_which(version, checked):
 
 def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
     steps = done["~> 1.13.0"]["steps"]
-    fetched = [result for result in done.values()
-               if any(step.startswith("%s: index received: " % side) for step in result["steps"])]
+    fetched = [
+        result
+        for result in done.values()
+        if any(step.startswith("%s: index received: " % side) for step in result["steps"])
+    ]
     assert len(fetched) == 1 if side == "controller" else len(fetched) > 1
     line = side + ": ~> 1.13.0 is 1.13.4, the newest that matches on %s; passed over, having no build for %s: 1.13.5"
     assert line % (shelf.url, host_platform) in steps, steps
@@ -168,8 +184,10 @@ def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
 
 @pytest.fixture(scope="module")
 def refused(tasks, shelf, folder):
-    args_by_host = {name: task_args(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
-              for name, (version, _step, _words) in REFUSED.items()}
+    args_by_host = {
+        name: task_args(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
+        for name, (version, _step, _words) in REFUSED.items()
+    }
     return tasks.each(args_by_host).each
 
 
@@ -185,18 +203,26 @@ def test_a_refusal_says_what_there_is(name, refused):
 
 
 def test_a_refusal_leaves_no_file(side, refused, folder):
-    if side == "controller":        # which knows before the target is asked to do anything
+    if side == "controller":  # which knows before the target is asked to do anything
         assert refused and not os.path.exists(os.path.join(folder, "refused"))
         return
-    locks = {".terraform-1.13.5.lock", ".terraform-1.13.1.lock", ".terraform-1.8.7.lock", "1.13.5/", "1.13.1/",
-             "1.8.7/"}
+    locks = {
+        ".terraform-1.13.5.lock",
+        ".terraform-1.13.1.lock",
+        ".terraform-1.8.7.lock",
+        "1.13.5/",
+        "1.13.1/",
+        "1.8.7/",
+    }
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
 def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
-    linked = {version: task_args(shelf, stores[version], version=version,
-                            link=stores[version] + "/current") for version in versions}
+    linked = {
+        version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
+        for version in versions
+    }
     assert all(result["changed"] for result in tasks.each(linked).each.values())
     again = tasks.each(linked).each
     for version in versions:
@@ -215,10 +241,12 @@ def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, d
 @pytest.fixture
 def count(tasks, shelf, tmp_path):
     """How often one run of the module asks for the index: callable(check, **options) -> (requests, result)."""
+
     def ask(check=False, **options):
         shelf.requests.clear()
         result = tasks([task("ask", shelf, tmp_path, **options)], check=check)["ask"]
         return shelf.counts(INDEX).requests, result
+
     return ask
 
 
@@ -228,30 +256,44 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
     for check in (True, False):
         requests, result = count(check, version="~> 1.9.0")
         assert requests == 1 and result["changed"] and not result["failed"], result
-        requests, result = count(check, version="9.9.9")    # the failing path: once, for the hint
+        requests, result = count(check, version="9.9.9")  # the failing path: once, for the hint
         assert requests == 1 and result["failed"] and "1.13.4 (next lower)" in result["error"]["hint"], result
 
 
 def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(tasks, shelf, tmp_path, signing_key):
     from release_site import Site
+
     with Site(versions=("1.20.0",), key=signing_key) as other:
-        run = tasks([task("before", shelf, tmp_path, version="latest"), task("newer", other, tmp_path, version="1.20.0"),
-                    task("after", shelf, tmp_path, version="latest")])
+        run = tasks(
+            [
+                task("before", shelf, tmp_path, version="latest"),
+                task("newer", other, tmp_path, version="1.20.0"),
+                task("after", shelf, tmp_path, version="latest"),
+            ]
+        )
     assert run["before"]["version"] == "1.13.4" and run["newer"]["changed"]
     assert run["after"]["version"] == "1.20.0" and not run["after"]["changed"], run["after"]
 
 
 def test_an_exact_version_does_not_need_the_index(tasks, shelf, tmp_path):
     from release_site import misbehaviours
+
     shelf.misbehave("*index.json", misbehaviours.status(404))
     try:
-        run = tasks([task("exact", shelf, tmp_path, version="1.13.3"),
-                    task("unknown", shelf, tmp_path, version="1.13.99"),
-                    task("latest", shelf, tmp_path, version="latest")])
+        run = tasks(
+            [
+                task("exact", shelf, tmp_path, version="1.13.3"),
+                task("unknown", shelf, tmp_path, version="1.13.99"),
+                task("latest", shelf, tmp_path, version="latest"),
+            ]
+        )
     finally:
         shelf.behave()
     assert run["exact"]["changed"] and not run["exact"]["failed"], run["exact"]
-    assert "HTTP 404" in run["unknown"]["msg"] and "look whether the site has this version" in run["unknown"]["error"]["hint"]
+    assert (
+        "HTTP 404" in run["unknown"]["msg"]
+        and "look whether the site has this version" in run["unknown"]["error"]["hint"]
+    )
     assert run["latest"]["failed"] and run["latest"]["error"]["url"] == shelf.url + INDEX, run["latest"]
     assert "1.13.3 is installed" in run["latest"]["error"]["hint"]
 
@@ -260,6 +302,7 @@ def test_an_exact_version_does_not_need_the_index(tasks, shelf, tmp_path):
 def ahead(tasks, shelf, folder, signing_key):
     """A store with a version that only another site has, and a link to it."""
     from release_site import Site
+
     store = os.path.join(folder, "ahead")
     with Site(versions=("1.15.0", "1.15.1"), key=signing_key) as other:
         result = tasks([task("install", other, store, version="1.15.0", link=store + "/current")])["install"]
@@ -269,8 +312,12 @@ def ahead(tasks, shelf, folder, signing_key):
 
 def test_a_site_that_is_behind_rolls_nothing_back(tasks, shelf, ahead):
     store, _other = ahead
-    run = tasks([task(version, shelf, store, version=version, link=store + "/current")
-                for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")])
+    run = tasks(
+        [
+            task(version, shelf, store, version=version, link=store + "/current")
+            for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")
+        ]
+    )
     for version in ("latest", ">= 1.13", ">= 1.15"):
         result = run[version]
         assert not result["changed"] and result["version"] == "1.15.0" and len(result["steps"]) <= 2, result
@@ -314,46 +361,78 @@ def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, sh
 def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):
     _store, other = ahead
     two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}
-    args_by_host = {name: task_args(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()}
+    args_by_host = {
+        name: task_args(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()
+    }
     args_by_host["second"] = task_args(shelf, tmp_path / "second", version="~> 1.15", sites=[shelf.url, other.url])
     args_by_host["neither"] = task_args(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
     args_by_host["all down"] = task_args(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
-    args_by_host["down or not"] = task_args(shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url])
+    args_by_host["down or not"] = task_args(
+        shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url]
+    )
     found = tasks.each(args_by_host, check=True).each
     assert {name: found[name].get("version") for name in args_by_host} == {
-        "both": "1.13.4", "other": "1.15.1", "first down": "1.13.4", "second": "1.15.1",
-        "neither": None, "all down": None, "down or not": None}
-    for name, words in {"neither": (shelf.url, other.url, "no version matches"),
-                        "all down": (closed + "/x",), "down or not": (closed, shelf.url, "no site has ~> 1.16")}.items():
+        "both": "1.13.4",
+        "other": "1.15.1",
+        "first down": "1.13.4",
+        "second": "1.15.1",
+        "neither": None,
+        "all down": None,
+        "down or not": None,
+    }
+    for name, words in {
+        "neither": (shelf.url, other.url, "no version matches"),
+        "all down": (closed + "/x",),
+        "down or not": (closed, shelf.url, "no site has ~> 1.16"),
+    }.items():
         assert all(word in found[name]["msg"] for word in words), found[name]["msg"]
-    for name in ("all down", "down or not"):    # the site that is down was asked for one of the hosts
+    for name in ("all down", "down or not"):  # the site that is down was asked for one of the hosts
         assert "ECONNREFUSED" in found[name]["msg"]
     assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
 
 
 def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ahead, closed):
     store, _other = ahead
-    cases = {"default": ("~> 1.15", {}), "allowed": ("~> 1.15", {"offline_ok": True}),
-             "latest": ("latest", {"offline_ok": True}),
-             "no match": ("~> 1.16", {"offline_ok": True}), "exact": ("1.15.0", {})}
-    found = tasks.each({name: task_args(shelf, store, version=version, sites=[closed], **options)
-                       for name, (version, options) in cases.items()}).each
+    cases = {
+        "default": ("~> 1.15", {}),
+        "allowed": ("~> 1.15", {"offline_ok": True}),
+        "latest": ("latest", {"offline_ok": True}),
+        "no match": ("~> 1.16", {"offline_ok": True}),
+        "exact": ("1.15.0", {}),
+    }
+    found = tasks.each(
+        {
+            name: task_args(shelf, store, version=version, sites=[closed], **options)
+            for name, (version, options) in cases.items()
+        }
+    ).each
     allowed = found["allowed"]
     assert not allowed["failed"] and not allowed["changed"] and allowed["version"] == "1.15.0", allowed
     (warning,) = allowed["warnings"]
-    assert "(offline_ok)" in warning and closed in warning and warning in allowed["steps"][0] and len(allowed["steps"]) <= 2
+    assert (
+        "(offline_ok)" in warning
+        and closed in warning
+        and warning in allowed["steps"][0]
+        and len(allowed["steps"]) <= 2
+    )
     assert found["default"]["failed"] and "offline_ok: true would use it" in found["default"]["error"]["hint"]
     assert found["latest"]["failed"] and "1.15.0 is installed: ask for it" in found["latest"]["error"]["hint"]
     assert found["no match"]["failed"] and closed in found["no match"]["msg"]
-    assert all("ECONNREFUSED" in result["msg"] for result in found.values() if result["failed"])   # whoever was asked first
+    assert all(
+        "ECONNREFUSED" in result["msg"] for result in found.values() if result["failed"]
+    )  # whoever was asked first
     assert not found["exact"]["failed"] and not found["exact"]["changed"]
 
 
 def test_only_intact_versions_of_the_platform_take_part(tasks, shelf, ahead, tmp_path):
     _store, other = ahead
     damaged, foreign = tmp_path / "damaged", tmp_path / "foreign"
-    tasks([task("damaged", other, damaged, version="1.15.0"),
-          task("foreign", other, foreign, version="1.15.0", platform="windows_amd64")])
+    tasks(
+        [
+            task("damaged", other, damaged, version="1.15.0"),
+            task("foreign", other, foreign, version="1.15.0", platform="windows_amd64"),
+        ]
+    )
     with open(str(damaged / "1.15.0" / "terraform"), "ab") as file:
         file.write(b"damage")
     run = tasks([task("damaged", shelf, damaged, version="latest"), task("foreign", shelf, foreign, version="latest")])
@@ -362,9 +441,13 @@ def test_only_intact_versions_of_the_platform_take_part(tasks, shelf, ahead, tmp
 
 def test_a_chosen_version_meets_its_line_of_checksum(tasks, shelf, tmp_path, host_platform):
     lines = shelf.release("1.13.4").sums.decode()
-    run = tasks([task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
-                task("wrong", shelf, tmp_path, version="~> 1.10.0", checksum=lines),
-                task("hex", shelf, tmp_path, version="< 1.10", checksum=shelf.release("1.13.4").digest(host_platform))])
+    run = tasks(
+        [
+            task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
+            task("wrong", shelf, tmp_path, version="~> 1.10.0", checksum=lines),
+            task("hex", shelf, tmp_path, version="< 1.10", checksum=shelf.release("1.13.4").digest(host_platform)),
+        ]
+    )
     assert run["right"]["changed"] and not run["right"]["failed"], run["right"]
     assert "checksum has no line for terraform_1.10.0" in run["wrong"]["msg"]
     assert run["hex"]["error"]["step"] == "verify"
@@ -374,9 +457,14 @@ def test_a_chosen_version_meets_its_line_of_checksum(tasks, shelf, tmp_path, hos
 def stocked(tasks, shelf, tmp_path):
     """A store with 1.9.8, 1.13.3, 1.13.4 and 1.14.0-rc1, with a link to 1.13.4."""
     store = tmp_path / "store"
-    run = tasks([task("1.9.8", shelf, store, version="1.9.8"), task("1.13.3", shelf, store, version="1.13.3"),
-                task("rc", shelf, store, version="1.14.0-rc1"),
-                task("1.13.4", shelf, store, version="1.13.4", link=str(tmp_path / "link"))])
+    run = tasks(
+        [
+            task("1.9.8", shelf, store, version="1.9.8"),
+            task("1.13.3", shelf, store, version="1.13.3"),
+            task("rc", shelf, store, version="1.14.0-rc1"),
+            task("1.13.4", shelf, store, version="1.13.4", link=str(tmp_path / "link")),
+        ]
+    )
     assert all(run[name]["changed"] for name in ("1.9.8", "1.13.3", "rc", "1.13.4"))
     return str(store)
 
@@ -393,13 +481,22 @@ def test_a_removal_by_constraint(tasks, shelf, stocked):
         return task(name, shelf, stocked, version=version, state="absent", **options)
 
     foreseen = tasks([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
-    run = tasks([
-        remove("nothing", "> 1.15"), remove("linked", ">= 1.13"), remove("old", "< 1.13.4"),
-        remove("old again", "< 1.13.4"),
-        remove("with link", "~> 1.13.0", link=link), remove("pre-release", ">= 1.14.0-alpha1")])
+    run = tasks(
+        [
+            remove("nothing", "> 1.15"),
+            remove("linked", ">= 1.13"),
+            remove("old", "< 1.13.4"),
+            remove("old again", "< 1.13.4"),
+            remove("with link", "~> 1.13.0", link=link),
+            remove("pre-release", ">= 1.14.0-alpha1"),
+        ]
+    )
     assert shelf.counts().requests == 0
-    gone = ["%s/%s%s" % (stocked, version, name) for version in ("1.9.8", "1.13.3")
-            for name in ("/terraform", "/terraform.json", "")]
+    gone = [
+        "%s/%s%s" % (stocked, version, name)
+        for version in ("1.9.8", "1.13.3")
+        for name in ("/terraform", "/terraform.json", "")
+    ]
     for result in (foreseen, run["old"]):
         assert result["changed"] and result["removed"] == gone and result["version"] == "1.13.3", result
         assert "1.0.0 has a binary without a receipt" in result["warnings"][0]
@@ -407,7 +504,9 @@ def test_a_removal_by_constraint(tasks, shelf, stocked):
     assert run["old"]["intact_versions"] == ["1.13.4", "1.14.0-rc1"] and "1.9.8" in run["old"]["msg"]
     for name in ("nothing", "old again"):
         result = run[name]
-        assert not result["changed"] and result["removed"] == [] and result["version"] is None and result["path"] is None
+        assert (
+            not result["changed"] and result["removed"] == [] and result["version"] is None and result["path"] is None
+        )
         assert not result["failed"] and "no installed version" in result["msg"]
     assert run["linked"]["failed"] and link in run["linked"]["msg"] and not run["linked"]["changed"]
     assert run["with link"]["removed"][0] == link and run["with link"]["previous_version"] == "1.13.4"
@@ -418,10 +517,14 @@ def test_a_removal_by_constraint(tasks, shelf, stocked):
 def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path):
     """Once a host where hosts download; once for all of them where the controller does."""
     hosts = ("one", "two")
-    steps = [task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
-             for name, version, options in (
-                 ("first", "latest", {}), ("linked", "latest", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}),
-                 ("first", "~> 1.13.0", {}))]
+    steps = [
+        task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
+        for name, version, options in (
+            ("first", "latest", {}),
+            ("linked", "latest", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}),
+            ("first", "~> 1.13.0", {}),
+        )
+    ]
     shelf.requests.clear()
     run = play(steps, hosts=hosts)
     for each in steps:
@@ -437,8 +540,14 @@ def test_a_playbook_installs_what_was_chosen_and_says_so_again(side, play, shelf
     if side == "target" and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
         pytest.skip("only in make matrix: the tasks above choose there")
     kinds = ("latest", "~> 1.15")
-    args_by_host = {version: task_args(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)}
-    checked, done, again = play.each(args_by_host, check=True).each, play.each(args_by_host).each, play.each(args_by_host).each
+    args_by_host = {
+        version: task_args(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)
+    }
+    checked, done, again = (
+        play.each(args_by_host, check=True).each,
+        play.each(args_by_host).each,
+        play.each(args_by_host).each,
+    )
     for version in kinds[:-1]:
         for result, changed in ((checked[version], True), (done[version], True), (again[version], False)):
             assert not result["failed"] and result["changed"] is changed, result

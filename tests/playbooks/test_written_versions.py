@@ -10,15 +10,27 @@ import pytest
 
 # What stands in a playbook without quotes, or is the answer of an AWX survey, which newer cores give a type.
 WRITTEN = {
-    "1.10": "as '~> 1.1.0' or '~> 1.10.0'", "1": "is the number 1, and YAML", "yes": "boolean true", "~": "not given",
-    "2026-01-01": "date 2026-01-01", "": "not given", "[1.13.4]": "is a list", "{a: b}": "is a mapping",
-    "'{{ answer }}'": "'~> 1.10.0'", "'{{ blank }}'": "not given",
+    "1.10": "as '~> 1.1.0' or '~> 1.10.0'",
+    "1": "is the number 1, and YAML",
+    "yes": "boolean true",
+    "~": "not given",
+    "2026-01-01": "date 2026-01-01",
+    "": "not given",
+    "[1.13.4]": "is a list",
+    "{a: b}": "is a mapping",
+    "'{{ answer }}'": "'~> 1.10.0'",
+    "'{{ blank }}'": "not given",
 }
 # Blanks around a version mean nothing, however they came there. Nothing is installed by that name, so it says so.
 BLANKS = {
-    "' 1.2.3 '": "1.2.3", '"1.2.3\\t"': "1.2.3", '"\\r\\n v1.2.3\\r\\n"': "1.2.3", "|\n          1.2.3\n": "1.2.3",
+    "' 1.2.3 '": "1.2.3",
+    '"1.2.3\\t"': "1.2.3",
+    '"\\r\\n v1.2.3\\r\\n"': "1.2.3",
+    "|\n          1.2.3\n": "1.2.3",
     ">\n\n          1.2.3\n\n": "1.2.3",
-    "'{{ padded }}'": "1.2.3", "' >= 1 ,  <2 '": None, '"\\u00a0< 2\\n"': None,
+    "'{{ padded }}'": "1.2.3",
+    "' >= 1 ,  <2 '": None,
+    '"\\u00a0< 2\\n"': None,
 }
 YAML = """\
     - name: {name}
@@ -38,7 +50,12 @@ def written(play, folder):
     with open(playbook, "w", encoding="ascii") as file:
         file.write("- hosts: all\n  gather_facts: false\n  tasks:\n")
         for number, value in enumerate([*WRITTEN, *BLANKS]):
-            values = {"name": str(number), "folder": folder, "value": value, "state": "present" if value in WRITTEN else "absent"}
+            values = {
+                "name": str(number),
+                "folder": folder,
+                "value": value,
+                "state": "present" if value in WRITTEN else "absent",
+            }
             file.write(functools.reduce(lambda text, name: text.replace("{%s}" % name, values[name]), values, YAML))
     with open(answers, "w", encoding="ascii") as file:
         file.write("answer: !unsafe '1.10'\nblank: !unsafe ''\npadded: !unsafe ' 1.2.3 '\n")

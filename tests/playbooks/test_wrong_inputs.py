@@ -13,17 +13,17 @@ import pytest
 from file_snapshots import look, names
 from playbook_run import VERSION, task_args
 
-NOTHING, LOCKED = "nothing", "lock"     # what a refusal leaves: a lock and an empty directory once the work had begun
+NOTHING, LOCKED = "nothing", "lock"  # what a refusal leaves: a lock and an empty directory once the work had begun
 
 
 class Wrong(NamedTuple):
     """A wish that is refused."""
 
-    options: dict                   # beside the usual ones; {key} is filled in, see _fill
-    step: str                       # error.step
-    words: Tuple[str, ...]          # in the message
+    options: dict  # beside the usual ones; {key} is filled in, see _fill
+    step: str  # error.step
+    words: Tuple[str, ...]  # in the message
     leaves: str = NOTHING
-    foreseen: bool = True           # check mode can know
+    foreseen: bool = True  # check mode can know
 
 
 SUMS = "terraform_%s_SHA256SUMS"
@@ -36,12 +36,15 @@ WRONG = {
     "version-climbs": Wrong({"version": "1.13.4/../../x"}, "request", ("'1.13.4/../../x'",)),
     "version-float": Wrong({"version": 1.10}, "request", ("is the number 1.1,", "as '~> 1.1.0' or '~> 1.10.0'")),
     "version-two-numbers": Wrong({"version": "1.10"}, "request", ("'1.10' is not exact", "'~> 1.10.0' or '= 1.10'")),
-    "version-no-constraint": Wrong({"version": "~> 1.x"}, "request", ("'~> 1.x' is not a constraint", "write '~> 1.0'")),
+    "version-no-constraint": Wrong(
+        {"version": "~> 1.x"}, "request", ("'~> 1.x' is not a constraint", "write '~> 1.0'")
+    ),
     "version-newest": Wrong({"version": "newest"}, "request", ("'newest'", "write 'latest'")),
     "checksum-wrong": Wrong({"checksum": "0" * 64}, "verify", ("0" * 12, SUMS % VERSION), LOCKED),
     "checksum-malformed": Wrong({"checksum": "sha256:1234"}, "request", ("checksum has 4 characters", "64 hex digits")),
     "checksum-wrong-pinned": Wrong(
-        {"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 12, "{digest}"), LOCKED, False),
+        {"checksum": "0" * 64, "checksum_policy": "pinned"}, "verify", ("0" * 12, "{digest}"), LOCKED, False
+    ),
     "pinned-without-checksum": Wrong({"checksum_policy": "pinned"}, "request", ("pinned", "checksum")),
     "platform-unknown": Wrong({"platform": "amiga_m68k"}, "request", ("'amiga_m68k'", "linux")),
     "platform-not-built": Wrong({"platform": "freebsd_amd64"}, "request", ("freebsd_amd64", "linux_amd64"), LOCKED),
@@ -49,26 +52,32 @@ WRONG = {
     "mode-writable": Wrong({"mode": "0777"}, "request", ("0777", "lets group or others write")),
     "link-onto-a-file": Wrong({"link": "{folder}/plain"}, "install", ("{folder}/plain", "regular file of 6 bytes")),
     "link-onto-a-directory": Wrong(
-        {"link": "{folder}/directory"}, "install", ("is a directory", "{folder}/directory/terraform")),
+        {"link": "{folder}/directory"}, "install", ("is a directory", "{folder}/directory/terraform")
+    ),
     "base-dir-a-file": Wrong({"base_dir": "{folder}/plain"}, "install", ("{folder}/plain", "not a directory")),
     "base-dir-below-a-file": Wrong({"base_dir": "{folder}/plain/x"}, "install", ("{folder}/plain", "not a directory")),
     "base-dir-relative": Wrong({"base_dir": "store"}, "request", ("'store'", "absolute")),
     "key-not-there": Wrong({"trusted_keys": ["{folder}/none.asc"]}, "request", ("{folder}/none.asc",)),
     "key-none": Wrong(
-        {"trusted_keys": ["{folder}/plain"]}, "request", ("{folder}/plain", "not an armored OpenPGP key")),
+        {"trusted_keys": ["{folder}/plain"]}, "request", ("{folder}/plain", "not an armored OpenPGP key")
+    ),
     "site-unreachable": Wrong({"sites": ["{closed}"]}, "fetch", ("{closed}/terraform/1.13.4", "ECONNREFUSED"), LOCKED),
     "site-html": Wrong({"version": "1.20.0"}, "fetch", (SUMS % "1.20.0", "web page", "text/html"), LOCKED),
     "site-no-scheme": Wrong({"sites": ["mirror.example.com"]}, "request", ("'mirror.example.com'", "https")),
     "sums-of-another-version": Wrong(
-        {"version": "1.20.1"}, "verify", (SUMS % "1.20.1", "it is of version '1.13.3'"), LOCKED),
+        {"version": "1.20.1"}, "verify", (SUMS % "1.20.1", "it is of version '1.13.3'"), LOCKED
+    ),
     "sums-tampered": Wrong({"version": "1.20.2"}, "verify", (SUMS % "1.20.2", "signature"), LOCKED),
     "sums-unsigned": Wrong({"version": "1.20.3"}, "fetch", (SUMS % "1.20.3" + ".sig", "HTTP 404"), LOCKED),
     "signed-by-a-stranger": Wrong(
-        {"version": "1.20.4"}, "verify", (SUMS % "1.20.4", "is by key", "trusted_keys"), LOCKED),
+        {"version": "1.20.4"}, "verify", (SUMS % "1.20.4", "is by key", "trusted_keys"), LOCKED
+    ),
     "archive-swapped": Wrong(
-        {"version": "1.20.5"}, "verify", ("terraform_1.20.5", "has sha256", "expected"), LOCKED, False),
+        {"version": "1.20.5"}, "verify", ("terraform_1.20.5", "has sha256", "expected"), LOCKED, False
+    ),
     "zip-without-terraform": Wrong(
-        {"version": "1.21.0"}, "extract", ("no member terraform", "LICENSE.txt"), LOCKED, False),
+        {"version": "1.21.0"}, "extract", ("no member terraform", "LICENSE.txt"), LOCKED, False
+    ),
     "zip-climbs": Wrong({"version": "1.21.1"}, "extract", ("'../terraform'",), LOCKED, False),
     "zip-symlink": Wrong({"version": "1.21.2"}, "extract", ("'terraform' is not a regular file",), LOCKED, False),
     "zip-duplicate": Wrong({"version": "1.21.3"}, "extract", ("two members 'terraform'",), LOCKED, False),
@@ -78,11 +87,14 @@ WRONG = {
 # What is asked in check mode too: what P0 refuses, and what an archive holds, is all the same there.
 CHECKED = sorted(
     {name for name, wrong in WRONG.items() if wrong.foreseen and (wrong.step, wrong.leaves) != ("request", NOTHING)}
-    | {"version-float", "key-not-there", "checksum-wrong-pinned", "archive-swapped"})
+    | {"version-float", "key-not-there", "checksum-wrong-pinned", "archive-swapped"}
+)
 ODD_ARCHIVES = ("no_terraform", "parent_directory", "symlink", "duplicate", "bomb", "other_file")
 
 # What a host finds out by itself when it downloads, and the controller for it otherwise.
-FOUND_BY_WHO_DOWNLOADS = sorted(name for name, wrong in WRONG.items() if wrong.leaves == LOCKED and wrong.step != "extract")
+FOUND_BY_WHO_DOWNLOADS = sorted(
+    name for name, wrong in WRONG.items() if wrong.leaves == LOCKED and wrong.step != "extract"
+)
 
 # What core refuses before the module begins: one line too, but core's own.
 REFUSED_BY_CORE = {
@@ -95,6 +107,7 @@ REFUSED_BY_CORE = {
 def wrong_site(module_site, untrusted_key, host_platform):
     """The site with releases that are wrong in one thing each, and otherwise in order."""
     from release_site import executables, misbehaviours, odd_archives
+
     module_site.publish("1.20.0")
     module_site.misbehave("*/1.20.0/*_SHA256SUMS", misbehaviours.html_200())
     module_site.publish("1.20.1", sums=module_site.release("1.13.3").sums)
@@ -121,8 +134,11 @@ def words(module_site, folder, host_platform):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    return {"folder": folder, "closed": "http://127.0.0.1:%d" % port,
-            "digest": module_site.release(VERSION).digest(host_platform)[:12]}
+    return {
+        "folder": folder,
+        "closed": "http://127.0.0.1:%d" % port,
+        "digest": module_site.release(VERSION).digest(host_platform)[:12],
+    }
 
 
 def _fill(value, words):
@@ -136,18 +152,34 @@ def _filled(text, words):
 
 
 # Those of each kind that ansible-playbook asks for as well.
-SAMPLE = ("version-float", "version-unknown", "checksum-malformed", "mode-setuid", "link-onto-a-file", "key-not-there",
-          "sums-tampered", "archive-swapped", "zip-bomb")
+SAMPLE = (
+    "version-float",
+    "version-unknown",
+    "checksum-malformed",
+    "mode-setuid",
+    "link-onto-a-file",
+    "key-not-there",
+    "sums-tampered",
+    "archive-swapped",
+    "zip-bomb",
+)
 
 
 @pytest.fixture(scope="module")
 def ask(tasks, wrong_site, words, folder):
     """Ask for wrong things at once, each with a store of its own: callable(dict of name and options, check) -> Run."""
+
     def run(wrong, mode, check, tasks=tasks):
         stores = os.path.join(folder, mode)
         os.mkdir(stores)
-        return tasks.each({name: task_args(wrong_site, os.path.join(stores, name), **_fill(options, words))
-                          for name, options in wrong.items()}, check=check)
+        return tasks.each(
+            {
+                name: task_args(wrong_site, os.path.join(stores, name), **_fill(options, words))
+                for name, options in wrong.items()
+            },
+            check=check,
+        )
+
     return run
 
 
@@ -161,7 +193,9 @@ def real_run(ask):
 @pytest.fixture(scope="module")
 def target_run(ask):
     """Where the hosts download for themselves."""
-    return ask({name: dict(WRONG[name].options, download="target") for name in FOUND_BY_WHO_DOWNLOADS}, "target", check=False)
+    return ask(
+        {name: dict(WRONG[name].options, download="target") for name in FOUND_BY_WHO_DOWNLOADS}, "target", check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +236,9 @@ def test_ansible_playbook_shows_the_same_line(name, played_run, real_run, words)
 
 def _without_places(message):
     """A message without what differs from run to run: the folder of the run, and names of temporary files."""
-    return re.sub(r"/(played|real)/|\.tmp\.\w+\.\w+|parcel\.\w+", "", re.sub(r"/\S+/(?=terraform_binary/)", "", message))
+    return re.sub(
+        r"/(played|real)/|\.tmp\.\w+\.\w+|parcel\.\w+", "", re.sub(r"/\S+/(?=terraform_binary/)", "", message)
+    )
 
 
 def _left(name):
@@ -265,10 +301,12 @@ def test_a_failed_upgrade_leaves_what_was_there(play, wrong_site, folder):
     store, link = os.path.join(folder, "upgrade"), os.path.join(folder, "bin", "terraform")
     first = play.each({"h": task_args(wrong_site, store, link=link)}).each["h"]
     before, bin_before = look(store), look(os.path.dirname(link))
-    refused = play.each({
-        "sums": task_args(wrong_site, store, link=link, version="1.20.4"),
-        "zip": task_args(wrong_site, store, link=link, version="1.21.1"),
-    })
+    refused = play.each(
+        {
+            "sums": task_args(wrong_site, store, link=link, version="1.20.4"),
+            "zip": task_args(wrong_site, store, link=link, version="1.21.1"),
+        }
+    )
     assert first["changed"] and all(result["failed"] for result in refused.each.values())
     assert all(result["previous_version"] == VERSION for result in refused.each.values())
     after = look(store)

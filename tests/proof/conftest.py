@@ -18,6 +18,7 @@ if _HERE not in sys.path:
 def strace():
     """The path of a strace that works here."""
     from support.system import find_strace
+
     path, reason = find_strace()
     if path is None:
         pytest.skip(reason)
@@ -28,6 +29,7 @@ def strace():
 def runnable():
     """The stand-in for Terraform has to run on this machine."""
     import scenarios
+
     platform = scenarios.install_host.Host("/").platform
     if platform not in scenarios.install_host.EXECUTABLES.RUNNABLE:
         pytest.skip("the stand-in for Terraform does not run on %s" % platform)

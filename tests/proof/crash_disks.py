@@ -20,16 +20,29 @@ import invariants
 import scenarios
 
 # Calls before which the power goes; after the last one it goes as well.
-STEPS = ("write", "renameat", "unlinkat", "mkdirat", "fchmod", "fsync", "symlinkat", "openat", "rename", "unlink", "mkdir",
-         "chmod", "symlink")
-_CLONE_NEWNS = 0x20000     # unshare(2)
+STEPS = (
+    "write",
+    "renameat",
+    "unlinkat",
+    "mkdirat",
+    "fchmod",
+    "fsync",
+    "symlinkat",
+    "openat",
+    "rename",
+    "unlink",
+    "mkdir",
+    "chmod",
+    "symlink",
+)
+_CLONE_NEWNS = 0x20000  # unshare(2)
 
 
 class FileSystem(NamedTuple):
     """How to make one and mount it, so that nothing but the run itself makes it write."""
 
     make: Tuple[str, ...]
-    size: int           # bytes of its device
+    size: int  # bytes of its device
     options: str
 
 
@@ -44,9 +57,9 @@ FILE_SYSTEMS = {
 class CrashImage(NamedTuple):
     """What one power loss did."""
 
-    where: str          # file system, scenario, step
-    wrong: tuple        # sentences
-    lost: bool          # the run had done something that the power loss took away
+    where: str  # file system, scenario, step
+    wrong: tuple  # sentences
+    lost: bool  # the run had done something that the power loss took away
 
     def __str__(self):
         return "%s: %s" % (self.where, "; ".join(self.wrong))
@@ -63,13 +76,17 @@ class Disk:
         self.name = "%s, %s" % (file_system, scenario)
         self.log = os.path.join(folder, "trace")
         self.mount_point = os.path.join(folder, "mnt")
-        self.before, self.running, self.crashed = (os.path.join(folder, name) for name in ("before", "running", "crashed"))
+        self.before, self.running, self.crashed = (
+            os.path.join(folder, name) for name in ("before", "running", "crashed")
+        )
         os.mkdir(self.mount_point)
         with open(self.before, "wb") as image:
             image.truncate(self.kind.size)
         _do(*self.kind.make, self.before)
         with self.mounted(self.before):
-            self.world = scenarios.World(self.mount_point, scenarios.SCENARIOS[scenario], scenarios.INSTALLERS[installer])
+            self.world = scenarios.World(
+                self.mount_point, scenarios.SCENARIOS[scenario], scenarios.INSTALLERS[installer]
+            )
             shutil.rmtree(self.world.before)
             first = self.world.hit()
         with self.started():
@@ -96,8 +113,14 @@ class Disk:
         """The calls before which the power goes: list of Call, and None for the end of the run."""
         with self.started():
             _ending, calls = faults.trace(strace, self.world.act, self.world.folder, self.log)
-        return [call for call in calls if call.name in STEPS and (call.name != "openat" or "O_CREAT" in call.text)
-                and "/tmp/terraform-run-check" not in call.text and ".lock" not in call.text] + [None]
+        return [
+            call
+            for call in calls
+            if call.name in STEPS
+            and (call.name != "openat" or "O_CREAT" in call.text)
+            and "/tmp/terraform-run-check" not in call.text
+            and ".lock" not in call.text
+        ] + [None]
 
     def lose_power(self, strace, step, busy):
         """Let a run come to a step, take the power away, and look what is there when it comes back: CrashImage.
@@ -105,8 +128,11 @@ class Disk:
         :param busy: bool, another program syncs a file of its own just before: the journal then is written, with the names
             that the run made, but not the bytes that it did not sync.
         """
-        where = "%s, %s%s" % (self.name, "before %s number %d" % (step.name, step.number) if step else "at the end",
-                              ", another program syncs" if busy else "")
+        where = "%s, %s%s" % (
+            self.name,
+            "before %s number %d" % (step.name, step.number) if step else "at the end",
+            ", another program syncs" if busy else "",
+        )
         with self.started():
             if step is None:
                 ending, struck = faults.run(self.world.act), True

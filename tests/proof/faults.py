@@ -20,10 +20,10 @@ import time
 import traceback
 from typing import NamedTuple, Optional
 
-CALLS = "%file,%desc"       # strace's classes: all that take a path or a descriptor
+CALLS = "%file,%desc"  # strace's classes: all that take a path or a descriptor
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE")
 SIGNALS = ("SIGKILL", "SIGTERM")
-LIES = {    # calls that say they did it and did not, and what they say; only those that the protocol says it catches
+LIES = {  # calls that say they did it and did not, and what they say; only those that the protocol says it catches
     "write": ("0", "1"),
     "rename": ("0",),
     "renameat": ("0",),
@@ -31,19 +31,19 @@ LIES = {    # calls that say they did it and did not, and what they say; only th
     "mkdir": ("0",),
     "mkdirat": ("0",),
 }
-PATIENCE = 60   # seconds for one run; only so that a hang is seen as one
+PATIENCE = 60  # seconds for one run; only so that a hang is seen as one
 
 _LINE = re.compile(r"(?:[0-9]+ +)?([a-z0-9_]+)\((.*)")
-_PR_SET_PDEATHSIG = 1           # prctl(2): a signal for when the one that waits for it has ended, however that did
-_PR_SET_PTRACER = 0x59616D61    # where Yama lets only parents trace, this lets strace
+_PR_SET_PDEATHSIG = 1  # prctl(2): a signal for when the one that waits for it has ended, however that did
+_PR_SET_PTRACER = 0x59616D61  # where Yama lets only parents trace, this lets strace
 
 
 class Call(NamedTuple):
     """One system call of a trace."""
 
     name: str
-    number: int     # among the calls of that name, from 1
-    text: str       # as strace shows it
+    number: int  # among the calls of that name, from 1
+    text: str  # as strace shows it
 
 
 class Fault(NamedTuple):
@@ -66,9 +66,9 @@ class Fault(NamedTuple):
 class Ending(NamedTuple):
     """How a run in a process of its own ended."""
 
-    answer: Optional[object]    # what the function returned; None when it did not come to that
-    traceback: str              # of an exception that got out of it; or that it never came to an end
-    signal: int                 # that killed it; 0: none
+    answer: Optional[object]  # what the function returned; None when it did not come to that
+    traceback: str  # of an exception that got out of it; or that it never came to an end
+    signal: int  # that killed it; 0: none
 
 
 def before_change(number, action):
@@ -84,6 +84,7 @@ def before_change(number, action):
             if left[0] == 0:
                 action()
             return real(*arguments, **settings)
+
         return call
 
     for name in ("open", "write", "fsync", "fchmod", "rename", "unlink", "mkdir", "rmdir", "symlink"):
@@ -121,7 +122,7 @@ def run(function, uid=None, attach=None, patience=PATIENCE):
             os.kill(pid, signal.SIGKILL)
         _pid, status = os.waitpid(pid, 0)
         if tracer is not None:
-            tracer.communicate(timeout=PATIENCE)    # its output is whole once it has ended
+            tracer.communicate(timeout=PATIENCE)  # its output is whole once it has ended
     if data is None:
         return Ending(None, "no end within %s s" % patience, 0)
     answer, trouble = json.loads(data.decode("ascii")) if data else (None, "")
@@ -142,7 +143,7 @@ def _read_all(fd, seconds):
 
 def _be_the_child(function, uid, starting, answering):
     answer, trouble = None, ""
-    gc.disable()    # what earlier tests left would be closed, and written, at a moment of its own: calls would be miscounted
+    gc.disable()  # what earlier tests left would be closed, and written, at a moment of its own: calls would be miscounted
     try:
         if uid is not None:
             os.setgroups([])
@@ -153,9 +154,9 @@ def _be_the_child(function, uid, starting, answering):
         # Not by read(2): a call that strace may or may not see must not be one that is counted.
         waiting = select.poll()
         waiting.register(starting, select.POLLIN)
-        (_starting, events), = waiting.poll()
+        ((_starting, events),) = waiting.poll()
         if not events & select.POLLIN:
-            os._exit(1)     # the other end was closed: nobody wants this any more
+            os._exit(1)  # the other end was closed: nobody wants this any more
         answer = function()
     except BaseException:
         trouble = traceback.format_exc()
@@ -164,9 +165,9 @@ def _be_the_child(function, uid, starting, answering):
         try:
             os.write(answering, data)
         except OSError:
-            os.write(answering, data)   # the fault was for a call that never came
+            os.write(answering, data)  # the fault was for a call that never came
     finally:
-        os._exit(0)     # past pytest, whose copy this process is: nothing may unwind it, least of all an error
+        os._exit(0)  # past pytest, whose copy this process is: nothing may unwind it, least of all an error
 
 
 def _let_trace():
@@ -195,7 +196,9 @@ def strike(strace, function, fault, log, uid=None):
         lines = stream.read().splitlines()
     if not fault.kind.startswith("SIG"):
         return ending, any("(INJECTED)" in line for line in lines)
-    return ending, any(line.startswith("---") and fault.kind in line or "killed by " + fault.kind in line for line in lines)
+    return ending, any(
+        line.startswith("---") and fault.kind in line or "killed by " + fault.kind in line for line in lines
+    )
 
 
 def _attach(strace, log, fault=None):
@@ -214,6 +217,7 @@ def _attach(strace, log, fault=None):
                 raise AssertionError("strace did not attach: %s" % process.communicate()[1].decode("utf-8", "replace"))
             time.sleep(0.0005)
         return process
+
     return start
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 
-TEMPS = 3       # at most, after a fault
+TEMPS = 3  # at most, after a fault
 _NAMES = ("terraform", "terraform.json")
 
 
@@ -48,8 +48,9 @@ class Course:
         elif hit.picture != self.right.picture and not _litter_alone(hit.picture, self.right.picture):
             wrong.append("I1: success, and %s" % difference(hit.picture, self.right.picture))
         if not lie and answer["changed"] != self.has_changed(hit):
-            wrong.append("I5: changed is %s, and %s" % (
-                answer["changed"], difference(self.before.picture, hit.picture)))
+            wrong.append(
+                "I5: changed is %s, and %s" % (answer["changed"], difference(self.before.picture, hit.picture))
+            )
         return wrong
 
     def after_rerun(self, hit, ending, again, third, third_hit):
@@ -66,12 +67,18 @@ class Course:
             return ["I3: the clean run failed: %s" % (ending.traceback or answer and answer["msg"] or ending)]
         wrong = []
         if answer["changed"] != needed:
-            wrong.append("I3: the clean run says changed %s, and before it %s" % (
-                answer["changed"], difference(hit.picture, self.right.picture)))
+            wrong.append(
+                "I3: the clean run says changed %s, and before it %s"
+                % (answer["changed"], difference(hit.picture, self.right.picture))
+            )
         if again.picture != self.right.picture:
-            wrong.append("%s: after the clean run %s" % (
-                "I4" if _litter_alone(again.picture, self.right.picture) else "I3",
-                difference(again.picture, self.right.picture)))
+            wrong.append(
+                "%s: after the clean run %s"
+                % (
+                    "I4" if _litter_alone(again.picture, self.right.picture) else "I3",
+                    difference(again.picture, self.right.picture),
+                )
+            )
         if self.right.receipt is not None and not _vouched(again, True):
             wrong.append("I3: after the clean run the receipt is not about the binary")
         if third.answer is None or third.answer.get("failed") or third.answer["changed"]:
@@ -99,7 +106,7 @@ class Course:
             yield "I4: %d temporary files: %s" % (len(temps), ", ".join(temps))
         known = set(self.before.picture) | set(self.right.picture) | set(temps)
         for path in sorted(set(hit.picture) - known):
-            if not any(other.startswith(path + os.sep) for other in known):     # a directory on the way is known, too
+            if not any(other.startswith(path + os.sep) for other in known):  # a directory on the way is known, too
                 yield "I4: nobody knows what %s is" % path
 
     def _link(self, hit):
@@ -124,8 +131,11 @@ class Course:
 
 def _substance(picture, before):
     """What counts as a change: no directories on the way, and only those temporary files that were there before."""
-    return dict((path, entry) for path, entry in picture.items()
-                if entry[0][0] != "d" and not (_is_temp(path) and path not in before))
+    return dict(
+        (path, entry)
+        for path, entry in picture.items()
+        if entry[0][0] != "d" and not (_is_temp(path) and path not in before)
+    )
 
 
 def _is_temp(path):
@@ -148,9 +158,19 @@ def _vouched(hit, new):
 
 def difference(one, other):
     """What two pictures differ in, in words."""
-    words = ["%s %s" % (path, "is not there" if path not in one else "is there" if path not in other else "is %s, not %s" % (
-        _short(one[path], other[path])))
-        for path in sorted(set(one) | set(other)) if one.get(path) != other.get(path)]
+    words = [
+        "%s %s"
+        % (
+            path,
+            "is not there"
+            if path not in one
+            else "is there"
+            if path not in other
+            else "is %s, not %s" % (_short(one[path], other[path])),
+        )
+        for path in sorted(set(one) | set(other))
+        if one.get(path) != other.get(path)
+    ]
     return "; ".join(words) or "nothing differs"
 
 

@@ -19,8 +19,8 @@ _UNIT = "tests/unit/plugins/module_utils/"
 class Mutant(NamedTuple):
     """One change, and who must notice it."""
 
-    file: str       # below plugins/module_utils
-    old: str        # as it is there, once
+    file: str  # below plugins/module_utils
+    old: str  # as it is there, once
     new: str
     targets: tuple  # tests, as pytest takes them
 
@@ -43,16 +43,41 @@ def _never(file, condition, *targets):
     return Mutant(file, "if %s:" % condition, "if False:", _tests(targets))
 
 
-FILES, DIRECTORIES, LOCK, LINKS = "_fs/test_atomic_file.py", "_fs/test_directory.py", "_fs/test_lock.py", "_fs/test_symlink.py"
-STORE, RECEIPT, INSTALL, POLICIES = "_install/test_installed.py", "_install/test_receipt.py", "_install/test_apply.py", "_install/test_apply_policies.py"
-INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = "_install/test_apply_links.py", "_install/test_uninstall.py", "_install/test_plan.py", "_install/test_run_check.py"
+FILES, DIRECTORIES, LOCK, LINKS = (
+    "_fs/test_atomic_file.py",
+    "_fs/test_directory.py",
+    "_fs/test_lock.py",
+    "_fs/test_symlink.py",
+)
+STORE, RECEIPT, INSTALL, POLICIES = (
+    "_install/test_installed.py",
+    "_install/test_receipt.py",
+    "_install/test_apply.py",
+    "_install/test_apply_policies.py",
+)
+INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
+    "_install/test_apply_links.py",
+    "_install/test_uninstall.py",
+    "_install/test_plan.py",
+    "_install/test_run_check.py",
+)
 CLEARING = "_install/test_leftovers.py"
-ARCHIVE, INTERRUPTS, BINARY, OBTAIN = "_install/test_zip_archive.py", "_fs/test_signals.py", "_install/test_binary.py", "test_source.py"
+ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
+    "_install/test_zip_archive.py",
+    "_fs/test_signals.py",
+    "_install/test_binary.py",
+    "test_source.py",
+)
 ODDITIES = "_install/test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "_release/test_layout.py", "_openpgp/test_verify_made.py", "_openpgp/test_packets.py"
 STANDING, SUBPACKETS, GENUINE = "_openpgp/test_key_status.py", "_openpgp/test_subpackets.py", "_openpgp/test_verify.py"
 SIGNATURES = "_openpgp/test_signatures.py"
-KEYS, FETCH, TRIES, LIMITS = "_openpgp/test_keys.py", "_http/test_client.py", "_http/test_client_tries.py", "_http/test_client_limits.py"
+KEYS, FETCH, TRIES, LIMITS = (
+    "_openpgp/test_keys.py",
+    "_http/test_client.py",
+    "_http/test_client_tries.py",
+    "_http/test_client_limits.py",
+)
 REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_tls.py", "_http/test_resume.py"
 ACCESS, CREDENTIALS, PROXIES = "_request/test_network.py", "_http/test_credentials.py", "_http/test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
@@ -65,219 +90,404 @@ MUTANTS = {
     # P1: the way to the store
     "a directory of a stranger passes": _never("_fs/directory.py", "own.st_uid not in self.owners.uids", DIRECTORIES),
     "a directory that all may write to passes": _change(
-        "_fs/directory.py", '        if own.st_mode & stat.S_IWOTH:\n            return "", "chmod go-w"\n', "", DIRECTORIES),
+        "_fs/directory.py",
+        '        if own.st_mode & stat.S_IWOTH:\n            return "", "chmod go-w"\n',
+        "",
+        DIRECTORIES,
+    ),
     "a directory that a group may write to passes": _change(
-        "_fs/directory.py", "if not own.st_mode & stat.S_IWGRP:", "if True:", DIRECTORIES),
+        "_fs/directory.py", "if not own.st_mode & stat.S_IWGRP:", "if True:", DIRECTORIES
+    ),
     "any group is as good as ours": _never("_fs/directory.py", "own.st_gid not in self.owners.gids", DIRECTORIES),
     "nobody asks who else is in our group": _never("_fs/directory.py", "others", DIRECTORIES),
     "an access control list is not looked at": _never("_fs/directory.py", "self._has_acl()", DIRECTORIES),
     "who has it as primary group is not in a group": _change(
-        "_fs/accounts.py", "if account.pw_gid == gid and account.pw_uid not in trusted)", "if False)", GROUPS),
-    "members are not in a group": _change("_fs/accounts.py", "for name in group.gr_mem if", "for name in () if", GROUPS),
+        "_fs/accounts.py", "if account.pw_gid == gid and account.pw_uid not in trusted)", "if False)", GROUPS
+    ),
+    "members are not in a group": _change(
+        "_fs/accounts.py", "for name in group.gr_mem if", "for name in () if", GROUPS
+    ),
     "only the first name of a group counts": _change(
-        "_fs/accounts.py", "[group for group in grp.getgrall() if group.gr_gid == gid]", "[]", GROUPS),
+        "_fs/accounts.py", "[group for group in grp.getgrall() if group.gr_gid == gid]", "[]", GROUPS
+    ),
     "a group that is not listed has no members": _change(
-        "_fs/accounts.py", "        groups.append(grp.getgrgid(gid))", "        pass", GROUPS),
-    "accounts that are not listed are not missed": _change("_fs/accounts.py", "if _are_listed(accounts) else", "if True else", GROUPS),
+        "_fs/accounts.py", "        groups.append(grp.getgrgid(gid))", "        pass", GROUPS
+    ),
+    "accounts that are not listed are not missed": _change(
+        "_fs/accounts.py", "if _are_listed(accounts) else", "if True else", GROUPS
+    ),
     "what a user mounted passes": _change(
-        "_fs/directory.py", "if mounter is not None and mounter not in self.owners.uids:\n            return",
-        "if False:\n            return", DIRECTORIES),
+        "_fs/directory.py",
+        "if mounter is not None and mounter not in self.owners.uids:\n            return",
+        "if False:\n            return",
+        DIRECTORIES,
+    ),
     "a file that a user mounted over ours passes": _change(
-        "_fs/directory.py", "if mounter is not None and mounter not in self.owners.uids:\n            raise",
-        "if False:\n            raise", STORE),
+        "_fs/directory.py",
+        "if mounter is not None and mounter not in self.owners.uids:\n            raise",
+        "if False:\n            raise",
+        STORE,
+    ),
     "who mounted what is below is not asked": _change(
-        "_fs/directory.py", "if self._mount is None or self._mount[0] != number:", "if self._mount is None:", DIRECTORIES),
+        "_fs/directory.py",
+        "if self._mount is None or self._mount[0] != number:",
+        "if self._mount is None:",
+        DIRECTORIES,
+    ),
     "a mount that is gone is root's": _never(
-        "_fs/mounts.py", "number not in mounters and number != _number_of_root()", MOUNTS, DIRECTORIES),
-    "the source of a mount is read for its options": _change("_fs/mounts.py", "fields[end + 3:]", "fields[end + 2:]", MOUNTS),
+        "_fs/mounts.py", "number not in mounters and number != _number_of_root()", MOUNTS, DIRECTORIES
+    ),
+    "the source of a mount is read for its options": _change(
+        "_fs/mounts.py", "fields[end + 3 :]", "fields[end + 2:]", MOUNTS
+    ),
     "a sticky directory need not be sticky": _never("_fs/directory.py", "not own.st_mode & stat.S_ISVTX", DIRECTORIES),
     "an entry of a stranger in a sticky directory passes": _never(
-        "_fs/directory.py", "entry is not None and entry.st_uid not in self.owners.uids", DIRECTORIES),
+        "_fs/directory.py", "entry is not None and entry.st_uid not in self.owners.uids", DIRECTORIES
+    ),
     "what lies on the way is not judged": _change(
-        "_fs/directory.py", "            check_entry(here, entry, path, what, safety_warnings)\n            if stat.S_ISLNK",
-        "            if stat.S_ISLNK", DIRECTORIES),
+        "_fs/directory.py",
+        "            check_entry(here, entry, path, what, safety_warnings)\n            if stat.S_ISLNK",
+        "            if stat.S_ISLNK",
+        DIRECTORIES,
+    ),
     "where something is to be created is not judged": _change(
-        "_fs/directory.py", "check_entry(here, None, path, what, safety_warnings)    #", "pass    #", DIRECTORIES, PLAN),
-    "a link of a stranger on the way passes": _never("_fs/directory.py", "entry.st_uid not in here.owners.uids", DIRECTORIES),
+        "_fs/directory.py", "check_entry(here, None, path, what, safety_warnings)", "pass    #", DIRECTORIES, PLAN
+    ),
+    "a link of a stranger on the way passes": _never(
+        "_fs/directory.py", "entry.st_uid not in here.owners.uids", DIRECTORIES
+    ),
     "links on the way may form a loop": _never("_fs/directory.py", "links > MAX_LINKS", DIRECTORIES),
     "a file on the way passes": _never("_fs/directory.py", "not stat.S_ISDIR(entry.st_mode)", DIRECTORIES),
     "directories are opened through links": _change(
-        "_fs/directory.py", '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW',
-        '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY', DIRECTORIES),
+        "_fs/directory.py",
+        '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW',
+        '_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY',
+        DIRECTORIES,
+    ),
     "a new directory's mode is left to an access control list": _change(
-        "_fs/directory.py", "                    os.fchmod(fd, mode)", "                    pass", DIRECTORIES),
+        "_fs/directory.py",
+        "                    os.fchmod(\n                        fd, mode\n                    )",
+        "                    pass",
+        DIRECTORIES,
+    ),
     "what another owner put in a new directory's place gets its mode": _change(
-        "_fs/directory.py", " and os.fstat(self.fd).st_uid in (0, os.geteuid()):", ":", DIRECTORIES),
+        "_fs/directory.py", " and os.fstat(self.fd).st_uid in (0, os.geteuid()):", ":", DIRECTORIES
+    ),
     "a kill leaves a directory that locks users out": _change(
-        "_fs/directory.py", "umask = os.umask(0o777 & ~mode)", "umask = os.umask(0o077)", DIRECTORIES),
+        "_fs/directory.py", "umask = os.umask(0o777 & ~mode)", "umask = os.umask(0o077)", DIRECTORIES
+    ),
     "a new directory's mode is not checked": _never(
-        "_fs/directory.py", "made.st_mode & 0o777 != mode", DIRECTORIES, LIES),
+        "_fs/directory.py", "made.st_mode & 0o777 != mode", DIRECTORIES, LIES
+    ),
     "a new directory is not synced": _change(
-        "_fs/directory.py", '        self.sync()\n        log("directory created', '        log("directory created', DIRECTORIES),
-    "a directory that a twin made is an error": _never("_fs/directory.py", "exc.errno != errno.EEXIST", DIRECTORIES)._replace(
-        new="if True:"),
-    "no directory is ever synced": _change("_fs/directory.py", "            os.fsync(fd)\n", "            pass\n", CRASH),
+        "_fs/directory.py",
+        '        self.sync()\n        log("directory created',
+        '        log("directory created',
+        DIRECTORIES,
+    ),
+    "a directory that a twin made is an error": _never(
+        "_fs/directory.py", "exc.errno != errno.EEXIST", DIRECTORIES
+    )._replace(new="if True:"),
+    "no directory is ever synced": _change(
+        "_fs/directory.py", "            os.fsync(fd)\n", "            pass\n", CRASH
+    ),
     "a file system that cannot sync directories is an error": _change(
-        "_fs/directory.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if True:", DIRECTORIES, FILES),
+        "_fs/directory.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if True:", DIRECTORIES, FILES
+    ),
     "a failed sync of a directory is passed over": _change(
-        "_fs/directory.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if False:", DIRECTORIES, FILES),
+        "_fs/directory.py", "if exc.errno not in _NO_DIRECTORY_SYNC:", "if False:", DIRECTORIES, FILES
+    ),
     # P2: the lock
     "nothing is locked": _change("_fs/lock.py", "        fcntl.flock(fd, how | fcntl.LOCK_NB)", "        pass", LOCK),
     "every failure to lock means that it is held": _change(
-        "_fs/lock.py", "    if number in _HELD:\n        return None, _read_holder(fd)",
+        "_fs/lock.py",
+        "    if number in _HELD:\n        return None, _read_holder(fd)",
         "    if number:\n        return None, _read_holder(fd)",
-        LOCK),
+        LOCK,
+    ),
     "a lock whose file was removed counts": _never(
-        "_fs/lock.py", "there is None or (there.st_dev, there.st_ino) != _identity(fd, path)", LOCK),
+        "_fs/lock.py", "there is None or (there.st_dev, there.st_ino) != _identity(fd, path)", LOCK
+    ),
     "a lock that somebody has is discarded": _change(
         "_fs/lock.py",
-        "        if not held:\n            return \"no", "        if held is False:\n            return \"no", LOCK),
+        '        if not held:\n            return "no',
+        '        if held is False:\n            return "no',
+        LOCK,
+    ),
     "a lock in use is discarded": _never("_fs/lock.py", "not unused()", LOCK, CLEARING),
     "a lock is discarded once it is given back": _change(
         "_fs/lock.py",
         '        with os_error_context("unlink", path):\n            os.unlink(name, dir_fd=directory.fd)\n        return ""',
-        '        fcntl.flock(fd, fcntl.LOCK_UN)\n        os.unlink(name, dir_fd=directory.fd)\n        return ""', LOCK),
+        '        fcntl.flock(fd, fcntl.LOCK_UN)\n        os.unlink(name, dir_fd=directory.fd)\n        return ""',
+        LOCK,
+    ),
     "the lock is opened through a link": _change(
-        "_fs/lock.py", "_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW", "_OPEN = os.O_RDWR | os.O_CREAT", LOCK),
+        "_fs/lock.py", "_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW", "_OPEN = os.O_RDWR | os.O_CREAT", LOCK
+    ),
     "the lock may be a pipe": _never("_fs/lock.py", "not stat.S_ISREG(found.st_mode)", LOCK),
     "the lock may have another name": _never("_fs/lock.py", "found.st_nlink > 1", LOCK),
     "the lock may be a stranger's": _never(
-        "_fs/lock.py", "found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", LOCK),
+        "_fs/lock.py",
+        "found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",
+        LOCK,
+    ),
     "the lock is unlinked": _change(
-        "_fs/lock.py", "        _OWN.discard(mine)\n        _close(fd)",
-        "        _OWN.discard(mine)\n        os.unlink(name, dir_fd=directory.fd)\n        _close(fd)", LOCK, KILLS),
-    "who looked at the lock may keep it": _without("_fs/lock.py", "_flock(fd, fcntl.LOCK_UN)", LOCK),
+        "_fs/lock.py",
+        "        _OWN.discard(mine)\n        _close(fd)",
+        "        _OWN.discard(mine)\n        os.unlink(name, dir_fd=directory.fd)\n        _close(fd)",
+        LOCK,
+        KILLS,
+    ),
+    "who looked at the lock may keep it": _without(
+        "_fs/lock.py", "_flock(\n                fd, fcntl.LOCK_UN\n            )", LOCK
+    ),
     "who waits for the lock waits for ever": _never("_fs/lock.py", "told and time.monotonic() >= deadline", LOCK),
     "a file system without locks is an error": _never("_fs/lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(
-        "_fs/lock.py", "signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)", "signal.setitimer(signal.ITIMER_REAL, 0)", LOCK),
+        "_fs/lock.py",
+        "signal.setitimer(signal.ITIMER_REAL, _TRY_SECONDS)",
+        "signal.setitimer(signal.ITIMER_REAL, 0)",
+        LOCK,
+    ),
     # the look: what cannot be done
     "who may not write is not seen": _never("_install/plan.py", "plan.changes", OBSTACLES),
-    "what needs nothing is refused": _change("_install/plan.py", "        if plan.changes:\n", "        if True:\n", OBSTACLES),
+    "what needs nothing is refused": _change(
+        "_install/plan.py", "        if plan.changes:\n", "        if True:\n", OBSTACLES
+    ),
     "rights are not asked for": _change(
-        "_fs/obstacles.py", "    if _may(directory, name, rights) or _may(directory, name, rights):", "    if True:", OBSTACLES),
-    "a fault of the storage is a no": _change(
-        "_fs/obstacles.py", " or _may(directory, name, rights):", ":", OBSTACLES),
+        "_fs/obstacles.py",
+        "    if _may(directory, name, rights) or _may(directory, name, rights):",
+        "    if True:",
+        OBSTACLES,
+    ),
+    "a fault of the storage is a no": _change("_fs/obstacles.py", " or _may(directory, name, rights):", ":", OBSTACLES),
     "a read-only mount is a matter of rights": _never(
-        "_fs/obstacles.py", "room is not None and room.f_flag & os.ST_RDONLY", OBSTACLES),
+        "_fs/obstacles.py", "room is not None and room.f_flag & os.ST_RDONLY", OBSTACLES
+    ),
     "a noexec mount is not seen": _never(
-        "_fs/obstacles.py", 'room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0)', OBSTACLES),
-    "noexec matters where nothing is run": _change("_install/preflight.py", "    if plan.runs_check:", "    if True:", OBSTACLES),
+        "_fs/obstacles.py", 'room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0)', OBSTACLES
+    ),
+    "noexec matters where nothing is run": _change(
+        "_install/preflight.py", "    if plan.runs_check:", "    if True:", OBSTACLES
+    ),
     "inodes are not counted": _never(
-        "_fs/obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES),
+        "_fs/obstacles.py", "room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree)", OBSTACLES
+    ),
     "the link needs no name": _change(
-        "_install/preflight.py", "        if present:\n            check_names", "        if False:\n            check_names", OBSTACLES),
+        "_install/preflight.py",
+        "        if present:\n            check_names",
+        "        if False:\n            check_names",
+        OBSTACLES,
+    ),
     "the directory of the link is not looked at": _never(
-        "_install/preflight.py", "link_directory is not None and plan.changes_link", OBSTACLES),
+        "_install/preflight.py", "link_directory is not None and plan.changes_link", OBSTACLES
+    ),
     "locks are not looked at": _change("_install/preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
-    "a removal is not foreseen": _never("_install/preflight.py", "plan.removes and plan.empties_version_dir", OBSTACLES),
+    "a removal is not foreseen": _never(
+        "_install/preflight.py", "plan.removes and plan.empties_version_dir", OBSTACLES
+    ),
     "a twin's file leaves no room for itself": _change(
-        "_install/preflight.py", "if exc.errno != errno.ENOSPC or not twin_is_at_work():", "if True:", OBSTACLES),
+        "_install/preflight.py", "if exc.errno != errno.ENOSPC or not twin_is_at_work():", "if True:", OBSTACLES
+    ),
     "left-overs are not given back": _change(
-        "_install/preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES),
+        "_install/preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES
+    ),
     "a disk that does not count is full": _change(
-        "_fs/mounts.py", "if room is None or not room.f_blocks:", "if room is None:", OBSTACLES, FILES),
+        "_fs/mounts.py", "if room is None or not room.f_blocks:", "if room is None:", OBSTACLES, FILES
+    ),
     # check mode after tasks that did not do their work
     "an unknown account is let pass in a real run": _never("_request/parse.py", "missing is None", MODULE),
     "all errors are expected in check mode": _never(
-        _RUN, "not self.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency)", MODULE),
+        _RUN, "not self.check_mode or exc.errno != errno.ENOENT and not isinstance(exc, MissingDependency)", MODULE
+    ),
     "a damaged archive passes check mode": _never("_source.py", "found != expected", MODULE),
     "an archive is not read in check mode": _without(_RUN, "check_archive(plan, archive)", MODULE),
     "who is not there yet gets an archive": _never(
-        "_results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE),
+        "_results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
+    ),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),
     "left-overs are not swept": _change(
-        "_install/apply.py", "for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):", "for path in ():", KILLS),
+        "_install/apply.py",
+        "for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):",
+        "for path in ():",
+        KILLS,
+    ),
     "a sweep that is stopped forgets what it did": _change(
-        "_install/apply.py", "        with defer_signals():\n            for path in remove_stale_temp_files",
+        "_install/apply.py",
+        "        with defer_signals():\n            for path in remove_stale_temp_files",
         "        if True:\n            for path in remove_stale_temp_files",
-        INSTALL),
-    "young left-overs are swept where nothing is locked": _never("_fs/atomic_file.py", "older_than and age < older_than", FILES),
+        INSTALL,
+    ),
+    "young left-overs are swept where nothing is locked": _never(
+        "_fs/atomic_file.py", "older_than and age < older_than", FILES
+    ),
     "left-overs of a running twin are called litter": _change(
-        "_install/plan.py", "if left and is_held(base, lock_name(request)) is False else ()", "if left else ()", PLAN),
+        "_install/plan.py", "if left and is_held(base, lock_name(request)) is False else ()", "if left else ()", PLAN
+    ),
     "a twin between its renames is called damage": _never(
-        "_install/plan.py", "patient and plan.receipt_is_ahead", PLAN),
+        "_install/plan.py", "patient and plan.receipt_is_ahead", PLAN
+    ),
     "a directory under the binary's name passes": _never(
-        "_install/plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE),
-    "a version directory may be a file": _never("_install/plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES),
+        "_install/plan.py", "entry is not None and stat.S_ISDIR(entry.st_mode)", PLAN, BINARY, INSTALL, STORE
+    ),
+    "a version directory may be a file": _never(
+        "_install/plan.py", "not stat.S_ISDIR(entry.st_mode)", PLAN, INSTALL, DIRECTORIES
+    ),
     "a binary that others may replace passes": _change(
-        "_install/plan.py", '    entry = directory.stat(name)\n    check_entry(directory, entry, request.version_dir, "base_dir", own=True)\n',
-        "    entry = directory.stat(name)\n", PLAN, INSTALL, STORE),
+        "_install/plan.py",
+        '    entry = directory.stat(name)\n    check_entry(directory, entry, request.version_dir, "base_dir", own=True)\n',
+        "    entry = directory.stat(name)\n",
+        PLAN,
+        INSTALL,
+        STORE,
+    ),
     # P5: what is there
     "the binary is looked at through a link": _change(
-        "_install/installed.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", STORE),
-    "a binary that is a link counts": _never("_install/installed.py", "found is None or not stat.S_ISREG(found.st_mode)", STORE),
+        "_install/installed.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", STORE
+    ),
+    "a binary that is a link counts": _never(
+        "_install/installed.py", "found is None or not stat.S_ISREG(found.st_mode)", STORE
+    ),
     "a readable binary that cannot be opened is reinstalled": _change(
-        "_install/installed.py", " or found.st_mode & stat.S_IRUSR:", ":", STORE),
+        "_install/installed.py", " or found.st_mode & stat.S_IRUSR:", ":", STORE
+    ),
     "the size is not compared": _never("_install/installed.py", "status.st_size != receipt.size", STORE),
-    "the hash is not compared": _never("_install/installed.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE),
+    "the hash is not compared": _never(
+        "_install/installed.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE
+    ),
     "the checksum asked for is not compared": _never(
-        "_install/installed.py", "request.checksum and receipt.archive_sha256 != request.checksum and not unknown", POLICIES, STORE, INSTALL),
-    "the owner is not compared": _never("_install/installed.py", "request.uid is not None and found.st_uid != request.uid", STORE),
-    "the group is not compared": _never("_install/installed.py", "request.gid is not None and found.st_gid != request.gid", STORE),
+        "_install/installed.py",
+        "request.checksum and receipt.archive_sha256 != request.checksum and not unknown",
+        POLICIES,
+        STORE,
+        INSTALL,
+    ),
+    "the owner is not compared": _never(
+        "_install/installed.py", "request.uid is not None and found.st_uid != request.uid", STORE
+    ),
+    "the group is not compared": _never(
+        "_install/installed.py", "request.gid is not None and found.st_gid != request.gid", STORE
+    ),
     "the mode is not compared": _never("_install/installed.py", "stat.S_IMODE(found.st_mode) != request.mode", STORE),
     "another platform's binary is overwritten": _never(
-        "_install/installed.py", "receipt.platform != request.platform", STORE, INSTALL, PLAN),
+        "_install/installed.py", "receipt.platform != request.platform", STORE, INSTALL, PLAN
+    ),
     "a weaker policy of the receipt is enough": _never(
-        "_install/installed.py", "policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(request.policy)", POLICIES, STORE),
+        "_install/installed.py",
+        "policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(request.policy)",
+        POLICIES,
+        STORE,
+    ),
     "a signer that is not trusted any more is enough": _never(
-        "_install/installed.py", 'request.policy == "signature" and receipt.signer not in signers', POLICIES, STORE),
+        "_install/installed.py", 'request.policy == "signature" and receipt.signer not in signers', POLICIES, STORE
+    ),
     "a binary of a stranger counts": _never("_install/installed.py", "found.st_uid not in owners.uids", STORE),
-    "a binary that others may write counts": _never("_install/installed.py", "found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", STORE),
-    "a binary with two names is mended in place": _never("_install/installed.py", "differs and found.st_nlink > 1", STORE),
+    "a binary that others may write counts": _never(
+        "_install/installed.py", "found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", STORE
+    ),
+    "a binary with two names is mended in place": _never(
+        "_install/installed.py", "differs and found.st_nlink > 1", STORE
+    ),
     "a run check that was asked for is not missed": _change(
-        "_install/installed.py", "if request.run_check and request.native and not receipt.run_check else ()", "if False else ()", INSTALL),
+        "_install/installed.py",
+        "if request.run_check and request.native and not receipt.run_check\n        else ()",
+        "if False else ()",
+        INSTALL,
+    ),
     # the receipt
     "the receipt is read through a link": _never("_install/receipt.py", "not stat.S_ISREG(found.st_mode)", RECEIPT),
     "a receipt that others may write counts": _never(
-        "_install/receipt.py", "found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", RECEIPT),
+        "_install/receipt.py",
+        "found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",
+        RECEIPT,
+    ),
     "a receipt of any size is read": _never("_install/receipt.py", "len(data) > CAP", RECEIPT),
     "a receipt of another version counts": _never(
-        "_install/receipt.py", "(receipt.product, receipt.version) != (PRODUCT, version)", RECEIPT),
+        "_install/receipt.py", "(receipt.product, receipt.version) != (PRODUCT, version)", RECEIPT
+    ),
     "a receipt without its frozen keys counts": _never("_install/receipt.py", "not is_right(fields.get(key))", RECEIPT),
     "a receipt with odd values counts": _never(
-        "_install/receipt.py", 'not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1', RECEIPT),
+        "_install/receipt.py",
+        'not isinstance(fields, dict) or not _is_count(fields.get("format")) or fields["format"] < 1',
+        RECEIPT,
+    ),
     # P7, P9, P11, P12: the temporary file
     "free space is not asked for": _never("_fs/mounts.py", "needed > free + freed", FILES, OBSTACLES),
     "a temporary file may be there already": _change("_fs/atomic_file.py", " | os.O_EXCL", "", FILES),
     "a temporary file is opened through a link": _change(
-        "_fs/atomic_file.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES),
+        "_fs/atomic_file.py", "os.O_EXCL | os.O_NOFOLLOW", "os.O_EXCL", FILES
+    ),
     "a new directory is opened through a link": _change(
-        "_fs/directory.py", "_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW", "_READ = os.O_RDONLY | os.O_DIRECTORY",
-        DIRECTORIES),
+        "_fs/directory.py",
+        "_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW",
+        "_READ = os.O_RDONLY | os.O_DIRECTORY",
+        DIRECTORIES,
+    ),
     "the receipt is opened through a link": _change(
-        "_install/receipt.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", RECEIPT),
+        "_install/receipt.py", "_READ = os.O_RDONLY | os.O_NOFOLLOW", "_READ = os.O_RDONLY", RECEIPT
+    ),
     "a file in the link's place is opened through a link": _change(
-        "_fs/symlink.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY", LINKS),
+        "_fs/symlink.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY", LINKS
+    ),
     "another's lock is looked at through a link": _change(
-        "_fs/lock.py", "fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW", "fd = os.open(name, os.O_RDONLY", LOCK),
-    "a temporary file is everybody's to read": _change("_fs/atomic_file.py", "_CREATE, 0o600,", "_CREATE, 0o666,", FILES),
-    "a short write is taken for a whole one": _change("_fs/atomic_file.py", "view = view[count:]", "view = view[len(view):]", FILES),
+        "_fs/lock.py", "fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW", "fd = os.open(name, os.O_RDONLY", LOCK
+    ),
+    "a temporary file is everybody's to read": _change(
+        "_fs/atomic_file.py", "_CREATE, 0o600,", "_CREATE, 0o666,", FILES
+    ),
+    "a short write is taken for a whole one": _change(
+        "_fs/atomic_file.py", "view = view[count:]", "view = view[len(view):]", FILES
+    ),
     "a write that does nothing is tried for ever": _change(
-        "_fs/atomic_file.py", 'raise OSError(errno.EIO, "nothing was written")', "break", FILES, ERRORS),
+        "_fs/atomic_file.py", 'raise OSError(errno.EIO, "nothing was written")', "break", FILES, ERRORS
+    ),
     "the archive keeps its name": _change("_install/binary.py", "        spool.unlink()\n", "", INSTALL),
     "the file is not synced": _change(
-        "_fs/atomic_file.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
-        "            found = os.fstat(self.fd)", CRASH),
+        "_fs/atomic_file.py",
+        "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
+        "            found = os.fstat(self.fd)",
+        CRASH,
+    ),
     "the mode is set after the sync": _change(
-        "_fs/atomic_file.py", "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
+        "_fs/atomic_file.py",
+        "            os.fsync(self.fd)\n            found = os.fstat(self.fd)",
         "            os.fchmod(self.fd, 0o600)\n            os.fsync(self.fd)\n            os.fchmod(self.fd, mode)\n"
-        "            found = os.fstat(self.fd)", FILES),
+        "            found = os.fstat(self.fd)",
+        FILES,
+    ),
     "a mend that failed half-way is no change": _change(
-        "_install/binary.py", "            finally:    # the owner may be another one already where the mode could not be set\n",
-        "            except ZeroDivisionError:\n                raise\n            else:\n", BINARY),
+        "_install/binary.py",
+        "            finally:  # the owner may be another one already where the mode could not be set\n",
+        "            except ZeroDivisionError:\n                raise\n            else:\n",
+        BINARY,
+    ),
     "a mend that cannot be looked at is no change": _change(
-        "_install/binary.py", "        return True\n    return (found.st_uid", "        return False\n    return (found.st_uid", BINARY),
+        "_install/binary.py",
+        "        return True\n    return (found.st_uid",
+        "        return False\n    return (found.st_uid",
+        BINARY,
+    ),
     "a failed sync is tried again": _change(
-        "_fs/atomic_file.py", '        with self._errors("sync"):\n            os.fsync(self.fd)\n',
+        "_fs/atomic_file.py",
+        '        with self._errors("sync"):\n            os.fsync(self.fd)\n',
         '        with self._errors("sync"):\n            try:\n                os.fsync(self.fd)\n'
-        "            except OSError:\n                os.fsync(self.fd)\n", FILES, ERRORS),
+        "            except OSError:\n                os.fsync(self.fd)\n",
+        FILES,
+        ERRORS,
+    ),
     "the owner is set after the mode": _change(
-        "_fs/atomic_file.py", '    with os_error_context("set the mode %04o of" % mode, path, place=place):\n        os.fchmod(fd, mode)',
-        "    pass", FILES),
-    "what was written is not read back": _never("_fs/atomic_file.py", "(found.st_size, sha256) != (self.size, self.sha256)", FILES),
-    "the mode is not read back": _change("_fs/atomic_file.py", "        check_mode(found, mode, self.path)\n", "", FILES, ERRORS),
+        "_fs/atomic_file.py",
+        '    with os_error_context("set the mode %04o of" % mode, path, place=place):\n        os.fchmod(fd, mode)',
+        "    pass",
+        FILES,
+    ),
+    "what was written is not read back": _never(
+        "_fs/atomic_file.py", "(found.st_size, sha256) != (self.size, self.sha256)", FILES
+    ),
+    "the mode is not read back": _change(
+        "_fs/atomic_file.py", "        check_mode(found, mode, self.path)\n", "", FILES, ERRORS
+    ),
     "the binary may be of another machine": _never("_install/zip_archive.py", "not right", ARCHIVE, BINARY),
     # P13, P14, P15
     "the binary comes before its receipt": _change(
@@ -289,379 +499,667 @@ MUTANTS = {
         "    with defer_signals():\n"
         "        pending.publish(PRODUCT)\n"
         "        run.changed = True\n"
-        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n', KILLS),
+        '    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")\n',
+        KILLS,
+    ),
     "a rename is not synced": _change(
-        "_fs/atomic_file.py", '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n', "", CRASH),
+        "_fs/atomic_file.py",
+        '            self.directory.sync(done="%s is in place" % self.directory.at(name))\n',
+        "",
+        CRASH,
+    ),
     "what was renamed is not looked at": _change(
-        "_fs/atomic_file.py", "if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):\n"
-        "                raise", "if False:\n                raise", FILES),
+        "_fs/atomic_file.py",
+        "if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):\n"
+        "                raise",
+        "if False:\n                raise",
+        FILES,
+    ),
     "a failure after the rename says that nothing changed": _change(
-        "_fs/atomic_file.py", '        with after_change():\n            self.directory.sync(done="%s is in place"',
-        '        if True:\n            self.directory.sync(done="%s is in place"', FILES),
+        "_fs/atomic_file.py",
+        '        with after_change():\n            self.directory.sync(done="%s is in place"',
+        '        if True:\n            self.directory.sync(done="%s is in place"',
+        FILES,
+    ),
     "a stop between the rename of the binary and the note of it": _change(
-        "_install/binary.py", "    with defer_signals():\n        pending.publish(PRODUCT)",
+        "_install/binary.py",
+        "    with defer_signals():\n        pending.publish(PRODUCT)",
         "    if True:\n        pending.publish(PRODUCT)",
-        INSTALL),
+        INSTALL,
+    ),
     "a stop between the rename of the receipt and the note of it": _change(
-        "_install/binary.py", "        with defer_signals():\n            pending.publish(RECEIPT)",
-        "        if True:\n            pending.publish(RECEIPT)", STOPS),
-    "nobody looks once more": _change("_install/apply.py", "        if run.changed:\n            _verify_result(run)\n", "",
-                                      INSTALL, LIES),
+        "_install/binary.py",
+        "        with defer_signals():\n            pending.publish(RECEIPT)",
+        "        if True:\n            pending.publish(RECEIPT)",
+        STOPS,
+    ),
+    "nobody looks once more": _change(
+        "_install/apply.py", "        if run.changed:\n            _verify_result(run)\n", "", INSTALL, LIES
+    ),
     "a temporary file stays after a failure": _change(
-        "_fs/atomic_file.py", "                os.unlink(name, dir_fd=self.directory.fd)\n\n\ndef set_owner",
+        "_fs/atomic_file.py",
+        "                os.unlink(name, dir_fd=self.directory.fd)\n\n\ndef set_owner",
         "                pass\n\n\ndef set_owner",
-        FILES),
+        FILES,
+    ),
     "a mended mode is not synced": _change(
-        "_install/binary.py", '        with os_error_context("sync", request.path, place=directory.place):\n            os.fsync(fd)\n',
-        '        if True:\n', CRASH),
+        "_install/binary.py",
+        '        with os_error_context("sync", request.path, place=directory.place):\n            os.fsync(fd)\n',
+        "        if True:\n",
+        CRASH,
+    ),
     "another file than the judged one is mended": _never(
-        "_install/binary.py", "fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)",
-        BINARY)._replace(
-            new="if fd is not None:"),
+        "_install/binary.py",
+        "fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)",
+        BINARY,
+    )._replace(new="if fd is not None:"),
     "a copy of changed bytes is put in place": _never("_install/binary.py", "pending.sha256 != receipt.sha256", BINARY),
     "a receipt of a newer collection is rewritten": _change(
-        "_install/binary.py", "    if receipt.format > FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE),
+        "_install/binary.py", "    if receipt.format > FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE
+    ),
     # P16
     "the link moves to a binary that does not run": _change(
         "_install/apply.py",
         "        if touched or plan.drift.run_check or plan.changes_link:\n            if request.run_check and request.native:",
-        "        if True:\n            if False:", INSTALL),
+        "        if True:\n            if False:",
+        INSTALL,
+    ),
     "any exit status will do": _never("_install/run_check.py", "process.returncode != 0", RUN_CHECK),
-    "the run check has our environment": _change("_install/run_check.py", "env=environment, ", "", RUN_CHECK),
+    "the run check has our environment": _change("_install/run_check.py", "env=environment,", "", RUN_CHECK),
     "the run check runs where we are": _change(
-        "_install/run_check.py", "        os.fchdir(folder)", "        os.fstat(folder)", RUN_CHECK),
+        "_install/run_check.py", "        os.fchdir(folder)", "        os.fstat(folder)", RUN_CHECK
+    ),
     "the run check goes where the path of its directory leads": _change(
-        "_install/run_check.py", "        os.fchdir(folder)", "        os.chdir(nowhere)", RUN_CHECK),
+        "_install/run_check.py", "        os.fchdir(folder)", "        os.chdir(nowhere)", RUN_CHECK
+    ),
     "the run check enters its directory as root": _change(
-        "_install/run_check.py", "        for number, limit in", "        os.chdir(nowhere)\n        folder = os.open('.', 0)\n"
-        "        for number, limit in", RUN_CHECK),
-    "root's keys stay in reach of the run check": _change("_install/run_check.py", "            leave_keys()\n", "", RUN_CHECK),
+        "_install/run_check.py",
+        "        for number, limit in",
+        "        os.chdir(nowhere)\n        folder = os.open('.', 0)\n        for number, limit in",
+        RUN_CHECK,
+    ),
+    "root's keys stay in reach of the run check": _change(
+        "_install/run_check.py", "            leave_keys()\n", "", RUN_CHECK
+    ),
     "root empties another's directory": _change(
-        "_install/run_check.py", "        _empty(nowhere, user)\n", "        shutil.rmtree(nowhere, ignore_errors=True)\n", RUN_CHECK),
+        "_install/run_check.py",
+        "        _empty(nowhere, user)\n",
+        "        shutil.rmtree(nowhere, ignore_errors=True)\n",
+        RUN_CHECK,
+    ),
     "those that multiply are ended one by one": _change(
-        "_fs/processes.py", "for pid in _stop_all(left, ends):", "for pid in left:", PROCESSES),
+        "_fs/processes.py", "for pid in _stop_all(left, ends):", "for pid in left:", PROCESSES
+    ),
     "a receipt may claim any size": _change("_install/receipt.py", " <= BINARY_CAP", "", "_install/test_receipt.py"),
-    "what lies under the path is started": _change("_install/run_check.py", "executable=image", "executable=path", RUN_CHECK),
+    "what lies under the path is started": _change(
+        "_install/run_check.py", "executable=image", "executable=path", RUN_CHECK
+    ),
     "without /proc the path is started whoever could exchange it": _never("_install/run_check.py", "unsafe", RUN_CHECK),
     "what was not hashed is started": _never("_install/apply.py", "sha256 != receipt.sha256", INSTALL),
     "root runs a stranger's binary": _change("_install/run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
-        "_install/run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK),
+        "_install/run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK
+    ),
     "a stranger's binary has root's groups": _change("_install/run_check.py", "    os.setgroups([])\n", "", RUN_CHECK),
     "a stranger's binary has root's group": _change("_install/run_check.py", "    os.setgid(user[1])\n", "", RUN_CHECK),
     "a stranger's binary may become root again": _change(
-        "_install/run_check.py", "os.setuid(user[0])", "os.seteuid(user[0])", RUN_CHECK),
+        "_install/run_check.py", "os.setuid(user[0])", "os.seteuid(user[0])", RUN_CHECK
+    ),
     "the empty directory is given away through a link": _change(
-        "_install/run_check.py", "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW", "os.O_RDONLY | os.O_DIRECTORY", RUN_CHECK),
+        "_install/run_check.py",
+        "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW",
+        "os.O_RDONLY | os.O_DIRECTORY",
+        RUN_CHECK,
+    ),
     "directories that are too deep are an error": _change(
-        "_install/run_check.py", "contextlib.suppress(RecursionError)", "contextlib.suppress()", RUN_CHECK),
+        "_install/run_check.py", "contextlib.suppress(RecursionError)", "contextlib.suppress()", RUN_CHECK
+    ),
     "a flood is swallowed": _never("_install/run_check.py", "len(said[stream]) >= OUTPUT_LIMIT", RUN_CHECK),
     "more than a flood is read": _change(
-        "_install/run_check.py", "OUTPUT_LIMIT - len(said[stream]))", "16 * OUTPUT_LIMIT)", RUN_CHECK),
+        "_install/run_check.py", "OUTPUT_LIMIT - len(said[stream]))", "16 * OUTPUT_LIMIT)", RUN_CHECK
+    ),
     "who holds the pipe holds the run": _change(
-        "_install/run_check.py", "if ended and not ready:", "if ended and not selector.get_map():", RUN_CHECK),
+        "_install/run_check.py", "if ended and not ready:", "if ended and not selector.get_map():", RUN_CHECK
+    ),
     "what has a session of its own goes on": _without("_fs/processes.py", "_adopt(1)", PROCESSES, RUN_CHECK),
     "what was left behind is not looked for": _change(
-        "_fs/processes.py", "left = find_children() - others", "left = set()", PROCESSES, RUN_CHECK),
+        "_fs/processes.py", "left = find_children() - others", "left = set()", PROCESSES, RUN_CHECK
+    ),
     "what was ours before is ended, too": _change(
-        "_fs/processes.py", "others = find_children()", "others = set()", PROCESSES, RUN_CHECK),
+        "_fs/processes.py", "others = find_children()", "others = set()", PROCESSES, RUN_CHECK
+    ),
     "what cannot be ended is waited for": _change(
-        "_fs/processes.py", "while time.monotonic() < ends:", "while True:", PROCESSES, RUN_CHECK),
+        "_fs/processes.py", "while time.monotonic() < ends:", "while True:", PROCESSES, RUN_CHECK
+    ),
     "what the binary left behind goes on": _change(
-        "_fs/processes.py", "            _end_children(others)\n", "            pass\n", RUN_CHECK),
+        "_fs/processes.py", "            _end_children(others)\n", "            pass\n", RUN_CHECK
+    ),
     "who hangs is not ended": _change(
-        "_install/run_check.py", "time_limit)\n        finally:\n            end_group(process)",
-        "time_limit)\n        finally:\n            pass", RUN_CHECK),
+        "_install/run_check.py",
+        "time_limit)\n        finally:\n            end_group(process)",
+        "time_limit)\n        finally:\n            pass",
+        RUN_CHECK,
+    ),
     "processor time is not limited": _change(
-        "_install/run_check.py", '("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+        "_install/run_check.py", '("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK
+    ),
     "memory is not limited": _change(
-        "_install/run_check.py", '("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+        "_install/run_check.py", '("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK
+    ),
     "addresses are limited": _change("_install/run_check.py", '("RLIMIT_DATA", ', '("RLIMIT_AS", ', RUN_CHECK),
     "files are not limited": _change(
-        "_install/run_check.py", '("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK),
+        "_install/run_check.py", '("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)', '("RLIMIT_CORE", 0, 0)', RUN_CHECK
+    ),
     "processes are not limited": _never("_install/run_check.py", "tasks is not None", RUN_CHECK),
     "processes that were there before count": _change(
-        "_install/run_check.py", 'wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))',
-        'wanted.append(("RLIMIT_NPROC", TASK_LIMIT, TASK_LIMIT))', RUN_CHECK),
+        "_install/run_check.py",
+        'wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))',
+        'wanted.append(("RLIMIT_NPROC", TASK_LIMIT, TASK_LIMIT))',
+        RUN_CHECK,
+    ),
     "processes are counted in a container": _never(
-        "_fs/processes.py", 'os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE', PROCESSES),
+        "_fs/processes.py", 'os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE', PROCESSES
+    ),
     "a limit is raised": _never("_install/run_check.py", "most != resource.RLIM_INFINITY", RUN_CHECK),
-    "a busy binary is given up at once": _change("_install/run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK),
+    "a busy binary is given up at once": _change(
+        "_install/run_check.py", "_BUSY_SECONDS = 5 ", "_BUSY_SECONDS = 0 ", RUN_CHECK
+    ),
     "who hangs is left behind": _change(
-        "_fs/processes.py", "os.killpg(process.pid, signal.SIGKILL)", "os.kill(process.pid, 9)", PROCESSES),
+        "_fs/processes.py", "os.killpg(process.pid, signal.SIGKILL)", "os.kill(process.pid, 9)", PROCESSES
+    ),
     # P17
-    "a file in the link's place is replaced": _never("_fs/symlink.py", 'link_state.kind == "file" and not force', LINKS, INSTALL_LINKS),
-    "anything in the link's place is replaced": _never("_fs/symlink.py", 'link_state.kind == "other"', LINKS, INSTALL_LINKS),
+    "a file in the link's place is replaced": _never(
+        "_fs/symlink.py", 'link_state.kind == "file" and not force', LINKS, INSTALL_LINKS
+    ),
+    "anything in the link's place is replaced": _never(
+        "_fs/symlink.py", 'link_state.kind == "other"', LINKS, INSTALL_LINKS
+    ),
     "what the link replaces is not kept": _change(
-        "_fs/symlink.py", "        if backup:\n", "        if False:\n", LINKS, INSTALL_LINKS),
+        "_fs/symlink.py", "        if backup:\n", "        if False:\n", LINKS, INSTALL_LINKS
+    ),
     "what is kept is not durable": _change(
-        "_fs/symlink.py", "            directory.sync()    # or", "            pass    # or", LINKS),
+        "_fs/symlink.py", "            directory.sync()", "            pass    # or", LINKS
+    ),
     "what was kept is not put back": _never("_fs/symlink.py", "kept", LINKS),
     "what is kept replaces another file": _never("_fs/symlink.py", "directory.stat(kept) is not None", LINKS),
-    "a directory in the link's place is replaced": _never("_fs/symlink.py", 'link_state.kind == "directory"', LINKS, INSTALL_LINKS),
+    "a directory in the link's place is replaced": _never(
+        "_fs/symlink.py", 'link_state.kind == "directory"', LINKS, INSTALL_LINKS
+    ),
     "a link to a directory is a link": _change(
-        "_fs/symlink.py", 'LinkState("directory" if _leads_to_directory(directory, name) else "link",', 'LinkState("link",', LINKS,
-        INSTALL_LINKS),
+        "_fs/symlink.py",
+        'LinkState("directory" if _leads_to_directory(directory, name) else "link",',
+        'LinkState("link",',
+        LINKS,
+        INSTALL_LINKS,
+    ),
     "a link may lead to what cannot run": _never(
-        "_request/parse.py", 'request.state == "present" and request.run_check and not request.native', INSTALL_LINKS),
+        "_request/parse.py", 'request.state == "present" and request.run_check and not request.native', INSTALL_LINKS
+    ),
     "the link is removed before it is made": _change(
-        "_fs/symlink.py", "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
+        "_fs/symlink.py",
+        "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
         "            with contextlib.suppress(FileNotFoundError):\n                os.unlink(name, dir_fd=directory.fd)\n"
-        "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)", LINKS, KILLS),
+        "            os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
+        LINKS,
+        KILLS,
+    ),
     "a switched link is not synced": _change(
-        "_fs/symlink.py", '        directory.sync(done="link %s points to %s" % (path, target))\n', "", LINKS),
+        "_fs/symlink.py", '        directory.sync(done="link %s points to %s" % (path, target))\n', "", LINKS
+    ),
     "a switched link is not looked at": _never("_fs/symlink.py", "found != target", LINKS),
     "a left-over of a link is in the way": _change(
-        "_fs/symlink.py", "                os.unlink(aside, dir_fd=directory.fd)\n            os.symlink",
-        "                pass\n            os.symlink", LINKS),
+        "_fs/symlink.py",
+        "                os.unlink(aside, dir_fd=directory.fd)\n            os.symlink",
+        "                pass\n            os.symlink",
+        LINKS,
+    ),
     "the link is not recorded": _never(
-        "_install/apply.py", "request.link and request.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS),
+        "_install/apply.py", "request.link and request.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
+    ),
     "links are switched without their lock": _change(
-        "_install/apply.py", "        with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):\n            link_state",
-        "        if True:\n            link_state", INSTALL_LINKS),
-    "a link into the store passes": _never("_install/plan.py", 'first == request.version or first.startswith((".terraf'
-        'orm-", ".tmp.")) or directory.stat(RECEIPT) is not None', INSTALL_LINKS, PLAN),
+        "_install/apply.py",
+        "        with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):\n            link_state",
+        "        if True:\n            link_state",
+        INSTALL_LINKS,
+    ),
+    "a link into the store passes": _never(
+        "_install/plan.py",
+        'first == request.version or first.startswith((".terraform-", ".tmp.")) or directory.stat(RECEIPT) is not None',
+        INSTALL_LINKS,
+        PLAN,
+    ),
     # removal
     "who waits for a lock in a base dir that went fails": _change(
-        "_install/apply.py", "            if exc.errno == errno.ENOENT and base.is_gone():", "            if False:", CLEARING),
+        "_install/apply.py",
+        "            if exc.errno == errno.ENOENT and base.is_gone():",
+        "            if False:",
+        CLEARING,
+    ),
     "a base dir that goes while it is made is an error": _change(
-        "_install/apply.py", "        if exc.errno != errno.ENOENT:\n            raise\n        raise _Removed(exc)",
-        "        if True:\n            raise\n        raise _Removed(exc)", CLEARING),
+        "_install/apply.py",
+        "        if exc.errno != errno.ENOENT:\n            raise\n        raise _Removed(exc)",
+        "        if True:\n            raise\n        raise _Removed(exc)",
+        CLEARING,
+    ),
     "what stays is no hindrance to the base dir": _never("_install/leftovers.py", "left or base.is_gone()", CLEARING),
     "locks in an unsafe base dir go": _without(
-        "_install/leftovers.py", 'check_entry(base, base.stat(name), request.base_dir, "base_dir")', CLEARING),
+        "_install/leftovers.py", 'check_entry(base, base.stat(name), request.base_dir, "base_dir")', CLEARING
+    ),
     "a base dir behind a link goes": _never(
-        "_install/leftovers.py", "entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino)", CLEARING),
+        "_install/leftovers.py", "entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino)", CLEARING
+    ),
     "what is not ours is removed": _never(
-        "_install/plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE),
+        "_install/plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE
+    ),
     "what a link points to is removed": _never("_install/plan.py", "link != request.link", REMOVE),
-    "the receipt goes before the binary": _change("_install/uninstall.py", "for name in (PRODUCT, RECEIPT):",
-                                                  "for name in (RECEIPT, PRODUCT):",
-                                                  REMOVE, KILLS),
+    "the receipt goes before the binary": _change(
+        "_install/uninstall.py", "for name in (PRODUCT, RECEIPT):", "for name in (RECEIPT, PRODUCT):", REMOVE, KILLS
+    ),
     "a removal is not synced": _change(
-        "_fs/atomic_file.py", '    directory.sync(done="%s is removed" % path)', "    pass", FILES),
+        "_fs/atomic_file.py", '    directory.sync(done="%s is removed" % path)', "    pass", FILES
+    ),
     "a removed name is unlinked in place": _change(
-        "_fs/atomic_file.py", "        os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
+        "_fs/atomic_file.py",
+        "        os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)",
         "        os.unlink(name, dir_fd="
-        "directory.fd)\n        os.close(os.open(aside, os.O_CREAT, dir_fd=directory.fd))", FILES),
+        "directory.fd)\n        os.close(os.open(aside, os.O_CREAT, dir_fd=directory.fd))",
+        FILES,
+    ),
     # stops
-    "a stop is ignored": _without("_fs/signals.py", "raise stopped[0]\n\n    handlers",
-                                  INTERRUPTS)._replace(new="pass\n\n    handlers"),
-    "a swallowed stop is a success": _change("_fs/signals.py", "        if stopped:\n            raise stopped[0]\n",
-                                             "", INTERRUPTS),
+    "a stop is ignored": _without("_fs/signals.py", "raise stopped[0]\n\n    handlers", INTERRUPTS)._replace(
+        new="pass\n\n    handlers"
+    ),
+    "a swallowed stop is a success": _change(
+        "_fs/signals.py", "        if stopped:\n            raise stopped[0]\n", "", INTERRUPTS
+    ),
     "a second signal strikes the clean-up": _without(
-        "_fs/signals.py", "signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end", INTERRUPTS),
+        "_fs/signals.py", "signal.signal(asking, signal.SIG_IGN)", INTERRUPTS
+    ),
     "a consequence of the stop hides it": _never(
-        "_fs/signals.py", "stopped and exc is not stopped[0] and _caused_by(exc, stopped[0])", INTERRUPTS),
+        "_fs/signals.py", "stopped and exc is not stopped[0] and _caused_by(exc, stopped[0])", INTERRUPTS
+    ),
     # the archive
-    "bytes after the archive's end pass": _never("_install/zip_layout.py", "end_at + _END.size + comment_size != size", ARCHIVE),
+    "bytes after the archive's end pass": _never(
+        "_install/zip_layout.py", "end_at + _END.size + comment_size != size", ARCHIVE
+    ),
     "an archive on several disks passes": _never(
-        "_install/zip_layout.py", "disk or directory_disk or members_here != members", ARCHIVE),
+        "_install/zip_layout.py", "disk or directory_disk or members_here != members", ARCHIVE
+    ),
     "a ZIP64 archive passes": _never(
-        "_install/zip_layout.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE):at].startswith(b"PK\\6\\7")', ARCHIVE),
+        "_install/zip_layout.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\\6\\7")', ARCHIVE
+    ),
     "any number of members passes": _never("_install/zip_layout.py", "members > MEMBERS_CAP", ARCHIVE),
     "a directory of any size passes": _never("_install/zip_layout.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
-    "a directory elsewhere passes": _never("_install/zip_layout.py", "directory_at + directory_size != end_at", ARCHIVE),
+    "a directory elsewhere passes": _never(
+        "_install/zip_layout.py", "directory_at + directory_size != end_at", ARCHIVE
+    ),
     "fewer members than announced pass": _never("_install/zip_layout.py", "len(lines) != announced", ARCHIVE),
     "bytes between members pass": _without(
-        "_install/zip_layout.py", 'archive.expect("local header of %s" % quoted(line.name), at, line.header_at, at)', ODDITIES),
+        "_install/zip_layout.py",
+        'archive.expect("local header of %s" % quoted(line.name), at, line.header_at, at)',
+        ODDITIES,
+    ),
     "bytes before the directory pass": _without(
-        "_install/zip_layout.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES
+    ),
     "an end record in the directory passes": _without(
         "_install/zip_layout.py",
-        'archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)', ODDITIES),
+        'archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)',
+        ODDITIES,
+    ),
     "a cut archive is not seen": _without(
-        "_install/zip_layout.py", 'self.expect("bytes before the end of the archive", at, size - left, size)', ODDITIES, ARCHIVE),
+        "_install/zip_layout.py",
+        'self.expect("bytes before the end of the archive", at, size - left, size)',
+        ODDITIES,
+        ARCHIVE,
+    ),
     "a cut line of the directory is not seen": _without(
-        "_install/zip_layout.py", 'archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)', ODDITIES),
+        "_install/zip_layout.py",
+        'archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)',
+        ODDITIES,
+    ),
     "a line that is no line passes": _without(
-        "_install/zip_layout.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES
+    ),
     "a line longer than the directory passes": _change(
-        "_install/zip_layout.py", 'at + _LINE.size, len(rest),\n                       name_size',
-        'at + _LINE.size, len(rest),\n                       len(rest) or name_size', ODDITIES),
+        "_install/zip_layout.py",
+        "at + _LINE.size,\n            len(rest),\n            name_size",
+        "at + _LINE.size, len(rest),\n                       len(rest) or name_size",
+        ODDITIES,
+    ),
     "a member on another disk passes": _without(
-        "_install/zip_layout.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES
+    ),
     "an encrypted member passes": _never("_install/zip_layout.py", "entry.flags & _ENCRYPTED", ARCHIVE),
     "any flag passes": _without(
         "_install/zip_layout.py",
-        'archive.expect("flags of %s" % quoted(entry.name), at, entry.flags, entry.flags & _FLAGS)', ODDITIES),
+        'archive.expect("flags of %s" % quoted(entry.name), at, entry.flags, entry.flags & _FLAGS)',
+        ODDITIES,
+    ),
     "any compression passes": _never("_install/zip_layout.py", "entry.method not in (STORED, DEFLATED)", ARCHIVE),
     "any version to extract passes": _change(
-        "_install/zip_layout.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES),
+        "_install/zip_layout.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES
+    ),
     "any extra field passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES),
+        "_install/zip_layout.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES
+    ),
     "an extra field twice passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES),
+        "_install/zip_layout.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES
+    ),
     "an extra field's cut head is not seen": _without(
-        "_install/zip_layout.py", 'archive.expect(what, at, len(data[begin:begin + _FIELD.size]), _FIELD.size)', ODDITIES),
-    "a cut extra field passes": _change("_install/zip_layout.py", 'len(fields[number]), size or "some")',
-                                        'len(fields[number]), len(fields[number]) or "some")', ODDITIES),
+        "_install/zip_layout.py",
+        "archive.expect(what, at, len(data[begin : begin + _FIELD.size]), _FIELD.size)",
+        ODDITIES,
+    ),
+    "a cut extra field passes": _change(
+        "_install/zip_layout.py",
+        'len(fields[number]), size or "some")',
+        'len(fields[number]), len(fields[number]) or "some")',
+        ODDITIES,
+    ),
     "an empty extra field passes": _change(
-        "_install/zip_layout.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES),
+        "_install/zip_layout.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES
+    ),
     "a local header that is none passes": _without(
-        "_install/zip_layout.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES
+    ),
     "a local header of another name passes": _without(
-        "_install/zip_layout.py", 'archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))', ODDITIES),
+        "_install/zip_layout.py",
+        'archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))',
+        ODDITIES,
+    ),
     "a local header with other flags passes": _without(
-        "_install/zip_layout.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES
+    ),
     "a local header with another method passes": _without(
-        "_install/zip_layout.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES),
+        "_install/zip_layout.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES
+    ),
     "a local header with other sizes passes": _without(
-        "_install/zip_layout.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES),
-    "a local header without sizes passes": _never("_install/zip_layout.py", "found or not flags & _STREAMED", ODDITIES)._replace(
-        new="if found:"),
+        "_install/zip_layout.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES
+    ),
+    "a local header without sizes passes": _never(
+        "_install/zip_layout.py", "found or not flags & _STREAMED", ODDITIES
+    )._replace(new="if found:"),
     "a local header may have more sizes": _without(
         "_install/zip_layout.py",
-        'archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))', ODDITIES),
+        'archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))',
+        ODDITIES,
+    ),
     "any descriptor passes": _without(
         "_install/zip_layout.py",
-        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, DESCRIPTOR + facts)', ODDITIES),
+        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, DESCRIPTOR + facts)',
+        ODDITIES,
+    ),
     "stored data need no signature behind": _change(
-        "_install/zip_layout.py", "if found.startswith(facts) and entry.method == DEFLATED and", "if found.startswith(facts) and",
-        ODDITIES),
+        "_install/zip_layout.py",
+        "if found.startswith(facts) and entry.method == DEFLATED and",
+        "if found.startswith(facts) and",
+        ODDITIES,
+    ),
     "a CRC may look like a descriptor's signature": _change(
-        "_install/zip_layout.py", " and not facts.startswith(DESCRIPTOR):", ":", ODDITIES),
-    "names of any letters pass": _change("_install/zip_archive.py", 'if not _NAME.match(name) or ".." in name:', 'if ".." in name:', ARCHIVE),
-    "names with a blank or dot at the end pass": _change("_install/zip_archive.py", "[0-9A-Za-z_+~-]\\Z", "[0-9A-Za-z._+~ -]\\Z", ODDITIES),
+        "_install/zip_layout.py", " and not facts.startswith(DESCRIPTOR):", ":", ODDITIES
+    ),
+    "names of any letters pass": _change(
+        "_install/zip_archive.py", 'if not _NAME.match(name) or ".." in name:', 'if ".." in name:', ARCHIVE
+    ),
+    "names with a blank or dot at the end pass": _change(
+        "_install/zip_archive.py", "[0-9A-Za-z_+~-]\\Z", "[0-9A-Za-z._+~ -]\\Z", ODDITIES
+    ),
     "names with two dots pass": _change("_install/zip_archive.py", ' or ".." in name', "", ARCHIVE),
     "two members of a name pass": _never("_install/zip_archive.py", "name.lower() in seen", ARCHIVE),
-    "two members that differ in case pass": _change("_install/zip_archive.py", "if name.lower() in seen:", "if name in seen:", ODDITIES),
+    "two members that differ in case pass": _change(
+        "_install/zip_archive.py", "if name.lower() in seen:", "if name in seen:", ODDITIES
+    ),
     "a member that is a link passes": _change(
-        "_install/zip_archive.py", "if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or", "if", ARCHIVE),
-    "a directory of DOS passes": _change("_install/zip_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_VOLUME_LABEL", ARCHIVE),
-    "a volume label passes": _change("_install/zip_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_DIRECTORY", ODDITIES),
+        "_install/zip_archive.py", "if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or", "if", ARCHIVE
+    ),
+    "a directory of DOS passes": _change(
+        "_install/zip_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_VOLUME_LABEL", ARCHIVE
+    ),
+    "a volume label passes": _change(
+        "_install/zip_archive.py", "(_DOS_DIRECTORY | _DOS_VOLUME_LABEL)", "_DOS_DIRECTORY", ODDITIES
+    ),
     "any size passes": _never("_install/zip_archive.py", "entry.size > BINARY_CAP", ARCHIVE),
     "an empty binary passes": _never("_install/zip_archive.py", "not ours[0].size", ARCHIVE),
     "other members of any size pass": _never(
-        "_install/zip_archive.py", "sum(entry.size for entry in others) > BINARY_CAP", ARCHIVE),
+        "_install/zip_archive.py", "sum(entry.size for entry in others) > BINARY_CAP", ARCHIVE
+    ),
     "a bomb passes": _never("_install/zip_archive.py", "entry.size > RATIO_CAP * entry.packed_size", ARCHIVE),
     "other members are not read": _change(
-        "_install/zip_archive.py", "for entry in others:    #", "for entry in ():    #", ODDITIES),
+        "_install/zip_archive.py", "for entry in others:", "for entry in ():    #", ODDITIES
+    ),
     "more bytes than declared pass": _never("_install/zip_archive.py", "size > entry.size", ARCHIVE),
     "fewer bytes than declared pass": _never("_install/zip_archive.py", "size != entry.size", ARCHIVE),
     "a wrong CRC passes": _never("_install/zip_archive.py", "crc != entry.crc", ARCHIVE),
     "packed data without an end are not seen": _never("_install/zip_archive.py", "not block and not packed", ARCHIVE),
     "bytes behind the packed data pass": _without(
-        "_install/zip_archive.py", 'archive.expect("bytes after the packed data of %s" % entry.name, end - left, left, 0)', ODDITIES),
-    "an end inside stored data passes": _never("_install/zip_archive.py", 'data[begin + 4:begin + 8] == struct.pack("<L", crc)', ARCHIVE),
+        "_install/zip_archive.py",
+        'archive.expect("bytes after the packed data of %s" % entry.name, end - left, left, 0)',
+        ODDITIES,
+    ),
+    "an end inside stored data passes": _never(
+        "_install/zip_archive.py", 'data[begin + 4 : begin + 8] == struct.pack("<L", crc)', ARCHIVE
+    ),
     "an end inside stored data is not seen at the end of a block": _change(
-        "_install/zip_archive.py", "size + len(DESCRIPTOR) + 3)", "size)", ARCHIVE),
+        "_install/zip_archive.py", "size + len(DESCRIPTOR) + 3)", "size)", ARCHIVE
+    ),
     "a broken disk is called a damaged archive": _change(
-        "_install/zip_layout.py", '        with os_error_context("read archive", self.path):\n            self._file.seek(at)',
-        "        if True:\n            self._file.seek(at)", ARCHIVE),
+        "_install/zip_layout.py",
+        '        with os_error_context("read archive", self.path):\n            self._file.seek(at)',
+        "        if True:\n            self._file.seek(at)",
+        ARCHIVE,
+    ),
     # P8 and P9: sums and digests
     "an archive with another digest is installed": _never(
-        "_source.py", "sink.sha256 != provenance.archive_sha256", OBTAIN, POLICIES, INSTALL),
+        "_source.py", "sink.sha256 != provenance.archive_sha256", OBTAIN, POLICIES, INSTALL
+    ),
     "a download with another digest is installed": _change(
-        "_source.py", "            if received.sha256 == provenance.archive_sha256:", "            if True:", OBTAIN),
+        "_source.py", "            if received.sha256 == provenance.archive_sha256:", "            if True:", OBTAIN
+    ),
     "the signature is not verified": _never("_source.py", "signature is not None", OBTAIN),
-    "a key's own signature that refuses is passed over": _never(
-        "_source.py", "verify.may_be_signature(data)", OBTAIN),
-    "the checksum of the wish is not compared": _never("_source.py", "request.checksum and sha256 != request.checksum", OBTAIN),
+    "a key's own signature that refuses is passed over": _never("_source.py", "verify.may_be_signature(data)", OBTAIN),
+    "the checksum of the wish is not compared": _never(
+        "_source.py", "request.checksum and sha256 != request.checksum", OBTAIN
+    ),
     "sums may name a file twice": _never("_release/layout.py", "name in digests", RELEASES),
-    "sums may have odd lines": _change("_release/layout.py", "        if not found:\n            raise error(",
-                                       "        if not found:\n            continue\n            raise error(", RELEASES),
+    "sums may have odd lines": _change(
+        "_release/layout.py",
+        "        if not found:\n            raise error(",
+        "        if not found:\n            continue\n            raise error(",
+        RELEASES,
+    ),
     "a web page is read as sums": _never(
-        "_release/layout.py", 'sums.lstrip(b"\\xef\\xbb\\xbf \\t\\r\\n").startswith(b"<")', RELEASES),
+        "_release/layout.py", 'sums.lstrip(b"\\xef\\xbb\\xbf \\t\\r\\n").startswith(b"<")', RELEASES
+    ),
     # the signature
     "the key of 2021 is trusted": _never("_openpgp/keys.py", "public.fingerprint == _COMPROMISED", KEYS),
     "a private key is taken": _never("_openpgp/keys.py", "packet.tag in (SECRET_KEY, SECRET_SUBKEY)", KEYS),
-    "a revoked key signs": _never("_openpgp/keys.py", "_is_revoked(primary, KEY_REVOCATION, primary.hashed, placed)", MADE),
-    "a revoked subkey signs": _never("_openpgp/keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE),
-    "a subkey without a binding signs": _never("_openpgp/key_status.py", "not any(one.counts for one in bindings)", STANDING),
-    "a key without a self-signature signs": _never("_openpgp/key_status.py", "not any(one.counts for one in said)", STANDING),
+    "a revoked key signs": _never(
+        "_openpgp/keys.py", "_is_revoked(primary, KEY_REVOCATION, primary.hashed, placed)", MADE
+    ),
+    "a revoked subkey signs": _never(
+        "_openpgp/keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE
+    ),
+    "a subkey without a binding signs": _never(
+        "_openpgp/key_status.py", "not any(one.counts for one in bindings)", STANDING
+    ),
+    "a key without a self-signature signs": _never(
+        "_openpgp/key_status.py", "not any(one.counts for one in said)", STANDING
+    ),
     "a self-signature counts wherever it stands": _change(
-        "_openpgp/keys.py", "counts = item.under == place and _is_good(", "counts = _is_good(", MADE),
-    "a subkey need not agree": _never("_openpgp/key_status.py", "one.counts and one.fields.may_sign and not agreed", STANDING),
-    "a key that may not sign does": _never("_openpgp/key_status.py", "not permissions or not all(permissions)", STANDING),
-    "a user id may be silent on signing": _change("_openpgp/key_status.py", "if one in names or one.fields.flags is not None]",
-                                                  "if one.fields.flags is not None]", STANDING),
-    "a self-signature by somebody else counts": _change("_openpgp/keys.py", "or not verify_rsa(maker, signature, content):",
-                                                        "or False:", MADE),
-    "an older self-signature counts": _change("_openpgp/key_status.py", "if newest <= one.fields.created <= moment]",
-                                              "if one.fields.created <= moment]", STANDING),
+        "_openpgp/keys.py", "counts = item.under == place and _is_good(", "counts = _is_good(", MADE
+    ),
+    "a subkey need not agree": _never(
+        "_openpgp/key_status.py", "one.counts and one.fields.may_sign and not agreed", STANDING
+    ),
+    "a key that may not sign does": _never(
+        "_openpgp/key_status.py", "not permissions or not all(permissions)", STANDING
+    ),
+    "a user id may be silent on signing": _change(
+        "_openpgp/key_status.py",
+        "if one in names or one.fields.flags is not None]",
+        "if one.fields.flags is not None]",
+        STANDING,
+    ),
+    "a self-signature by somebody else counts": _change(
+        "_openpgp/keys.py", "or not verify_rsa(maker, signature, content):", "or False:", MADE
+    ),
+    "an older self-signature counts": _change(
+        "_openpgp/key_status.py",
+        "if newest <= one.fields.created <= moment]",
+        "if one.fields.created <= moment]",
+        STANDING,
+    ),
     "a self-signature counts before it was made": _change(
-        "_openpgp/key_status.py", "if newest <= one.fields.created <= moment]", "if newest <= one.fields.created]", STANDING),
+        "_openpgp/key_status.py",
+        "if newest <= one.fields.created <= moment]",
+        "if newest <= one.fields.created]",
+        STANDING,
+    ),
     "the newest self-signature is one that was made later": _change(
-        "_openpgp/key_status.py", "[created for created in counting if created <= moment]", "counting", STANDING),
+        "_openpgp/key_status.py", "[created for created in counting if created <= moment]", "counting", STANDING
+    ),
     "of self-signatures in a tie the last to come wins": _change(
-        "_openpgp/key_status.py", "    return [one for one in part.statements if newest <= one.fields.created <= moment]\n",
-        "    return [one for one in part.statements if newest <= one.fields.created <= moment][-1:]\n", STANDING),
+        "_openpgp/key_status.py",
+        "    return [one for one in part.statements if newest <= one.fields.created <= moment]\n",
+        "    return [one for one in part.statements if newest <= one.fields.created <= moment][-1:]\n",
+        STANDING,
+    ),
     "a self-signature that does not count does not restrict": _change(
-        "_openpgp/keys.py", "if not counts and not (may_name(", "if not counts and (may_name(", MADE),
+        "_openpgp/keys.py", "if not counts and not (\n            may_name(", "if not counts and (may_name(", MADE
+    ),
     "only who names himself where it counts restricts": _change(
-        "_openpgp/signatures.py", "signature.hashed + signature.unhashed\n             if subpacket.kind in (ISSUER",
-        "signature.hashed\n             if subpacket.kind in (ISSUER", SIGNATURES),
+        "_openpgp/signatures.py",
+        "signature.hashed + signature.unhashed\n        if subpacket.kind in (ISSUER",
+        "signature.hashed\n             if subpacket.kind in (ISSUER",
+        SIGNATURES,
+    ),
     "a wrong copy of the hash lifts a restriction": _change(
-        "_openpgp/signatures.py", "if digest[:2] != signature.digest_prefix and not allow_sha1:", "if digest[:2] != signature.digest_prefix:", MADE),
+        "_openpgp/signatures.py",
+        "if digest[:2] != signature.digest_prefix and not allow_sha1:",
+        "if digest[:2] != signature.digest_prefix:",
+        MADE,
+    ),
     "another key's end is not extended to an older subkey": _change(
-        "_openpgp/key_status.py", "ends = [_find_end(one.fields, member.oldest)", "ends = [_find_end(one.fields, member.valid_from)", STANDING),
+        "_openpgp/key_status.py",
+        "ends = [_find_end(one.fields, member.oldest)",
+        "ends = [_find_end(one.fields, member.valid_from)",
+        STANDING,
+    ),
     "a cross-certification has no end": _change(
-        "_openpgp/key_status.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", STANDING),
+        "_openpgp/key_status.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", STANDING
+    ),
     "a binding has no end": _change(
-        "_openpgp/key_status.py", "        ends += [_find_end(one.fields, member.public.created) for one in bindings]\n", "", STANDING),
-    "a withdrawn user id counts": _change("_openpgp/keys.py", "found = tuple([one._replace(counts=False) for one in found])",
-                                          "pass", MADE),
+        "_openpgp/key_status.py",
+        "        ends += [_find_end(one.fields, member.public.created) for one in bindings]\n",
+        "",
+        STANDING,
+    ),
+    "a withdrawn user id counts": _change(
+        "_openpgp/keys.py", "found = tuple([one._replace(counts=False) for one in found])", "pass", MADE
+    ),
     "a user id withdrawn beyond doubt restricts for ever": _change(
-        "_openpgp/key_status.py", "any(last <= date <= moment for date in part.withdrawn)", "False", STANDING),
+        "_openpgp/key_status.py", "any(last <= date <= moment for date in part.withdrawn)", "False", STANDING
+    ),
     "a user id withdrawn later restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "last <= date for", STANDING),
+        "_openpgp/key_status.py", "last <= date <= moment for", "last <= date for", STANDING
+    ),
     "a user id certified anew restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "date <= moment for", STANDING),
+        "_openpgp/key_status.py", "last <= date <= moment for", "date <= moment for", STANDING
+    ),
     "the only user id restricts no more once it is withdrawn": _change(
-        "_openpgp/key_status.py", "if not (others and any(", "if not (any(", STANDING),
+        "_openpgp/key_status.py", "if not (others and any(", "if not (any(", STANDING
+    ),
     "a doubtful withdrawal lifts a restriction": _change(
-        "_openpgp/keys.py", "if one.counts and one.fields.expires is None])))", "if one.fields.expires is None])))", MADE),
+        "_openpgp/keys.py",
+        "if one.counts and one.fields.expires is None])\n            )\n        )",
+        "if one.fields.expires is None])))",
+        MADE,
+    ),
     "a withdrawal for a while lifts a restriction": _change(
-        "_openpgp/keys.py", "if one.counts and one.fields.expires is None])))", "if one.counts])))", MADE),
+        "_openpgp/keys.py",
+        "if one.counts and one.fields.expires is None])\n            )\n        )",
+        "if one.counts])))",
+        MADE,
+    ),
     "an unclear self-signature is passed over": _change(
-        "_openpgp/keys.py", "return (), \"has a self-signature that %s\" % unclear", "continue", MADE),
+        "_openpgp/keys.py", 'return (), "has a self-signature that %s" % unclear', "continue", MADE
+    ),
     "every key is taken for a renewed one": _change(
-        "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = True", MADE),
+        "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = True", MADE
+    ),
     "the renewed key is like others": _change(
-        "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = False", GENUINE),
+        "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = False", GENUINE
+    ),
     "the renewed key ignores older self-signatures": _change(
-        "_openpgp/key_status.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING),
+        "_openpgp/key_status.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING
+    ),
     "a flaw of the key itself is forgotten": _never("_openpgp/key_status.py", "member.invalid_reason", STANDING),
     "short RSA keys are trusted": _never("_openpgp/signatures.py", "not 2048 <= bits <= 8192", MADE),
-    "odd RSA numbers are trusted": _never("_openpgp/signatures.py",
-                                          "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() "
-                                          "> 64 or key.modulus % 2 == 0", MADE),
+    "odd RSA numbers are trusted": _never(
+        "_openpgp/signatures.py",
+        "key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() > 64 or key.modulus % 2 == 0",
+        MADE,
+    ),
     "weak hashes count": _never("_openpgp/signatures.py", "signature.digest not in _DIGESTS", MADE)._replace(
         old="known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if allow_sha1 else None)",
-        new="known = _DIGESTS.get(signature.digest) or _WEAK_DIGESTS.get(signature.digest)"),
+        new="known = _DIGESTS.get(signature.digest) or _WEAK_DIGESTS.get(signature.digest)",
+    ),
     "hashes are not looked at": _never("_openpgp/signatures.py", "signature.digest not in _DIGESTS", MADE),
     "malformed subpackets are passed over": _never(
-        "_openpgp/signatures.py", "unclear is None and signature.malformed is not None", MADE),
+        "_openpgp/signatures.py", "unclear is None and signature.malformed is not None", MADE
+    ),
     "malformed subpackets of embedded signatures are passed over": _change(
-        "_openpgp/packets.py", "if one.malformed is not None or one.value is None]", "if one.value is None]", MADE),
+        "_openpgp/packets.py", "if one.malformed is not None or one.value is None]", "if one.value is None]", MADE
+    ),
     "an embedded signature may be of any algorithm": _change(
-        "_openpgp/packets.py", "if one.malformed is not None or one.value is None]", "if one.malformed is not None]", MADE),
+        "_openpgp/packets.py",
+        "if one.malformed is not None or one.value is None]",
+        "if one.malformed is not None]",
+        MADE,
+    ),
     "signatures are embedded two deep": _never("_openpgp/packets.py", "nested and inside", PACKETS),
     "a sign-only signature restricts nothing": _change(
-        "_openpgp/packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE),
+        "_openpgp/packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE
+    ),
     "an intended recipient may have any form": _change(
-        "_openpgp/subpackets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", SUBPACKETS),
+        "_openpgp/subpackets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", SUBPACKETS
+    ),
     "unknown critical subpackets are passed over": _never(
-        "_openpgp/signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE),
+        "_openpgp/signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE
+    ),
     "a thing may be said twice": _never("_openpgp/signatures.py", "len(seen.get(kind, ())) > 1", MADE),
     "the padding is not compared": _change(
-        "_openpgp/signatures.py", "return hmac.compare_digest(found, expected)", "return found.endswith(digest)", MADE),
-    "a value beyond the modulus counts": _change("_openpgp/signatures.py", " or signature.value >= key.modulus", "", MADE),
+        "_openpgp/signatures.py", "return hmac.compare_digest(found, expected)", "return found.endswith(digest)", MADE
+    ),
+    "a value beyond the modulus counts": _change(
+        "_openpgp/signatures.py", " or signature.value >= key.modulus", "", MADE
+    ),
     "another class of signature counts": _never("_openpgp/verify.py", "packet.kind != DOCUMENT", MADE),
-    "the document may be another": _never("_openpgp/verify.py", "not verify_rsa(member.public, packet, document)", MADE),
+    "the document may be another": _never(
+        "_openpgp/verify.py", "not verify_rsa(member.public, packet, document)", MADE
+    ),
     "a signature from the future counts": _never("_openpgp/verify.py", "fields.created > now + _AHEAD", MADE),
     "a signature may be a day ahead": _change("_openpgp/verify.py", "_AHEAD = 30 * 60 ", "_AHEAD = 86400 ", MADE),
-    "a key of the future counts": _never("_openpgp/verify.py", "key_status.self_signature_created > now + _AHEAD", GENUINE),
+    "a key of the future counts": _never(
+        "_openpgp/verify.py", "key_status.self_signature_created > now + _AHEAD", GENUINE
+    ),
     "a key that does not hold then signs": _never("_openpgp/verify.py", "key_status.invalid_reason", MADE),
-    "what was said later is kept quiet": _change("_openpgp/verify.py", "ended = today.invalid_reason", "ended = None", MADE),
+    "what was said later is kept quiet": _change(
+        "_openpgp/verify.py", "ended = today.invalid_reason", "ended = None", MADE
+    ),
     "the machine that judged is not named": _never("_errors.py", "isinstance(error, ClockError)", MADE),
     "a signature older than its key counts": _never("_openpgp/verify.py", "fields.created < member.valid_from", MADE),
     "a signature after its key's end counts": _never(
-        "_openpgp/verify.py", "key_status.expires is not None and fields.created >= key_status.expires", MADE),
-    "an expired signature counts": _never("_openpgp/verify.py", "fields.expires is not None and fields.expires <= now", MADE),
+        "_openpgp/verify.py", "key_status.expires is not None and fields.created >= key_status.expires", MADE
+    ),
+    "an expired signature counts": _never(
+        "_openpgp/verify.py", "fields.expires is not None and fields.expires <= now", MADE
+    ),
     "no trusted signature is needed": _never("_openpgp/verify.py", "not good", MADE),
-    "a signature that names two makers counts": _never("_openpgp/verify.py", "not issuer_is(packet, member.public)", MADE),
+    "a signature that names two makers counts": _never(
+        "_openpgp/verify.py", "not issuer_is(packet, member.public)", MADE
+    ),
     "a signature file of any length is read": _never("_openpgp/verify.py", "len(signature) > SIGNATURE_LIMIT", MADE),
     "any number of packets is read": _never("_openpgp/packets.py", "len(packets) == most", PACKETS, MADE),
     # the fetch
@@ -673,123 +1171,217 @@ MUTANTS = {
     "what frames a body may take for ever": _change("_http/response.py", "        self._tick()\n", "", LIMITS),
     "tries may take for ever": _change("_http/client.py", " or time.monotonic() + pause >= ends:", ":", LIMITS),
     "the thread that asks takes a stop": _without(
-        "_http/client.py", "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))", FETCH),
-    "a web page is taken for a file": _change("_http/response.py", "if is_labelled or start", "if False and start", LIMITS),
+        "_http/client.py",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))",
+        FETCH,
+    ),
+    "a web page is taken for a file": _change(
+        "_http/response.py", "if is_labelled or start", "if False and start", LIMITS
+    ),
     "a web page is taken for a file when it was compressed": _without(
-        "_http/response.py", "_reject_html(body, found, what)", LIMITS),
+        "_http/response.py", "_reject_html(body, found, what)", LIMITS
+    ),
     "a compressed body is taken": _change(
-        "_http/response.py", "elif not decodable or body.coding not in _DECODED:", "elif False:", LIMITS),
+        "_http/response.py", "elif not decodable or body.coding not in _DECODED:", "elif False:", LIMITS
+    ),
     "a compressed document of any size is taken": _never("_http/response.py", "len(found) > cap", LIMITS),
-    "a part that is compressed goes on with what is not": _never("_http/resume.py", "body.coding != self._coding", RESUME),
+    "a part that is compressed goes on with what is not": _never(
+        "_http/resume.py", "body.coding != self._coding", RESUME
+    ),
     "https may be left": _change(
-        "_http/urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST),
+        "_http/urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST
+    ),
     "unsigned bytes come over plain http from elsewhere": _change(
-        "_http/urls.py", "and plain and not (unsigned and not is_loopback(parts.hostname))", "and plain", REDIRECTS),
+        "_http/urls.py", "and plain and not (unsigned and not is_loopback(parts.hostname))", "and plain", REDIRECTS
+    ),
     "a host that is read in two ways is asked": _change(
-        "_http/urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS),
+        "_http/urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS
+    ),
     "a part that begins elsewhere is taken": _never("_http/resume.py", "start != self.count", RESUME),
     "a part of another whole is taken": _change("_http/resume.py", "if total != self.size or", "if False or", RESUME),
     "a part that ends early is taken": _change("_http/resume.py", "or last != total - 1:", "or False:", RESUME),
     "a part of another file is taken": _change(
-        "_http/resume.py", "return None if body.etag == self._etag else", "return None if True else", RESUME),
-    "a weak validator will do": _change("_http/response.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME),
-    "the rest is asked for without If-Range": _change("_http/resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME),
-    "a part that nobody asked for is taken": _change("_http/response.py", "partial = resuming and", "partial =", RESUME),
+        "_http/resume.py", "return None if body.etag == self._etag else", "return None if True else", RESUME
+    ),
+    "a weak validator will do": _change(
+        "_http/response.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME
+    ),
+    "the rest is asked for without If-Range": _change(
+        "_http/resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME
+    ),
+    "a part that nobody asked for is taken": _change(
+        "_http/response.py", "partial = resuming and", "partial =", RESUME
+    ),
     # unsigned local files
     "unsigned files of anybody are a site": _change(
-        "_source.py", "guard=self._guard if is_unsigned(request) else None", "guard=None", OBTAIN),
+        "_source.py", "guard=self._guard if is_unsigned(request) else None", "guard=None", OBTAIN
+    ),
     "an unsigned archive of anybody is taken": _change(
-        "_source.py", "(self._guard if is_unsigned(self._wish) else open_any)", "open_any", OBTAIN),
+        "_source.py", "(self._guard if is_unsigned(self._wish) else open_any)", "open_any", OBTAIN
+    ),
     "check mode takes an unsigned archive of anybody": _never("_source.py", "is_unsigned(request)", OBTAIN),
     "a checksum does not make up for who could write": _change(
-        "_source.py", 'request.policy == "sha256sums" and not request.checksum', 'request.policy == "sha256sums"', OBTAIN),
+        "_source.py",
+        'request.policy == "sha256sums" and not request.checksum',
+        'request.policy == "sha256sums"',
+        OBTAIN,
+    ),
     "a local file is opened past its guard": _change("_http/client.py", "self._guard or open_any", "open_any", OBTAIN),
     "who could write is not asked": _never("_fs/trusted_file.py", "weak", GUARD),
     "who could write the file itself is not asked": _without(
-        "_fs/trusted_file.py", 'check_entry(opened, None, opened.path, "file", weak)', GUARD),
+        "_fs/trusted_file.py", 'check_entry(opened, None, opened.path, "file", weak)', GUARD
+    ),
     "the sticky bit protects a file": _without(
-        "_fs/trusted_file.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD),
-    "who could write beside the file is not asked": _without("_fs/trusted_file.py", "check_entry(directory, entry, path, what, weak)", GUARD),
+        "_fs/trusted_file.py", 'weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))', GUARD
+    ),
+    "who could write beside the file is not asked": _without(
+        "_fs/trusted_file.py", "check_entry(directory, entry, path, what, weak)", GUARD
+    ),
     "a link of anybody is followed": _never("_fs/trusted_file.py", "entry.st_uid not in owners.uids", GUARD),
     "whoever listens here is believed": _never("_http/listeners.py", "strangers", LISTENERS),
     "a system that does not tell who listens is believed": _never("_http/listeners.py", "owners is None", LISTENERS),
     "a site on this host is believed whoever runs it": _never("_http/client.py", "self._guard is not None", LISTENERS),
     "a site on this host gets credentials whoever runs it": _change(
-        "_http/client.py", "elif trusted and headers_for(self._access):", "elif False:", LISTENERS),
+        "_http/client.py", "elif trusted and headers_for(self._access):", "elif False:", LISTENERS
+    ),
     "who listens is asked after the secret was told": _change(
-        "_http/client.py", "            self._check_listener(url, what, site is not None)\n            response",
-        "            response", LISTENERS),
+        "_http/client.py",
+        "            self._check_listener(url, what, site is not None)\n            response",
+        "            response",
+        LISTENERS,
+    ),
     "a listener may leave before it is seen": _without(
-        "_http/client.py", "self._check_listener(url, what, site is not None)   # it", LISTENERS)._replace(new="pass   # it"),
+        "_http/client.py", "self._check_listener(url, what, site is not None)  # it", LISTENERS
+    )._replace(new="pass  # it"),
     "a thread that is not to be had is a crash": _change(
-        "_http/client.py", "except RuntimeError as exc:     #", "except ZeroDivisionError as exc:     #", LIMITS),
+        "_http/client.py", "except RuntimeError as exc:", "except ZeroDivisionError as exc:     #", LIMITS
+    ),
     # credentials and trust
-    "the public site is shown credentials": _change("_http/credentials.py", "if is_public(url) or not", "if not", CREDENTIALS),
+    "the public site is shown credentials": _change(
+        "_http/credentials.py", "if is_public(url) or not", "if not", CREDENTIALS
+    ),
     "the public site by its absolute name is shown credentials": _change(
-        "_http/credentials.py", '"").rstrip(".")', '"")', CREDENTIALS),
+        "_http/credentials.py", '"").rstrip(".")', '"")', CREDENTIALS
+    ),
     "credentials go along to another port": _change(
-        "_http/urls.py", "origin_of(url) != origin_of(site) or", "origin_of(url)[:2] != origin_of(site)[:2] or", CREDENTIALS),
+        "_http/urls.py",
+        "origin_of(url) != origin_of(site) or",
+        "origin_of(url)[:2] != origin_of(site)[:2] or",
+        CREDENTIALS,
+    ),
     "credentials go along to another scheme": _change(
-        "_http/urls.py", "origin_of(url) != origin_of(site) or", "origin_of(url)[1:] != origin_of(site)[1:] or", CREDENTIALS),
+        "_http/urls.py",
+        "origin_of(url) != origin_of(site) or",
+        "origin_of(url)[1:] != origin_of(site)[1:] or",
+        CREDENTIALS,
+    ),
     "credentials go along to another host": _change(
-        "_http/urls.py", "origin_of(url) != origin_of(site) or", "origin_of(url)[::2] != origin_of(site)[::2] or", CREDENTIALS),
+        "_http/urls.py",
+        "origin_of(url) != origin_of(site) or",
+        "origin_of(url)[::2] != origin_of(site)[::2] or",
+        CREDENTIALS,
+    ),
     "credentials go to what is no plain URL": _change("_http/urls.py", " or not _PLAIN.match(url):", ":", CREDENTIALS),
-    "credentials go along out of the site's path": _change("_http/urls.py", "path.startswith(top) and not", "not", CREDENTIALS),
+    "credentials go along out of the site's path": _change(
+        "_http/urls.py", "path.startswith(top) and not", "not", CREDENTIALS
+    ),
     "credentials go along to a path that begins alike": _change(
-        "_http/urls.py", 'urlsplit(site).path.rstrip("/") + "/"', 'urlsplit(site).path.rstrip("/")', CREDENTIALS),
+        "_http/urls.py", 'urlsplit(site).path.rstrip("/") + "/"', 'urlsplit(site).path.rstrip("/")', CREDENTIALS
+    ),
     "credentials climb out of the site's path": _change(
-        "_http/urls.py", "path.startswith(top) and not _may_climb(path[len(top):])", "path.startswith(top)", CREDENTIALS),
-    "credentials climb out by encoded dots": _change("_http/urls.py", "unquote_to_bytes(path)", "path.encode()", CREDENTIALS),
+        "_http/urls.py",
+        "path.startswith(top) and not _may_climb(path[len(top) :])",
+        "path.startswith(top)",
+        CREDENTIALS,
+    ),
+    "credentials climb out by encoded dots": _change(
+        "_http/urls.py", "unquote_to_bytes(path)", "path.encode()", CREDENTIALS
+    ),
     "credentials climb out by what only some read as dots": _change(
-        "_http/urls.py", "not _PLAIN_PATH.match(found) or any(", "any(", CREDENTIALS),
+        "_http/urls.py", "not _PLAIN_PATH.match(found) or any(", "any(", CREDENTIALS
+    ),
     "credentials come back with a redirect": _without("_http/client.py", "site = None ", CREDENTIALS),
     "credentials of the outer site go with a request at the inner one": _change(
-        "_http/credentials.py", "key=len, default", "key=lambda site: -len(site), default", CREDENTIALS),
+        "_http/credentials.py", "key=len, default", "key=lambda site: -len(site), default", CREDENTIALS
+    ),
     "a client certificate goes along with a redirect": _change(
-        "_http/client.py", "bool(self._access.client_cert) and trusted", "bool(self._access.client_cert)", TRUST),
+        "_http/client.py", "bool(self._access.client_cert) and trusted", "bool(self._access.client_cert)", TRUST
+    ),
     "credentials go over plain http": _change("_http/credentials.py", " and is_loopback(host)", "", CREDENTIALS),
-    "loopback goes through a proxy": _never("_http/proxies.py", 'is_loopback((parts.hostname or "").rstrip("."))', PROXIES, TRUST),
+    "loopback goes through a proxy": _never(
+        "_http/proxies.py", 'is_loopback((parts.hostname or "").rstrip("."))', PROXIES, TRUST
+    ),
     "credentials for nobody are taken": _never("_request/network.py", "given and not takers", ACCESS),
-    "a certificate is for sites without TLS": _change("_request/network.py", "client_cert, by_tls)", "client_cert, shown)", ACCESS),
+    "a certificate is for sites without TLS": _change(
+        "_request/network.py", "client_cert, by_tls)", "client_cert, shown)", ACCESS
+    ),
     "the public site is trusted blindly": _never(
-        "_request/network.py", "not access.validate_certs and credentials.is_public(site)", ACCESS),
+        "_request/network.py", "not access.validate_certs and credentials.is_public(site)", ACCESS
+    ),
     "the public site behind a redirect is trusted blindly": _change(
-        "_http/client.py", "self._access.validate_certs or is_public(url)", "self._access.validate_certs", TRUST),
+        "_http/client.py", "self._access.validate_certs or is_public(url)", "self._access.validate_certs", TRUST
+    ),
     "netrc is read": _without("_http/session.py", "self._session.trust_env = False", FETCH, TRUST, CREDENTIALS),
     "the process's proxies decide": _change(
-        "_http/client.py", "os.environ if environ is None else environ", "os.environ", TRUST),
+        "_http/client.py", "os.environ if environ is None else environ", "os.environ", TRUST
+    ),
     "a bundle does not stand alone": _never("_http/session.py", "not self._bundle", TRUST)._replace(new="if True:"),
-    "a proxy whose host is in doubt is asked": _never("_http/proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES),
+    "a proxy whose host is in doubt is asked": _never(
+        "_http/proxies.py", "at and (_ENDS_HOST.search(user) or not usable)", PROXIES
+    ),
     "what is no proxy is shown": _never("_http/proxies.py", "not usable", PROXIES),
     "a proxy's password may be repeated": _change(
-        "_http/client.py", " + proxy_secrets(self._environ)", "", CREDENTIALS),
+        "_http/client.py", " + proxy_secrets(self._environ)", "", CREDENTIALS
+    ),
     "a secret in other case may be repeated": _change(
-        "_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE),
-    "the beginning of a secret may be repeated": _change("_errors.py", "        if begun:\n", "        if False:\n", ERROR_TREE),
+        "_errors.py", "return text.lower(), range", "return text, range", ERROR_TREE
+    ),
+    "the beginning of a secret may be repeated": _change(
+        "_errors.py", "        if begun:\n", "        if False:\n", ERROR_TREE
+    ),
     "a hint may repeat a secret": _change(
-        "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE),
+        "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE
+    ),
     "an index may repeat a secret": _change(
-        "_source.py", "as fetcher, redacting(credentials.secrets(self._wish.access)):", "as fetcher:", OBTAIN),
+        "_source.py", "as fetcher, redacting(credentials.secrets(self._wish.access)):", "as fetcher:", OBTAIN
+    ),
     "the names of versions may repeat a secret": _without(
-        "_source.py", "exc.redact(credentials.secrets(self._wish.access))", OBTAIN),
+        "_source.py", "exc.redact(credentials.secrets(self._wish.access))", OBTAIN
+    ),
     "exceptions from the proxy do not count": _never(
-        "_http/proxies.py", "not proxy or _is_excepted(parts, found.get(\"no\", unset).url)", PROXIES)._replace(new="if not proxy:"),
+        "_http/proxies.py", 'not proxy or _is_excepted(parts, found.get("no", unset).url)', PROXIES
+    )._replace(new="if not proxy:"),
     # what is told
     "what to do is cut off": _change(
-        "_errors.py", "    room = MESSAGE_LIMIT - len(end)", "    room = MESSAGE_LIMIT", ERROR_TREE),
-    "a message may move a terminal": _change("_errors.py", "super().__init__(printable(", "super().__init__(str(", ERROR_TREE),
+        "_errors.py", "    room = MESSAGE_LIMIT - len(end)", "    room = MESSAGE_LIMIT", ERROR_TREE
+    ),
+    "a message may move a terminal": _change(
+        "_errors.py", "super().__init__(printable(", "super().__init__(str(", ERROR_TREE
+    ),
     "a result's texts are not cleaned": _change(
         "_errors.py",
         'return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)',
-        "return value", ERROR_TREE),
-    "a result's keys are not cleaned": _change("_errors.py", "(printable(key), printable(one))", "(key, printable(one))", ERROR_TREE),
-    "a result's lists are not cleaned": _change("_errors.py", "[printable(one) for one in value]", "list(value)", ERROR_TREE),
-    "a failure is not cleaned": _change("_errors.py", "= printable({", "= dict({", ERROR_TREE),
+        "return value",
+        ERROR_TREE,
+    ),
+    "a result's keys are not cleaned": _change(
+        "_errors.py", "(printable(key), printable(one))", "(key, printable(one))", ERROR_TREE
+    ),
+    "a result's lists are not cleaned": _change(
+        "_errors.py", "[printable(one) for one in value]", "list(value)", ERROR_TREE
+    ),
+    "a failure is not cleaned": _change("_errors.py", "= printable(\n        {", "= dict({", ERROR_TREE),
     "the module's result is not cleaned": _change(
-        _MODULE, "redacted(printable(dict(result, steps=steps.lines)),", "redacted(dict(result, steps=steps.lines),", MODULE),
+        _MODULE,
+        "redacted(printable(dict(result, steps=steps.lines)),",
+        "redacted(dict(result, steps=steps.lines),",
+        MODULE,
+    ),
     "a failure's previous version is not cleaned": _change(
-        _MODULE, "printable(steps.previous_version)", "steps.previous_version", MODULE),
+        _MODULE, "printable(steps.previous_version)", "steps.previous_version", MODULE
+    ),
     "a warning is not cleaned": _change(
-        _RUN, "redacted(printable(text), self.secrets)", "redacted(text, self.secrets)", MODULE),
+        _RUN, "redacted(printable(text), self.secrets)", "redacted(text, self.secrets)", MODULE
+    ),
     "a step is not cleaned": _change(_RUN, '"target: %s" % printable(line)', '"target: %s" % line', MODULE),
 }

@@ -28,7 +28,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import plan
 
 VERSION, OLD_VERSION = "1.13.4", "1.13.3"
-PADDING = 300 << 10     # bytes; more than one block of the inflater
+PADDING = 300 << 10  # bytes; more than one block of the inflater
 _UNIT = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "unit", "plugins", "module_utils")
 
 
@@ -45,9 +45,9 @@ install_host = _load_host()
 class Scenario(NamedTuple):
     """A host before a run, and the wish of that run."""
 
-    prepare: Callable   # callable(host): what was done to it before
-    task_args: Callable      # callable(host) -> dict of options, beside those of the archive
-    swept: str          # "all": every call gets every fault; "changes": that is for the calls that change something
+    prepare: Callable  # callable(host): what was done to it before
+    task_args: Callable  # callable(host) -> dict of options, beside those of the archive
+    swept: str  # "all": every call gets every fault; "changes": that is for the calls that change something
 
 
 def _nothing(host):
@@ -115,15 +115,16 @@ SCENARIOS = {
     "litter": Scenario(_littered, _plain, "changes"),
     "no run check": Scenario(_nothing, lambda host: {"run_check": False}, "changes"),
     "removal": Scenario(_installed, lambda host: {"state": "absent"}, "changes"),
-    "removal, link": Scenario(lambda host: _installed(host, **_linked(host)), lambda host: dict(
-        _linked(host), state="absent"), "changes"),
+    "removal, link": Scenario(
+        lambda host: _installed(host, **_linked(host)), lambda host: dict(_linked(host), state="absent"), "changes"
+    ),
     "removal of the damaged": Scenario(_damaged, lambda host: {"state": "absent"}, "changes"),
 }
 
 
 def ours(host, **task_args):
     """The answer of the module, without Ansible."""
-    plan.RETRY_SECONDS = 0       # seconds; nobody else is at work here
+    plan.RETRY_SECONDS = 0  # seconds; nobody else is at work here
     try:
         result = host.run(**task_args)
     except TerraformBinaryError as exc:
@@ -134,8 +135,9 @@ def ours(host, **task_args):
 def through_ansible(host, **task_args):
     """The answer of the module itself, with AnsibleModule around it."""
     from ansible_collections.iac_platform.terraform.plugins.modules import terraform_binary
+
     plan.RETRY_SECONDS = 0
-    arguments = host.folder + ".arguments.json"     # beside it: no fault is to strike that
+    arguments = host.folder + ".arguments.json"  # beside it: no fault is to strike that
     options = dict((key, value) for key, value in task_args.items() if key != "platform")
     install_host.write(arguments, json.dumps({"ANSIBLE_MODULE_ARGS": dict(options, base_dir=host.base_dir)}).encode())
     said, sys.argv = io.StringIO(), [terraform_binary.__file__, arguments]
@@ -143,7 +145,7 @@ def through_ansible(host, **task_args):
         with contextlib.redirect_stdout(said):
             terraform_binary.main()
     except SystemExit:
-        answer = json.loads(said.getvalue())    # one JSON document and nothing beside it
+        answer = json.loads(said.getvalue())  # one JSON document and nothing beside it
     return dict((key, answer[key]) for key in ("changed", "failed", "msg", "error") if key in answer)
 
 
@@ -163,7 +165,7 @@ class World:
         os.mkdir(self.folder)
         self.host = install_host.Host(self.folder)
         self.host.defaults = dict(self.host.offer(padding=PADDING), version=VERSION)
-        tempfile.tempdir = self.host.at("tmp")     # where the run check makes its directory: faults strike there, too
+        tempfile.tempdir = self.host.at("tmp")  # where the run check makes its directory: faults strike there, too
         os.mkdir(tempfile.tempdir)
         if uid is not None:
             _give(folder, uid)
@@ -204,17 +206,22 @@ class World:
 
     def hit(self):
         """What the invariants ask of the host, read from the disk: Hit."""
-        return Hit(_read(self.host.binary()), _mode_of(self.host.binary()), _read(self.host.receipt()),
-                   _target(self.host.at("bin", "terraform")), self.picture())
+        return Hit(
+            _read(self.host.binary()),
+            _mode_of(self.host.binary()),
+            _read(self.host.receipt()),
+            _target(self.host.at("bin", "terraform")),
+            self.picture(),
+        )
 
 
 class Hit(NamedTuple):
     """A host after a fault."""
 
-    binary: object      # bytes, or None
-    mode: int           # of the binary
-    receipt: object     # bytes, or None
-    link: object        # its target, or None
+    binary: object  # bytes, or None
+    mode: int  # of the binary
+    receipt: object  # bytes, or None
+    link: object  # its target, or None
     picture: dict
 
 
@@ -252,8 +259,9 @@ def _lasting(data):
         fields = json.loads(data.decode("utf-8"))
     except ValueError:
         return None
-    return json.dumps([(key, value) for key, value in sorted(fields.items())
-                       if key not in ("mtime_ns", "inode", "installed_at")])
+    return json.dumps(
+        [(key, value) for key, value in sorted(fields.items()) if key not in ("mtime_ns", "inode", "installed_at")]
+    )
 
 
 def _read(path):

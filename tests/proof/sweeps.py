@@ -22,8 +22,30 @@ import scenarios
 PROCESSES = min(2, os.cpu_count() or 1)
 # Calls that change something below the folder: these get every fault in every scenario. The others look: every fault for
 # them, too, in the main scenarios, and one each in turn in the rest.
-CHANGING = ("write", "pwrite64", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "fchmod",
-            "fchmodat", "chmod", "fchown", "fsync", "fdatasync", "ftruncate", "symlink", "symlinkat", "link", "flock", "execve")
+CHANGING = (
+    "write",
+    "pwrite64",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+    "mkdirat",
+    "fchmod",
+    "fchmodat",
+    "chmod",
+    "fchown",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "symlink",
+    "symlinkat",
+    "link",
+    "flock",
+    "execve",
+)
 
 
 def is_changing(call):
@@ -37,7 +59,7 @@ class Task(NamedTuple):
     scenario: str
     installer: str
     uid: Optional[int]
-    kinds: Optional[tuple] = None   # of faults, at the calls that change something; None: all of them at all calls
+    kinds: Optional[tuple] = None  # of faults, at the calls that change something; None: all of them at all calls
 
 
 class Finding(NamedTuple):
@@ -46,14 +68,20 @@ class Finding(NamedTuple):
     task: Task
     fault: faults.Fault
     fired: bool
-    wrong: tuple        # sentences
-    acted: bool         # the fault's run changed something on disk
-    mended: bool        # clean runs followed
+    wrong: tuple  # sentences
+    acted: bool  # the fault's run changed something on disk
+    mended: bool  # clean runs followed
 
     def __str__(self):
         return "%s as %s: %s at %s number %d, %s: %s" % (
-            self.task.scenario, self.task.uid, self.fault.kind, self.fault.call.name, self.fault.call.number,
-            self.fault.call.text[:200], "; ".join(self.wrong))
+            self.task.scenario,
+            self.task.uid,
+            self.fault.kind,
+            self.fault.call.name,
+            self.fault.call.number,
+            self.fault.call.text[:200],
+            "; ".join(self.wrong),
+        )
 
 
 class Bench:
@@ -63,7 +91,9 @@ class Bench:
         self.strace = strace
         self.task = task
         self.log = os.path.join(folder, "trace")
-        self.world = scenarios.World(folder, scenarios.SCENARIOS[task.scenario], scenarios.INSTALLERS[task.installer], task.uid)
+        self.world = scenarios.World(
+            folder, scenarios.SCENARIOS[task.scenario], scenarios.INSTALLERS[task.installer], task.uid
+        )
         before = self.world.hit()
         first = self._run()
         assert first.answer and not first.answer.get("failed"), first
@@ -72,7 +102,7 @@ class Bench:
         ending, calls = faults.trace(strace, self.world.act, self.world.folder, self.log, task.uid)
         assert ending.answer == first.answer, "two runs, two answers: %s, %s" % (first, ending)
         self.calls = calls
-        self._put_right = []    # pictures of what faults left, and clean runs put right
+        self._put_right = []  # pictures of what faults left, and clean runs put right
 
     def _run(self):
         return faults.run(self.world.act, self.task.uid)
@@ -95,7 +125,7 @@ class Bench:
         """One fault, and a clean run and a third one after it: Finding."""
         self.world.reset()
         ending, fired = faults.strike(self.strace, self.world.act, fault, self.log, self.task.uid)
-        if not fired:       # a call more or less was counted, as happens once in thousands: it has to strike now
+        if not fired:  # a call more or less was counted, as happens once in thousands: it has to strike now
             self.world.reset()
             ending, fired = faults.strike(self.strace, self.world.act, fault, self.log, self.task.uid)
         hit = self.world.hit()
@@ -133,7 +163,9 @@ def sweep(strace, tasks, every=1, offset=0):
     :param offset: int, from which.
     :returns: list of Finding.
     """
-    parts = [(strace, task, every, offset + number, part) for number, task in enumerate(tasks) for part in range(PROCESSES)]
+    parts = [
+        (strace, task, every, offset + number, part) for number, task in enumerate(tasks) for part in range(PROCESSES)
+    ]
     with multiprocessing.get_context("fork").Pool(PROCESSES, be_nice, maxtasksperchild=1) as pool:
         return [finding for findings in pool.imap(_sweep_part, parts, chunksize=1) for finding in findings]
 
@@ -161,8 +193,9 @@ def _sweep_part(part):
 @contextlib.contextmanager
 def fast_folder():
     """A folder in memory where there is one: thousands of fsync(2) are not what is tried here."""
-    folder = os.path.realpath(tempfile.mkdtemp(
-        prefix="terraform-binary-proof-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    folder = os.path.realpath(
+        tempfile.mkdtemp(prefix="terraform-binary-proof-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    )
     os.chmod(folder, 0o755)
     try:
         yield folder

@@ -32,16 +32,15 @@ class Known:
     """What the model knows of one version."""
 
     def __init__(self):
-        self.binary = None      # its bytes
-        self.receipt = None     # right, broken, or None
-        self.mode = None        # right or wrong
-        self.recorded = False   # the receipt knows the link
+        self.binary = None  # its bytes
+        self.receipt = None  # right, broken, or None
+        self.mode = None  # right or wrong
+        self.recorded = False  # the receipt knows the link
         self.stale_temp_files = False
-        self.sure = True        # nothing was killed since the last install
+        self.sure = True  # nothing was killed since the last install
 
 
 class Store(stateful.RuleBasedStateMachine):
-
     def __init__(self):
         super().__init__()
         COUNTS["sequences"] += 1
@@ -50,7 +49,7 @@ class Store(stateful.RuleBasedStateMachine):
         self.host = scenarios.install_host.Host(self.folder)
         self.offers = {version: self.host.offer(version, padding=1000) for version in VERSIONS}
         self.known = {version: Known() for version in VERSIONS}
-        self.link = None    # the version that it means
+        self.link = None  # the version that it means
 
     def teardown(self):
         self.stack.close()
@@ -97,8 +96,12 @@ class Store(stateful.RuleBasedStateMachine):
         assert self.host.names(version) is None
         self.known[version] = Known()
 
-    @stateful.rule(version=from_.sampled_from(VERSIONS), linked=from_.booleans(), state=from_.sampled_from(["present", "absent"]),
-                   number=from_.integers(1, 60))
+    @stateful.rule(
+        version=from_.sampled_from(VERSIONS),
+        linked=from_.booleans(),
+        state=from_.sampled_from(["present", "absent"]),
+        number=from_.integers(1, 60),
+    )
     def kill(self, version, linked, state, number):
         known = self.known[version]
         before = known.binary
@@ -118,7 +121,9 @@ class Store(stateful.RuleBasedStateMachine):
         self.link = self._read_link()
 
     @stateful.precondition(lambda self: any(known.binary for known in self.known.values()))
-    @stateful.rule(data=from_.data(), how=from_.sampled_from(["flip", "cut", "delete", "mode", "receipt gone", "receipt broken"]))
+    @stateful.rule(
+        data=from_.data(), how=from_.sampled_from(["flip", "cut", "delete", "mode", "receipt gone", "receipt broken"])
+    )
     def damage(self, data, how):
         COUNTS["damages"] += 1
         version = data.draw(from_.sampled_from([version for version in VERSIONS if self.known[version].binary]))
@@ -171,9 +176,10 @@ class Store(stateful.RuleBasedStateMachine):
 
 
 def test_any_order_of_installs_damages_and_kills_ends_well(monkeypatch, proof):
-    monkeypatch.setattr(plan, "RETRY_SECONDS", 0)    # seconds; nobody else is at work here
-    settings = hypothesis.settings(max_examples=SEQUENCES, stateful_step_count=STEPS, suppress_health_check=list(
-        hypothesis.HealthCheck))
+    monkeypatch.setattr(plan, "RETRY_SECONDS", 0)  # seconds; nobody else is at work here
+    settings = hypothesis.settings(
+        max_examples=SEQUENCES, stateful_step_count=STEPS, suppress_health_check=list(hypothesis.HealthCheck)
+    )
     stateful.run_state_machine_as_test(Store, settings=settings)
     proof(", ".join("%s %s" % ("{:,}".format(number), what) for what, number in COUNTS.items()))
     assert all(COUNTS.values()), COUNTS

@@ -26,7 +26,7 @@ from support.system import open_folder
 INSTALLERS, READERS = 12, 3
 EXECUTIONS = tiers.TIERS["T3"].floor if tiers.FULL else 1000
 REPLACED = 200 if tiers.FULL else 20
-SECONDS = 300       # at most
+SECONDS = 300  # at most
 FORK = multiprocessing.get_context("fork")
 
 if sys.version_info < (3, 8):
@@ -37,7 +37,7 @@ class Crowd(NamedTuple):
     """One store and two wishes for it."""
 
     hosts: tuple
-    log: str            # what the installers did, a word or two a line
+    log: str  # what the installers did, a word or two a line
 
     @property
     def binary(self):
@@ -149,8 +149,17 @@ def test_who_runs_the_binary_never_gets_half_of_one(crowd, proof):
             process.join()
     check_the_log(crowd, kills)
     check_the_rest(crowd)
-    proof("%s executions by %d readers of a binary replaced %s times by %d installers, %s of them killed, %d bad" % (
-        "{:,}".format(count.value), READERS, "{:,}".format(crowd.replaced()), INSTALLERS, "{:,}".format(kills), len(wrong)))
+    proof(
+        "%s executions by %d readers of a binary replaced %s times by %d installers, %s of them killed, %d bad"
+        % (
+            "{:,}".format(count.value),
+            READERS,
+            "{:,}".format(crowd.replaced()),
+            INSTALLERS,
+            "{:,}".format(kills),
+            len(wrong),
+        )
+    )
     assert not wrong, wrong[:20]
     tiers.check_floor("T3", count.value)
 

@@ -14,7 +14,7 @@ import pytest
 import sweeps
 from support import tiers
 
-EVERY = 1 if tiers.FULL else 31     # of all images every so many-th is made
+EVERY = 1 if tiers.FULL else 31  # of all images every so many-th is made
 SCENARIOS = ("nothing", "damaged, link", "mode", "removal, link")
 
 
@@ -26,8 +26,10 @@ def possible():
 
 
 def make_images(strace, installer, scenarios, every):
-    parts = [(strace, file_system, scenario, installer, every)
-             for file_system, scenario in itertools.product(crash_disks.FILE_SYSTEMS, scenarios)]
+    parts = [
+        (strace, file_system, scenario, installer, every)
+        for file_system, scenario in itertools.product(crash_disks.FILE_SYSTEMS, scenarios)
+    ]
     with multiprocessing.get_context("fork").Pool(sweeps.PROCESSES, start_worker, maxtasksperchild=1) as pool:
         # map() waits for all of them, also when one fails: who is ended in the middle leaves a mount behind.
         return [image for images in pool.map(_make_part, parts, chunksize=1) for image in images]
@@ -50,8 +52,10 @@ def _make_part(part):
 def test_every_crash_image_is_legal_and_mended(strace, proof):
     images = make_images(strace, "ours", SCENARIOS, EVERY)
     wrong = [image for image in images if image.wrong]
-    proof("%s crash images on %s, %d violations" % (
-        "{:,}".format(len(images)), ", ".join(crash_disks.FILE_SYSTEMS), len(wrong)))
+    proof(
+        "%s crash images on %s, %d violations"
+        % ("{:,}".format(len(images)), ", ".join(crash_disks.FILE_SYSTEMS), len(wrong))
+    )
     assert not wrong, "\n".join(map(str, wrong))
     for file_system in crash_disks.FILE_SYSTEMS:
         lost = any(image.lost for image in images if image.where.startswith(file_system + ","))
@@ -64,4 +68,6 @@ def test_the_same_power_losses_leave_a_naive_installer_half_done(strace, proof):
     wrong = [image for image in images if image.wrong]
     proof("naive: %d crash images, %d violations" % (len(images), len(wrong)))
     for file_system in crash_disks.FILE_SYSTEMS:
-        assert any(image.where.startswith(file_system + ",") for image in wrong), "%s: nothing was seen wrong" % file_system
+        assert any(image.where.startswith(file_system + ",") for image in wrong), (
+            "%s: nothing was seen wrong" % file_system
+        )

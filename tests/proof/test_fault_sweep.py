@@ -43,10 +43,19 @@ def test_no_fault_leaves_it_half_done(strace, proof):
     findings = sweep(strace, scenarios.SCENARIOS, "ours", EVERY, USERS)
     kinds = collections.Counter(finding.fault.kind for finding in findings)
     wrong = [finding for finding in findings if finding.wrong]
-    shares = ", ".join("%s %d" % (kind if len(kind) > 1 else "returns %s" % kind, count) for kind, count in sorted(kinds.items()))
-    proof("%s faults fired%s (%s), clean runs after %s of them, %d violations" % (
-        "{:,}".format(len(findings)), "" if EVERY == 1 else ", one in %d" % EVERY, shares,
-        "{:,}".format(sum(finding.mended for finding in findings)), len(wrong)))
+    shares = ", ".join(
+        "%s %d" % (kind if len(kind) > 1 else "returns %s" % kind, count) for kind, count in sorted(kinds.items())
+    )
+    proof(
+        "%s faults fired%s (%s), clean runs after %s of them, %d violations"
+        % (
+            "{:,}".format(len(findings)),
+            "" if EVERY == 1 else ", one in %d" % EVERY,
+            shares,
+            "{:,}".format(sum(finding.mended for finding in findings)),
+            len(wrong),
+        )
+    )
     assert not wrong, told(findings)
     assert set(faults.ERRORS + faults.SIGNALS) <= set(kinds) and ("0" in kinds or not tiers.FULL)
     assert any(finding.acted for finding in findings), "no fault came late enough to find something done"
@@ -77,11 +86,12 @@ def test_a_store_that_vanishes_under_a_run_comes_back_with_the_next(scenario, pr
                 def vanish():
                     shutil.rmtree(world.host.base_dir, ignore_errors=True)
                     scenarios.install_host.write(left, b"gone")
+
                 faults.before_change(number, vanish)
                 return world.act()
 
             ending = faults.run(act)
-            if right is None:       # the first time nothing vanished
+            if right is None:  # the first time nothing vanished
                 right = world.hit()
                 course = invariants.Course(before, right)
                 continue
@@ -107,7 +117,9 @@ def test_a_run_that_never_ends_is_found():
 
 def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof):
     pytest.importorskip("ansible.module_utils.basic")
-    findings = sweep(strace, ["nothing, link", "damaged, link", "mode", "removal, link"], "module", EVERY_THROUGH_ANSIBLE)
+    findings = sweep(
+        strace, ["nothing, link", "damaged, link", "mode", "removal, link"], "module", EVERY_THROUGH_ANSIBLE
+    )
     wrong = [finding for finding in findings if finding.wrong]
     proof("%s faults through Ansible, %d violations" % ("{:,}".format(len(findings)), len(wrong)))
     assert not wrong, told(findings)

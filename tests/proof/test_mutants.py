@@ -19,18 +19,18 @@ from support import tiers
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
-SECONDS = 100       # for the tests of one mutant, which take some: only so that a hang is seen as one
+SECONDS = 100  # for the tests of one mutant, which take some: only so that a hang is seen as one
 AT_ONCE = 2 * sweeps.PROCESSES  # tests of the network and of locks wait more than they work
-A_FEW = 3           # in the short run: others each week
+A_FEW = 3  # in the short run: others each week
 
-_folder = None      # of this process of the pool: the collections with a copy of this one, to be changed
+_folder = None  # of this process of the pool: the collections with a copy of this one, to be changed
 
 
 class Verdict(NamedTuple):
     """What became of one mutant."""
 
     name: str
-    outcome: str        # noticed, maybe by a hang; missed; or what went wrong with it
+    outcome: str  # noticed, maybe by a hang; missed; or what went wrong with it
     output: str
 
 
@@ -40,8 +40,11 @@ def copy_checkout(parent):
     sweeps.be_nice()
     _folder = tempfile.mkdtemp(dir=parent)
     for part in ("plugins", "tests", "roles", "meta"):
-        shutil.copytree(os.path.join(CHECKOUT, part), os.path.join(_folder, PLACE, part), ignore=shutil.ignore_patterns(
-            "__pycache__", "output"))
+        shutil.copytree(
+            os.path.join(CHECKOUT, part),
+            os.path.join(_folder, PLACE, part),
+            ignore=shutil.ignore_patterns("__pycache__", "output"),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +58,23 @@ def pool(tmp_path_factory):
 
 def run_tests(target):
     """pytest over the copy: (its exit status, its output); None for a hang."""
-    environment = dict((key, value) for key, value in os.environ.items() if not key.startswith("TERRAFORM_BINARY_PROOF"))
-    environment.update(PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1",
-                       TEST_OF_A_MUTANT="1")
+    environment = dict(
+        (key, value) for key, value in os.environ.items() if not key.startswith("TERRAFORM_BINARY_PROOF")
+    )
+    environment.update(
+        PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1", TEST_OF_A_MUTANT="1"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", target]
-    with subprocess.Popen(command, cwd=os.path.join(_folder, PLACE), env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", start_new_session=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=os.path.join(_folder, PLACE),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
         try:
             output, _none = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -101,7 +115,7 @@ def chosen():
         return names
     cheap = [name for name in names if all("/proof/" not in target for target in mutants.MUTANTS[name].targets)]
     step = len(cheap) // A_FEW
-    return cheap[tiers.day() % step::step]
+    return cheap[tiers.day() % step :: step]
 
 
 def slow_first(item, targets):
@@ -111,8 +125,10 @@ def slow_first(item, targets):
 
 @pytest.mark.skipif(not tiers.FULL, reason="make test has these very tests")
 def test_the_tests_of_all_mutants_pass_without_them(pool):
-    targets = sorted(set(target for name in chosen() for target in mutants.MUTANTS[name].targets),
-                     key=lambda target: slow_first(target, [target]))
+    targets = sorted(
+        set(target for name in chosen() for target in mutants.MUTANTS[name].targets),
+        key=lambda target: slow_first(target, [target]),
+    )
     for target, (status, output) in zip(targets, pool.map(run_tests, targets, chunksize=1)):
         assert status == 0, "%s: %s\n%s" % (target, status, output)
 
@@ -122,7 +138,9 @@ def test_every_line_taken_out_is_missed(pool, proof):
     verdicts = pool.map(try_one, names, chunksize=1)
     alive = [drift for drift in verdicts if not drift.outcome.startswith("noticed")]
     hanging = [drift for drift in verdicts if drift.outcome.endswith("hang")]
-    proof("%d mutants, %d noticed%s" % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging)
-                                        if hanging else ""))
+    proof(
+        "%d mutants, %d noticed%s"
+        % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging) if hanging else "")
+    )
     assert not alive, "\n".join("%s: %s\n%s" % (drift.name, drift.outcome, drift.output[-300:]) for drift in alive)
     tiers.check_floor("T8", len(verdicts))

@@ -35,4 +35,6 @@ def test_a_tier_that_failed_is_not_saved(tmp_path):
 def test_every_tier_has_its_tests(tier):
     for path in tiers.TIERS[tier].paths:
         folder, name = os.path.split(path)
-        assert path.startswith("::") or any(found.startswith(name) for found in os.listdir(os.path.join(CHECKOUT, folder)))
+        assert path.startswith("::") or any(
+            found.startswith(name) for found in os.listdir(os.path.join(CHECKOUT, folder))
+        )

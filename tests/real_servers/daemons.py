@@ -14,8 +14,8 @@ import pytest
 from support.system import PATIENCE, started, wait_until
 
 HOST = "127.0.0.1"
-MARK = "/everything-before-this-is-in-the-log"      # the path of a request that is in no list of what was asked
-_SYSTEM = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/local/sbin"))    # not on the PATH of every user
+MARK = "/everything-before-this-is-in-the-log"  # the path of a request that is in no list of what was asked
+_SYSTEM = os.pathsep.join(("/usr/sbin", "/sbin", "/usr/local/sbin"))  # not on the PATH of every user
 
 
 def find_program(name, package):
@@ -37,16 +37,20 @@ def running(command, ports, log):
     :param log: str, a file for what it prints; shown when it does not come up.
     """
     with open(log, "ab") as printed, started(
-            command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT) as process:
+        command, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT
+    ) as process:
         for port in ports:
             wait_until(functools.partial(_has_come_up, process, port), "an answer on port %d" % port)
             assert process.poll() is None, "%s ended with exit status %s:\n%s" % (
-                command[0], process.returncode, read_text(log))
+                command[0],
+                process.returncode,
+                read_text(log),
+            )
         yield
 
 
 def _has_come_up(process, port):
-    return answers(port) or process.poll() is not None      # or it never will
+    return answers(port) or process.poll() is not None  # or it never will
 
 
 def answers(port):

@@ -61,9 +61,9 @@ class Asked(NamedTuple):
     method: str
     path: str
     status: int
-    bytes: int      # of the body that was sent
-    range: str      # the header, "" when there was none
-    user: str       # "" when none was given
+    bytes: int  # of the body that was sent
+    range: str  # the header, "" when there was none
+    user: str  # "" when none was given
 
 
 class Nginx(NamedTuple):
@@ -71,9 +71,9 @@ class Nginx(NamedTuple):
 
     http: str
     https: str
-    guarded: str    # http, by basic authentication
-    locked: str     # https, by a client certificate
-    log: str        # path of the access log
+    guarded: str  # http, by basic authentication
+    locked: str  # https, by a client certificate
+    log: str  # path of the access log
 
     def asked(self, url=None):
         """What was asked and is answered, in its order: a list of Asked; of one of the four URLs where it is given."""
@@ -93,14 +93,17 @@ def nginx(root, certificate, users, clients):
     """
     program = find_program("nginx", "nginx-light")
     with open_folder() as folder, reserved_ports(4) as ports:
-        os.chmod(folder, 0o700)     # the key
+        os.chmod(folder, 0o700)  # the key
         write_text(folder, "server.pem", certificate)
         write_text(folder, "clients.pem", clients)
         write_text(folder, "users", "".join("%s:%s\n" % (user, _salted(word)) for user, word in users.items()))
         configuration = write_text(
-            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST, mark=MARK))
+            folder, "nginx.conf", _CONFIGURATION.format(folder=folder, root=root, ports=ports, host=HOST, mark=MARK)
+        )
         errors = os.path.join(folder, "error.log")
-        with running([program, "-e", errors, "-p", folder, "-c", configuration], ports, os.path.join(folder, "printed")):
+        with running(
+            [program, "-e", errors, "-p", folder, "-c", configuration], ports, os.path.join(folder, "printed")
+        ):
             places = ["%s://%s:%d" % (scheme, HOST, port) for scheme, port in zip(("http", "https") * 2, ports)]
             yield Nginx(*places, os.path.join(folder, "access.log"))
 

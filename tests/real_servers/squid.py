@@ -19,7 +19,7 @@ from support.system import NOBODY, ROOT, finished, open_folder, reserved_ports
 
 from .daemons import HOST, MARK, catch_up, find_program, read_text, running, write_text
 
-PLACE = "mirror.test"   # RFC 6761, 6.2: no name below .test is anybody's
+PLACE = "mirror.test"  # RFC 6761, 6.2: no name below .test is anybody's
 _LIBRARY = ("/usr/lib/squid", "/usr/lib64/squid", "/usr/libexec/squid")
 _CONFIGURATION = """
 http_port {host}:{port} {bump}
@@ -66,17 +66,17 @@ class Asked(NamedTuple):
 
     method: str
     status: int
-    bytes: int      # sent to the client, head and body
-    user: str       # "-" when none was given
-    url: str        # with the query; host:port for CONNECT
+    bytes: int  # sent to the client, head and body
+    user: str  # "-" when none was given
+    url: str  # with the query; host:port for CONNECT
 
 
 class Squid(NamedTuple):
     """A running squid."""
 
     url: str
-    by_tls: str     # the URL by which it is spoken to by TLS, "" without a certificate
-    log: str        # path of the access log
+    by_tls: str  # the URL by which it is spoken to by TLS, "" without a certificate
+    log: str  # path of the access log
 
     def known(self, user, password):
         """The URL with a user and password in it."""
@@ -112,17 +112,34 @@ def squid(users=None, certificate=None, inspector=None, origins=""):
             text += "http_access allow all\n"
         if certificate is not None:
             text += "https_port %s:%d tls-cert=%s\n" % (
-                HOST, ports[1], write_text(folder, "certificate.pem", certificate))
+                HOST,
+                ports[1],
+                write_text(folder, "certificate.pem", certificate),
+            )
         if inspector is not None:
             text += _INSPECTION
             bump = "ssl-bump generate-host-certificates=on tls-cert=%s" % write_text(
-                folder, "authority.pem", inspector.pem + inspector.key_pem)
+                folder, "authority.pem", inspector.pem + inspector.key_pem
+            )
             write_text(folder, "origins.pem", origins)
-            finished([os.path.join(library, "security_file_certgen"), "-c", "-s", os.path.join(folder, "made"),
-                      "-M", "4MB"], check=True, stdout=subprocess.DEVNULL)
-        configuration = write_text(folder, "squid.conf", text.format(
-            folder=folder, port=ports[0], host=HOST, bump=bump, library=library,
-            user=pwd.getpwuid(NOBODY).pw_name, group=grp.getgrgid(pwd.getpwuid(NOBODY).pw_gid).gr_name))
+            finished(
+                [os.path.join(library, "security_file_certgen"), "-c", "-s", os.path.join(folder, "made"), "-M", "4MB"],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        configuration = write_text(
+            folder,
+            "squid.conf",
+            text.format(
+                folder=folder,
+                port=ports[0],
+                host=HOST,
+                bump=bump,
+                library=library,
+                user=pwd.getpwuid(NOBODY).pw_name,
+                group=grp.getgrgid(pwd.getpwuid(NOBODY).pw_gid).gr_name,
+            ),
+        )
         _hand_over(folder)
         # The service's name keeps apart what several of them share in memory.
         command = [program, "-N", "-n", "tests%d" % ports[0], "-f", configuration]

@@ -27,5 +27,11 @@ from .openpgp_maker import make_signing_key
 from .sites import Site
 
 __all__ = [
-    "Site", "certificates", "executables", "make_signing_key", "misbehaviours", "odd_archives", "releases",
+    "Site",
+    "certificates",
+    "executables",
+    "make_signing_key",
+    "misbehaviours",
+    "odd_archives",
+    "releases",
 ]

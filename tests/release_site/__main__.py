@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 
-if not __package__:     # run as a folder: python tests/release_site
+if not __package__:  # run as a folder: python tests/release_site
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from release_site import Site, misbehaviours, releases
@@ -37,8 +37,10 @@ def main():
 
 def _describe_arguments():
     parser = argparse.ArgumentParser(
-        prog="python -m release_site", description=__doc__,
-        epilog="Behaviours: %s. Without arguments they have their defaults." % ", ".join(misbehaviours.__all__))
+        prog="python -m release_site",
+        description=__doc__,
+        epilog="Behaviours: %s. Without arguments they have their defaults." % ", ".join(misbehaviours.__all__),
+    )
     parser.add_argument("--versions", type=_split, default="1.9.8,1.13.3,1.13.4", help="default: %(default)s")
     parser.add_argument("--platforms", type=_split, default=",".join(releases.PLATFORMS), help="default: %(default)s")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
@@ -47,8 +49,13 @@ def _describe_arguments():
     parser.add_argument("--directory", help="where the files and key.asc are laid out; default: a new temporary one")
     parser.add_argument("--write", metavar="DIRECTORY", help="lay the files and key.asc out there and serve nothing")
     parser.add_argument(
-        "--misbehave", nargs=3, action="append", default=[], metavar=("PATTERN", "BEHAVIOUR", "TIMES"),
-        help="for example '*.zip' 'truncate(at=1000)' 2; TIMES 0 is for ever")
+        "--misbehave",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("PATTERN", "BEHAVIOUR", "TIMES"),
+        help="for example '*.zip' 'truncate(at=1000)' 2; TIMES 0 is for ever",
+    )
     return parser
 
 

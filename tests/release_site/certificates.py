@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_YEAR = 365     # days
+_YEAR = 365  # days
 
 
 class Authority:
@@ -49,7 +49,7 @@ class Authority:
         :param clients: str, PEM of an authority: then only clients with a certificate of it are let in.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:     # it is read at once
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:  # it is read at once
             file.write(self.issue(names, days))
             file.flush()
             context.load_cert_chain(file.name)

@@ -26,16 +26,16 @@ class Request:
     """The record of a request: what was asked, and what came of it."""
 
     method: str
-    target: str                     # as the client wrote it: a proxy is asked for whole URLs
-    path: str                       # without host and query, decoded
+    target: str  # as the client wrote it: a proxy is asked for whole URLs
+    path: str  # without host and query, decoded
     query: str
-    headers: Message                # names are looked up without regard to case
-    persistent: bool                # the client would send another one on this connection
-    connection: int                 # which connection since the site was made, from 1
-    status: Optional[int] = None    # of the answer, once it was sent
-    sent: int = 0                   # bytes of the body handed to the network
-    behaviour: str = "honest"       # name of the behaviour that answered
-    outcome: Optional[str] = None   # answered, closed or reset (both by us); None: under way, or broken off
+    headers: Message  # names are looked up without regard to case
+    persistent: bool  # the client would send another one on this connection
+    connection: int  # which connection since the site was made, from 1
+    status: Optional[int] = None  # of the answer, once it was sent
+    sent: int = 0  # bytes of the body handed to the network
+    behaviour: str = "honest"  # name of the behaviour that answered
+    outcome: Optional[str] = None  # answered, closed or reset (both by us); None: under way, or broken off
 
 
 class Exchange:
@@ -101,7 +101,7 @@ class Exchange:
             return
         view = memoryview(data)
         for start in range(0, len(view), _BLOCK):
-            block = view[start:start + _BLOCK]
+            block = view[start : start + _BLOCK]
             self.request.sent += len(block)
             self._connection.sendall(wrap(block) if wrap else block)
 

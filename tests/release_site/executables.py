@@ -25,7 +25,7 @@ class _ElfKind(NamedTuple):
 
     machine: int
     bits: int
-    order: str      # "<" little-endian, ">" big-endian, as in struct
+    order: str  # "<" little-endian, ">" big-endian, as in struct
 
 
 _ELF_KINDS = {
@@ -37,7 +37,7 @@ _ELF_KINDS = {
     "riscv64": _ElfKind(243, 64, "<"),
     "s390x": _ElfKind(22, 64, ">"),
 }
-_ELF_SYSTEMS = {"linux": 0, "solaris": 0, "netbsd": 2, "freebsd": 9, "openbsd": 12}     # EI_OSABI
+_ELF_SYSTEMS = {"linux": 0, "solaris": 0, "netbsd": 2, "freebsd": 9, "openbsd": 12}  # EI_OSABI
 _MACHO_CPU_TYPES = {"amd64": 0x01000007, "arm64": 0x0100000C}
 _PE_MACHINES = {"386": 0x014C, "amd64": 0x8664, "arm64": 0xAA64}
 
@@ -108,9 +108,19 @@ def _elf_header(kind, system, entry, segments):
     word = "Q" if wide else "I"
     return identity + struct.pack(
         kind.order + "HHI" + 3 * word + "I6H",
-        _ELF_EXECUTABLE, kind.machine, 1,
-        entry, header_size if segments else 0, 0,
-        0, header_size, segment_size if segments else 0, segments, 0, 0, 0,
+        _ELF_EXECUTABLE,
+        kind.machine,
+        1,
+        entry,
+        header_size if segments else 0,
+        0,
+        0,
+        header_size,
+        segment_size if segments else 0,
+        segments,
+        0,
+        0,
+        0,
     )
 
 
@@ -130,47 +140,54 @@ def _runnable(arch, text, answer, exit_status, hang):
     texts_address = _LOAD_ADDRESS + code_start + code_size
     content = assemble(texts_address, text, answer, exit_status, hang) + text + answer
     size = code_start + len(content)
-    load = struct.pack("<IIQQQQQQ", 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS, size, size, 0x10000)    # PT_LOAD, read + run
-    stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)                             # PT_GNU_STACK
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, _LOAD_ADDRESS, _LOAD_ADDRESS, size, size, 0x10000)  # PT_LOAD, read + run
+    stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)  # PT_GNU_STACK
     return _elf_header(kind, 0, _LOAD_ADDRESS + code_start, 2) + load + stack + content
 
 
 def _amd64_code(texts, text, answer, exit_status, hang):
     """Machine code: ``pause()`` for ever, or ``write(1, …)`` by the number of arguments and ``exit(status)``."""
     if hang:
-        return bytes.fromhex("b822000000 0f05 ebf7")            # again: mov eax, 34; syscall; jmp again
-    return b"".join([
-        b"\xbe" + struct.pack("<I", texts),                     # mov esi, text
-        b"\xba" + struct.pack("<I", len(text)),                 # mov edx, its length
-        bytes.fromhex("48833c2403"),                            # cmp qword [rsp], 3    (argc)
-        bytes.fromhex("720a"),                                  # jb over the next two
-        b"\xbe" + struct.pack("<I", texts + len(text)),         # mov esi, answer
-        b"\xba" + struct.pack("<I", len(answer)),               # mov edx, its length
-        bytes.fromhex("bf01000000 b801000000 0f05"),            # mov edi, 1; mov eax, 1; syscall    (write)
-        b"\xbf" + struct.pack("<I", exit_status),               # mov edi, status
-        bytes.fromhex("b83c000000 0f05"),                       # mov eax, 60; syscall    (exit)
-    ])
+        return bytes.fromhex("b822000000 0f05 ebf7")  # again: mov eax, 34; syscall; jmp again
+    return b"".join(
+        [
+            b"\xbe" + struct.pack("<I", texts),  # mov esi, text
+            b"\xba" + struct.pack("<I", len(text)),  # mov edx, its length
+            bytes.fromhex("48833c2403"),  # cmp qword [rsp], 3    (argc)
+            bytes.fromhex("720a"),  # jb over the next two
+            b"\xbe" + struct.pack("<I", texts + len(text)),  # mov esi, answer
+            b"\xba" + struct.pack("<I", len(answer)),  # mov edx, its length
+            bytes.fromhex("bf01000000 b801000000 0f05"),  # mov edi, 1; mov eax, 1; syscall    (write)
+            b"\xbf" + struct.pack("<I", exit_status),  # mov edi, status
+            bytes.fromhex("b83c000000 0f05"),  # mov eax, 60; syscall    (exit)
+        ]
+    )
 
 
 def _arm64_code(texts, text, answer, exit_status, hang):
     """The same for AArch64, which has no ``pause``: ``ppoll`` on nothing without a limit."""
-    def move(register, value):                                  # movz Xregister, #value
+
+    def move(register, value):  # movz Xregister, #value
         return 0xD2800000 | value << 5 | register
 
-    call = 0xD4000001                                           # svc #0
+    call = 0xD4000001  # svc #0
     if hang:
-        words = [move(0, 0), move(1, 0), move(2, 0), move(3, 0), move(8, 73), call, 0x17FFFFFA]    # b six words back
+        words = [move(0, 0), move(1, 0), move(2, 0), move(3, 0), move(8, 73), call, 0x17FFFFFA]  # b six words back
     else:
         words = [
-            0xF94003E9,                                         # ldr x9, [sp]    (argc)
+            0xF94003E9,  # ldr x9, [sp]    (argc)
             move(1, texts & 0xFFFF),
-            0xF2A00001 | (texts >> 16) << 5,                    # movk x1, #texts >> 16, lsl #16
+            0xF2A00001 | (texts >> 16) << 5,  # movk x1, #texts >> 16, lsl #16
             move(2, len(text)),
-            0xF1000D3F,                                         # cmp x9, #3
-            0x54000063,                                         # b.lo three words on
-            0x91000021 | len(text) << 10,                       # add x1, x1, #len(text)
+            0xF1000D3F,  # cmp x9, #3
+            0x54000063,  # b.lo three words on
+            0x91000021 | len(text) << 10,  # add x1, x1, #len(text)
             move(2, len(answer)),
-            move(0, 1), move(8, 64), call,                      # write(1, …)
-            move(0, exit_status), move(8, 93), call,            # exit(status)
+            move(0, 1),
+            move(8, 64),
+            call,  # write(1, …)
+            move(0, exit_status),
+            move(8, 93),
+            call,  # exit(status)
         ]
     return struct.pack("<%dI" % len(words), *words)

@@ -67,7 +67,7 @@ def _overlapping(binary):
 
 def _broken_stream(binary):
     packed = bytearray(deflate(binary))
-    packed[0] |= 0b110      # the first block claims the reserved block type (RFC 1951, 3.2.3)
+    packed[0] |= 0b110  # the first block claims the reserved block type (RFC 1951, 3.2.3)
     return of(usual(binary, packed=bytes(packed)))
 
 

@@ -20,16 +20,33 @@ from typing import NamedTuple, Tuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-KEY_CREATED = 1704067200       # 2024-01-01T00:00:00Z
+KEY_CREATED = 1704067200  # 2024-01-01T00:00:00Z
 SIGNATURE_CREATED = 1735689600  # 2025-01-01T00:00:00Z
 DAY = 86400
 
 # Subpackets (RFC 4880 5.2.3.1)
 CREATED, SIGNATURE_EXPIRES, KEY_EXPIRES, ISSUER, NOTATION, FLAGS, EMBEDDED, ISSUER_FINGERPRINT = (
-    2, 3, 9, 16, 20, 27, 32, 33)
+    2,
+    3,
+    9,
+    16,
+    20,
+    27,
+    32,
+    33,
+)
 # Signature types (RFC 4880 5.2.1)
 BINARY, TEXT, CERTIFICATION, BINDING, CROSS, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION, UID_REVOCATION = (
-    0x00, 0x01, 0x13, 0x18, 0x19, 0x1F, 0x20, 0x28, 0x30)
+    0x00,
+    0x01,
+    0x13,
+    0x18,
+    0x19,
+    0x1F,
+    0x20,
+    0x28,
+    0x30,
+)
 
 _DIGESTS = {  # OpenPGP id, DigestInfo prefix (RFC 8017 9.2 note 1)
     "md5": (1, "3020300c06082a864886f70d020505000410"),
@@ -102,7 +119,7 @@ def armor(data, label="PUBLIC KEY BLOCK", headers=()):
     lines = ["-----BEGIN PGP %s-----" % label]
     lines += headers
     lines += [""]
-    lines += [text[start:start + 64] for start in range(0, len(text), 64)]
+    lines += [text[start : start + 64] for start in range(0, len(text), 64)]
     lines += ["=" + base64.b64encode(crc24(data).to_bytes(3, "big")).decode(), "-----END PGP %s-----" % label, ""]
     return "\n".join(lines)
 
@@ -110,7 +127,7 @@ def armor(data, label="PUBLIC KEY BLOCK", headers=()):
 class Pair(NamedTuple):
     """An RSA key pair with its creation time: a primary or a subkey, both halves of it."""
 
-    numbers: object     # RSAPrivateNumbers
+    numbers: object  # RSAPrivateNumbers
     created: int
     version: int = 4
     algorithm: int = 1
@@ -146,8 +163,25 @@ def make_pair(name, bits=2048, exponent=65537, created=KEY_CREATED):
     return Pair(_numbers(name, bits, exponent), created)
 
 
-def make_signature(pair, kind, over, created=SIGNATURE_CREATED, digest="sha256", hashed=(), unhashed=(), issuer="both",
-                   version=4, algorithm=1, date=True, left=None, pad=None, write=mpi, tail=b"", old=False, bare=False):
+def make_signature(
+    pair,
+    kind,
+    over,
+    created=SIGNATURE_CREATED,
+    digest="sha256",
+    hashed=(),
+    unhashed=(),
+    issuer="both",
+    version=4,
+    algorithm=1,
+    date=True,
+    left=None,
+    pad=None,
+    write=mpi,
+    tail=b"",
+    old=False,
+    bare=False,
+):
     """A signature packet by ``pair``.
 
     :param kind: the signature type, one of the constants above.
@@ -176,8 +210,9 @@ def make_signature(pair, kind, over, created=SIGNATURE_CREATED, digest="sha256",
     elif issuer == "unhashed":
         loose += key_id
     if version == 3:
-        head = struct.pack(">BBBIQBB", 3, 5, kind, created, int(named.fingerprint[-16:], 16), algorithm,
-                           _DIGESTS[digest][0])
+        head = struct.pack(
+            ">BBBIQBB", 3, 5, kind, created, int(named.fingerprint[-16:], 16), algorithm, _DIGESTS[digest][0]
+        )
         value = hashlib.new(digest, over + struct.pack(">BI", kind, created)).digest()
     else:
         head = struct.pack(">BBBB", version, kind, algorithm, _DIGESTS[digest][0])
@@ -201,12 +236,30 @@ def over_user_id(primary, name):
 
 def certify(primary, name, created=KEY_CREATED, flags=0x01, expires=None, kind=CERTIFICATION, hashed=(), **options):
     """A self-certification: ``expires`` in seconds after the key's creation, ``flags`` None for no key flags."""
-    return make_signature(primary, kind, over_user_id(primary, name), created=created,
-                          hashed=_limits(flags, expires) + list(hashed), **options)
+    return make_signature(
+        primary,
+        kind,
+        over_user_id(primary, name),
+        created=created,
+        hashed=_limits(flags, expires) + list(hashed),
+        **options,
+    )
 
 
-def bind(primary, subkey, created=KEY_CREATED, flags=0x02, expires=None, cross=True, cross_by=None, cross_options=None,
-         hashed=(), unhashed=(), cross_hashed_area=False, **options):
+def bind(
+    primary,
+    subkey,
+    created=KEY_CREATED,
+    flags=0x02,
+    expires=None,
+    cross=True,
+    cross_by=None,
+    cross_options=None,
+    hashed=(),
+    unhashed=(),
+    cross_hashed_area=False,
+    **options,
+):
     """A subkey binding.
 
     :param cross: whether the subkey's own signature (0x19) is embedded, in the unhashed area unless
@@ -247,7 +300,7 @@ class SigningKey(NamedTuple):
     name: str
     primary: Pair
     subkey: Pair
-    parts: Tuple[bytes, ...]    # packets: primary, its revocations, user id, certification, subkey, binding, revocation
+    parts: Tuple[bytes, ...]  # packets: primary, its revocations, user id, certification, subkey, binding, revocation
 
     @property
     def binary(self):
@@ -269,8 +322,17 @@ class SigningKey(NamedTuple):
         """Of the primary, short: 8 hex digits, as in terraform_1.11.4_SHA256SUMS.72D7468F.sig."""
         return self.primary.fingerprint[-8:]
 
-    def sign(self, document, by="subkey", created=SIGNATURE_CREATED, kind=BINARY, expires=None, critical=None,
-             armored=False, **misbehaviour):
+    def sign(
+        self,
+        document,
+        by="subkey",
+        created=SIGNATURE_CREATED,
+        kind=BINARY,
+        expires=None,
+        critical=None,
+        armored=False,
+        **misbehaviour,
+    ):
         """A detached signature: bytes.
 
         :param by: ``subkey`` or ``primary``.
@@ -283,13 +345,30 @@ class SigningKey(NamedTuple):
             hashed.append(subpacket(SIGNATURE_EXPIRES, four(expires)))
         if critical is not None:
             hashed.append(subpacket(critical[0], critical[1], critical=True))
-        made = make_signature(self.primary if by == "primary" else self.subkey, kind, document, created=created,
-                              hashed=hashed, **misbehaviour)
+        made = make_signature(
+            self.primary if by == "primary" else self.subkey,
+            kind,
+            document,
+            created=created,
+            hashed=hashed,
+            **misbehaviour,
+        )
         return armor(made, "SIGNATURE").encode() if armored else made
 
 
-def make_signing_key(name="Demo", bits=2048, created=KEY_CREATED, exponent=65537, primary_bits=None, subkey_bits=None,
-                     subkey_created=None, certification=None, binding=None, revoked=None, revocation=None):
+def make_signing_key(
+    name="Demo",
+    bits=2048,
+    created=KEY_CREATED,
+    exponent=65537,
+    primary_bits=None,
+    subkey_bits=None,
+    subkey_created=None,
+    certification=None,
+    binding=None,
+    revoked=None,
+    revocation=None,
+):
     """A primary that certifies and a subkey that signs.
 
     :param name: of the user id, and of the RSA numbers.
@@ -301,8 +380,9 @@ def make_signing_key(name="Demo", bits=2048, created=KEY_CREATED, exponent=65537
     :param revocation: dict of arguments for `revoke`.
     """
     primary = make_pair(name, primary_bits or bits, exponent, created)
-    subkey = make_pair(name + " subkey", subkey_bits or bits, exponent,
-                       created if subkey_created is None else subkey_created)
+    subkey = make_pair(
+        name + " subkey", subkey_bits or bits, exponent, created if subkey_created is None else subkey_created
+    )
     parts = [packet(6, primary.body)]
     if revoked == "primary":
         parts.append(revoke(primary, **(revocation or {})))

@@ -20,9 +20,9 @@ PLATFORMS = ("darwin_arm64", "linux_amd64", "linux_arm64", "windows_amd64")
 
 # How an entry of the index describes a release:
 SHAPES = (
-    "current",      # with shasums_signatures, as today
-    "old",          # without it, as entries of 2017 have it
-    "bare",         # nothing but what each build is: no sums, no signatures, no URL (hand-made mirrors)
+    "current",  # with shasums_signatures, as today
+    "old",  # without it, as entries of 2017 have it
+    "bare",  # nothing but what each build is: no sums, no signatures, no URL (hand-made mirrors)
 )
 _LICENSE = b"License text of a demo release: there is nothing in it to license.\n"
 
@@ -31,11 +31,11 @@ class Release(NamedTuple):
     """One published version: what is signed agrees with what is served unless the caller wanted otherwise."""
 
     version: str
-    archives: Dict[str, bytes]      # platform: the zip
-    names: Dict[str, str]           # platform: the file name of its zip
-    sums: bytes                     # SHA256SUMS
-    signatures: Dict[str, bytes]    # file name: a detached signature of the sums
-    shape: str                      # one of SHAPES
+    archives: Dict[str, bytes]  # platform: the zip
+    names: Dict[str, str]  # platform: the file name of its zip
+    sums: bytes  # SHA256SUMS
+    signatures: Dict[str, bytes]  # file name: a detached signature of the sums
+    shape: str  # one of SHAPES
 
     @property
     def folder(self):
@@ -57,10 +57,12 @@ def make_archive(version, platform, **how):
     """
     suffix = ".exe" if platform.startswith("windows_") else ""
     binary = executables.terraform(version, platform, **how)
-    return zips.pack([
-        zips.Member(b"LICENSE.txt", _LICENSE),
-        zips.Member((PRODUCT + suffix).encode(), binary, zips.FILE | 0o755),
-    ])
+    return zips.pack(
+        [
+            zips.Member(b"LICENSE.txt", _LICENSE),
+            zips.Member((PRODUCT + suffix).encode(), binary, zips.FILE | 0o755),
+        ]
+    )
 
 
 _usual_archive = functools.lru_cache(maxsize=256)(make_archive)

@@ -8,7 +8,7 @@ import hashlib
 import re
 from typing import Dict, NamedTuple
 
-_MODIFIED = 1744203816      # 2025-04-09 13:03:36 UTC: releases never change, so one moment will do
+_MODIFIED = 1744203816  # 2025-04-09 13:03:36 UTC: releases never change, so one moment will do
 _TYPES = {".zip": "application/zip", ".json": "application/json", ".sig": "binary/octet-stream"}
 _NOT_FOUND = b"<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>404 Not Found</body>\r\n</html>\r\n"
 
@@ -18,7 +18,7 @@ class Document(NamedTuple):
 
     body: bytes
     content_type: str
-    etag: str           # strong
+    etag: str  # strong
     last_modified: str
 
 
@@ -32,7 +32,7 @@ class Reply(NamedTuple):
 
 def make_document(path, body):
     """The file at a path, with the validators that its bytes give it."""
-    suffix = path[path.rfind("."):] if "." in path else ""
+    suffix = path[path.rfind(".") :] if "." in path else ""
     digest = hashlib.sha256(body).hexdigest()[:32]
     modified = email.utils.formatdate(_MODIFIED, usegmt=True)
     return Document(body, _TYPES.get(suffix, "text/plain"), '"%s"' % digest, modified)
@@ -76,7 +76,7 @@ def _requested_span(request, document):
     total = len(document.body)
     if first:
         if last and int(last) < int(first):
-            return None     # not a valid range: as if none had been asked for
+            return None  # not a valid range: as if none had been asked for
         return int(first), min(int(last) + 1 if last else total, total)
     if last:
         return max(total - int(last), 0), total if int(last) else 0

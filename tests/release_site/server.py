@@ -16,8 +16,8 @@ import urllib.parse
 
 from .exchange import Request
 
-_PATIENCE = 60          # seconds for a thread to end
-_LINE_LIMIT = 65536     # bytes
+_PATIENCE = 60  # seconds for a thread to end
+_LINE_LIMIT = 65536  # bytes
 
 
 class Server:
@@ -37,13 +37,13 @@ class Server:
         self.port = port
         self.connections = 0
         self.broken = []
-        self._crashed = []          # names of threads that ended with any other error, which Python has printed
+        self._crashed = []  # names of threads that ended with any other error, which Python has printed
         self._answer = answer
         self._hosts = hosts
         self._tls = tls
-        self._accepting = None      # the thread that does
-        self._serving = {}          # connection: its thread, until it is seen to have ended
-        self._stopping = None       # a pair of sockets; the first is readable when the site stops
+        self._accepting = None  # the thread that does
+        self._serving = {}  # connection: its thread, until it is seen to have ended
+        self._stopping = None  # a pair of sockets; the first is readable when the site stops
 
     @property
     def url(self):
@@ -73,7 +73,7 @@ class Server:
         writer.close()
         self._accepting.join(_PATIENCE)
         for connection, thread in self._serving.items():
-            with contextlib.suppress(OSError):      # the client was quicker
+            with contextlib.suppress(OSError):  # the client was quicker
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
             thread.join(_PATIENCE)
             if thread.is_alive():

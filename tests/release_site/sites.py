@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The site: releases on a server, and the rules by which it misbehaves.
 
-    with Site(versions=("1.13.3", "1.13.4")) as site:
-        site.misbehave("*.zip", misbehaviours.truncate(at=1000), times=2)
-        ...
-        assert site.counts("linux_amd64.zip").requests == 3
+with Site(versions=("1.13.3", "1.13.4")) as site:
+    site.misbehave("*.zip", misbehaviours.truncate(at=1000), times=2)
+    ...
+    assert site.counts("linux_amd64.zip").requests == 3
 """
 
 import fnmatch
@@ -23,14 +23,14 @@ from .openpgp_maker import make_signing_key
 from .replies import Reply, make_document
 from .server import Server
 
-_BY_KEY = object()      # the signature that the site's own key makes
+_BY_KEY = object()  # the signature that the site's own key makes
 
 
 class Counts(NamedTuple):
     """How much was asked of the site."""
 
     requests: int
-    bytes: int      # of bodies
+    bytes: int  # of bodies
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Rule:
 
     pattern: str
     behaviour: Callable
-    left: Optional[int]     # how many requests more; None: for ever
+    left: Optional[int]  # how many requests more; None: for ever
 
 
 class Site:
@@ -49,8 +49,9 @@ class Site:
     at will), ``server`` the network side, ``ca_pem`` the certificate to trust when it speaks TLS.
     """
 
-    def __init__(self, versions=(), platforms=releases.PLATFORMS, key=None, hosts=("127.0.0.1",), port=0, tls=False,
-                 log=None):
+    def __init__(
+        self, versions=(), platforms=releases.PLATFORMS, key=None, hosts=("127.0.0.1",), port=0, tls=False, log=None
+    ):
         """
         :param versions: strings, published at once.
         :param platforms: ``<os>_<arch>`` of the usual archives.
@@ -208,5 +209,5 @@ def honest(exchange):
     if exchange.request.method in ("GET", "HEAD"):
         exchange.reply(exchange.honest())
     else:
-        exchange.close()    # its body was not read
+        exchange.close()  # its body was not read
         exchange.reply(Reply(405, {"Allow": "GET, HEAD"}, b""))

@@ -13,10 +13,10 @@ import time
 import zlib
 from typing import NamedTuple, Optional
 
-STORED, DEFLATED, DEFLATED64, BZIP2, LZMA = 0, 8, 9, 12, 14     # APPNOTE.TXT 4.4.5
+STORED, DEFLATED, DEFLATED64, BZIP2, LZMA = 0, 8, 9, 12, 14  # APPNOTE.TXT 4.4.5
 FILE, DIRECTORY, SYMLINK, FIFO = 0o100000, 0o040000, 0o120000, 0o010000
-ENCRYPTED, STREAMED = 0x1, 0x8                                  # APPNOTE.TXT 4.4.4
-PUBLISHED = 1744203816                                          # 2025-04-09 13:03:36 UTC, every member's time
+ENCRYPTED, STREAMED = 0x1, 0x8  # APPNOTE.TXT 4.4.4
+PUBLISHED = 1744203816  # 2025-04-09 13:03:36 UTC, every member's time
 _UNIX = 3
 _LARGE = 1 << 20
 
@@ -26,13 +26,13 @@ class Member(NamedTuple):
 
     name: bytes
     data: bytes
-    mode: int = FILE | 0o644        # type and permission bits, as in stat
+    mode: int = FILE | 0o644  # type and permission bits, as in stat
     method: int = DEFLATED
     flags: int = STREAMED
     packed: Optional[bytes] = None  # compressed bytes; None: what ``method`` (stored or deflated) makes of data
-    size: Optional[int] = None      # declared size of the data
-    crc: Optional[int] = None       # declared CRC-32 of the data
-    local_name: Optional[bytes] = None      # the name before the data, when it differs from the directory's
+    size: Optional[int] = None  # declared size of the data
+    crc: Optional[int] = None  # declared CRC-32 of the data
+    local_name: Optional[bytes] = None  # the name before the data, when it differs from the directory's
 
 
 def deflate(data):
@@ -74,12 +74,22 @@ def _entry(member, offset):
     streamed = member.flags & STREAMED
     local_name = member.name if member.local_name is None else member.local_name
     local = (
-        b"PK\3\4" + common + (bytes(12) if streamed else sizes)
-        + struct.pack("<2H", len(local_name), len(extra)) + local_name + extra
-        + packed + (b"PK\7\x08" + sizes if streamed else b"")
+        b"PK\3\4"
+        + common
+        + (bytes(12) if streamed else sizes)
+        + struct.pack("<2H", len(local_name), len(extra))
+        + local_name
+        + extra
+        + packed
+        + (b"PK\7\x08" + sizes if streamed else b"")
     )
     central = (
-        b"PK\1\2" + struct.pack("<H", _UNIX << 8 | 20) + common + sizes
-        + struct.pack("<5H2I", len(member.name), len(extra), 0, 0, 0, member.mode << 16, offset) + member.name + extra
+        b"PK\1\2"
+        + struct.pack("<H", _UNIX << 8 | 20)
+        + common
+        + sizes
+        + struct.pack("<5H2I", len(member.name), len(extra), 0, 0, 0, member.mode << 16, offset)
+        + member.name
+        + extra
     )
     return local, central

@@ -26,7 +26,7 @@ from ansible_collections.iac_platform.terraform.plugins.modules import terraform
 def serve(path):
     """Answer on a UNIX socket until standard input ends."""
     assert requests.Session
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)       # nobody waits for the copies
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the copies
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(100)
@@ -53,14 +53,14 @@ def _answer(connection):
     connection.close()
     os.environ.update(request["environment"])
     if request["hidden"]:
-        sys.modules[request["hidden"]] = None       # the next import of it fails
+        sys.modules[request["hidden"]] = None  # the next import of it fails
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode("utf-8")
-    basic._ANSIBLE_PROFILE = "legacy"       # plain JSON, from ansible-core 2.19 on
+    basic._ANSIBLE_PROFILE = "legacy"  # plain JSON, from ansible-core 2.19 on
     try:
         terraform_binary.main()
     except SystemExit:
         pass
-    except BaseException:       # what a target would show instead of JSON
+    except BaseException:  # what a target would show instead of JSON
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -23,8 +23,13 @@ def serving(folder, environment=None):
     :yields: str, the path of its socket, for run_module().
     """
     path = os.path.join(folder, "target")
-    server = subprocess.Popen([sys.executable, _SERVER, path], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              start_new_session=True)
+    server = subprocess.Popen(
+        [sys.executable, _SERVER, path],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         assert server.stdout.readline() == b"ready\n", "the target does not start"
         yield path
@@ -43,14 +48,17 @@ def run_module(target, arguments, environment=None, hidden=None):
     :param hidden: str or None, a package that cannot be imported there.
     :returns: dict, its answer; warnings as texts.
     """
-    request = {"arguments": arguments, "environment": {name: str(value) for name, value in (environment or {}).items()},
-               "hidden": hidden}
+    request = {
+        "arguments": arguments,
+        "environment": {name: str(value) for name, value in (environment or {}).items()},
+        "hidden": hidden,
+    }
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(target)
         connection.sendall(json.dumps(request, default=str).encode("utf-8") + b"\n")
         with connection.makefile("rb") as stream:
             answer = stream.read().decode("utf-8")
-    result = json.loads(answer)     # one JSON document and nothing beside it
-    if "warnings" in result:        # from ansible-core 2.19 on they are records, which core would read
+    result = json.loads(answer)  # one JSON document and nothing beside it
+    if "warnings" in result:  # from ansible-core 2.19 on they are records, which core would read
         result["warnings"] = [line["event"]["msg"] if isinstance(line, dict) else line for line in result["warnings"]]
     return result

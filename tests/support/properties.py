@@ -11,5 +11,6 @@ from support import tiers
 
 hypothesis = pytest.importorskip("hypothesis")
 hypothesis.settings.register_profile(
-    "tiers", max_examples=tiers.EXAMPLES, deadline=None, database=None, derandomize=not tiers.FULL, print_blob=True)
+    "tiers", max_examples=tiers.EXAMPLES, deadline=None, database=None, derandomize=not tiers.FULL, print_blob=True
+)
 hypothesis.settings.load_profile("tiers")

@@ -31,9 +31,9 @@ import traceback
 import pytest
 
 ROOT = os.geteuid() == 0
-NOBODY = 65534          # an ordinary user, who owns nothing
-OTHER_UID = 12345        # another one, whom no test trusts; nobody has to exist under that number
-PATIENCE = 120          # seconds; however slow the machine is, what takes that long hangs
+NOBODY = 65534  # an ordinary user, who owns nothing
+OTHER_UID = 12345  # another one, whom no test trusts; nobody has to exist under that number
+PATIENCE = 120  # seconds; however slow the machine is, what takes that long hangs
 
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root")
 
@@ -113,6 +113,7 @@ def state_of(pid):
 
 # ------------------------------------------------------------------ programs
 
+
 @contextlib.contextmanager
 def started(command, **how):
     """A program that runs beside the body, as the first of a process group of its own.
@@ -144,11 +145,13 @@ def _end_group(pid):
 
 # ------------------------------------------------------------------ forked processes
 
+
 def in_child(function):
     """Call a function in a forked process of its own. Its result, or the exception it ended with, comes back.
 
     pytest.skip() in it skips the test. One that hangs is Failed after PATIENCE.
     """
+
     def work(stream):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stream.write(pickle.dumps(_outcome(function)))
@@ -172,12 +175,14 @@ def in_child(function):
 
 def as_plain_user(function, uid=NOBODY, gid=NOBODY):
     """in_child(), as a user without any privilege: the one given where we are root, else the one we are."""
+
     def stepped_down():
         if ROOT:
             os.setgroups([])
             os.setgid(gid)
             os.setuid(uid)
         return function()
+
     return in_child(stepped_down)
 
 
@@ -189,10 +194,12 @@ def another_process(function):
 
     :yields: int, its pid. It is killed at the end, if it still runs.
     """
+
     def work(stream):
         def ready():
             stream.write(b"!")
             stream.flush()
+
         try:
             function(ready)
         except pytest.skip.Exception as exc:
@@ -231,10 +238,10 @@ def forked(work):
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(status)    # past pytest, whose copy this process is
+            os._exit(status)  # past pytest, whose copy this process is
     try:
         with contextlib.suppress(PermissionError, ProcessLookupError):  # it has ended already
-            os.setpgid(pid, pid)    # here too: whoever comes first
+            os.setpgid(pid, pid)  # here too: whoever comes first
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(writing)
         with os.fdopen(reading, "rb") as stream:
@@ -269,9 +276,9 @@ def _outcome(function):
     """(result, None, None), (None, the exception it ended with, None), or (None, None, why pytest is to skip)."""
     try:
         return function(), None, None
-    except pytest.skip.Exception as exc:    # which cannot be pickled
+    except pytest.skip.Exception as exc:  # which cannot be pickled
         return None, None, exc.msg
-    except BaseException as exc:    # all of it is the other process's business
+    except BaseException as exc:  # all of it is the other process's business
         try:
             pickle.loads(pickle.dumps(exc))
         except (AttributeError, TypeError, pickle.PickleError):
@@ -280,6 +287,7 @@ def _outcome(function):
 
 
 # ------------------------------------------------------------------ folders, disks, ports
+
 
 @contextlib.contextmanager
 def open_folder():
@@ -325,8 +333,18 @@ def lying_disk(folder, uid, mode=0o40755):
     except OSError as exc:
         pytest.skip("/dev/fuse: %s" % exc)
     try:
-        mount(["-i", "-t", "fuse", "-o", "fd=%d,rootmode=%o,user_id=%d,group_id=%d,allow_other" % (fd, mode, uid, uid), "lies",
-               str(folder)], pass_fds=(fd,))
+        mount(
+            [
+                "-i",
+                "-t",
+                "fuse",
+                "-o",
+                "fd=%d,rootmode=%o,user_id=%d,group_id=%d,allow_other" % (fd, mode, uid, uid),
+                "lies",
+                str(folder),
+            ],
+            pass_fds=(fd,),
+        )
         try:
             with another_process(lambda ready: _lie(fd, ready, mode)):
                 yield folder
@@ -345,10 +363,10 @@ def _lie(fd, ready, mode):
         _size, operation, unique, node = struct.unpack_from("<IIQQ", request)
         answers = {
             1: struct.pack("<4Q2I", node + 1, 0, 0, 0, 0, 0) + attributes,  # LOOKUP
-            3: struct.pack("<Q2I", 0, 0, 0) + attributes,                   # GETATTR
-            26: struct.pack("<4I2HI", 7, 12, 0, 0, 0, 0, 4096),             # INIT
+            3: struct.pack("<Q2I", 0, 0, 0) + attributes,  # GETATTR
+            26: struct.pack("<4I2HI", 7, 12, 0, 0, 0, 0, 4096),  # INIT
         }
-        if operation != 2 and not request.endswith(b"\0mute\0"):            # FORGET
+        if operation != 2 and not request.endswith(b"\0mute\0"):  # FORGET
             body = answers.get(operation, b"")
             os.write(fd, struct.pack("<IiQ", 16 + len(body), 0 if body else -errno.ENOSYS, unique) + body)
 
@@ -356,7 +374,9 @@ def _lie(fd, ready, mode):
 def mount(arguments, **settings):
     if not ROOT:
         pytest.skip("mount needs root")
-    done = subprocess.run(["mount"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **settings)
+    done = subprocess.run(
+        ["mount"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **settings
+    )
     if done.returncode:
         pytest.skip("mount %s: %s" % (" ".join(arguments), done.stdout.decode("utf-8", "replace").strip()))
 
@@ -383,8 +403,11 @@ def find_strace():
     path = shutil.which("strace")
     if path is None:
         return None, "strace is not installed"
-    done = finished([path, "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=execve", "true"], stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT)
+    done = finished(
+        [path, "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "trace=execve", "true"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode:
         return None, "strace does not work here: %s" % done.stdout.decode("utf-8", "replace").strip()
     return path, None
@@ -404,13 +427,19 @@ def traced(folder, source, calls, *faults):
         pytest.skip(reason)
     trace, answer = os.path.join(str(folder), "trace"), os.path.join(str(folder), "answer")
     program = "import json\n%s\nwith open(%r, 'w') as stream:\n    json.dump(result, stream)\n" % (
-        textwrap.dedent(source), answer)
+        textwrap.dedent(source),
+        answer,
+    )
     command = [strace, "-f", "--seccomp-bpf", "-y", "-qq", "-s", "0", "-o", trace, "-e", "trace=" + ",".join(calls)]
     for fault in faults:
         command += ["-e", "inject=" + fault]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
-    done = finished(command + [sys.executable, "-B", "-c", program], env=environment, stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT)
+    done = finished(
+        command + [sys.executable, "-B", "-c", program],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")
     with open(trace) as stream:
         lines = [line.split(None, 1)[1].strip() for line in stream]

@@ -16,34 +16,51 @@ import time
 from typing import NamedTuple, Tuple
 
 FULL = os.environ.get("TERRAFORM_BINARY_PROOF") == "full"
-COUNTS = os.environ.get("TERRAFORM_BINARY_PROOF_COUNTS")    # a file that receives the counts of a full run, as JSON
-QUICK = os.environ.get("TERRAFORM_BINARY_PROOF") == "quick"     # make check: a taste of what takes long
-EXAMPLES = 10000 if FULL else 30 if QUICK else 150              # of each property
+COUNTS = os.environ.get("TERRAFORM_BINARY_PROOF_COUNTS")  # a file that receives the counts of a full run, as JSON
+QUICK = os.environ.get("TERRAFORM_BINARY_PROOF") == "quick"  # make check: a taste of what takes long
+EXAMPLES = 10000 if FULL else 30 if QUICK else 150  # of each property
 _UNIT = "tests/unit/plugins/module_utils/"
 
 
 class Tier(NamedTuple):
     """One kind of evidence."""
 
-    what: str               # in words
-    floor: int              # how much of it there has to be in a full run
+    what: str  # in words
+    floor: int  # how much of it there has to be in a full run
     paths: Tuple[str, ...]  # parts of the names of its tests
     by_tests: bool = False  # each test is one of them; else tests tell what they counted
 
 
 TIERS = {
-    "T1": Tier("examples a parser", 10000, (
-        _UNIT + "_openpgp/test_verify_properties.py", "::test_property_", "tests/proof/test_parsers.py")),
+    "T1": Tier(
+        "examples a parser",
+        10000,
+        (_UNIT + "_openpgp/test_verify_properties.py", "::test_property_", "tests/proof/test_parsers.py"),
+    ),
     "T2": Tier("faults", 1000, ("tests/proof/test_fault_sweep.py",)),
     "T3": Tier("executions", 20000, ("tests/proof/test_concurrency_stress.py",)),
-    "T4": Tier("tests of the network", 40, (
-        _UNIT + "_http/test_client", _UNIT + "_http/test_resume.py", "tests/unit/release_site/", "tests/playbooks/test_retries.py",
-        "tests/playbooks/test_hostile_networks.py", "tests/playbooks/test_proxies_and_trust.py"), True),
+    "T4": Tier(
+        "tests of the network",
+        40,
+        (
+            _UNIT + "_http/test_client",
+            _UNIT + "_http/test_resume.py",
+            "tests/unit/release_site/",
+            "tests/playbooks/test_retries.py",
+            "tests/playbooks/test_hostile_networks.py",
+            "tests/playbooks/test_proxies_and_trust.py",
+        ),
+        True,
+    ),
     "T5": Tier("crash images", 100, ("tests/proof/test_crash_images.py",)),
     "T6": Tier("signatures", 40, (_UNIT + "_openpgp/test_verify_made.py", _UNIT + "_openpgp/test_verify.py"), True),
     "T7": Tier("sequences", 300, ("tests/proof/test_any_order.py",)),
     "T8": Tier("mutants", 60, ("tests/proof/test_mutants.py",)),
-    "T9": Tier("keys and signatures", 2000, (_UNIT + "_openpgp/test_verify_beside_sqv.py", _UNIT + "_install/test_zip_readers.py")),
+    "T9": Tier(
+        "keys and signatures",
+        2000,
+        (_UNIT + "_openpgp/test_verify_beside_sqv.py", _UNIT + "_install/test_zip_readers.py"),
+    ),
 }
 
 
@@ -51,10 +68,10 @@ class Ledger:
     """What one run counted."""
 
     def __init__(self, checkout):
-        self.commit = os.environ.get("TERRAFORM_BINARY_COMMIT") or _commit_of(checkout)     # as it is when the run begins
-        self.told = {}          # tier -> list of sentences
-        self.ended = {}         # tier -> {"passed": n, "failed": n, "skipped": n}
-        self.reasons = {}       # tier -> why tests of it were skipped
+        self.commit = os.environ.get("TERRAFORM_BINARY_COMMIT") or _commit_of(checkout)  # as it is when the run begins
+        self.told = {}  # tier -> list of sentences
+        self.ended = {}  # tier -> {"passed": n, "failed": n, "skipped": n}
+        self.reasons = {}  # tier -> why tests of it were skipped
 
     def note(self, report):
         """Take in a test report of pytest."""
@@ -72,13 +89,17 @@ class Ledger:
         for tier in sorted(self.ended):
             ended = self.ended[tier]
             passed = "{:,}".format(ended.get("passed", 0))
-            sentences = list(self.told[tier]) or ["%s %s" % (passed, TIERS[tier].what if TIERS[tier].by_tests else "tests")]
+            sentences = list(self.told[tier]) or [
+                "%s %s" % (passed, TIERS[tier].what if TIERS[tier].by_tests else "tests")
+            ]
             if tier == "T1":
                 sentences.insert(0, "%s examples of each property" % "{:,}".format(EXAMPLES))
             if ended.get("failed"):
                 sentences.append("%d tests FAILED" % ended["failed"])
             if ended.get("skipped"):
-                sentences.append("%d tests skipped: %s" % (ended["skipped"], "; ".join(sorted(self.reasons.get(tier, ())))))
+                sentences.append(
+                    "%d tests skipped: %s" % (ended["skipped"], "; ".join(sorted(self.reasons.get(tier, ()))))
+                )
             yield tier, "; ".join(sentences)
 
     def save(self, path):
@@ -89,8 +110,7 @@ class Ledger:
                 kept = json.load(file)
         for tier, line in self.lines():
             if not self.ended[tier].get("failed"):
-                kept[tier] = {"counts": line, "date": time.strftime("%Y-%m-%d", time.gmtime()),
-                              "commit": self.commit}
+                kept[tier] = {"counts": line, "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": self.commit}
         with open(path, "w", encoding="utf-8") as file:
             json.dump(kept, file, indent=1, sort_keys=True)
 
@@ -98,8 +118,12 @@ class Ledger:
 def _commit_of(checkout):
     if not (FULL and COUNTS):
         return None
-    said = subprocess.run(["git", "-C", checkout, "describe", "--always", "--dirty", "--exclude=*"],
-                          stdout=subprocess.PIPE, universal_newlines=True, check=True)
+    said = subprocess.run(
+        ["git", "-C", checkout, "describe", "--always", "--dirty", "--exclude=*"],
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=True,
+    )
     return said.stdout.strip()
 
 
@@ -114,7 +138,11 @@ def tier_of(nodeid):
 def check_floor(tier, count):
     """Assert that a full run did as much as the protocol asks for."""
     assert not FULL or count >= TIERS[tier].floor, "%s: %d %s, %d expected" % (
-        tier, count, TIERS[tier].what, TIERS[tier].floor)
+        tier,
+        count,
+        TIERS[tier].what,
+        TIERS[tier].floor,
+    )
 
 
 def day():

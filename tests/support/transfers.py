@@ -10,10 +10,10 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._http impor
 from support.system import PATIENCE
 
 NAME = "some/file.bin"
-BODY = bytes(bytearray(range(256))) * 2500      # 640,000 bytes: several reads
+BODY = bytes(bytearray(range(256))) * 2500  # 640,000 bytes: several reads
 SHA256 = hashlib.sha256(BODY).hexdigest()
 SECRET = "s3cret-in-the-query"
-FAR = "far.test"        # a site's name for those who reach it through a proxy (RFC 6761, 6.2)
+FAR = "far.test"  # a site's name for those who reach it through a proxy (RFC 6761, 6.2)
 CAP = 1 << 20
 
 
@@ -46,7 +46,9 @@ class Sink:
 class Transfer:
     """A download of ``served``'s file, with all that was said meanwhile."""
 
-    def __init__(self, site, retries=1, timeout=PATIENCE, cap=CAP, sink=None, query="?token=" + SECRET, path=NAME, **how):
+    def __init__(
+        self, site, retries=1, timeout=PATIENCE, cap=CAP, sink=None, query="?token=" + SECRET, path=NAME, **how
+    ):
         self.url = "%s/%s" % (site if isinstance(site, str) else site.url, path)
         self.lines = []
         self.sink = sink or Sink()

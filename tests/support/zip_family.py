@@ -20,30 +20,34 @@ STORED, DEFLATED = 0, 8
 STREAMED, UTF8 = 0x8, 0x800
 FILE, DIRECTORY, SYMLINK = 0o100755 << 16, 0o040755 << 16, 0o120777 << 16
 SIGNATURE = b"PK\7\10"
-ALL_ONES = 0xFFFFFFFF           # where a number is in a ZIP64 field
-PAIRS = 120                     # of any oddities, and as many of harmless ones
+ALL_ONES = 0xFFFFFFFF  # where a number is in a ZIP64 field
+PAIRS = 120  # of any oddities, and as many of harmless ones
 BASES = {"plain": (DEFLATED, 0), "streamed": (DEFLATED, STREAMED), "stored": (STORED, 0)}
 
 _LOCAL = ("<4s5H3L2H", "magic needed flags method time date crc packed_size size name_size extra_size")
-_LINE = ("<4s6H3L5H2L", "magic made_by needed flags method time date crc packed_size size name_size extra_size "
-                        "comment_size disk internal external offset")
+_LINE = (
+    "<4s6H3L5H2L",
+    "magic made_by needed flags method time date crc packed_size size name_size extra_size "
+    "comment_size disk internal external offset",
+)
 _END = ("<4s4H2LH", "magic disk directory_disk members_here members directory_size directory_at comment_size")
 
 
 # The writer.
+
 
 class Item:
     """One member. ``local`` and ``line`` are the lies of its headers: field and value, or callable(truth) -> value."""
 
     def __init__(self, name=b"terraform", data=BINARY, method=DEFLATED, flags=0):
         self.name, self.data, self.method, self.flags = name, data, method, flags
-        self.local_name = None      # bytes, where it is another one
-        self.packed = None          # bytes, where they are not what the method makes of the data
+        self.local_name = None  # bytes, where it is another one
+        self.packed = None  # bytes, where they are not what the method makes of the data
         self.extra = b""
-        self.line_extra = None      # bytes, where they are not those of the local header
-        self.descriptor = None      # callable(facts) -> bytes
+        self.line_extra = None  # bytes, where they are not those of the local header
+        self.descriptor = None  # callable(facts) -> bytes
         self.comment = self.before = self.after = b""
-        self.listed = 1             # lines of the directory
+        self.listed = 1  # lines of the directory
         self.local, self.line = {}, {}
 
 
@@ -53,9 +57,9 @@ class Spec:
     def __init__(self, method, flags):
         self.items = [Item(b"LICENSE.txt", LICENSE, method, flags), Item(method=method, flags=flags)]
         self.prefix = self.before_directory = self.before_end = self.comment = self.suffix = b""
-        self.shift = 0              # added to all offsets
-        self.order = list           # callable(lines) -> lines
-        self.zip64 = None           # callable(directory_at, directory_size, members, at) -> bytes before the end record
+        self.shift = 0  # added to all offsets
+        self.order = list  # callable(lines) -> lines
+        self.zip64 = None  # callable(directory_at, directory_size, members, at) -> bytes before the end record
         self.end = {}
 
 
@@ -83,17 +87,37 @@ def _write_item(item, offset):
         packed = item.data if item.method == STORED else deflate(item.data)
     local_name = item.name if item.local_name is None else item.local_name
     line_extra = item.extra if item.line_extra is None else item.line_extra
-    common = dict(needed=20, flags=item.flags, method=item.method, time=0x6872, date=0x5A89, crc=zlib.crc32(item.data),
-                  packed_size=len(packed), size=len(item.data))
+    common = dict(
+        needed=20,
+        flags=item.flags,
+        method=item.method,
+        time=0x6872,
+        date=0x5A89,
+        crc=zlib.crc32(item.data),
+        packed_size=len(packed),
+        size=len(item.data),
+    )
     local = dict(common, magic=b"PK\3\4", name_size=len(local_name), extra_size=len(item.extra))
     end = item.descriptor
     if item.flags & STREAMED:
         local.update(crc=0, packed_size=0, size=0)
         end = end or descriptor()
-    line = dict(common, magic=b"PK\1\2", made_by=3 << 8 | 20, name_size=len(item.name), extra_size=len(line_extra),
-                comment_size=len(item.comment), disk=0, internal=0, external=FILE, offset=offset)
-    return (_record(_LOCAL, local, item.local) + local_name + item.extra + packed + (end(common) if end else b""),
-            _record(_LINE, line, item.line) + item.name + line_extra + item.comment)
+    line = dict(
+        common,
+        magic=b"PK\1\2",
+        made_by=3 << 8 | 20,
+        name_size=len(item.name),
+        extra_size=len(line_extra),
+        comment_size=len(item.comment),
+        disk=0,
+        internal=0,
+        external=FILE,
+        offset=offset,
+    )
+    return (
+        _record(_LOCAL, local, item.local) + local_name + item.extra + packed + (end(common) if end else b""),
+        _record(_LINE, line, item.line) + item.name + line_extra + item.comment,
+    )
 
 
 def write(spec):
@@ -109,18 +133,31 @@ def write(spec):
     body += directory + spec.before_end
     if spec.zip64:
         body += spec.zip64(at, len(directory), len(lines), len(body))
-    facts = dict(magic=b"PK\5\6", disk=0, directory_disk=0, members_here=len(lines), members=len(lines),
-                 directory_size=len(directory), directory_at=at, comment_size=len(spec.comment))
+    facts = dict(
+        magic=b"PK\5\6",
+        disk=0,
+        directory_disk=0,
+        members_here=len(lines),
+        members=len(lines),
+        directory_size=len(directory),
+        directory_at=at,
+        comment_size=len(spec.comment),
+    )
     return body + _record(_END, facts, spec.end) + spec.comment + spec.suffix
 
 
 # Oddities of terraform's member, and how to say them.
 
+
 def item(number=1, **changes):
     """Attributes of a member; a callable that is no descriptor gets the member."""
+
     def change(spec):
         for key, value in changes.items():
-            setattr(spec.items[number], key, value(spec.items[number]) if callable(value) and key != "descriptor" else value)
+            setattr(
+                spec.items[number], key, value(spec.items[number]) if callable(value) and key != "descriptor" else value
+            )
+
     return change
 
 
@@ -136,6 +173,7 @@ def both(**lies):
     def change(spec):
         spec.items[1].local.update(lies)
         spec.items[1].line.update(lies)
+
     return change
 
 
@@ -151,6 +189,7 @@ def every(*oddities):
     def change(spec):
         for oddity in oddities:
             oddity(spec)
+
     return change
 
 
@@ -173,11 +212,13 @@ def unicode_path(name, of):
 
 def second(name=b"terraform", data=EVIL, listed=1, place=None, **changes):
     """One more member; ``place`` counts from the front."""
+
     def change(spec):
         more = Item(name, data, spec.items[1].method, spec.items[1].flags)
         more.listed = listed
         more.__dict__.update(changes)
         spec.items.insert(len(spec.items) if place is None else place, more)
+
     return change
 
 
@@ -193,8 +234,20 @@ def evil_local():
 
 
 def evil_end(**lies):
-    return _record(_END, dict(magic=b"PK\5\6", disk=0, directory_disk=0, members_here=1, members=1, directory_size=55,
-                              directory_at=0, comment_size=0), lies)
+    return _record(
+        _END,
+        dict(
+            magic=b"PK\5\6",
+            disk=0,
+            directory_disk=0,
+            members_here=1,
+            members=1,
+            directory_size=55,
+            directory_at=0,
+            comment_size=0,
+        ),
+        lies,
+    )
 
 
 def forged(data, crc):
@@ -215,26 +268,46 @@ def with_end(data, packed=None):
 
 def zip64_end(record_lies=(), locator_lies=()):
     """A ZIP64 end record (4.3.14) and its locator (4.3.15)."""
-    record_layout = ("<4sQ2H2L4Q", "magic rest made_by needed disk directory_disk members_here members directory_size "
-                                   "directory_at")
+    record_layout = (
+        "<4sQ2H2L4Q",
+        "magic rest made_by needed disk directory_disk members_here members directory_size directory_at",
+    )
     locator_layout = ("<4sLQL", "magic disk at disks")
 
     def make(directory_at, directory_size, members, at):
-        facts = dict(magic=b"PK\6\6", rest=44, made_by=45, needed=45, disk=0, directory_disk=0, members_here=members,
-                     members=members, directory_size=directory_size, directory_at=directory_at)
+        facts = dict(
+            magic=b"PK\6\6",
+            rest=44,
+            made_by=45,
+            needed=45,
+            disk=0,
+            directory_disk=0,
+            members_here=members,
+            members=members,
+            directory_size=directory_size,
+            directory_at=directory_at,
+        )
         return _record(record_layout, facts, dict(record_lies)) + _record(
-            locator_layout, dict(magic=b"PK\6\7", disk=0, at=at, disks=1), dict(locator_lies))
+            locator_layout, dict(magic=b"PK\6\7", disk=0, at=at, disks=1), dict(locator_lies)
+        )
+
     return make
 
 
 def zip64_field(layout="2Q", **lies):
     """The sizes of terraform in a ZIP64 field (4.5.3)."""
+
     def make(of):
         packed = of.data if of.method == STORED else deflate(of.data)
         facts = dict(size=len(of.data), packed_size=len(packed), offset=0, disk=0)
-        names = {"Q": "size", "2Q": "size packed_size", "3Q": "size packed_size offset",
-                 "3QL": "size packed_size offset disk"}[layout]
+        names = {
+            "Q": "size",
+            "2Q": "size packed_size",
+            "3Q": "size packed_size offset",
+            "3QL": "size packed_size offset disk",
+        }[layout]
         return field(1, _record(("<" + layout, names), facts, lies))
+
     return make
 
 
@@ -291,7 +364,9 @@ ODDITIES = {
     "comment shorter": every(archive(comment=b"ab"), end(comment_size=plus(-1))),
     # the directory
     "line twice": item(listed=2),
-    "two lines, one place": archive(order=lambda lines: [lines[0], lines[1], lines[1].replace(b"terraform", b"terrafork")]),
+    "two lines, one place": archive(
+        order=lambda lines: [lines[0], lines[1], lines[1].replace(b"terraform", b"terrafork")]
+    ),
     "order reversed": archive(order=lambda lines: lines[::-1]),
     "data reversed": lambda spec: spec.items.reverse(),
     "three in another order": every(second(b"NOTICE", b"notice"), archive(order=lambda lines: lines[1:] + lines[:1])),
@@ -396,15 +471,19 @@ ODDITIES = {
     "deflated, second stream behind": item(method=DEFLATED, packed=lambda of: deflate(of.data) + deflate(EVIL)),
     "deflated, cut": item(method=DEFLATED, packed=lambda of: deflate(of.data)[:-3]),
     "deflated, empty": item(method=DEFLATED, packed=b""),
-    "deflated, stored blocks": item(method=DEFLATED, packed=lambda of: b"\1" + struct.pack(
-        "<2H", len(of.data), len(of.data) ^ 0xFFFF) + of.data),
+    "deflated, stored blocks": item(
+        method=DEFLATED, packed=lambda of: b"\1" + struct.pack("<2H", len(of.data), len(of.data) ^ 0xFFFF) + of.data
+    ),
     "license: member behind its stream": item(0, method=DEFLATED, packed=deflate(LICENSE) + evil_local()),
     "license: descriptor and member behind its stream": item(
-        0, method=DEFLATED, flags=STREAMED, packed=with_end(LICENSE, deflate(LICENSE))),
+        0, method=DEFLATED, flags=STREAMED, packed=with_end(LICENSE, deflate(LICENSE))
+    ),
     "license: stored and streamed, an end inside": item(0, method=STORED, flags=STREAMED, data=with_end(LICENSE)),
     "license: stored, an end inside": item(0, method=STORED, data=with_end(LICENSE)),
     "stored and streamed, an end inside": item(method=STORED, flags=STREAMED, data=with_end(BINARY)),
-    "stored and streamed, another end inside": item(method=STORED, flags=STREAMED, data=BINARY + SIGNATURE + b"abcd" + EVIL),
+    "stored and streamed, another end inside": item(
+        method=STORED, flags=STREAMED, data=BINARY + SIGNATURE + b"abcd" + EVIL
+    ),
     "stored and streamed": item(method=STORED, flags=STREAMED),
     "license: archive inside": item(0, method=STORED, data=evil()),
     "license: wrong CRC": lambda spec: [part.update(crc=5) for part in (spec.items[0].local, spec.items[0].line)],
@@ -426,8 +505,10 @@ ODDITIES = {
     "descriptor's size": item(flags=STREAMED, descriptor=descriptor(size=plus(-1))),
     "descriptor's signature": item(flags=STREAMED, descriptor=descriptor(b"PK\7\7")),
     "descriptor unasked for": item(flags=0, descriptor=descriptor()),
-    "descriptor and sizes": every(item(flags=STREAMED), lambda spec: spec.items[1].local.update(
-        crc=zlib.crc32(spec.items[1].data), size=len(spec.items[1].data))),
+    "descriptor and sizes": every(
+        item(flags=STREAMED),
+        lambda spec: spec.items[1].local.update(crc=zlib.crc32(spec.items[1].data), size=len(spec.items[1].data)),
+    ),
     "descriptor and wrong CRC": every(item(flags=STREAMED), local(crc=1)),
     "descriptor and wrong packed size": every(item(flags=STREAMED), local(packed_size=9)),
     "descriptor and wrong size": every(item(flags=STREAMED), local(size=9)),
@@ -437,12 +518,17 @@ ODDITIES = {
     "license: descriptor of 12 bytes": item(0, flags=STREAMED, descriptor=descriptor(b"")),
     # ZIP64
     "ZIP64 sizes": every(item(extra=zip64_field(), line_extra=b""), local(**IN_ZIP64)),
-    "ZIP64 sizes, streamed": every(item(flags=STREAMED, extra=field(1, bytes(16)), line_extra=b"", descriptor=descriptor(
-        numbers="L2Q")), local(**IN_ZIP64)),
-    "ZIP64 sizes, streamed, descriptor of 20 bytes": every(item(
-        flags=STREAMED, extra=field(1, bytes(16)), line_extra=b"", descriptor=descriptor(b"", "L2Q")), local(**IN_ZIP64)),
-    "ZIP64 sizes, streamed, descriptor of 16 bytes": every(item(
-        flags=STREAMED, extra=field(1, bytes(16)), line_extra=b""), local(**IN_ZIP64)),
+    "ZIP64 sizes, streamed": every(
+        item(flags=STREAMED, extra=field(1, bytes(16)), line_extra=b"", descriptor=descriptor(numbers="L2Q")),
+        local(**IN_ZIP64),
+    ),
+    "ZIP64 sizes, streamed, descriptor of 20 bytes": every(
+        item(flags=STREAMED, extra=field(1, bytes(16)), line_extra=b"", descriptor=descriptor(b"", "L2Q")),
+        local(**IN_ZIP64),
+    ),
+    "ZIP64 sizes, streamed, descriptor of 16 bytes": every(
+        item(flags=STREAMED, extra=field(1, bytes(16)), line_extra=b""), local(**IN_ZIP64)
+    ),
     "ZIP64 sizes in both": every(item(extra=zip64_field()), both(**IN_ZIP64)),
     "ZIP64 sizes in the line": every(item(line_extra=zip64_field()), line(**IN_ZIP64)),
     "ZIP64 size less": every(item(extra=zip64_field(size=7), line_extra=b""), local(**IN_ZIP64)),
@@ -457,11 +543,14 @@ ODDITIES = {
     "ZIP64 with disk": every(item(extra=zip64_field("3QL"), line_extra=b""), local(**IN_ZIP64)),
     "ZIP64 offset in the line": every(item(line_extra=field(1, bytes(8))), line(offset=ALL_ONES)),
     "ZIP64 disk in the line": every(item(line_extra=field(1, bytes(4))), line(disk=0xFFFF)),
-    "ZIP64 field twice": every(item(extra=lambda of: zip64_field()(of) + zip64_field(size=7)(of), line_extra=b""),
-                               local(**IN_ZIP64)),
+    "ZIP64 field twice": every(
+        item(extra=lambda of: zip64_field()(of) + zip64_field(size=7)(of), line_extra=b""), local(**IN_ZIP64)
+    ),
     "ZIP64 field empty": item(extra=field(1, b"")),
-    "ZIP64 end": every(archive(zip64=zip64_end()), end(
-        members=0xFFFF, members_here=0xFFFF, directory_size=ALL_ONES, directory_at=ALL_ONES)),
+    "ZIP64 end": every(
+        archive(zip64=zip64_end()),
+        end(members=0xFFFF, members_here=0xFFFF, directory_size=ALL_ONES, directory_at=ALL_ONES),
+    ),
     "ZIP64 end needless": archive(zip64=zip64_end()),
     "ZIP64 end with other members": archive(zip64=zip64_end(dict(members=1, members_here=1))),
     "ZIP64 end with another directory": archive(zip64=zip64_end(dict(directory_at=0))),
@@ -473,7 +562,9 @@ ODDITIES = {
     "ZIP64 locator without an end": archive(zip64=lambda *facts: struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)),
     # extra fields
     "times": item(extra=UT),
-    "times, shorter in the line": item(extra=field(0x5455, b"\3" + bytes(8)), line_extra=field(0x5455, b"\3" + bytes(4))),
+    "times, shorter in the line": item(
+        extra=field(0x5455, b"\3" + bytes(8)), line_extra=field(0x5455, b"\3" + bytes(4))
+    ),
     "times empty": item(extra=field(0x5455, b"")),
     "times empty in the line": item(line_extra=field(0x5455, b"")),
     "times cut": item(extra=field(0x5455, b"\7\0\0")),
@@ -537,8 +628,9 @@ ODDITIES = {
     "letter of code page 437": second(b"terra\x9form", line=dict(made_by=20)),
     "letter of code page 437 in place": item(name=b"terra\x9form", line=dict(made_by=20)),
     "letter in UTF-8": second("terraf\u00f6rm".encode(), b"text"),
-    "letter in UTF-8, flagged": second("terraf\u00f6rm".encode(), b"text", local=dict(flags=flip(UTF8)), line=dict(
-        flags=flip(UTF8))),
+    "letter in UTF-8, flagged": second(
+        "terraf\u00f6rm".encode(), b"text", local=dict(flags=flip(UTF8)), line=dict(flags=flip(UTF8))
+    ),
     "full-width letters": second("\uff54erraform".encode(), local=dict(flags=flip(UTF8)), line=dict(flags=flip(UTF8))),
     "no UTF-8, flagged": second(b"terra\xff", b"text", local=dict(flags=flip(UTF8)), line=dict(flags=flip(UTF8))),
     "no name": second(b"", b"text"),
@@ -550,14 +642,48 @@ ODDITIES = {
 
 # Those that all programs read alike.
 HARMLESS = (
-    "order reversed", "data reversed", "three in another order", "many", "local version", "local time", "made by FAT",
-    "made by NTFS", "made by VMS", "made by nobody", "version 4.5", "internal: text", "no attributes",
-    "DOS read-only from FAT", "flags: level", "flags: name in UTF-8", "stored", "deflated", "deflated, stored blocks",
-    "stored and streamed, another end inside", "stored and streamed", "license: archive inside", "license: empty",
-    "license: empty, stored", "streamed", "descriptor and sizes", "CRC like a signature", "ZIP64 sizes, streamed", "times",
-    "times, shorter in the line", "times cut", "owner", "owner of no version", "old owner", "NTFS times",
-    "field as long as can be", "comment", "comment beyond what libarchive looks at", "longest comment",
-    "comment of a member", "comment of a member with a line", "longest name",
+    "order reversed",
+    "data reversed",
+    "three in another order",
+    "many",
+    "local version",
+    "local time",
+    "made by FAT",
+    "made by NTFS",
+    "made by VMS",
+    "made by nobody",
+    "version 4.5",
+    "internal: text",
+    "no attributes",
+    "DOS read-only from FAT",
+    "flags: level",
+    "flags: name in UTF-8",
+    "stored",
+    "deflated",
+    "deflated, stored blocks",
+    "stored and streamed, another end inside",
+    "stored and streamed",
+    "license: archive inside",
+    "license: empty",
+    "license: empty, stored",
+    "streamed",
+    "descriptor and sizes",
+    "CRC like a signature",
+    "ZIP64 sizes, streamed",
+    "times",
+    "times, shorter in the line",
+    "times cut",
+    "owner",
+    "owner of no version",
+    "old owner",
+    "NTFS times",
+    "field as long as can be",
+    "comment",
+    "comment beyond what libarchive looks at",
+    "longest comment",
+    "comment of a member",
+    "comment of a member with a line",
+    "longest name",
 )
 
 

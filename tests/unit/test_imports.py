@@ -90,7 +90,9 @@ def packages_of(path):
 
 
 def test_every_file_has_its_room():
-    assert sorted(set(map(room_of, python_files()))) == sorted(ROOMS), "decide in .ci/import_rules.py what it may import"
+    assert sorted(set(map(room_of, python_files()))) == sorted(ROOMS), (
+        "decide in .ci/import_rules.py what it may import"
+    )
 
 
 def test_no_more_than_twenty_rooms_and_no_circle():
@@ -113,7 +115,11 @@ def test_the_halves_do_not_reach_each_other():
 def test_no_rule_is_left_of_what_nobody_does():
     done = set()
     for path in python_files():
-        done.update((room_of(path), room_of(name)) for ours, name in import_rules.imports_of(path, ast.parse(read(path))) if ours)
+        done.update(
+            (room_of(path), room_of(name))
+            for ours, name in import_rules.imports_of(path, ast.parse(read(path)))
+            if ours
+        )
     assert [(room, other) for room, others in ROOMS.items() for other in others if (room, other) not in done] == []
 
 
@@ -141,39 +147,50 @@ def test_target_code_is_python_3_6(path):
 
 
 FILE, LOCK, CLIENT, APPLY = (
-    "module_utils/_fs/atomic_file.py", "module_utils/_fs/lock.py", "module_utils/_http/client.py", "module_utils/_install/apply.py")
+    "module_utils/_fs/atomic_file.py",
+    "module_utils/_fs/lock.py",
+    "module_utils/_http/client.py",
+    "module_utils/_install/apply.py",
+)
 CACHE = "plugin_utils/_cache/run.py"
 
 
-@pytest.mark.parametrize("path, source, complaint", [
-    (FILE, "from ansible.module_utils.basic import env_fallback", "only the plugins know Ansible"),
-    (FILE, "def f():\n    import ansible", "only the plugins know Ansible"),
-    (FILE, "from ansible.utils.display import Display", "only the plugins know Ansible"),
-    (FILE, "import requests", "only module_utils/_http may"),
-    (FILE, "import requests.adapters", "only module_utils/_http may"),
-    (FILE, "from .._install import installed", "imports module_utils/_install/installed"),
-    (FILE, "from .._install.installed import find_drift", "imports module_utils/_install/installed"),
-    (FILE, "from .._http.client import Fetcher", "imports module_utils/_http/client"),
-    (FILE, "from ...plugin_utils._cache import run", "imports plugin_utils/_cache/run"),
-    (FILE, "from ansible_collections.iac_platform.terraform.plugins.module_utils import _source", "imports module_utils/_source"),
-    (APPLY, "from .._source import Source", "imports module_utils/_source"),
-    ("module_utils/_source.py", "from ._install.apply import apply_plan", "imports module_utils/_install/apply"),
-    (FILE, "from dataclasses import dataclass", "imports dataclasses"),
-    (FILE, "from __future__ import annotations", "imports __future__"),
-    (FILE, "import importlib\nimportlib.import_module('ansible')", "imports importlib"),
-    (FILE, "__import__('ansible')", "uses __import__"),
-    (FILE, "def f(module):\n    return 1", "uses module"),
-    (FILE, "def f(x):\n    x.fail_json(msg='no')", "uses fail_json"),
-    (FILE, "import sys\nsys.exit(1)", "uses exit"),
-    (FILE, "import os\nos._exit(1)", "uses _exit"),
-    (FILE, "def f(*, callback):\n    return 1", "uses callback"),
-    (CACHE, "from ansible.constants import config", "only the plugins know Ansible"),
-    (CACHE, "import requests", "only module_utils/_http may"),
-    (CACHE, "from ...module_utils._http.client import Fetcher", "imports module_utils/_http/client"),
-    (CACHE, "from .._download.release import StagedRelease", "imports plugin_utils/_download/release"),
-    (CACHE, "from ...action import terraform_binary", "imports action/terraform_binary"),
-    ("plugin_utils/_download/progress.py", "def f(display):\n    return 1", "uses display"),
-])
+@pytest.mark.parametrize(
+    "path, source, complaint",
+    [
+        (FILE, "from ansible.module_utils.basic import env_fallback", "only the plugins know Ansible"),
+        (FILE, "def f():\n    import ansible", "only the plugins know Ansible"),
+        (FILE, "from ansible.utils.display import Display", "only the plugins know Ansible"),
+        (FILE, "import requests", "only module_utils/_http may"),
+        (FILE, "import requests.adapters", "only module_utils/_http may"),
+        (FILE, "from .._install import installed", "imports module_utils/_install/installed"),
+        (FILE, "from .._install.installed import find_drift", "imports module_utils/_install/installed"),
+        (FILE, "from .._http.client import Fetcher", "imports module_utils/_http/client"),
+        (FILE, "from ...plugin_utils._cache import run", "imports plugin_utils/_cache/run"),
+        (
+            FILE,
+            "from ansible_collections.iac_platform.terraform.plugins.module_utils import _source",
+            "imports module_utils/_source",
+        ),
+        (APPLY, "from .._source import Source", "imports module_utils/_source"),
+        ("module_utils/_source.py", "from ._install.apply import apply_plan", "imports module_utils/_install/apply"),
+        (FILE, "from dataclasses import dataclass", "imports dataclasses"),
+        (FILE, "from __future__ import annotations", "imports __future__"),
+        (FILE, "import importlib\nimportlib.import_module('ansible')", "imports importlib"),
+        (FILE, "__import__('ansible')", "uses __import__"),
+        (FILE, "def f(module):\n    return 1", "uses module"),
+        (FILE, "def f(x):\n    x.fail_json(msg='no')", "uses fail_json"),
+        (FILE, "import sys\nsys.exit(1)", "uses exit"),
+        (FILE, "import os\nos._exit(1)", "uses _exit"),
+        (FILE, "def f(*, callback):\n    return 1", "uses callback"),
+        (CACHE, "from ansible.constants import config", "only the plugins know Ansible"),
+        (CACHE, "import requests", "only module_utils/_http may"),
+        (CACHE, "from ...module_utils._http.client import Fetcher", "imports module_utils/_http/client"),
+        (CACHE, "from .._download.release import StagedRelease", "imports plugin_utils/_download/release"),
+        (CACHE, "from ...action import terraform_binary", "imports action/terraform_binary"),
+        ("plugin_utils/_download/progress.py", "def f(display):\n    return 1", "uses display"),
+    ],
+)
 def test_the_reader_catches(path, source, complaint):
     assert any(complaint in sentence for sentence in violations(path, source))
 
@@ -183,11 +200,14 @@ def test_the_reader_catches_a_third_party_package():
     assert violations(FILE, "import yaml") == [FILE + " imports yaml, which is not in the standard library"]
 
 
-@pytest.mark.parametrize("path, source", [
-    (CLIENT, "import requests\nfrom .._errors import FetchError"),
-    (APPLY, "from . import installed\nfrom .._fs.atomic_file import PendingFile"),
-    (LOCK, "from . import directory, mounts"),
-    (FILE, "import contextlib\nwith contextlib.ExitStack() as stack:\n    stack.callback(print)"),
-])
+@pytest.mark.parametrize(
+    "path, source",
+    [
+        (CLIENT, "import requests\nfrom .._errors import FetchError"),
+        (APPLY, "from . import installed\nfrom .._fs.atomic_file import PendingFile"),
+        (LOCK, "from . import directory, mounts"),
+        (FILE, "import contextlib\nwith contextlib.ExitStack() as stack:\n    stack.callback(print)"),
+    ],
+)
 def test_the_reader_lets_pass(path, source):
     assert violations(path, source) == []

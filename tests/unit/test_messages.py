@@ -16,10 +16,14 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 
 _HERE = os.path.dirname(os.path.realpath(__file__))
 _PLUGINS = os.path.join(_HERE, "..", "..", "plugins")
-_FILES = sorted(path for folder in ("module_utils", "plugin_utils", "action", "modules")
-                for path in glob.glob(os.path.join(_PLUGINS, folder, "**", "*.py"), recursive=True))
+_FILES = sorted(
+    path
+    for folder in ("module_utils", "plugin_utils", "action", "modules")
+    for path in glob.glob(os.path.join(_PLUGINS, folder, "**", "*.py"), recursive=True)
+)
 _OURS = re.compile(
-    r"(Request|Fetch|Verification|Clock|Archive|Install|Lock|RunCheck|Answer|Transfer|Start)Error$|MissingDependency$")
+    r"(Request|Fetch|Verification|Clock|Archive|Install|Lock|RunCheck|Answer|Transfer|Start)Error$|MissingDependency$"
+)
 _FIELD = re.compile(r"%[-0-9.]*[sdrxo]|%%")
 _NEVER = re.compile(r"\bthis (host|machine|side|computer)\b|\btarget's\b|\bNone\b|  ")
 
@@ -83,8 +87,11 @@ def test_there_are_as_many_as_there_are():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_has_an_example(name):
-    lacking = ["line %d: %s" % (line, text) for file, line, text in SITES if file == name
-               and not any(pattern_of(text).match(row) for row in TABLE.get(name, ()))]
+    lacking = [
+        "line %d: %s" % (line, text)
+        for file, line, text in SITES
+        if file == name and not any(pattern_of(text).match(row) for row in TABLE.get(name, ()))
+    ]
     assert not lacking, "no example in messages.txt"
 
 

@@ -66,23 +66,36 @@ def test_what_is_generated_is_up_to_date(capsys):
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_change_by_hand_is_found_and_undone(copy, name, capsys):
     before = (copy / name).read_text(encoding="utf-8")
-    edit(copy, name, *{
-        OPTIONS.SPEC: ('"default": 2000', '"default": 1'), "roles/terraform_binary/README.md": ("| `2000` |", "| `1` |"),
-        "roles/terraform_binary/meta/argument_specs.yml": ("Default: V(2000).", "Default: V(1)."),
-    }[name])
-    assert OPTIONS.main(["--check"], copy) == 1 and capsys.readouterr().out == "%s is out of date: run .ci/options.py\n" % name
+    edit(
+        copy,
+        name,
+        *{
+            OPTIONS.SPEC: ('"default": 2000', '"default": 1'),
+            "roles/terraform_binary/README.md": ("| `2000` |", "| `1` |"),
+            "roles/terraform_binary/meta/argument_specs.yml": ("Default: V(2000).", "Default: V(1)."),
+        }[name],
+    )
+    assert (
+        OPTIONS.main(["--check"], copy) == 1
+        and capsys.readouterr().out == "%s is out of date: run .ci/options.py\n" % name
+    )
     assert OPTIONS.main([], copy) == 0 and (copy / name).read_text(encoding="utf-8") == before
 
 
 def test_a_new_option_is_in_all_of_them(copy):
-    edit(copy, OPTIONS.SOURCES[0], "  progress:  # controller\n", """\
+    edit(
+        copy,
+        OPTIONS.SOURCES[0],
+        "  progress:  # controller\n",
+        """\
   extra_list:  # controller, secret
     description: Text of O(sites).
     type: list
     elements: str
     default: [a, 'b"']
   progress:  # controller
-""")
+""",
+    )
     assert OPTIONS.main(["--check"], copy) == 1
     assert OPTIONS.main([], copy) == 0 and OPTIONS.main(["--check"], copy) == 0
     found = {}
@@ -90,18 +103,29 @@ def test_a_new_option_is_in_all_of_them(copy):
     assert found["SPEC"]["extra_list"] == {"type": "list", "elements": "str", "default": ["a", 'b"'], "no_log": True}
     assert "extra_list" not in found["TO_TARGET"] and "version" in found["TO_TARGET"]
     (spec,) = OPTIONS.yaml.safe_load((copy / GENERATED[2]).read_text(encoding="utf-8"))["argument_specs"].values()
-    assert spec["options"]["terraform_binary_extra_list"] == {"type": "list", "elements": "str", "description": [
-        "Text of O(terraform_binary_sites).", 'Default: V(a), V(b").',
-        "See O(iac_platform.terraform.terraform_binary#module:extra_list)."]}
-    assert '| `terraform_binary_extra_list` | list of str | `a`, `b"` |\n' in (copy / GENERATED[1]).read_text(encoding="utf-8")
+    assert spec["options"]["terraform_binary_extra_list"] == {
+        "type": "list",
+        "elements": "str",
+        "description": [
+            "Text of O(terraform_binary_sites).",
+            'Default: V(a), V(b").',
+            "See O(iac_platform.terraform.terraform_binary#module:extra_list).",
+        ],
+    }
+    assert '| `terraform_binary_extra_list` | list of str | `a`, `b"` |\n' in (copy / GENERATED[1]).read_text(
+        encoding="utf-8"
+    )
 
 
-@pytest.mark.parametrize("mark, words", [
-    ("", "extra: nothing is beside its name"),
-    ("  # everybody", "extra: # everybody is beside its name"),
-    ("  # target, secret", "extra: # target, secret is beside its name"),
-    ("  # secret", "extra: # secret is beside its name"),
-])
+@pytest.mark.parametrize(
+    "mark, words",
+    [
+        ("", "extra: nothing is beside its name"),
+        ("  # everybody", "extra: # everybody is beside its name"),
+        ("  # target, secret", "extra: # target, secret is beside its name"),
+        ("  # secret", "extra: # secret is beside its name"),
+    ],
+)
 def test_an_option_says_who_sees_it(mark, words):
     with pytest.raises(ValueError) as caught:
         read_option("extra", mark)

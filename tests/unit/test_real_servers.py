@@ -65,15 +65,19 @@ def test_nginx_lists_no_folder(mirror, ask):
 
 
 def test_nginx_knows_its_users(mirror, ask):
-    answers = [ask(mirror.guarded + "/file", auth=auth).status_code
-               for auth in (None, ("alice", "no"), ("bob", "wonder-land"), ("alice", "wonder-land"))]
+    answers = [
+        ask(mirror.guarded + "/file", auth=auth).status_code
+        for auth in (None, ("alice", "no"), ("bob", "wonder-land"), ("alice", "wonder-land"))
+    ]
     assert answers == [401, 401, 401, 200]
     assert mirror.asked(mirror.guarded)[-1].user == "alice"
 
 
 def test_nginx_wants_a_certificate_of_its_authority(mirror, ask, certificates):
-    answers = [ask(mirror.locked + "/file", verify=certificates["authority"], cert=cert)
-               for cert in (None, certificates["stranger"], certificates["client"])]
+    answers = [
+        ask(mirror.locked + "/file", verify=certificates["authority"], cert=cert)
+        for cert in (None, certificates["stranger"], certificates["client"])
+    ]
     assert [answer.status_code for answer in answers] == [400, 400, 200]
     assert "html" in answers[0].headers["Content-Type"] and "No required SSL certificate" in answers[0].text
 
@@ -88,8 +92,10 @@ def test_squid_resolves_one_name(mirror, ask, authority, certificates):
 
 def test_squid_knows_its_users(mirror, ask):
     with squid(users=USERS) as proxy:
-        answers = [ask(mirror.http + "/file", proxies={"http": address}).status_code
-                   for address in (proxy.url, proxy.known("alice", "no"), proxy.known("alice", "wonder-land"))]
+        answers = [
+            ask(mirror.http + "/file", proxies={"http": address}).status_code
+            for address in (proxy.url, proxy.known("alice", "no"), proxy.known("alice", "wonder-land"))
+        ]
         assert answers == [407, 407, 200]
         assert proxy.asked()[-1].user == "alice" and proxy.asked()[-1].url == mirror.http + "/file"
 
@@ -110,7 +116,9 @@ def test_they_run_for_a_plain_user(authority):
 
 
 def start_both(authority):
-    with squid(users=USERS, inspector=authority) as proxy, nginx("/", authority.issue(), USERS, authority.pem) as mirror:
+    with squid(users=USERS, inspector=authority) as proxy, nginx(
+        "/", authority.issue(), USERS, authority.pem
+    ) as mirror:
         assert _answers(proxy.url) and _answers(mirror.locked)
         return os.geteuid(), proxy.url, mirror.http
 

@@ -50,7 +50,7 @@ def test_the_survey_offers_what_the_options_accept():
     with open(os.path.join(ROLE, "..", "..", "files", "awx-survey.json"), "rb") as file:
         questions = json.loads(file.read().decode("utf-8"))["spec"]
     for question in questions:
-        spec = SPEC[question["variable"][len("terraform_binary_"):]]
+        spec = SPEC[question["variable"][len("terraform_binary_") :]]
         if question["choices"]:
             assert question["choices"] == spec.get("choices", ["true", "false"])
             assert question["default"] == str(spec["default"]).lower()

@@ -58,6 +58,7 @@ def no_child_left():
 
 # ------------------------------------------------------------------ programs
 
+
 def test_a_program_and_what_it_started_are_gone_after_the_body(family):
     command, find_pids = family
     with started(command) as process:
@@ -95,8 +96,9 @@ def test_what_a_program_left_behind_is_gone(tmp_path):
 def test_a_program_that_takes_too_long_is_gone(family, monkeypatch):
     command, find_pids = family
     real = subprocess.Popen.communicate
-    monkeypatch.setattr(subprocess.Popen, "communicate",
-                        lambda process, timeout: find_pids() and real(process, timeout=timeout / 1e6))
+    monkeypatch.setattr(
+        subprocess.Popen, "communicate", lambda process, timeout: find_pids() and real(process, timeout=timeout / 1e6)
+    )
     with pytest.raises(subprocess.TimeoutExpired):
         finished(command)
     assert_gone(find_pids())
@@ -112,6 +114,7 @@ def test_a_finished_program_is_told_of():
 
 # ------------------------------------------------------------------ forked processes
 
+
 def test_a_result_comes_back():
     parent = os.getpid()
     assert in_child(lambda: (os.getppid(), "x" * 200000)) == (parent, "x" * 200000)
@@ -121,6 +124,7 @@ def test_a_result_comes_back():
 def test_an_exception_comes_back():
     def fail():
         raise OSError(errno.EIO, "x")
+
     with pytest.raises(OSError) as caught:
         in_child(fail)
     assert caught.value.errno == errno.EIO
@@ -132,6 +136,7 @@ def test_an_exception_that_cannot_travel_comes_back_as_text():
 
     def fail():
         raise Local("why")
+
     with pytest.raises(Failed, match="Local: why"):
         in_child(fail)
     with pytest.raises(Failed, match="wait status 9"):
@@ -170,6 +175,7 @@ def test_another_process_and_what_it_started_are_gone(family, error):
         subprocess.Popen(command)
         ready()
         signal.pause()
+
     with pytest.raises(error), another_process(work) as pid:
         pids = [pid] + find_pids()
         assert all(map(runs, pids))
@@ -194,6 +200,7 @@ def test_a_child_ends_what_it_started_when_the_test_is_interrupted(family, inter
             find_pids()
             os.kill(os.getppid(), signal.SIGINT)
             signal.pause()
+
     with pytest.raises(KeyboardInterrupt):
         in_child(work)
     assert_gone(find_pids())
@@ -208,12 +215,14 @@ def test_an_interrupt_during_a_fork_is_not_lost(interrupt, monkeypatch):
         if pid:
             interrupt()
         return pid
+
     monkeypatch.setattr(os, "fork", fork_and_interrupt)
     with pytest.raises(KeyboardInterrupt), another_process(lambda ready: signal.pause()):
         pytest.fail("the body ran")
 
 
 # ------------------------------------------------------------------ waiting, signals, ports
+
 
 def test_waiting_gives_what_came_true(monkeypatch):
     answers = iter([None, "", "yes"])

@@ -9,7 +9,7 @@ import os
 import pwd
 from typing import AbstractSet, List, Optional
 
-_SHOWN = 3      # names in a message
+_SHOWN = 3  # names in a message
 
 
 def other_members(gid: int, trusted: AbstractSet[int]) -> Optional[str]:
@@ -22,9 +22,9 @@ def other_members(gid: int, trusted: AbstractSet[int]) -> Optional[str]:
     """
     accounts = pwd.getpwall()
     others = set(account.pw_name for account in accounts if account.pw_gid == gid and account.pw_uid not in trusted)
-    groups = [group for group in grp.getgrall() if group.gr_gid == gid]     # several names may share a number
-    with contextlib.suppress(KeyError):     # a group need not have a name
-        groups.append(grp.getgrgid(gid))    # a directory service may not list it, but know it
+    groups = [group for group in grp.getgrall() if group.gr_gid == gid]  # several names may share a number
+    with contextlib.suppress(KeyError):  # a group need not have a name
+        groups.append(grp.getgrgid(gid))  # a directory service may not list it, but know it
     others.update(name for group in groups for name in group.gr_mem if _uid_of(name) not in trusted)
     if others:
         names = sorted(others)
@@ -46,7 +46,7 @@ def _are_listed(accounts: List[pwd.struct_passwd]) -> bool:
     uid = os.geteuid()
     try:
         pwd.getpwuid(uid)
-    except KeyError:    # as in a container
+    except KeyError:  # as in a container
         return True
     return any(account.pw_uid == uid for account in accounts)
 

@@ -77,7 +77,7 @@ class PendingFile:
         with self._errors("write"):
             while view:
                 count = os.write(self.fd, view)
-                if not count:   # no error and no progress: broken storage, not a short write
+                if not count:  # no error and no progress: broken storage, not a short write
                     raise OSError(errno.EIO, "nothing was written")
                 self.size += count
                 view = view[count:]
@@ -102,11 +102,15 @@ class PendingFile:
         Without a buffer, whose seek() drops the errno when lseek(2) fails.
         """
         with self._errors("read back"):
-            os.lseek(self.fd, 0, os.SEEK_SET)   # the offset is shared with the duplicate
+            os.lseek(self.fd, 0, os.SEEK_SET)  # the offset is shared with the duplicate
             return os.fdopen(os.dup(self.fd), "rb", 0)
 
     def finalize(
-        self, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, set_context: Optional[SetContext] = None,
+        self,
+        mode: int,
+        uid: Optional[int] = None,
+        gid: Optional[int] = None,
+        set_context: Optional[SetContext] = None,
         path: Optional[str] = None,
     ) -> os.stat_result:
         """Give it its owner, mode and label, sync it, and read all of that back.
@@ -127,9 +131,12 @@ class PendingFile:
             sha256 = hash_of(self.fd)
         if (found.st_size, sha256) != (self.size, self.sha256):
             raise InstallError(
-                "%s reads back as %d bytes with sha256 %s, but %d bytes with sha256 %s were written" % (
-                    self.path, found.st_size, sha256, self.size, self.sha256), path=self.path, errno=errno.EIO,
-                hint="the storage loses data")
+                "%s reads back as %d bytes with sha256 %s, but %d bytes with sha256 %s were written"
+                % (self.path, found.st_size, sha256, self.size, self.sha256),
+                path=self.path,
+                errno=errno.EIO,
+                hint="the storage loses data",
+            )
         check_mode(found, mode, self.path)
         return found
 
@@ -151,9 +158,12 @@ class PendingFile:
             self.directory.sync(done="%s is in place" % self.directory.at(name))
             there: Optional[os.stat_result] = self.directory.stat(name)
             if alone and (there is None or (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino)):
-                raise InstallError("%s is not the file that was renamed to it" % self.directory.at(name),
-                                   path=self.directory.at(name), errno=errno.EIO,
-                                   hint="another process changes it, or the storage loses data")
+                raise InstallError(
+                    "%s is not the file that was renamed to it" % self.directory.at(name),
+                    path=self.directory.at(name),
+                    errno=errno.EIO,
+                    hint="another process changes it, or the storage loses data",
+                )
         return found
 
     def discard(self) -> None:
@@ -169,12 +179,21 @@ class PendingFile:
 
 
 def set_owner_and_mode(
-    fd: int, path: str, mode: int, uid: Optional[int] = None, gid: Optional[int] = None, place: Optional[str] = None,
+    fd: int,
+    path: str,
+    mode: int,
+    uid: Optional[int] = None,
+    gid: Optional[int] = None,
+    place: Optional[str] = None,
 ) -> None:
     """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError; ``place`` as for hint_for()."""
     if uid is not None or gid is not None:
-        with os_error_context("set the owner %s:%s of" % (
-                "-" if uid is None else user_name(uid), "-" if gid is None else group_name(gid)), path, place=place):
+        with os_error_context(
+            "set the owner %s:%s of"
+            % ("-" if uid is None else user_name(uid), "-" if gid is None else group_name(gid)),
+            path,
+            place=place,
+        ):
             os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
     with os_error_context("set the mode %04o of" % mode, path, place=place):
         os.fchmod(fd, mode)
@@ -183,9 +202,12 @@ def set_owner_and_mode(
 def check_mode(found: os.stat_result, mode: int, path: str) -> None:
     """Compare a stat result with the mode that was set. Raises InstallError."""
     if stat.S_IMODE(found.st_mode) != mode:
-        raise InstallError("the mode of %s is %04o after it was set to %04o" % (
-            path, stat.S_IMODE(found.st_mode), mode), path=path, errno=errno.EPERM,
-            hint="the file system ignores modes (mount options): use another one")
+        raise InstallError(
+            "the mode of %s is %04o after it was set to %04o" % (path, stat.S_IMODE(found.st_mode), mode),
+            path=path,
+            errno=errno.EPERM,
+            hint="the file system ignores modes (mount options): use another one",
+        )
 
 
 def copy_file(fd: int, path: str, pending: PendingFile) -> None:
@@ -218,9 +240,11 @@ def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iter
     """
     for name in list_temp_files(directory):
         path = directory.at(name)
-        with os_error_context("remove the left-over", path, place=directory.place), contextlib.suppress(FileNotFoundError):
+        with os_error_context("remove the left-over", path, place=directory.place), contextlib.suppress(
+            FileNotFoundError
+        ):
             age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
-            if older_than and age < older_than:     # 0 takes all: after the clock went back, ages are negative
+            if older_than and age < older_than:  # 0 takes all: after the clock went back, ages are negative
                 continue
             os.unlink(name, dir_fd=directory.fd)
             yield path
@@ -233,8 +257,10 @@ def remove_file(directory: Directory, name: str) -> None:
     """
     path = directory.at(name)
     aside = "%sremoved.%s" % (TEMP_PREFIX, name)
-    with os_error_context("remove the left-over", directory.at(aside), place=directory.place), contextlib.suppress(FileNotFoundError):
-        os.unlink(aside, dir_fd=directory.fd)   # rename(2) between two names of one file does nothing and says 0
+    with os_error_context("remove the left-over", directory.at(aside), place=directory.place), contextlib.suppress(
+        FileNotFoundError
+    ):
+        os.unlink(aside, dir_fd=directory.fd)  # rename(2) between two names of one file does nothing and says 0
     with os_error_context("remove", path, place=directory.place):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     with after_change(), os_error_context("unlink", directory.at(aside), place=directory.place):

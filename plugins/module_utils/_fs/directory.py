@@ -34,14 +34,14 @@ class TrustedOwners(NamedTuple):
     """Who may be able to change what lies on the way."""
 
     uids: FrozenSet[int]
-    gids: FrozenSet[int]    # groups whose write permission does no harm while nobody else is in them
+    gids: FrozenSet[int]  # groups whose write permission does no harm while nobody else is in them
 
 
 class UnsafeReason(NamedTuple):
     """Why others could change something."""
 
     reason: str
-    remedy: Optional[str] = None    # what to do, where something would do
+    remedy: Optional[str] = None  # what to do, where something would do
 
 
 def trusted_owners(owner: Optional[int] = None) -> TrustedOwners:
@@ -65,7 +65,11 @@ class Directory:
     """
 
     def __init__(
-        self, fd: int, path: str, owners: TrustedOwners, place: Optional[str] = None,
+        self,
+        fd: int,
+        path: str,
+        owners: TrustedOwners,
+        place: Optional[str] = None,
         mount: Optional[Tuple[Optional[int], Optional[int]]] = None,
     ) -> None:
         self.fd = fd
@@ -113,8 +117,10 @@ class Directory:
             own = os.fstat(self.fd)
             mounter = self._find_mounter()
         if mounter is not None and mounter not in self.owners.uids:
-            return UnsafeReason("%s (%s) is on a file system that user %s mounted" % (
-                self.path, owner_text(own), user_name(mounter)), _switch_user_hint(mounter))
+            return UnsafeReason(
+                "%s (%s) is on a file system that user %s mounted" % (self.path, owner_text(own), user_name(mounter)),
+                _switch_user_hint(mounter),
+            )
         if own.st_uid not in self.owners.uids:
             return UnsafeReason("%s belongs to %s" % (self.path, owner_text(own)), _switch_user_hint(own.st_uid))
         others, command = self._writers(own)
@@ -165,8 +171,12 @@ class Directory:
             number = mount_number(fd)
             mounter = None if self._mount and self._mount[0] == number else find_mounter(number)
         if mounter is not None and mounter not in self.owners.uids:
-            raise InstallError("%s is on a file system that user %s mounted over it" % (self.at(name), user_name(mounter)),
-                               path=self.at(name), errno=errno.EACCES, hint="umount it, and ask who did that")
+            raise InstallError(
+                "%s is on a file system that user %s mounted over it" % (self.at(name), user_name(mounter)),
+                path=self.at(name),
+                errno=errno.EACCES,
+                hint="umount it, and ask who did that",
+            )
 
     def _has_acl(self) -> bool:
         """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
@@ -175,7 +185,7 @@ class Directory:
             return False
         with os_error_context("look at the access control list of", self.path, place=self.place):
             try:
-                return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))   # by descriptor O_PATH forbids it
+                return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))  # by descriptor O_PATH forbids it
             except OSError as exc:
                 if exc.errno not in _NO_ACL:
                     raise
@@ -199,15 +209,21 @@ class Directory:
             try:
                 made = os.fstat(fd)
                 if made.st_mode & 0o777 != mode and os.fstat(self.fd).st_uid in (0, os.geteuid()):
-                    os.fchmod(fd, mode)     # an access control list may take bits away; of another owner it may be another one
+                    os.fchmod(
+                        fd, mode
+                    )  # an access control list may take bits away; of another owner it may be another one
                     made = os.fstat(fd)
             finally:
                 os.close(fd)
-        if made.st_mode & 0o777 != mode:    # that it is a directory was a condition of the open
-            raise InstallError("created directory %s but found %s there, expected %s" % (
-                path, owner_text(made), stat.filemode(stat.S_IFDIR | mode)), path=path, errno=errno.EIO,
+        if made.st_mode & 0o777 != mode:  # that it is a directory was a condition of the open
+            raise InstallError(
+                "created directory %s but found %s there, expected %s"
+                % (path, owner_text(made), stat.filemode(stat.S_IFDIR | mode)),
+                path=path,
+                errno=errno.EIO,
                 hint="the file system ignores modes, a default access control list changes them, or another process does: choose "
-                     "another place")
+                "another place",
+            )
         self.sync()
         log("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 
@@ -230,8 +246,12 @@ class Directory:
         except InstallError as exc:
             if done is None:
                 raise
-            unsure = InstallError("%s, but it is not certain to survive a power cut: %s" % (done, exc),
-                                  path=self.path, errno=exc.errno, hint=exc.hint)
+            unsure = InstallError(
+                "%s, but it is not certain to survive a power cut: %s" % (done, exc),
+                path=self.path,
+                errno=exc.errno,
+                hint=exc.hint,
+            )
             unsure.changed = True
             raise unsure from exc
 
@@ -266,7 +286,12 @@ class Directory:
 
 
 def open_trusted_directory(
-    path: str, what: str, owners: TrustedOwners, log: Optional[Log], create: bool = False, safety_warnings: Optional[List[str]] = None,
+    path: str,
+    what: str,
+    owners: TrustedOwners,
+    log: Optional[Log],
+    create: bool = False,
+    safety_warnings: Optional[List[str]] = None,
 ) -> Optional[Directory]:
     """Open the directory at an absolute path, every component judged on the way.
 
@@ -287,7 +312,11 @@ def open_trusted_directory(
 
 
 def find_trusted_directory(
-    path: str, what: str, owners: TrustedOwners, safety_warnings: Optional[List[str]] = None, make: Optional[Log] = None,
+    path: str,
+    what: str,
+    owners: TrustedOwners,
+    safety_warnings: Optional[List[str]] = None,
+    make: Optional[Log] = None,
 ) -> Tuple[Directory, bool]:
     """Open as much as there is of the way to a directory; see walk().
 
@@ -303,7 +332,7 @@ def find_trusted_directory(
             name = todo.pop()
             entry = here.stat(name)
             if entry is None:
-                check_entry(here, None, path, what, safety_warnings)    # check mode promises no more than can be kept
+                check_entry(here, None, path, what, safety_warnings)  # check mode promises no more than can be kept
                 if make is None:
                     return here, False
                 here.make(name, make)
@@ -318,9 +347,12 @@ def find_trusted_directory(
                     here = _open_root(owners, what)
                 continue
             if not stat.S_ISDIR(entry.st_mode):
-                raise InstallError("%s %s: %s is not a directory but %s" % (
-                    what, path, here.at(name), kind_text(entry)), path=here.at(name), errno=errno.ENOTDIR,
-                    hint="move it out of the way or choose another path")
+                raise InstallError(
+                    "%s %s: %s is not a directory but %s" % (what, path, here.at(name), kind_text(entry)),
+                    path=here.at(name),
+                    errno=errno.ENOTDIR,
+                    hint="move it out of the way or choose another path",
+                )
             below = here.enter(name)
             here.close()
             here = below
@@ -338,26 +370,51 @@ def _open_root(owners: TrustedOwners, place: str) -> Directory:
 def _make_directory(here: Directory, name: str) -> os.stat_result:
     entry = here.stat(name)
     if entry is None:
-        raise InstallError("created directory %s but it is not there" % here.at(name),
-                           path=here.at(name), errno=errno.ENOENT, hint="another process removes it")
+        raise InstallError(
+            "created directory %s but it is not there" % here.at(name),
+            path=here.at(name),
+            errno=errno.ENOENT,
+            hint="another process removes it",
+        )
     return entry
 
 
 def _read_link(
-    here: Directory, name: str, entry: os.stat_result, path: str, what: str, links: int, safety_warnings: Optional[List[str]],
+    here: Directory,
+    name: str,
+    entry: os.stat_result,
+    path: str,
+    what: str,
+    links: int,
+    safety_warnings: Optional[List[str]],
 ) -> str:
     if entry.st_uid not in here.owners.uids:
-        _check_reason(UnsafeReason("the symbolic link %s belongs to %s" % (here.at(name), owner_text(entry)), _switch_user_hint(entry.st_uid)),
-                path, what, safety_warnings)
+        _check_reason(
+            UnsafeReason(
+                "the symbolic link %s belongs to %s" % (here.at(name), owner_text(entry)),
+                _switch_user_hint(entry.st_uid),
+            ),
+            path,
+            what,
+            safety_warnings,
+        )
     if links > MAX_LINKS:
-        raise InstallError("%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
-                           path=path, errno=errno.ELOOP, hint="do they form a loop? write the path without them")
+        raise InstallError(
+            "%s %s leads through more than %d symbolic links" % (what, path, MAX_LINKS),
+            path=path,
+            errno=errno.ELOOP,
+            hint="do they form a loop? write the path without them",
+        )
     with os_error_context("read the link", here.at(name), place=here.place):
         return os.readlink(name, dir_fd=here.fd)
 
 
 def check_entry(
-    here: Directory, entry: Optional[os.stat_result], path: str, what: str, safety_warnings: Optional[List[str]] = None,
+    here: Directory,
+    entry: Optional[os.stat_result],
+    path: str,
+    what: str,
+    safety_warnings: Optional[List[str]] = None,
     own: bool = False,
 ) -> None:
     """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk().
@@ -369,7 +426,9 @@ def check_entry(
         _check_reason(unsafe_reason, path, what, safety_warnings, own)
 
 
-def _check_reason(unsafe_reason: UnsafeReason, path: str, what: str, safety_warnings: Optional[List[str]], own: bool = False) -> None:
+def _check_reason(
+    unsafe_reason: UnsafeReason, path: str, what: str, safety_warnings: Optional[List[str]], own: bool = False
+) -> None:
     if safety_warnings is None:
         raise unsafe_path_error(unsafe_reason, path, what, not own and what in ("base_dir", "link"))
     if unsafe_reason.reason not in safety_warnings:
@@ -382,13 +441,21 @@ def unsafe_path_error(unsafe_reason: UnsafeReason, path: str, what: str, yields:
     :param yields: bool, allow_unsafe_base_dir would let it pass.
     """
     us = user_name(os.geteuid())
-    ways = [unsafe_reason.remedy] if unsafe_reason.remedy and (yields or not unsafe_reason.remedy.startswith("become")) else []
+    ways = (
+        [unsafe_reason.remedy]
+        if unsafe_reason.remedy and (yields or not unsafe_reason.remedy.startswith("become"))
+        else []
+    )
     if yields:
         ways.append("allow_unsafe_base_dir: true")
     ways.append("use a %s below directories that only %s can write" % (what, us if us == "root" else "root or %s" % us))
     return InstallError(
-        "%s %s is not safe: %s, so others than %s could replace what is installed" % (what, path, unsafe_reason.reason, us),
-        path=path, errno=errno.EPERM, hint=", or ".join(ways))
+        "%s %s is not safe: %s, so others than %s could replace what is installed"
+        % (what, path, unsafe_reason.reason, us),
+        path=path,
+        errno=errno.EPERM,
+        hint=", or ".join(ways),
+    )
 
 
 def _switch_user_hint(uid: int) -> str:
@@ -404,6 +471,12 @@ def kind_text(found: os.stat_result) -> str:
     """``a symbolic link``, ``a regular file of 12 bytes`` and so on, for a stat result."""
     if stat.S_ISREG(found.st_mode):
         return "a regular file of %d bytes" % found.st_size
-    kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a named pipe"),
-             (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+    kinds = (
+        (stat.S_ISLNK, "a symbolic link"),
+        (stat.S_ISDIR, "a directory"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
     return next((text for test, text in kinds if test(found.st_mode)), "something unknown")

@@ -6,7 +6,7 @@
 import hashlib
 import os
 
-CHUNK = 1 << 20     # bytes
+CHUNK = 1 << 20  # bytes
 
 
 def hash_of(fd: int) -> str:

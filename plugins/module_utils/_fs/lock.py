@@ -26,11 +26,11 @@ from .accounts import account_text
 from .directory import Directory
 
 LOCK_MODE = 0o600
-_HELD = (errno.EAGAIN, errno.EINTR)     # the only two that mean "someone has it"
+_HELD = (errno.EAGAIN, errno.EINTR)  # the only two that mean "someone has it"
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-_TRY_SECONDS = 5.0                      # LOCK_NB itself can block on NFS
+_TRY_SECONDS = 5.0  # LOCK_NB itself can block on NFS
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-_OWN: Set[Tuple[int, int]] = set()    # (device, inode) of the locks that this process holds
+_OWN: Set[Tuple[int, int]] = set()  # (device, inode) of the locks that this process holds
 
 
 class _Blocked(Exception):
@@ -39,7 +39,11 @@ class _Blocked(Exception):
 
 @contextlib.contextmanager
 def hold_lock(
-    directory: Directory, name: str, timeout: float, log: Log, who: str = "another installer",
+    directory: Directory,
+    name: str,
+    timeout: float,
+    log: Log,
+    who: str = "another installer",
 ) -> Iterator[bool]:
     """Hold the lock for the body.
 
@@ -78,13 +82,15 @@ def is_held(directory: Directory, name: str) -> Optional[bool]:
     except FileNotFoundError:
         return False
     except OSError:
-        return None     # a plain user cannot look at root's lock; nothing is decided on this alone
+        return None  # a plain user cannot look at root's lock; nothing is decided on this alone
     try:
         if _identity(fd, directory.at(name)) in _OWN:
             return False
         number = _flock(fd, fcntl.LOCK_SH)
         if not number:
-            _flock(fd, fcntl.LOCK_UN)   # a close that fails may keep the descriptor (POSIX), and so the lock, in our own way
+            _flock(
+                fd, fcntl.LOCK_UN
+            )  # a close that fails may keep the descriptor (POSIX), and so the lock, in our own way
     finally:
         _close(fd)
     return {0: False}.get(number, True if number in _HELD else None)
@@ -132,8 +138,11 @@ def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, 
             return fd, held
         if told and time.monotonic() >= deadline:
             raise LockError(
-                "%s holds %s (%s); waited %d s" % (who, path, word, timeout), path=path,
-                errno=errno.EAGAIN, hint="wait for it to end or raise lock_timeout")
+                "%s holds %s (%s); waited %d s" % (who, path, word, timeout),
+                path=path,
+                errno=errno.EAGAIN,
+                hint="wait for it to end or raise lock_timeout",
+            )
         if not told:
             log("waiting for %s: %s is held (%s)" % (who, path, word))
             told = True
@@ -153,7 +162,7 @@ def _try(fd: int, directory: Directory, name: str, path: str) -> Tuple[Optional[
             raise OSError(number, os.strerror(number))
     there: Optional[os.stat_result] = directory.stat(name)
     if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
-        return None, "its file was removed just now"    # a lock on a file without that name is no lock
+        return None, "its file was removed just now"  # a lock on a file without that name is no lock
     return True, ""
 
 
@@ -171,11 +180,13 @@ def _open(directory: Directory, name: str, path: str) -> int:
             found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise _not_ours(path, "is not a regular file (%s)" % stat.filemode(found.st_mode))
-        if found.st_nlink > 1:      # writing our word into it would write into the other name's file
+        if found.st_nlink > 1:  # writing our word into it would write into the other name's file
             raise _not_ours(path, "has %d names" % found.st_nlink)
         if found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise _not_ours(path, "belongs to or can be written by others (%s, %s)" % (
-                account_text(found), stat.filemode(found.st_mode)))
+            raise _not_ours(
+                path,
+                "belongs to or can be written by others (%s, %s)" % (account_text(found), stat.filemode(found.st_mode)),
+            )
     except InstallError:
         _close(fd)
         raise
@@ -183,8 +194,12 @@ def _open(directory: Directory, name: str, path: str) -> int:
 
 
 def _not_ours(path: str, found: str) -> InstallError:
-    return InstallError("lock %s %s, expected our own file of mode 0600" % (path, found), path=path,
-                        errno=errno.EPERM, hint="remove it when no installer is running")
+    return InstallError(
+        "lock %s %s, expected our own file of mode 0600" % (path, found),
+        path=path,
+        errno=errno.EPERM,
+        hint="remove it when no installer is running",
+    )
 
 
 def _close(fd: int) -> None:
@@ -212,7 +227,7 @@ def _flock(fd: int, how: int) -> int:
         try:
             return _flock_now(fd, how)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)     # inside, for the alarm may come just now
+            signal.setitimer(signal.ITIMER_REAL, 0)  # inside, for the alarm may come just now
     except _Blocked:
         return errno.EAGAIN
     finally:
@@ -231,7 +246,10 @@ def _flock_now(fd: int, how: int) -> int:
 def _write_holder(fd: int) -> None:
     """Leave word for those who wait. Best effort: a full disk must not stop a removal or a link."""
     words = "pid %d on %s since %s\n" % (
-        os.getpid(), os.uname().nodename, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        os.getpid(),
+        os.uname().nodename,
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, words.encode("ascii", "replace"), 0)

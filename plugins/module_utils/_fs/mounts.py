@@ -14,10 +14,10 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .._errors import InstallError, hint_for, os_error_context
 
-_NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)    # no /proc (macOS), or not for us
-_NUMBER = re.compile(br"^mnt_id:\s*(\d+)$", re.MULTILINE)
-_ESCAPED = re.compile(br"\\([0-7]{3})")
-_USER = re.compile(br"(?:^|,)user_id=(\d+)(?:,|$)")
+_NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)  # no /proc (macOS), or not for us
+_NUMBER = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+_USER = re.compile(rb"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
 def mount_number(fd: int) -> Optional[int]:
@@ -43,7 +43,7 @@ def find_mounter(number: Optional[int]) -> Optional[int]:
     mounters = read_mounters(text)
     if number not in mounters and number != _number_of_root():
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-    return mounters.get(number)     # in a chroot(2) the mount of / is not listed
+    return mounters.get(number)  # in a chroot(2) the mount of / is not listed
 
 
 def read_mounters(text: bytes) -> Dict[int, Optional[int]]:
@@ -54,7 +54,7 @@ def read_mounters(text: bytes) -> Dict[int, Optional[int]]:
     """
     mounters: Dict[int, Optional[int]] = {}
     for fields, end in _lines(text):
-        user = _USER.search(b" ".join(fields[end + 3:]))
+        user = _USER.search(b" ".join(fields[end + 3 :]))
         mounters[int(fields[0])] = int(user.group(1)) if user else None
     return mounters
 
@@ -111,12 +111,16 @@ def check_free_space(fd: int, needed: int, path: str, place: Optional[str], free
     """
     with os_error_context("ask for the free space of", path, place=place):
         room, where = file_system_status(fd), describe_mount(fd)
-    if room is None or not room.f_blocks:   # ramfs, and tmpfs without a limit, say that they have no blocks at all
+    if room is None or not room.f_blocks:  # ramfs, and tmpfs without a limit, say that they have no blocks at all
         return
     free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
     if needed > free + freed:
-        raise InstallError("%s free on %s, %s needed for %s" % (megabytes(free), where, megabytes(needed, up=True), path),
-                           path=path, errno=errno.ENOSPC, hint=hint_for(errno.ENOSPC, place))
+        raise InstallError(
+            "%s free on %s, %s needed for %s" % (megabytes(free), where, megabytes(needed, up=True), path),
+            path=path,
+            errno=errno.ENOSPC,
+            hint=hint_for(errno.ENOSPC, place),
+        )
 
 
 def megabytes(count: int, up: bool = False) -> str:

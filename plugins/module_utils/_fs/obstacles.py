@@ -15,7 +15,7 @@ from .accounts import user_name
 from .directory import Directory, owner_text
 from .mounts import describe_mount, file_system_status, find_mount
 
-_COUNTING = ("ext2", "ext3", "ext4", "overlay", "tmpfs", "xfs")     # file systems on whose count of inodes one can rely
+_COUNTING = ("ext2", "ext3", "ext4", "overlay", "tmpfs", "xfs")  # file systems on whose count of inodes one can rely
 _OF_ROOT = "look for an immutable attribute (lsattr), root_squash of an NFS server or a security module"
 
 
@@ -35,7 +35,7 @@ def check_lock(directory: Directory, name: str) -> None:
     found = directory.stat(name)
     if found is None:
         check_writing(directory, "make the lock", directory.at(name))
-    elif stat.S_ISREG(found.st_mode):   # anything else is refused by a better name when it is taken
+    elif stat.S_ISREG(found.st_mode):  # anything else is refused by a better name when it is taken
         _check_access(directory, name, os.R_OK | os.W_OK, "open the lock", directory.at(name))
 
 
@@ -48,12 +48,20 @@ def _check_access(directory: Directory, name: str, rights: int, doing: str, path
         room, where = file_system_status(directory.fd), describe_mount(directory.fd)
         found = os.stat(name, dir_fd=directory.fd)
     if room is not None and room.f_flag & os.ST_RDONLY:
-        raise InstallError("cannot %s %s: %s is mounted read-only" % (doing, path, where), path=path, errno=errno.EROFS,
-                           hint=hint_for(errno.EROFS, directory.place))
+        raise InstallError(
+            "cannot %s %s: %s is mounted read-only" % (doing, path, where),
+            path=path,
+            errno=errno.EROFS,
+            hint=hint_for(errno.EROFS, directory.place),
+        )
     us = os.geteuid()
-    raise InstallError("cannot %s %s: %s may not write to %s (%s) on %s" % (
-        doing, path, user_name(us), os.path.normpath(directory.at(name)), owner_text(found), where), path=path,
-        errno=errno.EACCES, hint=hint_for(errno.EACCES, directory.place) if us else _OF_ROOT)
+    raise InstallError(
+        "cannot %s %s: %s may not write to %s (%s) on %s"
+        % (doing, path, user_name(us), os.path.normpath(directory.at(name)), owner_text(found), where),
+        path=path,
+        errno=errno.EACCES,
+        hint=hint_for(errno.EACCES, directory.place) if us else _OF_ROOT,
+    )
 
 
 def _may(directory: Directory, name: str, rights: int) -> bool:
@@ -65,8 +73,12 @@ def check_exec(directory: Directory, path: str) -> None:
     with os_error_context("look at", directory.path, place=directory.place):
         room, where = file_system_status(directory.fd), describe_mount(directory.fd)
     if room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0):
-        raise RunCheckError("run check of %s: %s is mounted noexec, so nothing can be run from there" % (path, where), path=path,
-                            errno=errno.EACCES, hint="remount it with exec, choose another base_dir, or set run_check: false")
+        raise RunCheckError(
+            "run check of %s: %s is mounted noexec, so nothing can be run from there" % (path, where),
+            path=path,
+            errno=errno.EACCES,
+            hint="remount it with exec, choose another base_dir, or set run_check: false",
+        )
 
 
 def check_names(directory: Directory, path: str) -> None:
@@ -80,5 +92,9 @@ def check_names(directory: Directory, path: str) -> None:
     if room is None or mount is None or mount.kind not in _COUNTING:
         return
     if room.f_files and not (room.f_favail if os.geteuid() else room.f_ffree):
-        raise InstallError("no inode free on %s, one needed for %s" % (describe_mount(directory.fd), path), path=path,
-                           errno=errno.ENOSPC, hint=hint_for(errno.ENOSPC, directory.place))
+        raise InstallError(
+            "no inode free on %s, one needed for %s" % (describe_mount(directory.fd), path),
+            path=path,
+            errno=errno.ENOSPC,
+            hint=hint_for(errno.ENOSPC, directory.place),
+        )

@@ -15,14 +15,16 @@ import subprocess
 import time
 from typing import Any, Iterator, Optional, Set, Union
 
-TASKS_HINT = ("raise that limit (docker and podman: --pids-limit; systemd: TasksMax=; else ulimit -u, kernel.pid_max), "
-              "or end other processes")
+TASKS_HINT = (
+    "raise that limit (docker and podman: --pids-limit; systemd: TasksMax=; else ulimit -u, kernel.pid_max), "
+    "or end other processes"
+)
 _GROUPS = "/sys/fs/cgroup"
-_THREADS = re.compile(br"^Threads:\s*(\d+)", re.MULTILINE)
-_USER = re.compile(br"^Uid:\s*(\d+)", re.MULTILINE)
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC   # inode of /proc/self/ns/pid outside of containers (linux/proc_ns.h)
-_PR_SET_CHILD_SUBREAPER = 36        # linux/prctl.h
-_PATIENCE = 5                       # seconds for what was killed to end: a hanging file system may keep it for ever
+_THREADS = re.compile(rb"^Threads:\s*(\d+)", re.MULTILINE)
+_USER = re.compile(rb"^Uid:\s*(\d+)", re.MULTILINE)
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # inode of /proc/self/ns/pid outside of containers (linux/proc_ns.h)
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PATIENCE = 5  # seconds for what was killed to end: a hanging file system may keep it for ever
 
 
 def count_tasks(uid: int) -> Optional[int]:
@@ -44,7 +46,9 @@ def _read_states() -> Iterator[bytes]:
     for number in os.listdir("/proc"):
         text = None
         if number.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):   # ended just now, or hidden
+            with contextlib.suppress(
+                FileNotFoundError, ProcessLookupError, PermissionError
+            ):  # ended just now, or hidden
                 with open("/proc/%s/status" % number, "rb") as stream:
                     text = stream.read()
         if text:
@@ -72,8 +76,9 @@ def ending_children() -> Iterator[None]:
 def _adopt(yes: int) -> None:
     try:
         import ctypes
+
         prctl = ctypes.CDLL(None).prctl
-    except (ImportError, AttributeError):   # a Python without it; not Linux
+    except (ImportError, AttributeError):  # a Python without it; not Linux
         return
     prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(yes), 0, 0, 0)
 
@@ -90,7 +95,7 @@ def find_children(pid: Union[int, str] = "self") -> Set[int]:
 
 def has_ended(process: "subprocess.Popen[Any]") -> bool:
     """Whether a subprocess.Popen has ended. It is not reaped, so that its number stays its own until that is done."""
-    if not hasattr(os, "waitid"):   # macOS
+    if not hasattr(os, "waitid"):  # macOS
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
@@ -106,7 +111,7 @@ def end_group(process: "subprocess.Popen[Any]") -> None:
 def _end_children(others: Set[int]) -> None:
     ends = time.monotonic() + _PATIENCE
     while time.monotonic() < ends:
-        left = find_children() - others     # what they leave behind comes in the next turn
+        left = find_children() - others  # what they leave behind comes in the next turn
         if not left:
             return
         # All at once: each that ends alone would make room for another one, of those that multiply. Whoever is stopped reaps
@@ -125,7 +130,7 @@ def _end_children(others: Set[int]) -> None:
 def _before_others() -> Iterator[None]:
     """The body has a processor whenever it wants one, where we may have that: those that multiply leave us few moments."""
     before = None
-    with contextlib.suppress(OSError, AttributeError):      # not root; not Linux
+    with contextlib.suppress(OSError, AttributeError):  # not root; not Linux
         before = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     try:
@@ -166,7 +171,7 @@ def _find_pids_max() -> Optional[int]:
     for folder in _control_groups():
         while folder.startswith(_GROUPS):
             with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, "pids.max")) as stream:
-                limits.append(int(stream.read()))   # or "max"
+                limits.append(int(stream.read()))  # or "max"
             folder = os.path.dirname(folder)
     return min(limits) if limits else None
 
@@ -176,7 +181,7 @@ def _control_groups() -> Iterator[str]:
     try:
         with open("/proc/self/cgroup") as stream:
             lines = stream.read().splitlines()
-    except OSError:     # not Linux
+    except OSError:  # not Linux
         return
     for line in lines:
         number, controllers, path = line.split(":", 2)

@@ -35,7 +35,7 @@ def selinux_labeler(params: Params, default_context: Callable[[str], Sequence[Op
         current = os.getxattr(fd, _LABEL).decode().rstrip("\0").split(":", 3)
         default = default_context(path) if restore or "_default" in asked else current
         wanted = list(current)
-        for number, (part, usual) in enumerate(zip(asked[:len(current)], default)):
+        for number, (part, usual) in enumerate(zip(asked[: len(current)], default)):
             if part is not None and part != "_default":
                 wanted[number] = part
             elif usual is not None and (restore or part == "_default"):

@@ -13,7 +13,8 @@ from typing import Iterator, List, NoReturn, Optional, Tuple
 from .._errors import InstallError
 
 _ASKING: Tuple[signal.Signals, ...] = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
+)
 
 
 @contextlib.contextmanager
@@ -26,15 +27,21 @@ def raise_on_signal(path: Optional[str] = None) -> Iterator[None]:
     Python's queue, which then releases a lock that it does not hold.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield       # signals belong to the main thread (Python's signal module)
+        yield  # signals belong to the main thread (Python's signal module)
         return
 
     def stop(signum: int, frame: Optional[FrameType]) -> NoReturn:
         for asking, _handler in before:
-            signal.signal(asking, signal.SIG_IGN)   # the clean-up runs to its end
+            signal.signal(asking, signal.SIG_IGN)  # the clean-up runs to its end
         doing = " while working on %s" % path if path else ""
-        stopped.append(InstallError("stopped by %s%s" % (signal.Signals(signum).name, doing), path=path,
-                                    errno=errno.EINTR, hint="run it again"))
+        stopped.append(
+            InstallError(
+                "stopped by %s%s" % (signal.Signals(signum).name, doing),
+                path=path,
+                errno=errno.EINTR,
+                hint="run it again",
+            )
+        )
         raise stopped[0]
 
     handlers = [(asking, signal.getsignal(asking)) for asking in _ASKING]
@@ -71,7 +78,7 @@ def defer_signals() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(InstallError):     # the stop, which strikes in here
+        with contextlib.suppress(InstallError):  # the stop, which strikes in here
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

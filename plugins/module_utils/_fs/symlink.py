@@ -20,10 +20,10 @@ from .hashing import hash_of
 class LinkState(NamedTuple):
     """What lies where the link shall be."""
 
-    kind: str                   # absent, link, file, directory (or a link to one), other
-    target: Optional[str]       # of a link
-    size: Optional[int]         # of a file, bytes
-    sha256: Optional[str]       # of a file that may be replaced
+    kind: str  # absent, link, file, directory (or a link to one), other
+    target: Optional[str]  # of a link
+    size: Optional[int]  # of a file, bytes
+    sha256: Optional[str]  # of a file that may be replaced
 
 
 # File systems without hard links, too many of them, and files of others that fs.protected_hardlinks guards (proc(5)).
@@ -42,10 +42,10 @@ def read_link_state(directory: Directory, name: str, hashed: bool = False) -> Li
             try:
                 target = os.readlink(name, dir_fd=directory.fd)
             except FileNotFoundError:
-                return _ABSENT      # a removal came in between
+                return _ABSENT  # a removal came in between
         return LinkState("directory" if _leads_to_directory(directory, name) else "link", target, None, None)
     if stat.S_ISREG(found.st_mode):
-        small = found.st_size <= BINARY_CAP     # a sparse one of any size costs its owner nothing
+        small = found.st_size <= BINARY_CAP  # a sparse one of any size costs its owner nothing
         return LinkState("file", None, found.st_size, _digest(directory, name, path) if hashed and small else None)
     return LinkState("directory" if stat.S_ISDIR(found.st_mode) else "other", None, None, None)
 
@@ -63,16 +63,26 @@ def check_replaceable(link_state: LinkState, path: str, force: bool) -> None:
     if link_state.kind == "directory":
         leads = " (a link to %s)" % link_state.target if link_state.target else ""
         raise InstallError(
-            "link %s is a directory%s, expected a symbolic link to a file, or nothing" % (path, leads), path=path,
-            errno=errno.EEXIST, hint="name the link in it: %s/%s" % (path, PRODUCT))
+            "link %s is a directory%s, expected a symbolic link to a file, or nothing" % (path, leads),
+            path=path,
+            errno=errno.EEXIST,
+            hint="name the link in it: %s/%s" % (path, PRODUCT),
+        )
     if link_state.kind == "other":
         raise InstallError(
             "link %s: there is something that is neither a link nor a file, expected a symbolic link or nothing" % path,
-            path=path, errno=errno.EEXIST, hint="move it out of the way or choose another link")
+            path=path,
+            errno=errno.EEXIST,
+            hint="move it out of the way or choose another link",
+        )
     if link_state.kind == "file" and not force:
         raise InstallError(
-            "link %s: there is a regular file of %s bytes, expected a symbolic link or nothing" % (path, link_state.size),
-            path=path, errno=errno.EEXIST, hint="move it out of the way, or link_force: true to replace it")
+            "link %s: there is a regular file of %s bytes, expected a symbolic link or nothing"
+            % (path, link_state.size),
+            path=path,
+            errno=errno.EEXIST,
+            hint="move it out of the way, or link_force: true to replace it",
+        )
 
 
 def switch_link(directory: Directory, name: str, target: str, backup: bool = False) -> Optional[str]:
@@ -92,7 +102,7 @@ def switch_link(directory: Directory, name: str, target: str, backup: bool = Fal
             os.symlink(target, aside, dir_fd=directory.fd)
         if backup:
             kept = _back_up(directory, name)
-            directory.sync()    # or a power cut could keep the link alone
+            directory.sync()  # or a power cut could keep the link alone
         with os_error_context("switch the link", path, place=directory.place):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
@@ -105,8 +115,12 @@ def switch_link(directory: Directory, name: str, target: str, backup: bool = Fal
         directory.sync(done="link %s points to %s" % (path, target))
         found = read_link_state(directory, name).target
         if found != target:
-            raise InstallError("link %s points to %s after it was switched to %s" % (path, found, target), path=path,
-                               errno=errno.EIO, hint="another process changes that link")
+            raise InstallError(
+                "link %s points to %s after it was switched to %s" % (path, found, target),
+                path=path,
+                errno=errno.EIO,
+                hint="another process changes that link",
+            )
     return kept
 
 

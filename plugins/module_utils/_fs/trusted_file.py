@@ -32,7 +32,7 @@ def open_trusted_file(path: Union[str, bytes], what: str, owners: TrustedOwners)
     weak: List[str] = []
     try:
         opened = _open(path, what, owners, weak)
-    except InstallError as exc:     # as a plain open(2) would say it
+    except InstallError as exc:  # as a plain open(2) would say it
         number = exc.errno or errno.EIO
         raise OSError(number, os.strerror(number), path) from exc
     try:
@@ -43,8 +43,10 @@ def open_trusted_file(path: Union[str, bytes], what: str, owners: TrustedOwners)
     if weak:
         opened.close()
         raise VerificationError(
-            "%s %s is not safe: %s, and checksum_policy sha256sums has nothing else to go by" % (what, path, weak[0]), path=path,
-            hint="keep it below directories that only root or you can write, give checksum, or use checksum_policy signature")
+            "%s %s is not safe: %s, and checksum_policy sha256sums has nothing else to go by" % (what, path, weak[0]),
+            path=path,
+            hint="keep it below directories that only root or you can write, give checksum, or use checksum_policy signature",
+        )
     return opened.fd
 
 

@@ -16,20 +16,20 @@ import ssl
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-_COMMON_NAME, _ORGANIZATION, _ALTERNATIVE_NAMES = b"\x55\x04\x03", b"\x55\x04\x0a", b"\x55\x1d\x11"   # RFC 5280, A
+_COMMON_NAME, _ORGANIZATION, _ALTERNATIVE_NAMES = b"\x55\x04\x03", b"\x55\x04\x0a", b"\x55\x1d\x11"  # RFC 5280, A
 _UTC_TIME, _GENERALIZED_TIME, _DNS_NAME, _IP_ADDRESS, _EXTENSIONS = 0x17, 0x18, 0x82, 0x87, 0xA3
 
 
-_Field = Tuple[int, int, int]       # tag, begin, end
+_Field = Tuple[int, int, int]  # tag, begin, end
 
 
 class Certificate(NamedTuple):
     """What is read of one."""
 
-    starts: str                 # as 2026-11-23T14:39:00Z
+    starts: str  # as 2026-11-23T14:39:00Z
     ends: str
-    issuer: Optional[str]       # its common name, or organization
-    names: Tuple[str, ...]      # that it is for: host names and addresses
+    issuer: Optional[str]  # its common name, or organization
+    names: Tuple[str, ...]  # that it is for: host names and addresses
 
 
 def look_up(url: str, proxy: Optional[str], timeout: float) -> Optional[Certificate]:
@@ -47,8 +47,9 @@ def look_up(url: str, proxy: Optional[str], timeout: float) -> Optional[Certific
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with contextlib.suppress(OSError, ValueError, IndexError, http.client.HTTPException):
-        connection = http.client.HTTPSConnection(way.hostname, way.port or (80 if proxy else 443), timeout=timeout,
-                                                 context=context)
+        connection = http.client.HTTPSConnection(
+            way.hostname, way.port or (80 if proxy else 443), timeout=timeout, context=context
+        )
         with contextlib.closing(connection):
             if proxy:
                 connection.set_tunnel(place.hostname, place.port or 443, _authorization(way))
@@ -67,9 +68,9 @@ def _authorization(proxy: SplitResult) -> Dict[str, str]:
 
 def read_certificate(der: bytes) -> Certificate:
     """A Certificate from its bytes (X.690, RFC 5280). Raises ValueError or IndexError for what is none."""
-    (dummy, begin, end), = _children(der, 0, len(der))
+    ((dummy, begin, end),) = _children(der, 0, len(der))
     fields = _children(der, *_children(der, begin, end)[0][1:])
-    if fields[0][0] == 0xA0:    # the version, which the oldest do not have
+    if fields[0][0] == 0xA0:  # the version, which the oldest do not have
         del fields[0]
     if len(fields) < 6:
         raise ValueError("too few fields")
@@ -82,10 +83,10 @@ def _children(data: bytes, begin: int, end: int) -> List[_Field]:
     """What is in a constructed value: list of (tag, begin, end)."""
     found = []
     while begin < end:
-        tag, length, begin = data[begin], int.from_bytes(data[begin + 1:begin + 2], "big"), begin + 2
-        if length & 0x80:       # so many bytes tell the length
+        tag, length, begin = data[begin], int.from_bytes(data[begin + 1 : begin + 2], "big"), begin + 2
+        if length & 0x80:  # so many bytes tell the length
             count = length & 0x7F
-            length, begin = int.from_bytes(data[begin:begin + count], "big"), begin + count
+            length, begin = int.from_bytes(data[begin : begin + count], "big"), begin + count
         if begin + length > end:
             raise ValueError("longer than what it is in")
         found.append((tag, begin, begin + length))
@@ -111,12 +112,12 @@ def _issuer(der: bytes, begin: int, end: int) -> Optional[str]:
 
 def _names(der: bytes, extensions: Iterable[_Field]) -> Iterator[str]:
     for _tag, *outer in extensions:
-        (dummy, *sequence), = _children(der, *outer)
+        ((dummy, *sequence),) = _children(der, *outer)
         for _tag, *extension in _children(der, *sequence):
             (dummy, *name), *_critical, (dummy, *value) = _children(der, *extension)
             if der[slice(*name)] != _ALTERNATIVE_NAMES:
                 continue
-            (dummy, *names), = _children(der, *value)
+            ((dummy, *names),) = _children(der, *value)
             for tag, *one in _children(der, *names):
                 text = der[slice(*one)]
                 if tag == _DNS_NAME:

@@ -44,28 +44,28 @@ from .session import Session
 from .transport_errors import NETWORK_HINT, describe_transport_error, retry_delay
 from .urls import check_url, is_loopback, redact_url, resolve_redirect
 
-SUMS_CAP = 256 << 10            # bytes
+SUMS_CAP = 256 << 10  # bytes
 SIGNATURE_CAP = 64 << 10
 INDEX_CAP = 16 << 20
 ARCHIVE_CAP = 512 << 20
 
-DEADLINE = 1800                 # seconds for one download with all its tries
-LOW_SPEED = 1024                # bytes per second ...
-LOW_SPEED_TIME = 30             # ... over this many seconds of waiting for the network
+DEADLINE = 1800  # seconds for one download with all its tries
+LOW_SPEED = 1024  # bytes per second ...
+LOW_SPEED_TIME = 30  # ... over this many seconds of waiting for the network
 REDIRECTS = 5
-SILENCE = 5                     # seconds of waiting for an answer without a word about it
+SILENCE = 5  # seconds of waiting for an answer without a word about it
 
 _CHUNK = 256 << 10
 _REDIRECTED = (301, 302, 303, 307, 308)
 
-_Answer = Tuple[Any, Optional[FetchError]]     # a requests.Response, or why there is none
+_Answer = Tuple[Any, Optional[FetchError]]  # a requests.Response, or why there is none
 
 
 class DownloadResult(NamedTuple):
     """What a download brought."""
 
     bytes: int
-    sha256: str                 # 64 lower-case hex digits, over the whole
+    sha256: str  # 64 lower-case hex digits, over the whole
 
 
 class _MemorySink:
@@ -93,7 +93,7 @@ class _Pace:
         self._place = place
         self._what = what
         self._count = count
-        self._recent, self._waited = 0, 0.0     # for the network alone: a slow sink is another matter
+        self._recent, self._waited = 0, 0.0  # for the network alone: a slow sink is another matter
         self._since = 0.0
 
     def begin(self) -> None:
@@ -106,11 +106,16 @@ class _Pace:
         self._waited += now - self._since
         self._since = now
         if now >= self._ends:
-            raise _too_slow("was not complete after %s s: %d bytes came" % (self._deadline, self._count), self._place, self._what)
+            raise _too_slow(
+                "was not complete after %s s: %d bytes came" % (self._deadline, self._count), self._place, self._what
+            )
         if self._waited >= LOW_SPEED_TIME:
             if self._recent < LOW_SPEED * self._waited:
-                raise _too_slow("trickled: %d bytes in %d s, less than %d a second" % (
-                    self._recent, self._waited, LOW_SPEED), self._place, self._what)
+                raise _too_slow(
+                    "trickled: %d bytes in %d s, less than %d a second" % (self._recent, self._waited, LOW_SPEED),
+                    self._place,
+                    self._what,
+                )
             self._recent, self._waited = 0, 0.0
 
     def came(self, length: int) -> None:
@@ -141,24 +146,34 @@ class Fetcher:
     :param machine: str, which machine asks, for the message that it cannot: ``the controller``.
     """
 
-    def __init__(self, timeout: float, retries: int, log: Log = _null_log, deadline: float = DEADLINE,
-                 access: Optional[ConnectionOptions] = None, sites: Sequence[str] = (), environ: Optional[Mapping[str, str]] = None,
-                 guard: Optional[Guard] = None, machine: Optional[str] = None, show: Optional[Log] = None) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        retries: int,
+        log: Log = _null_log,
+        deadline: float = DEADLINE,
+        access: Optional[ConnectionOptions] = None,
+        sites: Sequence[str] = (),
+        environ: Optional[Mapping[str, str]] = None,
+        guard: Optional[Guard] = None,
+        machine: Optional[str] = None,
+        show: Optional[Log] = None,
+    ) -> None:
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
-        self.downloaded = 0     # bytes of bodies that came over the network, those of failed tries included
+        self.downloaded = 0  # bytes of bodies that came over the network, those of failed tries included
         self._tell = log
         self._access = access = access or ConnectionOptions()
         self._sites = tuple(sites)
         self._guard = guard
         self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self._secrets = secrets(access) + proxy_secrets(self._environ)
-        self._connections: Dict[Tuple[bool, bool], Session] = {}    # (with client certificate, verified)
+        self._connections: Dict[Tuple[bool, bool], Session] = {}  # (with client certificate, verified)
         self._machine = machine
         self._display = show or log
-        self._way: List[str] = []               # to the answer that is read now: for messages
-        self._pace: Optional[_Pace] = None      # of the body that is read now
+        self._way: List[str] = []  # to the answer that is read now: for messages
+        self._pace: Optional[_Pace] = None  # of the body that is read now
         # what the transport may raise
         self._faults: Tuple[Type[Exception], ...] = (OSError, ValueError, http.client.HTTPException)
 
@@ -198,10 +213,14 @@ class Fetcher:
         :returns: Received.
         """
         received, _body = self._receive(url, sink, cap, what, False)
-        self._log("%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, redact_url(url)))
+        self._log(
+            "%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, redact_url(url))
+        )
         return received
 
-    def _receive(self, url: str, sink: Sink, cap: int, what: str, decodable: bool) -> Tuple[DownloadResult, ResponseBody]:
+    def _receive(
+        self, url: str, sink: Sink, cap: int, what: str, decodable: bool
+    ) -> Tuple[DownloadResult, ResponseBody]:
         """Try until it worked, must not be tried again, or was tried often or long enough: (Received, Body)."""
         ends = time.monotonic() + self.deadline
         so_far = PartialDownload(sink)
@@ -221,7 +240,9 @@ class Fetcher:
             self._log("try %d of %d in %.1f s: %s" % (attempt, self.retries, pause, failure))
             time.sleep(pause)
 
-    def _attempt(self, url: str, so_far: PartialDownload, cap: int, what: str, ends: float, decodable: bool) -> Tuple[DownloadResult, ResponseBody]:
+    def _attempt(
+        self, url: str, so_far: PartialDownload, cap: int, what: str, ends: float, decodable: bool
+    ) -> Tuple[DownloadResult, ResponseBody]:
         """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
         self._way = []
         if not so_far.resumable:
@@ -259,9 +280,14 @@ class Fetcher:
         if size is not None and count < size:
             raise FetchError(
                 "%s from %s was cut short: %d of %d bytes came" % (what, body.url, count, size),
-                retry=True, url=body.url, hint=NETWORK_HINT)
+                retry=True,
+                url=body.url,
+                hint=NETWORK_HINT,
+            )
 
-    def _open(self, stack: contextlib.ExitStack, url: str, what: str, ends: float, so_far: PartialDownload) -> ResponseBody:
+    def _open(
+        self, stack: contextlib.ExitStack, url: str, what: str, ends: float, so_far: PartialDownload
+    ) -> ResponseBody:
         """The Body to go on with: the rest of what came so far, else the whole from its first byte."""
         check_url(url)
         if urlsplit(url).scheme == "file":
@@ -286,24 +312,30 @@ class Fetcher:
         so_far.accept(body)
         return body
 
-    def _follow(self, stack: contextlib.ExitStack, url: str, what: str, ends: float, headers: Dict[str, str]) -> ResponseBody:
+    def _follow(
+        self, stack: contextlib.ExitStack, url: str, what: str, ends: float, headers: Dict[str, str]
+    ) -> ResponseBody:
         """The Body at a URL, redirects followed; the stack closes it."""
         site, begun = choose_site(url, self._sites), url
         for dummy in range(REDIRECTS + 1):
             if site and not may_send_credentials(url, site):
-                site = None     # for good: where a redirect comes back to was chosen by somebody else
+                site = None  # for good: where a redirect comes back to was chosen by somebody else
             proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
-            self._way = ["redirected from %s" % redact_url(begun)] * (url != begun) + ["through %s" % (proxy,)] * bool(proxy)
+            self._way = ["redirected from %s" % redact_url(begun)] * (url != begun) + ["through %s" % (proxy,)] * bool(
+                proxy
+            )
             self._check_listener(url, what, site is not None)
             response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
-            self._check_listener(url, what, site is not None)   # it may have been another one by then
+            self._check_listener(url, what, site is not None)  # it may have been another one by then
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
                 return check_response(response, redact_url(url), what, credentials, bool(headers), self._judge_pace)
             url = resolve_redirect(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
-            "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, redact_url(url)), url=redact_url(url))
+            "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, redact_url(url)),
+            url=redact_url(url),
+        )
 
     def _judge_pace(self) -> None:
         """Hold the body that is read to its pace: called before each wait. Raises FetchError."""
@@ -319,8 +351,9 @@ class Fetcher:
             elif trusted and headers_for(self._access):
                 check_listener(url, what, "gets the credentials")
 
-    def _ask(self, url: str, proxy: Optional[str], what: str, ends: float, headers: Dict[str, str],
-             trusted: bool) -> Tuple[Any, str]:
+    def _ask(
+        self, url: str, proxy: Optional[str], what: str, ends: float, headers: Dict[str, str], trusted: bool
+    ) -> Tuple[Any, str]:
         """Send one request.
 
         :param proxy: str, URL, or None.
@@ -356,10 +389,15 @@ class Fetcher:
         # Sockets only limit the wait for the next byte: a head that comes byte by byte can only be left to a thread.
         try:
             threading.Thread(target=ask, daemon=True).start()
-        except RuntimeError as exc:     # what Python makes of EAGAIN
-            raise FetchError("%s from %s: no thread is to be had for the request (%s)" % (
-                what, redact_url(url), describe_task_limits()), url=redact_url(url), errno=errno.EAGAIN, hint=TASKS_HINT,
-                next_site=False) from exc
+        except RuntimeError as exc:  # what Python makes of EAGAIN
+            raise FetchError(
+                "%s from %s: no thread is to be had for the request (%s)"
+                % (what, redact_url(url), describe_task_limits()),
+                url=redact_url(url),
+                errno=errno.EAGAIN,
+                hint=TASKS_HINT,
+                next_site=False,
+            ) from exc
         answer, failure = self._await(answers, url, what, ends)
         if failure is not None:
             raise failure
@@ -371,7 +409,9 @@ class Fetcher:
         if left > SILENCE:
             with contextlib.suppress(queue.Empty):
                 return answers.get(timeout=SILENCE)
-            self._display(redacted("waiting for an answer of %s for %s" % (urlsplit(url).hostname, what), self._secrets))
+            self._display(
+                redacted("waiting for an answer of %s for %s" % (urlsplit(url).hostname, what), self._secrets)
+            )
         try:
             return answers.get(timeout=max(0.0, ends - time.monotonic()))
         except queue.Empty:
@@ -383,7 +423,7 @@ class Fetcher:
         verified = self._access.validate_certs or is_public(url)
         kind = (bool(self._access.client_cert) and trusted, verified)
         if kind not in self._connections:
-            self._faults += (urllib3.exceptions.HTTPError,)     # requests lets some of them through
+            self._faults += (urllib3.exceptions.HTTPError,)  # requests lets some of them through
             self._connections[kind] = Session(requests, urllib3, self._access, self._environ, *kind)
         return self._connections[kind]
 
@@ -432,7 +472,8 @@ def _import_requests(url: str, machine: Optional[str]) -> Tuple[ModuleType, Modu
     except ImportError as exc:
         python = "%s's Python, %s" % (machine, sys.executable) if machine else sys.executable
         raise MissingDependency(
-            "requests is not installed for %s (%s), and %s cannot be fetched without it" % (python, exc, redact_url(url)),
+            "requests is not installed for %s (%s), and %s cannot be fetched without it"
+            % (python, exc, redact_url(url)),
             url=redact_url(url),
             hint="install python3-requests (dnf, apt) or requests (pip) there, or use download: controller, or archive",
         ) from exc

@@ -15,11 +15,11 @@ from urllib.parse import unquote
 from .._records import PUBLIC_SITE, ConnectionOptions, Params
 from .urls import is_below, is_loopback, origin_of
 
-SHORTEST_SECRET = 8     # characters of a header's value that counts as secret; masking shorter ones would mangle texts
+SHORTEST_SECRET = 8  # characters of a header's value that counts as secret; masking shorter ones would mangle texts
 
 _SECRET = ("headers", "url_headers", "url_password", "url_token")
 
-NONE, SENT, WITHHELD = "none", "shown", "withheld"     # what a URL was shown of the credentials
+NONE, SENT, WITHHELD = "none", "shown", "withheld"  # what a URL was shown of the credentials
 
 
 def is_public(url: str) -> bool:
@@ -35,7 +35,7 @@ def may_send_credentials(url: str, site: str) -> bool:
     scheme, host, _port = origin_of(url)
     if is_public(url) or not is_below(url, site):
         return False
-    return scheme == "https" or scheme == "http" and is_loopback(host)   # which no proxy ever sees: see _proxies
+    return scheme == "https" or scheme == "http" and is_loopback(host)  # which no proxy ever sees: see _proxies
 
 
 def choose_site(url: str, sites: Iterable[str]) -> Optional[str]:
@@ -47,9 +47,9 @@ def headers_for(access: ConnectionOptions) -> Dict[str, str]:
     """The headers that carry the credentials: dict, empty when there are none."""
     headers = dict(access.headers)
     if access.token:
-        headers["Authorization"] = "Bearer %s" % access.token       # RFC 6750, 2.1
+        headers["Authorization"] = "Bearer %s" % access.token  # RFC 6750, 2.1
     elif access.username:
-        headers["Authorization"] = "Basic %s" % _basic(access)      # RFC 7617, 2.1: in UTF-8
+        headers["Authorization"] = "Basic %s" % _basic(access)  # RFC 7617, 2.1: in UTF-8
     return headers
 
 
@@ -70,7 +70,11 @@ def proxy_secrets(environ: Mapping[str, str]) -> Tuple[str, ...]:
         user, at, _host = (value.partition("://")[2] or value).rpartition("@")
         if name.lower().endswith("_proxy") and at:
             password = user.partition(":")[2]
-            found += [password, unquote(password), base64.b64encode(unquote(user).encode("utf-8", "replace")).decode("ascii")]
+            found += [
+                password,
+                unquote(password),
+                base64.b64encode(unquote(user).encode("utf-8", "replace")).decode("ascii"),
+            ]
     return tuple(text for text in found if text)
 
 
@@ -83,11 +87,18 @@ def secrets_of(params: Params, environ: Mapping[str, str]) -> Tuple[str, ...]:
     :param environ: mapping of environment variables.
     """
     headers = params["url_headers"] or {}
-    access = ConnectionOptions(username=params["url_username"], password=params["url_password"], token=params["url_token"],
-                    headers=tuple((name, str(value).strip()) for name, value in headers.items()))
+    access = ConnectionOptions(
+        username=params["url_username"],
+        password=params["url_password"],
+        token=params["url_token"],
+        headers=tuple((name, str(value).strip()) for name, value in headers.items()),
+    )
     others = " ".join(str(value) for name, value in params.items() if name not in _SECRET).lower()
-    return tuple(text for text in secrets(access) + proxy_secrets(environ)
-                 if len(text) >= SHORTEST_SECRET and text.lower() not in others)
+    return tuple(
+        text
+        for text in secrets(access) + proxy_secrets(environ)
+        if len(text) >= SHORTEST_SECRET and text.lower() not in others
+    )
 
 
 def _basic(access: ConnectionOptions) -> str:

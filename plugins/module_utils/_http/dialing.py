@@ -13,13 +13,13 @@ import socket
 import time
 from typing import Any, List, Sequence, Tuple, Union
 
-DELAY = 0.25        # seconds from one attempt to the next: RFC 8305, section 8
-_MOST = 32          # addresses
+DELAY = 0.25  # seconds from one attempt to the next: RFC 8305, section 8
+_MOST = 32  # addresses
 # What a host without that family says of itself. It tells less than what another address answered.
 _NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-_Address = Tuple[int, int, int, str, Any]           # of getaddrinfo()
-_Option = Tuple[int, int, Union[int, bytes]]        # of setsockopt(), too
+_Address = Tuple[int, int, int, str, Any]  # of getaddrinfo()
+_Option = Tuple[int, int, Union[int, bytes]]  # of setsockopt(), too
 
 
 def open_connection(host: str, port: int, timeout: float, options: Sequence[_Option] = ()) -> socket.socket:

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from .._errors import FetchError, VerificationError, errno_text
 from .urls import redact_url
 
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")      # proc(5)
-_LISTENS = "0A"                                     # TCP_LISTEN
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")  # proc(5)
+_LISTENS = "0A"  # TCP_LISTEN
 _ROW = re.compile(r"\s*[0-9]+: [0-9A-F]+:([0-9A-F]{4}) \S+ ([0-9A-F]{2}) \S+ \S+ \S+\s+([0-9]+) ")
 _HINT = "use https, give checksum with policy signature or pinned, or have the site run by root or by the user who downloads"
 
@@ -34,16 +34,28 @@ def check_listener(url: str, what: str, why: str) -> None:
     place, port = redact_url(url), urlsplit(url).port or 80
     owners = _owners(port)
     if owners is None:
-        raise VerificationError("%s from %s: this system does not tell who listens on port %d, and whoever does %s" % (
-            what, place, port, why), url=place, hint=_HINT)
+        raise VerificationError(
+            "%s from %s: this system does not tell who listens on port %d, and whoever does %s"
+            % (what, place, port, why),
+            url=place,
+            hint=_HINT,
+        )
     strangers = sorted(owners - {0, os.geteuid()})
     if strangers:
         raise VerificationError(
             "%s from %s: the user with the number %d listens on port %d, expected root or the user who downloads, since "
-            "whoever does %s" % (what, place, strangers[0], port, why), url=place, hint=_HINT)
+            "whoever does %s" % (what, place, strangers[0], port, why),
+            url=place,
+            hint=_HINT,
+        )
     if not owners:
-        raise FetchError("%s from %s: %s" % (what, place, errno_text(errno.ECONNREFUSED)), retry=True, url=place,
-                         errno=errno.ECONNREFUSED, hint="nothing listens on port %d: start that site" % port)
+        raise FetchError(
+            "%s from %s: %s" % (what, place, errno_text(errno.ECONNREFUSED)),
+            retry=True,
+            url=place,
+            errno=errno.ECONNREFUSED,
+            hint="nothing listens on port %d: start that site" % port,
+        )
 
 
 def _owners(port: int) -> Optional[Set[int]]:
@@ -56,7 +68,7 @@ def _owners(port: int) -> Optional[Set[int]]:
         except FileNotFoundError:
             if table == _TABLES[0]:
                 return None
-            continue        # a kernel without IPv6
+            continue  # a kernel without IPv6
         for found in filter(None, map(_ROW.match, rows)):
             if found.group(2) == _LISTENS and int(found.group(1), 16) == port:
                 owners.add(int(found.group(3)))

@@ -18,7 +18,7 @@ from .._errors import RequestError
 from .urls import is_loopback, redact_url
 
 _SUFFIX = "_proxy"
-_ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")    # what ends user and password, or the host, for some programs or all
+_ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")  # what ends user and password, or the host, for some programs or all
 _SCHEME = re.compile(r"(?:https?|socks(?:4a?|5h?))\Z", re.IGNORECASE)
 # Host and port, and nothing after them: what else may stand there could be a user and a password that are written wrong.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?/?\Z")
@@ -27,8 +27,8 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?/?\Z")
 class Proxy(NamedTuple):
     """One that is to be asked."""
 
-    url: str            # may have userinfo
-    variable: str       # which named it
+    url: str  # may have userinfo
+    variable: str  # which named it
 
     def __str__(self) -> str:
         return "proxy %s (%s)" % (redact_url(self.url), self.variable)
@@ -43,9 +43,9 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> Optional[Proxy]:
     :returns: Proxy; None: ask directly. Raises RequestError for a URL that programs read in different ways.
     """
     found: Dict[str, Proxy] = {}
-    for name in sorted(environ, key=str.islower):       # lower case last
+    for name in sorted(environ, key=str.islower):  # lower case last
         if name.lower().endswith(_SUFFIX):
-            found[name.lower()[:-len(_SUFFIX)]] = Proxy(environ[name].strip(), name)
+            found[name.lower()[: -len(_SUFFIX)]] = Proxy(environ[name].strip(), name)
     parts = urlsplit(url)
     if is_loopback((parts.hostname or "").rstrip(".")):
         return None
@@ -67,7 +67,8 @@ def _check(proxy: Proxy) -> None:
     if at and (_ENDS_HOST.search(user) or not usable):
         raise RequestError(
             "%s is not the URL of a proxy: its user or password has characters that end it in a URL" % proxy.variable,
-            hint="percent-encode them: %5C for a backslash (DOMAIN%5Cuser), %40 for @, %23 for #, %2F for /, %3F for ?")
+            hint="percent-encode them: %5C for a backslash (DOMAIN%5Cuser), %40 for @, %23 for #, %2F for /, %3F for ?",
+        )
     if not usable:
         raise RequestError("%s is not the URL of a proxy" % proxy.variable, hint="write it as http://host:port")
 

@@ -22,34 +22,52 @@ from .._records import Guard, Params
 from .transport_errors import error_for_status
 from .urls import redact_url
 
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')     # RFC 9110, 8.8.3
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')  # RFC 9110, 8.8.3
 # How the files of a release site begin: a zip, a signature (RFC 9580, 4.2: the packet's type is 2), SHA256SUMS, an index.
-_PUBLISHED = re.compile(rb"PK[\x03\x05]|[\x88-\x8b\xc2]|[\xef\xbb\xbf \t\r\n]*(?:-----BEGIN PGP|[0-9a-fA-F]{64}[ \t]|[{])")
-LONGEST_START = 80              # bytes that are enough to tell
+_PUBLISHED = re.compile(
+    rb"PK[\x03\x05]|[\x88-\x8b\xc2]|[\xef\xbb\xbf \t\r\n]*(?:-----BEGIN PGP|[0-9a-fA-F]{64}[ \t]|[{])"
+)
+LONGEST_START = 80  # bytes that are enough to tell
 # HTTP Content Coding Registry, IANA. What is none of these is somebody's own label (aws-chunked, utf-8), and means nothing.
-_CODINGS = frozenset(("aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress",
-                      "x-gzip", "zstd"))
+_CODINGS = frozenset(
+    (
+        "aes128gcm",
+        "br",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "gzip",
+        "pack200-gzip",
+        "x-compress",
+        "x-gzip",
+        "zstd",
+    )
+)
 _DECODED = ("gzip", "x-gzip", "deflate")
-_MEMBERS = 100                  # of a body that was compressed on the way: each one costs a copy of what follows it
+_MEMBERS = 100  # of a body that was compressed on the way: each one costs a copy of what follows it
 _MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
-_TAG = re.compile(rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE)
+_TAG = re.compile(
+    rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE
+)
 
 
 class ResponseBody(NamedTuple):
     """A body, still to be read."""
 
-    url: str                        # where it really comes from, as shown in messages
-    size: Optional[int]             # bytes announced for what is still to come; None: not announced
-    content_type: Optional[str]     # None: a local file
-    etag: Optional[str]             # a strong validator (RFC 9110, 8.8.1); None: there is none
-    part: Optional[str]             # Content-Range of a partial answer; None: it is the whole
-    read: Callable[[int], bytes]    # at most so many bytes, as soon as there are any; b"" at the end
-    coding: str = ""                # Content-Encoding, as far as HTTP knows it
+    url: str  # where it really comes from, as shown in messages
+    size: Optional[int]  # bytes announced for what is still to come; None: not announced
+    content_type: Optional[str]  # None: a local file
+    etag: Optional[str]  # a strong validator (RFC 9110, 8.8.1); None: there is none
+    part: Optional[str]  # Content-Range of a partial answer; None: it is the whole
+    read: Callable[[int], bytes]  # at most so many bytes, as soon as there are any; b"" at the end
+    coding: str = ""  # Content-Encoding, as far as HTTP knows it
 
 
 def open_any(path: str, what: str) -> int:
     """Open a file for reading, whoever could write it: int, a descriptor. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)    # not to block on a FIFO
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # not to block on a FIFO
 
 
 def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> ResponseBody:
@@ -65,15 +83,20 @@ def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) ->
     except OSError as exc:
         missing = exc.errno in (errno.ENOENT, errno.ENOTDIR)
         raise FetchError(
-            "%s from %s: %s" % (what, redact_url(url), errno_text(exc.errno, exc)), errno=exc.errno,
-            status=404 if missing else None, hint="look whether that folder has this version and platform" if missing else None,
-            **place) from exc
+            "%s from %s: %s" % (what, redact_url(url), errno_text(exc.errno, exc)),
+            errno=exc.errno,
+            status=404 if missing else None,
+            hint="look whether that folder has this version and platform" if missing else None,
+            **place,
+        ) from exc
     if not stat.S_ISREG(status.st_mode):
         raise FetchError("%s from %s: not a regular file (mode %o)" % (what, redact_url(url), status.st_mode), **place)
     return ResponseBody(redact_url(url), status.st_size, None, None, None, file.read)
 
 
-def check_response(response: Any, place: str, what: str, credentials: str, resuming: bool, tick: Callable[[], None]) -> ResponseBody:
+def check_response(
+    response: Any, place: str, what: str, credentials: str, resuming: bool, tick: Callable[[], None]
+) -> ResponseBody:
     """The body of an answer whose status and headers are in order.
 
     :param response: requests.Response.
@@ -92,12 +115,19 @@ def check_response(response: Any, place: str, what: str, credentials: str, resum
     if "Content-Length" in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         if not re.match(r"[0-9]{1,18}\Z", headers["Content-Length"]):
             raise FetchError(
-                "%s from %s came with a Content-Length that is no number of bytes" % (what, place), url=place)
+                "%s from %s came with a Content-Length that is no number of bytes" % (what, place), url=place
+            )
         size = int(headers["Content-Length"])
     etag = headers.get("ETag", "").strip()
-    return ResponseBody(place, size, headers.get("Content-Type", ""), etag if _STRONG_ETAG.match(etag) else None,
-                headers.get("Content-Range", "") if partial else None, _find_reader(response.raw, tick),
-                ", ".join(coding for coding in codings if coding in _CODINGS))
+    return ResponseBody(
+        place,
+        size,
+        headers.get("Content-Type", ""),
+        etag if _STRONG_ETAG.match(etag) else None,
+        headers.get("Content-Range", "") if partial else None,
+        _find_reader(response.raw, tick),
+        ", ".join(coding for coding in codings if coding in _CODINGS),
+    )
 
 
 class _Ticking(io.RawIOBase):
@@ -115,7 +145,7 @@ class _Ticking(io.RawIOBase):
     def readinto(self, block: Any) -> int:
         self._tick()
         data = self._stream.read1(len(block))
-        block[:len(data)] = data
+        block[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
@@ -125,12 +155,12 @@ class _Ticking(io.RawIOBase):
 
 def _find_reader(raw: Any, tick: Callable[[], None]) -> Callable[[int], bytes]:
     """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
-    answer = raw._fp        # of http.client
+    answer = raw._fp  # of http.client
     if answer.fp is not None:
         answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
     if hasattr(raw, "read1"):
         return lambda size: raw.read1(size, decode_content=False)
-    read1: Callable[[int], bytes] = answer.read1    # older urllib3 has none
+    read1: Callable[[int], bytes] = answer.read1  # older urllib3 has none
     return read1
 
 
@@ -155,21 +185,25 @@ def decode(body: ResponseBody, data: bytes, cap: int, what: str) -> bytes:
         return data
     found, members = b"", 0
     try:
-        while data:     # gzip may have several members (RFC 1952, 2.2)
+        while data:  # gzip may have several members (RFC 1952, 2.2)
             members += 1
             if members > _MEMBERS:
                 raise zlib.error("it has more than %d members" % _MEMBERS)
-            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)   # takes gzip and zlib
+            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)  # takes gzip and zlib
             found += decoder.decompress(data, cap + 1 - len(found))
             if len(found) > cap:
-                raise FetchError("%s from %s goes on after %d bytes, uncompressed: at most %d are accepted" % (
-                    what, body.url, cap, cap), url=body.url)
+                raise FetchError(
+                    "%s from %s goes on after %d bytes, uncompressed: at most %d are accepted"
+                    % (what, body.url, cap, cap),
+                    url=body.url,
+                )
             if not decoder.eof:
                 raise zlib.error("it ends too early")
             data = decoder.unused_data
     except zlib.error as exc:
-        raise _coded_error(body, what, "came with Content-Encoding %s and cannot be decoded (%s)" % (
-            body.coding, quoted(str(exc)))) from exc
+        raise _coded_error(
+            body, what, "came with Content-Encoding %s and cannot be decoded (%s)" % (body.coding, quoted(str(exc)))
+        ) from exc
     _reject_html(body, found, what)
     return found
 
@@ -179,8 +213,11 @@ def _is_coded(body: ResponseBody, start: bytes) -> bool:
 
 
 def _coded_error(body: ResponseBody, what: str, found: str) -> FetchError:
-    return FetchError("%s from %s %s, which was not asked for" % (what, body.url, found), url=body.url,
-                      hint="have that server (or the proxy before it) send this file as it is, or name another site")
+    return FetchError(
+        "%s from %s %s, which was not asked for" % (what, body.url, found),
+        url=body.url,
+        hint="have that server (or the proxy before it) send this file as it is, or name another site",
+    )
 
 
 def _reject_html(body: ResponseBody, start: bytes, what: str) -> None:
@@ -194,8 +231,15 @@ def _reject_html(body: ResponseBody, start: bytes, what: str) -> None:
         known = media_type if _MEDIA_TYPE.match(media_type) else "of another form"
         tag = _TAG.match(start)
         raise FetchError(
-            "%s from %s is a web page: HTTP 200, Content-Type %s, %s" % (
-                what, body.url, known, "beginning with %s" % tag.group(1).decode("ascii") if tag else "%d bytes" % len(start)),
-            status=200, url=body.url,
+            "%s from %s is a web page: HTTP 200, Content-Type %s, %s"
+            % (
+                what,
+                body.url,
+                known,
+                "beginning with %s" % tag.group(1).decode("ascii") if tag else "%d bytes" % len(start),
+            ),
+            status=200,
+            url=body.url,
             hint="a login page or proxy answers in place of the site: let who downloads through, give credentials (url_token, "
-                 "url_username) if the site wants a login, or name another site")
+            "url_username) if the site wants a login, or name another site",
+        )

@@ -28,8 +28,8 @@ class PartialDownload:
         self._begin()
 
     def _begin(self) -> None:
-        self.count = 0                      # bytes
-        self.size: Optional[int] = None     # bytes announced for the whole, or None
+        self.count = 0  # bytes
+        self.size: Optional[int] = None  # bytes announced for the whole, or None
         self._etag: Optional[str] = None
         self._coding = ""
         self._digest = hashlib.sha256()

@@ -31,18 +31,25 @@ class Session:
     :raises RequestError: certificates that cannot be read.
     """
 
-    def __init__(self, requests: ModuleType, urllib3: ModuleType, access: ConnectionOptions, environ: Mapping[str, str],
-                 with_certificate: bool, verified: bool) -> None:
+    def __init__(
+        self,
+        requests: ModuleType,
+        urllib3: ModuleType,
+        access: ConnectionOptions,
+        environ: Mapping[str, str],
+        with_certificate: bool,
+        verified: bool,
+    ) -> None:
         self._requests = requests
         self._urllib3 = urllib3
         choice = find_bundle(access, environ) if verified else None
         self._bundle = choice and choice[1]
         # whom it trusts, for messages
         self.store = "%s %s" % choice if choice else "the system's trust store and the one of requests"
-        self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)    # OpenSSL reads that of the process alone
+        self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)  # OpenSSL reads that of the process alone
         self._verified = verified
         self._session = requests.Session()
-        self._session.trust_env = False     # or an entry in netrc would replace our Authorization header
+        self._session.trust_env = False  # or an entry in netrc would replace our Authorization header
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": access.http_agent})
         # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
         # of their own in the place of ours.
@@ -51,7 +58,7 @@ class Session:
         self._certified = access if with_certificate else None
         self._context: Optional[ssl.SSLContext] = None  # until something is asked by https
         if not verified:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)     # the user asked for it, and is told
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user asked for it, and is told
 
     def prepare(self, url: str, proxy: Optional[str]) -> None:
         """Read the certificates, which takes a tenth of a second, unless that was done or it is all plain http.
@@ -84,29 +91,39 @@ class Session:
             self._open_tunnel(adapter, proxy)
         # By the adapter: the session would swallow the body of a redirect, however long it is.
         request = self._session.prepare_request(self._requests.Request("GET", url, headers=headers))
-        return adapter.send(request, stream=True, timeout=(timeout, timeout), verify=self._session.verify,
-                            proxies={scheme: proxy} if proxy else {})
+        return adapter.send(
+            request,
+            stream=True,
+            timeout=(timeout, timeout),
+            verify=self._session.verify,
+            proxies={scheme: proxy} if proxy else {},
+        )
 
     def _open_tunnel(self, adapter: Any, proxy: str) -> None:
         """Have the way through a proxy made with our context; the adapter keeps it."""
         own = {"ssl_context": self._context}
         if urlsplit(proxy).scheme == "https":
-            own["proxy_ssl_context"] = self._make_context()     # the client certificate is not for the proxy
+            own["proxy_ssl_context"] = self._make_context()  # the client certificate is not for the proxy
         adapter.proxy_manager_for(proxy, **own)
 
     def _make_context(self) -> ssl.SSLContext:
         """A new ssl.SSLContext that trusts the system's store and that of requests, or the user's choice alone."""
         # Not ssl's own: older urllib3 compares the names of hosts itself.
         context: ssl.SSLContext = self._urllib3.util.ssl_.create_urllib3_context(
-            cert_reqs=None if self._verified else ssl.CERT_NONE)
+            cert_reqs=None if self._verified else ssl.CERT_NONE
+        )
         if self._verified:
             if not self._bundle:
                 context.load_default_certs()
                 for store in filter(os.path.isdir, self._stores):
                     context.load_verify_locations(capath=store)
             store = self._session.verify
-            with os_error_context("read the certificates", store, RequestError,
-                           hint="install certifi anew, which requests has them from, or name a bundle by ca_path"):
+            with os_error_context(
+                "read the certificates",
+                store,
+                RequestError,
+                hint="install certifi anew, which requests has them from, or name a bundle by ca_path",
+            ):
                 context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context
 
@@ -128,7 +145,7 @@ def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
 
         def proxy_manager_for(self: Any, proxy: str, **how: Any) -> Any:
             manager = usual.proxy_manager_for(self, proxy, **how)
-            if urlsplit(proxy).scheme in pools:     # others, of SOCKS, connect in their own way
+            if urlsplit(proxy).scheme in pools:  # others, of SOCKS, connect in their own way
                 manager.pool_classes_by_scheme = pools
             return manager
 
@@ -141,6 +158,7 @@ def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
 
 def _make_pools(urllib3: ModuleType) -> Dict[str, type]:
     """The classes of urllib3 that keep connections, with dial() as the way to make one: dict by scheme."""
+
     class Dialing:
         """What is added to a connection."""
 

@@ -45,34 +45,45 @@ def load_client_certificate(context: ssl.SSLContext, access: ConnectionOptions) 
     given = (("client_cert", access.client_cert), ("client_key", access.client_key))
     paths = [(option, path) for option, path in given if path]
     for option, path in paths:
-        with os_error_context("%s: read" % option, path, RequestError, hint="name a file in PEM form that can be read there"):
+        with os_error_context(
+            "%s: read" % option, path, RequestError, hint="name a file in PEM form that can be read there"
+        ):
             _refuse_vault(option, path)
 
-    def refuse() -> NoReturn:       # OpenSSL would ask on the terminal
+    def refuse() -> NoReturn:  # OpenSSL would ask on the terminal
         option, path = paths[-1]
-        raise RequestError("%s %s is protected by a pass phrase, which nobody can be asked for" % (option, path), path=path,
-                           hint="give a key without one, readable by its owner only")
+        raise RequestError(
+            "%s %s is protected by a pass phrase, which nobody can be asked for" % (option, path),
+            path=path,
+            hint="give a key without one, readable by its owner only",
+        )
 
     try:
         context.load_cert_chain(paths[0][1], access.client_key, refuse)
     except ssl.SSLError as exc:
         raise RequestError(
-            "%s: not a certificate and its private key in PEM form (%s)" % (
-                " and ".join("%s %s" % pair for pair in paths), exc.reason or "not readable as such"),
-            path=access.client_cert, hint="client_cert has the certificate, and client_key (or the same file) its key") from exc
+            "%s: not a certificate and its private key in PEM form (%s)"
+            % (" and ".join("%s %s" % pair for pair in paths), exc.reason or "not readable as such"),
+            path=access.client_cert,
+            hint="client_cert has the certificate, and client_key (or the same file) its key",
+        ) from exc
 
 
 def _refuse_vault(option: str, path: str) -> None:
     """Refuse a file that ansible-vault encrypted: on a target nobody has its password. Raises OSError, RequestError."""
     with open_regular(path) as stream:
         if stream.read(len(_VAULT)) == _VAULT:
-            raise RequestError("%s %s is encrypted by ansible-vault" % (option, path), path=path, hint=(
-                "have ansible.builtin.copy bring it, which decrypts; with download: controller, so does this"))
+            raise RequestError(
+                "%s %s is encrypted by ansible-vault" % (option, path),
+                path=path,
+                hint=("have ansible.builtin.copy bring it, which decrypts; with download: controller, so does this"),
+            )
 
 
 def _check_bundle(option: str, path: str) -> None:
-    with os_error_context("%s: read" % option, path, RequestError,
-                   hint="name a file with CA certificates in PEM form, or unset it"):
+    with os_error_context(
+        "%s: read" % option, path, RequestError, hint="name a file with CA certificates in PEM form, or unset it"
+    ):
         if stat.S_ISDIR(os.stat(path).st_mode):
             os.listdir(path)
             return
@@ -80,5 +91,8 @@ def _check_bundle(option: str, path: str) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError as exc:
-        raise RequestError("%s %s has no CA certificate in PEM form" % (option, path), path=path,
-                           hint="name the bundle of the authority that signed the site's or proxy's certificate") from exc
+        raise RequestError(
+            "%s %s has no CA certificate in PEM form" % (option, path),
+            path=path,
+            hint="name the bundle of the authority that signed the site's or proxy's certificate",
+        ) from exc

@@ -19,9 +19,9 @@ from .._errors import FetchError, TerraformBinaryError, errno_text, quoted
 from .._records import Params
 from .credentials import NONE, SENT, WITHHELD, is_public
 
-BACKOFF = 1.0                   # seconds before the second try; doubled for each further one, then jittered
+BACKOFF = 1.0  # seconds before the second try; doubled for each further one, then jittered
 BACKOFF_CAP = 30.0
-RETRY_AFTER_CAP = 120.0         # seconds that a server may ask us to wait
+RETRY_AFTER_CAP = 120.0  # seconds that a server may ask us to wait
 
 NETWORK_HINT = "look at the network and the proxy settings (https_proxy, no_proxy) there, or name another site"
 _PROXY_HINT = "look at that proxy, and at https_proxy, http_proxy and no_proxy; use_proxy: false asks directly"
@@ -33,11 +33,13 @@ _TLS_HINT = (
     "look at the clock; if a proxy inspects TLS, or the site has a private CA, name it in ca_path or add it to the system's "
     "trust store"
 )
-_ALERT_HINT = (     # RFC 8446, 6.2: the other side closed the connection over something that we sent, or did not
+_ALERT_HINT = (  # RFC 8446, 6.2: the other side closed the connection over something that we sent, or did not
     "the other side refuses the connection: if it wants a client certificate, look at client_cert and client_key"
 )
 # What OpenSSL says of an answer that is no TLS, in its releases.
-_NO_TLS = re.compile("WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE|HTTPS?_(PROXY_)?REQUEST")
+_NO_TLS = re.compile(
+    "WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE|HTTPS?_(PROXY_)?REQUEST"
+)
 _NO_HTTP_1 = "the site, or what stands before it, does not speak HTTP/1.1: have it allow that beside HTTP/2, or name another site"
 _CLEARTEXT_HINT = "this port speaks TLS: write the URL with https://"
 # What a certificate is refused for, in the words of OpenSSL, of ssl and of older urllib3.
@@ -46,8 +48,8 @@ _CERTIFICATE_TROUBLE = (
     ("name", re.compile("mismatch|doesn't match")),
     ("issuer", re.compile("self.signed|issuer certificate|verify the first certificate")),
 )
-_SILENT = "CERTIFICATE_VERIFY_FAILED"    # that is all that Python 3.6 says; and it means dates or issuer
-_NAMES = 3      # of a certificate, in a message
+_SILENT = "CERTIFICATE_VERIFY_FAILED"  # that is all that Python 3.6 says; and it means dates or issuer
+_NAMES = 3  # of a certificate, in a message
 # What the other side says is quoted only where it has the form of what is expected there.
 _HOST_NAME = re.compile(r"[0-9A-Za-z*._:-]{1,80}\Z")
 _ISSUER = re.compile(r"[0-9A-Za-z][0-9A-Za-z ._-]{0,39}\Z")
@@ -61,12 +63,12 @@ _HINTS: Dict[int, Union[str, Dict[str, str]]] = {
     401: {
         NONE: "the site wants credentials: set url_username and url_password, or url_token",
         SENT: "the site does not accept the credentials that it was shown: look at url_username and url_password, "
-               "url_token or url_headers",
+        "url_token or url_headers",
         WITHHELD: _KEPT_BACK,
     },
     403: {
         NONE: "the site or a proxy refuses: look whether it wants credentials (url_token, url_username), blocks this "
-              "address, or answers so for files that it does not have",
+        "address, or answers so for files that it does not have",
         SENT: "the credentials are not good for this file, or the site answers so for files that it does not have",
         WITHHELD: _KEPT_BACK,
     },
@@ -78,7 +80,7 @@ _HINTS: Dict[int, Union[str, Dict[str, str]]] = {
     407: "put the proxy's user and password into the proxy's URL in https_proxy or http_proxy",
     429: "the site limits how many requests it takes: run fewer hosts at once (forks, throttle), or use a mirror of yours",
 }
-_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")   # http.client, of a proxy's answer to CONNECT
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})")  # http.client, of a proxy's answer to CONNECT
 
 
 class _RetryAfterError(FetchError):
@@ -103,7 +105,7 @@ def error_for_status(status: int, retry_after: str, place: str, what: str, crede
     if status == 400 and place.startswith("http:"):
         hint = _CLEARTEXT_HINT
     elif status == 404 and is_public(place):
-        hint = _MISSING     # it hides nothing from anybody
+        hint = _MISSING  # it hides nothing from anybody
     details: Params = dict(status=status, url=place, hint=hint)
     if _is_transient(status):
         return _RetryAfterError(message, _read_retry_after(retry_after), **details)
@@ -145,7 +147,10 @@ def retry_delay(attempt: int, failure: FetchError) -> float:
 
 
 def describe_transport_error(
-        exc: BaseException, timeout: float, store: str = "", look_up: Callable[[bool], Any] = lambda by_proxy: None,
+    exc: BaseException,
+    timeout: float,
+    store: str = "",
+    look_up: Callable[[bool], Any] = lambda by_proxy: None,
 ) -> Tuple[str, bool, Optional[str]]:
     """Why the transport failed: (reason, may it be tried again, hint). No text that could hold a URL is passed on.
 
@@ -164,7 +169,11 @@ def describe_transport_error(
         if isinstance(cause, (ssl.SSLError, ssl.CertificateError)) or type(cause).__name__ == "CertificateError":
             lost = isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
             reason, own_hint = _describe_tls_error(cause, by_proxy, store, look_up)
-            return "%sTLS: %s" % (proxy, reason), lost, "does that port speak TLS? If so, %s" % hint if lost else own_hint
+            return (
+                "%sTLS: %s" % (proxy, reason),
+                lost,
+                "does that port speak TLS? If so, %s" % hint if lost else own_hint,
+            )
         if isinstance(cause, socket.gaierror):
             return "%sthe host name is not resolved: %s" % (proxy, cause.strerror), True, hint
         if isinstance(cause, socket.timeout):
@@ -175,22 +184,29 @@ def describe_transport_error(
     core = next((cause for cause in causes if isinstance(cause, http.client.HTTPException)), causes[-1])
     if isinstance(core, http.client.IncompleteRead):
         return "the body ended too early", True, hint
-    if isinstance(core, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(core, ConnectionError):
+    if isinstance(core, (http.client.BadStatusLine, http.client.UnknownProtocol)) and not isinstance(
+        core, ConnectionError
+    ):
         banner = _BANNER.search(str(core))
         begins = ": it begins with %s" % banner.group(1) if banner else ""
-        hint = _CLEARTEXT_HINT if "\x15\x03" in str(core) else _NO_HTTP_1    # an alert of TLS (RFC 8446, 5.1)
+        hint = _CLEARTEXT_HINT if "\x15\x03" in str(core) else _NO_HTTP_1  # an alert of TLS (RFC 8446, 5.1)
         return "%sthe answer is not HTTP/1.1%s" % (proxy, begins), True, hint
-    said = _QUOTED.sub("...", str(core))     # of a chunk's size, say: that is the other side's text
+    said = _QUOTED.sub("...", str(core))  # of a chunk's size, say: that is the other side's text
     detail = "" if re.search("[/?@]", said) else ": %s" % quoted(said, 120)
     return "%s%s%s" % (proxy, type(core).__name__, detail), not isinstance(exc, ValueError), hint
 
 
-def _describe_tls_error(cause: BaseException, by_proxy: bool, store: str, look_up: Callable[[bool], Any]) -> Tuple[str, str]:
+def _describe_tls_error(
+    cause: BaseException, by_proxy: bool, store: str, look_up: Callable[[bool], Any]
+) -> Tuple[str, str]:
     """Why a connection by TLS failed: (reason, hint)."""
     reason = str(getattr(cause, "reason", None) or "")
     if _NO_TLS.search(reason):
-        hint = "write http:// in the proxy's URL, if that is meant" if by_proxy else (
-            "http://? That is for checksum_policy signature or pinned alone; or name the port that speaks TLS")
+        hint = (
+            "write http:// in the proxy's URL, if that is meant"
+            if by_proxy
+            else ("http://? That is for checksum_policy signature or pinned alone; or name the port that speaks TLS")
+        )
         return "what answers there does not speak TLS", hint
     if "NO_APPLICATION_PROTOCOL" in reason:
         return quoted(reason, 120), _NO_HTTP_1
@@ -206,17 +222,21 @@ def _describe_tls_error(cause: BaseException, by_proxy: bool, store: str, look_u
         clock = "the clock says %s" % now
         dates = "good from %s to %s; " % (shown.starts, shown.ends) if shown else ""
         return "%s (%s%s)" % (quoted(detail, 120), dates, clock), (
-            "if that clock is right, whoever runs the %s has to renew its certificate; if not, set it" % (
-                "proxy" if by_proxy else "site"))
+            "if that clock is right, whoever runs the %s has to renew its certificate; if not, set it"
+            % ("proxy" if by_proxy else "site")
+        )
     if trouble == "name":
         names = shown.names if shown else ()
         more = " and %d more" % len(names[_NAMES:]) if names[_NAMES:] else ""
         told = ["'%s'" % name if _HOST_NAME.match(name) else "a name of another form" for name in names[:_NAMES]]
         for_whom = " (it is for %s%s)" % (", ".join(told), more) if names else ""
-        return quoted(detail, 120) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
+        return quoted(
+            detail, 120
+        ) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
     issuer = " (issued by %s)" % quoted(shown.issuer) if shown and _ISSUER.match(shown.issuer or "") else ""
     return quoted(detail, 120) + issuer, (
-        "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store)
+        "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store
+    )
 
 
 def _causes(exc: BaseException) -> List[BaseException]:

@@ -20,8 +20,10 @@ def redact_url(url: str) -> str:
 
 
 _PORTS = {"http": 80, "https": 443}
-_AUTHORITY = re.compile(r"(?:\[[^][@]+\]|[^][@:]+)(?::[0-9]{0,5})?\Z")     # without userinfo; all readers agree on the host
-_PLAIN = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")            # RFC 3986, 2
+_AUTHORITY = re.compile(
+    r"(?:\[[^][@]+\]|[^][@:]+)(?::[0-9]{0,5})?\Z"
+)  # without userinfo; all readers agree on the host
+_PLAIN = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")  # RFC 3986, 2
 _PLAIN_PATH = re.compile(rb"[ !$&'()*+,./0-9:=@A-Z_a-z~-]*\Z")
 
 
@@ -53,7 +55,7 @@ def is_below(url: str, site: str) -> bool:
     if origin_of(url) != origin_of(site) or not _PLAIN.match(url):
         return False
     path, top = urlsplit(url).path + "/", urlsplit(site).path.rstrip("/") + "/"
-    return path.startswith(top) and not _may_climb(path[len(top):])
+    return path.startswith(top) and not _may_climb(path[len(top) :])
 
 
 def _may_climb(path: str) -> bool:
@@ -70,14 +72,20 @@ def check_url(url: str) -> None:
         if parts.scheme == "file":
             usable = parts.netloc in ("", "localhost") and parts.path.startswith("/") and "%00" not in parts.path
         else:
-            usable = bool(parts.scheme in ("http", "https") and parts.hostname and _AUTHORITY.match(parts.netloc)
-                          and parts.port != 0)      # ValueError for a port that is none
+            usable = bool(
+                parts.scheme in ("http", "https")
+                and parts.hostname
+                and _AUTHORITY.match(parts.netloc)
+                and parts.port != 0
+            )  # ValueError for a port that is none
     except ValueError:
         usable = False
     if not usable:
         raise RequestError(
-            "cannot fetch %s: expected http(s)://host/path without user and password, or file:///path" % redact_url(url),
-            url=redact_url(url))
+            "cannot fetch %s: expected http(s)://host/path without user and password, or file:///path"
+            % redact_url(url),
+            url=redact_url(url),
+        )
 
 
 def resolve_redirect(url: str, location: str, what: str, unsigned: bool = False) -> str:
@@ -91,11 +99,14 @@ def resolve_redirect(url: str, location: str, what: str, unsigned: bool = False)
         check_url(target)
         parts = urlsplit(target)
         followed = parts.scheme == "https" or (
-            parts.scheme == "http" and plain and not (unsigned and not is_loopback(parts.hostname)))
+            parts.scheme == "http" and plain and not (unsigned and not is_loopback(parts.hostname))
+        )
     except (ValueError, RequestError):
         target, followed = location, False
     if not followed:
         raise FetchError(
             "%s from %s is redirected to %s, which is not followed: only %s without user and password is"
-            % (what, redact_url(url), redact_url(target), "http(s)" if plain and not unsigned else "https"), url=redact_url(url))
+            % (what, redact_url(url), redact_url(target), "http(s)" if plain and not unsigned else "https"),
+            url=redact_url(url),
+        )
     return target

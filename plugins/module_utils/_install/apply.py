@@ -23,30 +23,37 @@ from . import binary, installed, run_check, uninstall
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
 from .receipt import FORMAT, find_links
 
-Source = Any        # see apply()
+Source = Any  # see apply()
 
-_ATTEMPTS = 50    # each after another process that removed everything, within the instant between a directory and a lock in it
+_ATTEMPTS = (
+    50  # each after another process that removed everything, within the instant between a directory and a lock in it
+)
 
 
 class ApplyResult(NamedTuple):
     """What came of it."""
 
-    plan: Plan                          # as it was under the lock: what was really to do
+    plan: Plan  # as it was under the lock: what was really to do
     changed: bool
-    receipt: Optional[Receipt]          # of the binary now; None when it is absent
-    previous: Optional[str]             # what the link pointed to before
-    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
-    removed: Tuple[str, ...]            # full paths
+    receipt: Optional[Receipt]  # of the binary now; None when it is absent
+    previous: Optional[str]  # what the link pointed to before
+    intact: Tuple[str, ...]  # versions for the platform whose binary is the file its receipt knows
+    removed: Tuple[str, ...]  # full paths
     downloaded_bytes: int
-    backup: Optional[str]               # full path of what was kept
-    safety_warnings: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
+    backup: Optional[str]  # full path of what was kept
+    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir let pass
 
 
 class InstallContext:
     """One run on one version: the request, who is told, and what was done so far."""
 
     def __init__(
-        self, plan: Plan, signers: Fingerprints, source: Source, log: Log, set_context: Optional[SetContext],
+        self,
+        plan: Plan,
+        signers: Fingerprints,
+        source: Source,
+        log: Log,
+        set_context: Optional[SetContext],
     ) -> None:
         self.request = plan.request
         self.plan = plan
@@ -56,13 +63,13 @@ class InstallContext:
         self.set_context = set_context
         self.owners = trusted_owners(plan.request.uid)
         self.safety_warnings: Optional[List[str]] = [] if plan.request.allow_unsafe else None
-        self.held = False           # the version's lock; False also where the file system has none
+        self.held = False  # the version's lock; False also where the file system has none
         self.receipt: Optional[Receipt] = None
         self.previous = plan.link_state.target if plan.link_state else None
         self.changed = False
         self.removed: List[str] = []
         self.downloaded_bytes = 0
-        self.backup: Optional[str] = None   # full path of what the link replaced
+        self.backup: Optional[str] = None  # full path of what the link replaced
 
     def look(self) -> Plan:
         """P5 once more."""
@@ -70,7 +77,11 @@ class InstallContext:
 
 
 def apply_plan(
-    plan: Plan, signers: Fingerprints, source: Source, log: Log, set_context: Optional[SetContext] = None,
+    plan: Plan,
+    signers: Fingerprints,
+    source: Source,
+    log: Log,
+    set_context: Optional[SetContext] = None,
 ) -> ApplyResult:
     """Carry out a plan that has changes.
 
@@ -83,13 +94,24 @@ def apply_plan(
     """
     run = InstallContext(plan, signers, source, log, set_context)
     try:
-        with raise_on_signal(run.request.path), os_error_context("work on", run.request.version_dir, place="base_dir"):    # the word of no step
+        with raise_on_signal(run.request.path), os_error_context(
+            "work on", run.request.version_dir, place="base_dir"
+        ):  # the word of no step
             intact = _apply_with_retries(run)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
         raise
-    return ApplyResult(run.plan, run.changed, run.receipt, run.previous, intact, tuple(run.removed), run.downloaded_bytes,
-                   run.backup, tuple(run.safety_warnings or ()))
+    return ApplyResult(
+        run.plan,
+        run.changed,
+        run.receipt,
+        run.previous,
+        intact,
+        tuple(run.removed),
+        run.downloaded_bytes,
+        run.backup,
+        tuple(run.safety_warnings or ()),
+    )
 
 
 def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
@@ -102,7 +124,7 @@ def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
             left -= 1
             if not left:
                 raise exc.error from exc
-            if str(exc.error) != told:      # a file system where nothing can be made looks the same each time
+            if str(exc.error) != told:  # a file system where nothing can be made looks the same each time
                 told = str(exc.error)
                 run.log("begun anew, since somebody removes all of it: %s" % told)
 
@@ -111,13 +133,15 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
     request = run.request
     present = request.state == "present"
     try:
-        base = open_trusted_directory(request.base_dir, "base_dir", run.owners, run.log, create=present, safety_warnings=run.safety_warnings)
+        base = open_trusted_directory(
+            request.base_dir, "base_dir", run.owners, run.log, create=present, safety_warnings=run.safety_warnings
+        )
     except InstallError as exc:
         if exc.errno != errno.ENOENT:
             raise
-        raise _Removed(exc) from exc        # between its creation and the look at it
+        raise _Removed(exc) from exc  # between its creation and the look at it
     if base is None:
-        uninstall.remove_link(run)    # there is no store, so there is no lock to take either
+        uninstall.remove_link(run)  # there is no store, so there is no lock to take either
         return ()
     with base:
         check_entry(base, base.stat(lock_name(request)), request.base_dir, "base_dir", own=True)
@@ -125,7 +149,7 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
         with _locked_in(base, request, run.log) as run.held:
             run.plan = run.look()
             if run.safety_warnings is not None:
-                run.safety_warnings = list(run.plan.safety_warnings)    # of the way to the link as well
+                run.safety_warnings = list(run.plan.safety_warnings)  # of the way to the link as well
             if present:
                 _converge(run, base)
             else:
@@ -161,14 +185,18 @@ def _locked_in(base: Directory, request: Request, log: Log) -> Iterator[bool]:
 def _converge(run: InstallContext, base: Directory) -> None:
     request, plan = run.request, run.plan
     if not plan.changes:
-        run.receipt = plan.receipt      # a twin did it while we waited for the lock
+        run.receipt = plan.receipt  # a twin did it while we waited for the lock
         return
     if plan.found is None:
         base.make(os.path.basename(request.version_dir), run.log)
     directory = enter_version(base, request)
     if directory is None:
-        raise InstallError("%s vanished" % request.version_dir, path=request.version_dir, errno=errno.ENOENT,
-                           hint="another process removes it")
+        raise InstallError(
+            "%s vanished" % request.version_dir,
+            path=request.version_dir,
+            errno=errno.ENOENT,
+            hint="another process removes it",
+        )
     with directory:
         run.log("directory verified: %s" % directory.described())
         with defer_signals():
@@ -184,8 +212,14 @@ def _converge(run: InstallContext, base: Directory) -> None:
                 said = _check_run(run, directory, receipt)
                 run.log("run check passed: %s version -json says %s" % (request.path, said))
             else:
-                run.log("run check skipped: %s" % (
-                    "%s is for %s, another platform" % (request.path, request.platform) if request.run_check else "run_check is false"))
+                run.log(
+                    "run check skipped: %s"
+                    % (
+                        "%s is for %s, another platform" % (request.path, request.platform)
+                        if request.run_check
+                        else "run_check is false"
+                    )
+                )
         run.receipt = _update_receipt(run, directory, receipt, said)
     if request.link is not None and plan.changes_link:
         _switch_link(run, base, request.link)
@@ -205,8 +239,10 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
         provenance: Provenance = run.source.provenance()
         run.downloaded_bytes += provenance.downloaded_bytes
         if provenance.archive_sha256 != receipt.archive_sha256:
-            run.log("the archive of this release has sha256 %s, the installed binary came from %s" % (
-                provenance.archive_sha256, receipt.archive_sha256))
+            run.log(
+                "the archive of this release has sha256 %s, the installed binary came from %s"
+                % (provenance.archive_sha256, receipt.archive_sha256)
+            )
             return True, binary.install_binary(run, directory)
         receipt = binary.write_receipt(run, directory, binary.with_provenance(receipt, provenance))
     if drift.recopy:
@@ -240,9 +276,12 @@ def _verify_result(run: InstallContext) -> None:
     drift = run.look().drift
     wrong = drift.install + drift.reverify + drift.recopy + drift.fix_metadata
     if wrong:
-        raise InstallError("%s is not right after the install: %s" % (run.request.path, "; ".join(wrong)),
-                           path=run.request.path, errno=errno.EIO,
-                           hint="another process changes it, or the storage loses data")
+        raise InstallError(
+            "%s is not right after the install: %s" % (run.request.path, "; ".join(wrong)),
+            path=run.request.path,
+            errno=errno.EIO,
+            hint="another process changes it, or the storage loses data",
+        )
 
 
 def _check_run(run: InstallContext, directory: Directory, receipt: Receipt) -> str:
@@ -265,8 +304,12 @@ def _check_run(run: InstallContext, directory: Directory, receipt: Receipt) -> s
 
 
 def _replaced(path: str, found: str) -> InstallError:
-    return InstallError("%s %s: it was replaced before its run check" % (path, found), path=path, errno=errno.ESTALE,
-                        hint="another process changes it: run again")
+    return InstallError(
+        "%s %s: it was replaced before its run check" % (path, found),
+        path=path,
+        errno=errno.ESTALE,
+        hint="another process changes it: run again",
+    )
 
 
 def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
@@ -277,10 +320,11 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             link_state = inspect_link(directory, link, request, run.safety_warnings)
             run.previous = link_state.target
             if link_state.target == request.path:
-                return      # a twin did it
+                return  # a twin did it
             with defer_signals():
                 kept = symlink.switch_link(
-                    directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file")
+                    directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file"
+                )
                 run.changed = True
             if kept:
                 run.backup = "%s/%s" % (link.rpartition("/")[0], kept)

@@ -21,8 +21,8 @@ from .._records import COLLECTION_VERSION, PRODUCT, RECEIPT, Provenance, Receipt
 from . import installed, zip_archive
 from .receipt import FORMAT, MODE, receipt_bytes
 
-Run = Any           # see _install, which has us do this
-Plan = Any          # see _plan
+Run = Any  # see _install, which has us do this
+Plan = Any  # see _plan
 
 
 def install_binary(run: Run, directory: Directory) -> Receipt:
@@ -44,14 +44,23 @@ def install_binary(run: Run, directory: Directory) -> Receipt:
                 run.log("passed over in %s: %s" % (archive.path, ", ".join(binary.others)))
             pending.check_free_space(binary.size)
             zip_archive.extract(binary, pending.write)
-            run.log("binary written: %d bytes (declared: %d) from %s to %s" % (
-                pending.size, binary.size, archive.path, request.path))
+            run.log(
+                "binary written: %d bytes (declared: %d) from %s to %s"
+                % (pending.size, binary.size, archive.path, request.path)
+            )
             with pending.reader() as written:
                 zip_archive.check_magic(written.read(zip_archive.HEAD_SIZE), request.platform, archive.path)
             receipt = Receipt(
-                format=FORMAT, product=PRODUCT, version=request.version, platform=request.platform,
-                sha256=pending.sha256, size=pending.size, links=_known_links(run.plan),
-                installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), collection=COLLECTION_VERSION)
+                format=FORMAT,
+                product=PRODUCT,
+                version=request.version,
+                platform=request.platform,
+                sha256=pending.sha256,
+                size=pending.size,
+                links=_known_links(run.plan),
+                installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                collection=COLLECTION_VERSION,
+            )
             return _publish(run, directory, pending, with_provenance(receipt, archive.provenance))
 
 
@@ -63,8 +72,13 @@ def _known_links(plan: Plan) -> Tuple[str, ...]:
 
 def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:
     """The receipt with who says that its archive is genuine."""
-    return receipt._replace(policy=provenance.policy, signer=provenance.signer, signed_at=provenance.signed_at,
-                            archive_sha256=provenance.archive_sha256, origin=provenance.site)
+    return receipt._replace(
+        policy=provenance.policy,
+        signer=provenance.signer,
+        signed_at=provenance.signed_at,
+        archive_sha256=provenance.archive_sha256,
+        origin=provenance.site,
+    )
 
 
 def recopy_binary(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
@@ -81,8 +95,12 @@ def recopy_binary(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
             pending.check_free_space(receipt.size)
             copy_file(fd, path, pending)
             if pending.sha256 != receipt.sha256:
-                raise InstallError("%s changed while it was copied" % path, path=path, errno=errno.EIO,
-                                   hint="another process writes to it: run again")
+                raise InstallError(
+                    "%s changed while it was copied" % path,
+                    path=path,
+                    errno=errno.EIO,
+                    hint="another process writes to it: run again",
+                )
             run.log("binary copied: %d bytes from %s to a new file of that name" % (pending.size, path))
             return _publish(run, directory, pending, receipt._replace(run_check=None))
     finally:
@@ -116,7 +134,7 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
         with defer_signals():
             try:
                 set_owner_and_mode(fd, request.path, request.mode, request.uid, request.gid, directory.place)
-            finally:    # the owner may be another one already where the mode could not be set
+            finally:  # the owner may be another one already where the mode could not be set
                 run.changed = run.changed or _is_another(fd, plan.found.stat)
             if plan.found.label_differs:
                 with os_error_context("label", request.path, place=directory.place):
@@ -152,8 +170,12 @@ def _open_checked(run: Run, directory: Directory) -> int:
         return fd
     if fd is not None:
         os.close(fd)
-    raise InstallError("%s was replaced while it was looked at" % path, path=path, errno=errno.ESTALE,
-                       hint="another process installs it: run again")
+    raise InstallError(
+        "%s was replaced while it was looked at" % path,
+        path=path,
+        errno=errno.ESTALE,
+        hint="another process installs it: run again",
+    )
 
 
 def write_receipt(run: Run, directory: Directory, receipt: Receipt, line: str = "receipt written: %s") -> Receipt:

@@ -20,7 +20,7 @@ from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Reques
 from .._versions.version import is_exact, sort_key
 from .receipt import FORMAT, read_receipt
 
-Trust = Any                                 # as there: ``uids``, who may own the binary
+Trust = Any  # as there: ``uids``, who may own the binary
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -28,24 +28,24 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 class InstalledState(NamedTuple):
     """What lies in a version's directory."""
 
-    names: Tuple[str, ...]              # all of its entries
+    names: Tuple[str, ...]  # all of its entries
     receipt: Optional[Receipt]
-    complaint: Optional[str]            # why there is no receipt that counts
-    stat: Optional[os.stat_result]      # of the binary; None when there is none
-    sha256: Optional[str] = None        # of the binary; None when it was not hashed
-    unreadable: bool = False            # the binary is ours, and its mode keeps us from reading it
-    label_differs: bool = False         # SELinux
+    complaint: Optional[str]  # why there is no receipt that counts
+    stat: Optional[os.stat_result]  # of the binary; None when there is none
+    sha256: Optional[str] = None  # of the binary; None when it was not hashed
+    unreadable: bool = False  # the binary is ours, and its mode keeps us from reading it
+    label_differs: bool = False  # SELinux
 
 
 class Drift(NamedTuple):
     """What is short of the request, each a tuple of reasons in words; all empty: nothing to do."""
 
-    install: Tuple[str, ...] = ()       # the bytes are not right: an archive is needed
-    reverify: Tuple[str, ...] = ()         # the bytes are right, but nobody whom the request accepts says so
-    recopy: Tuple[str, ...] = ()       # right bytes in a file that others may hold: a fresh copy, renamed over
-    fix_metadata: Tuple[str, ...] = ()          # mode, owner or label
-    run_check: Tuple[str, ...] = ()         # it was never seen to run
-    update_receipt: Tuple[str, ...] = ()        # right, but the receipt does not know the file (inode, mtime) or the link
+    install: Tuple[str, ...] = ()  # the bytes are not right: an archive is needed
+    reverify: Tuple[str, ...] = ()  # the bytes are right, but nobody whom the request accepts says so
+    recopy: Tuple[str, ...] = ()  # right bytes in a file that others may hold: a fresh copy, renamed over
+    fix_metadata: Tuple[str, ...] = ()  # mode, owner or label
+    run_check: Tuple[str, ...] = ()  # it was never seen to run
+    update_receipt: Tuple[str, ...] = ()  # right, but the receipt does not know the file (inode, mtime) or the link
 
 
 def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_result]]:
@@ -65,7 +65,7 @@ def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_r
             return None, None
         except PermissionError:
             if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
-                raise   # not its mode, which an install would mend, but something else
+                raise  # not its mode, which an install would mend, but something else
             return None, found
     try:
         directory.check_mount(fd, PRODUCT)
@@ -76,7 +76,9 @@ def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_r
         raise
 
 
-def read_installed_state(directory: Directory, request: Request, set_context: Optional[SetContext] = None) -> InstalledState:
+def read_installed_state(
+    directory: Directory, request: Request, set_context: Optional[SetContext] = None
+) -> InstalledState:
     """What is there, hashed as far as the request wants it.
 
     :param directory: the version's directory, open.
@@ -94,7 +96,11 @@ def read_installed_state(directory: Directory, request: Request, set_context: Op
     if fd is None or status is None:
         return found._replace(unreadable=status is not None and stat.S_ISREG(status.st_mode))
     try:
-        if receipt and status.st_size == receipt.size and not _may_skip_hash(status, receipt, request, directory.owners):
+        if (
+            receipt
+            and status.st_size == receipt.size
+            and not _may_skip_hash(status, receipt, request, directory.owners)
+        ):
             with os_error_context("read", directory.at(PRODUCT), place=directory.place):
                 found = found._replace(sha256=hash_of(fd))
         with os_error_context("read the label of", directory.at(PRODUCT), place=directory.place):
@@ -105,8 +111,12 @@ def read_installed_state(directory: Directory, request: Request, set_context: Op
 
 def _may_skip_hash(found: os.stat_result, receipt: Receipt, request: Request, owners: Trust) -> bool:
     """The wish lets the receipt speak for the bytes, and nothing about the file says that it cannot."""
-    return (request.verify == "receipt" and _matches_receipt(found, receipt)
-            and not _owner_and_mode(found, request) and _writers(found, owners) is None)
+    return (
+        request.verify == "receipt"
+        and _matches_receipt(found, receipt)
+        and not _owner_and_mode(found, request)
+        and _writers(found, owners) is None
+    )
 
 
 def _matches_receipt(found: os.stat_result, receipt: Receipt) -> bool:
@@ -128,9 +138,11 @@ def find_drift(request: Request, found: InstalledState, signers: Fingerprints, o
         return Drift(install=("%s is missing" % path,))
     if receipt.platform != request.platform:
         raise RequestError(
-            "%s is the %s binary, expected %s: one base_dir holds one platform" % (
-                path, ascii(receipt.platform[:40])[1:-1], request.platform),
-            path=path, hint="use another base_dir, or state: absent first")
+            "%s is the %s binary, expected %s: one base_dir holds one platform"
+            % (path, ascii(receipt.platform[:40])[1:-1], request.platform),
+            path=path,
+            hint="use another base_dir, or state: absent first",
+        )
     wrong = _wrong_bytes(request, found, status, receipt)
     if wrong:
         return Drift(install=(wrong,))
@@ -139,13 +151,19 @@ def find_drift(request: Request, found: InstalledState, signers: Fingerprints, o
         differs += ("its SELinux label is not the one wanted",)
     recopy = _shared(status, owners, differs, path)
     fix_metadata = () if recopy else tuple("%s: %s" % (path, reason) for reason in differs)
-    if receipt.format > FORMAT:    # judged by the frozen keys alone, and left as it is
+    if receipt.format > FORMAT:  # judged by the frozen keys alone, and left as it is
         return Drift(recopy=recopy, fix_metadata=fix_metadata)
     return Drift(
-        recopy=recopy, fix_metadata=fix_metadata, reverify=_provenance_drift(request, receipt, signers),
-        run_check=("%s was never seen to run" % path,) if request.run_check and request.native and not receipt.run_check else (),
+        recopy=recopy,
+        fix_metadata=fix_metadata,
+        reverify=_provenance_drift(request, receipt, signers),
+        run_check=("%s was never seen to run" % path,)
+        if request.run_check and request.native and not receipt.run_check
+        else (),
         update_receipt=("the receipt does not know this file (mtime, inode)",)
-        if request.verify == "receipt" and not _matches_receipt(status, receipt) else ())
+        if request.verify == "receipt" and not _matches_receipt(status, receipt)
+        else (),
+    )
 
 
 def _wrong_bytes(request: Request, found: InstalledState, status: os.stat_result, receipt: Receipt) -> Optional[str]:
@@ -158,7 +176,7 @@ def _wrong_bytes(request: Request, found: InstalledState, status: os.stat_result
         return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
     if found.sha256 is not None and found.sha256 != receipt.sha256:
         return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
-    unknown = receipt.archive_sha256 is None and receipt.format > FORMAT   # no frozen key names the archive
+    unknown = receipt.archive_sha256 is None and receipt.format > FORMAT  # no frozen key names the archive
     if request.checksum and receipt.archive_sha256 != request.checksum and not unknown:
         return "%s came from an archive with sha256 %s, expected %s" % (path, receipt.archive_sha256, request.checksum)
     return None
@@ -198,15 +216,20 @@ def _writers(found: os.stat_result, owners: Trust) -> Optional[str]:
 def _provenance_drift(request: Request, receipt: Receipt, signers: Fingerprints) -> Tuple[str, ...]:
     policy = receipt.policy or ""
     if policy not in POLICIES or POLICIES.index(policy) < POLICIES.index(request.policy):
-        return ("%s was verified by policy %s, expected %s" % (
-            request.path, policy if policy in POLICIES else "unknown", request.policy),)
+        return (
+            "%s was verified by policy %s, expected %s"
+            % (request.path, policy if policy in POLICIES else "unknown", request.policy),
+        )
     if request.policy == "signature" and receipt.signer not in signers:
         return ("%s was signed by %s, which is not among the trusted keys" % (request.path, receipt.signer),)
     return ()
 
 
 def intact_versions(
-    base: Directory, platform: str, asked: Optional[str] = None, proven: bool = False,
+    base: Directory,
+    platform: str,
+    asked: Optional[str] = None,
+    proven: bool = False,
 ) -> Tuple[str, ...]:
     """The versions under a base dir whose binary is right, as far as names, sizes and times tell.
 
@@ -225,7 +248,7 @@ def intact_versions(
             intact.append(name)
             continue
         doubted = asked is not None and is_exact(name) and sort_key(name) > sort_key(asked)
-        with contextlib.suppress(InstallError):     # what cannot be looked at cannot be called intact
+        with contextlib.suppress(InstallError):  # what cannot be looked at cannot be called intact
             receipt = find_intact(base, name, doubted)
             if receipt is not None and receipt.platform == platform:
                 intact.append(name)
@@ -235,9 +258,9 @@ def intact_versions(
 class Inventory(NamedTuple):
     """What lies under a base dir, by the names of its directories."""
 
-    intact: Dict[str, str]      # version: platform, of each binary that is the file its receipt knows
-    modified: Tuple[str, ...]   # with a receipt of ours, and a binary that it does not know
-    unmanaged: Tuple[str, ...]    # with a binary, and no receipt
+    intact: Dict[str, str]  # version: platform, of each binary that is the file its receipt knows
+    modified: Tuple[str, ...]  # with a receipt of ours, and a binary that it does not know
+    unmanaged: Tuple[str, ...]  # with a binary, and no receipt
 
     @property
     def managed(self) -> List[str]:
@@ -297,7 +320,7 @@ def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[R
             return None
         if directory.unsafe_reason(status):
             return None
-        written = _writers(status, directory.owners) is not None     # times and sizes of such a file say nothing
+        written = _writers(status, directory.owners) is not None  # times and sizes of such a file say nothing
         receipt, _complaint = read_receipt(directory, name)
         if receipt is None or status.st_size != receipt.size:
             return None

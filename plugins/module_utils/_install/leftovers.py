@@ -22,16 +22,16 @@ from .._records import DEFAULT_BASE_DIR, PRODUCT, Log, Request
 from .._versions.version import is_exact, sort_key
 
 _LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
-_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)     # somebody uses it, or was quicker
-_SHOWN = 10     # names in a line
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)  # somebody uses it, or was quicker
+_SHOWN = 10  # names in a line
 
 
 class Leftovers(NamedTuple):
     """What is in a base dir beside what is about to go."""
 
     locks: Tuple[str, ...]  # names of lock files that may go
-    base: bool              # and then the base dir
-    left: Tuple[str, ...]   # what stays, and why: a line each
+    base: bool  # and then the base dir
+    left: Tuple[str, ...]  # what stays, and why: a line each
 
 
 def find_versions(request: Request) -> List[str]:
@@ -90,7 +90,7 @@ def remove_leftovers(request: Request, log: Log, ours: bool = False) -> Tuple[Tu
             _remove_leftovers(base, request, ours, removed, left)
         except InstallError as exc:
             exc.changed = exc.changed or bool(removed)
-            if exc.errno != errno.ENOENT or not base.is_gone():     # another one who removes everything was quicker
+            if exc.errno != errno.ENOENT or not base.is_gone():  # another one who removes everything was quicker
                 raise
         finally:
             for path in removed:
@@ -120,7 +120,13 @@ def _is_unused(base: Directory, name: str) -> bool:
 
 
 def _open_base(request: Request) -> Optional[Directory]:
-    return open_trusted_directory(request.base_dir, "base_dir", trusted_owners(request.uid), None, safety_warnings=[] if request.allow_unsafe else None)
+    return open_trusted_directory(
+        request.base_dir,
+        "base_dir",
+        trusted_owners(request.uid),
+        None,
+        safety_warnings=[] if request.allow_unsafe else None,
+    )
 
 
 def _version_of(name: str) -> Optional[str]:
@@ -130,21 +136,29 @@ def _version_of(name: str) -> Optional[str]:
 
 
 def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ours: bool) -> Leftovers:
-    going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]    # whose removal makes locks that are not there yet
+    going = [
+        ".terraform-%s.lock" % name for name in gone if is_exact(name)
+    ]  # whose removal makes locks that are not there yet
     names = sorted(set(base.names()).difference(gone).union(going, [".terraform-link.lock"] if going else []))
     locks: List[str] = []
     left: List[str] = []
     for name in names:
         version = _version_of(name)
         if version is None or version in names:
-            continue    # a lock stays with its version
+            continue  # a lock stays with its version
         check_entry(base, base.stat(name), request.base_dir, "base_dir")
         held = is_held(base, name)
         if held is False:
             locks.append(name)
         else:
-            left.append("%s/%s: %s" % (request.base_dir, name, "another process holds it" if held else
-                                       "whether anybody holds it cannot be told"))
+            left.append(
+                "%s/%s: %s"
+                % (
+                    request.base_dir,
+                    name,
+                    "another process holds it" if held else "whether anybody holds it cannot be told",
+                )
+            )
     others = [name for name in names if _version_of(name) is None]
     if others:
         shown = ", ".join(others[:_SHOWN]) + (" and %d more" % (len(others) - _SHOWN) if len(others) > _SHOWN else "")
@@ -152,14 +166,22 @@ def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ou
     if left or base.is_gone():
         return Leftovers(tuple(locks), False, tuple(left))
     known = locks or gone or ours or request.base_dir == DEFAULT_BASE_DIR
-    why = _find_obstacle(base, request) or ("" if known else "it is empty, and nothing in it says that this module made it")
+    why = _find_obstacle(base, request) or (
+        "" if known else "it is empty, and nothing in it says that this module made it"
+    )
     return Leftovers(tuple(locks), not why, ("%s: %s" % (request.base_dir, why),) if why else ())
 
 
 def _open_parent(request: Request) -> Tuple[Optional[Directory], str]:
     """The directory that the base dir is in, open, and its name there."""
     parent, _slash, name = request.base_dir.rpartition("/")
-    above = open_trusted_directory(parent or "/", "base_dir", trusted_owners(request.uid), None, safety_warnings=[] if request.allow_unsafe else None)
+    above = open_trusted_directory(
+        parent or "/",
+        "base_dir",
+        trusted_owners(request.uid),
+        None,
+        safety_warnings=[] if request.allow_unsafe else None,
+    )
     return above, name
 
 
@@ -173,7 +195,11 @@ def _find_obstacle(base: Directory, request: Request) -> str:
         with os_error_context("look at", request.base_dir):
             own, parent = os.fstat(base.fd), os.fstat(above.fd)
         if entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino):
-            return "it is a symbolic link" if entry is not None and stat.S_ISLNK(entry.st_mode) else "it was moved away just now"
+            return (
+                "it is a symbolic link"
+                if entry is not None and stat.S_ISLNK(entry.st_mode)
+                else "it was moved away just now"
+            )
         if own.st_dev != parent.st_dev:
             return "it is the top of a file system"
         sticky = parent.st_mode & stat.S_ISVTX and os.geteuid() not in (0, parent.st_uid, own.st_uid)

@@ -32,21 +32,21 @@ from . import installed, preflight
 from .receipt import FORMAT, find_links
 
 LINK_LOCK = ".terraform-link.lock"
-RETRY_SECONDS = 0.2      # seconds: a twin between its receipt's rename and its binary's is done by then
-_VANISHED = (errno.ENOENT, errno.ESTALE)    # what a twin that removes leaves those who look meanwhile
-_ATTEMPTS = 10     # at what vanishes each time: one after the other removes and installs it
+RETRY_SECONDS = 0.2  # seconds: a twin between its receipt's rename and its binary's is done by then
+_VANISHED = (errno.ENOENT, errno.ESTALE)  # what a twin that removes leaves those who look meanwhile
+_ATTEMPTS = 10  # at what vanishes each time: one after the other removes and installs it
 
 
 class Plan(NamedTuple):
     """What was found, and what is short of the request."""
 
     request: Request
-    found: Optional[installed.InstalledState]       # None: there is no version directory
+    found: Optional[installed.InstalledState]  # None: there is no version directory
     drift: installed.Drift
-    stale_temp_files: Tuple[str, ...]             # left-over temporary files, full paths
+    stale_temp_files: Tuple[str, ...]  # left-over temporary files, full paths
     link_state: Optional[symlink.LinkState]  # what lies at ``link``; None when no link was asked for
-    safety_warnings: Tuple[str, ...]          # what allow_unsafe_base_dir let pass
-    intact: Tuple[str, ...]             # versions for the platform whose binary is the file its receipt knows
+    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir let pass
+    intact: Tuple[str, ...]  # versions for the platform whose binary is the file its receipt knows
 
     @property
     def receipt(self) -> Optional[Receipt]:
@@ -69,7 +69,9 @@ class Plan(NamedTuple):
     @property
     def keeps_backup(self) -> bool:
         """The file that the link replaces is to be kept."""
-        return self.request.backup and self.changes_link and self.link_state is not None and self.link_state.kind == "file"
+        return (
+            self.request.backup and self.changes_link and self.link_state is not None and self.link_state.kind == "file"
+        )
 
     @property
     def removes(self) -> bool:
@@ -83,8 +85,12 @@ class Plan(NamedTuple):
     def runs_check(self) -> bool:
         """The binary will be run."""
         drift = self.drift
-        return self.request.run_check and self.request.native and self.request.state == "present" and bool(
-            drift.install or drift.recopy or drift.fix_metadata or drift.run_check or self.changes_link)
+        return (
+            self.request.run_check
+            and self.request.native
+            and self.request.state == "present"
+            and bool(drift.install or drift.recopy or drift.fix_metadata or drift.run_check or self.changes_link)
+        )
 
     @property
     def writes_version_dir(self) -> bool:
@@ -97,8 +103,14 @@ class Plan(NamedTuple):
         if receipt is None or drift.install or drift.recopy or self.stale_temp_files:
             return True
         return receipt.format <= FORMAT and bool(
-            drift.reverify or drift.run_check or drift.update_receipt or drift.fix_metadata and (receipt.run_check or self.runs_check)
-            or self.request.link and self.request.link not in receipt.links)
+            drift.reverify
+            or drift.run_check
+            or drift.update_receipt
+            or drift.fix_metadata
+            and (receipt.run_check or self.runs_check)
+            or self.request.link
+            and self.request.link not in receipt.links
+        )
 
     @property
     def empties_version_dir(self) -> bool:
@@ -121,7 +133,9 @@ def lock_name(request: Request) -> str:
     return ".terraform-%s.lock" % request.version
 
 
-def make_plan(request: Request, signers: Fingerprints, set_context: Optional[SetContext] = None, patient: bool = True) -> Plan:
+def make_plan(
+    request: Request, signers: Fingerprints, set_context: Optional[SetContext] = None, patient: bool = True
+) -> Plan:
     """Look at the host and compare it with the request.
 
     :param request: Request.
@@ -137,11 +151,15 @@ def make_plan(request: Request, signers: Fingerprints, set_context: Optional[Set
     return plan
 
 
-def _inspect_with_retries(request: Request, signers: Fingerprints, set_context: Optional[SetContext], looks: int) -> Plan:
+def _inspect_with_retries(
+    request: Request, signers: Fingerprints, set_context: Optional[SetContext], looks: int
+) -> Plan:
     """A look, and another when something vanishes meanwhile, as beside a twin that removes it. Raises as make_plan()."""
     for left in reversed(range(looks)):
         try:
-            with os_error_context("look at", request.version_dir, place="base_dir"):    # what no step has a better word for
+            with os_error_context(
+                "look at", request.version_dir, place="base_dir"
+            ):  # what no step has a better word for
                 return _inspect(request, signers, set_context)
         except InstallError as exc:
             if not left or exc.errno not in _VANISHED:
@@ -165,7 +183,7 @@ def list_installed(request: Request) -> installed.Inventory:
         if exc.errno not in _VANISHED:
             raise
         inventory = _list_installed(request)
-    if inventory.modified:      # a twin may be between its two renames
+    if inventory.modified:  # a twin may be between its two renames
         time.sleep(RETRY_SECONDS)
         inventory = _list_installed(request)
     return inventory
@@ -173,26 +191,42 @@ def list_installed(request: Request) -> installed.Inventory:
 
 def _list_installed(request: Request) -> installed.Inventory:
     with os_error_context("look at", request.base_dir, place="base_dir"):
-        base = open_trusted_directory(request.base_dir, "base_dir", trusted_owners(request.uid), None, safety_warnings=[] if request.allow_unsafe else None)
+        base = open_trusted_directory(
+            request.base_dir,
+            "base_dir",
+            trusted_owners(request.uid),
+            None,
+            safety_warnings=[] if request.allow_unsafe else None,
+        )
         if base is None:
             return installed.Inventory({}, (), ())
         with base:
             inventory = installed.list_installed(base)
-            return _verify_modified(base, request, inventory) if request.state == "present" and request.version is None else inventory
+            return (
+                _verify_modified(base, request, inventory)
+                if request.state == "present" and request.version is None
+                else inventory
+            )
 
 
 def _verify_modified(base: Directory, request: Request, inventory: installed.Inventory) -> installed.Inventory:
-    known = [name for name, platform in inventory.intact.items() if platform == request.platform and request.wanted.allows(name)]
+    known = [
+        name
+        for name, platform in inventory.intact.items()
+        if platform == request.platform and request.wanted.allows(name)
+    ]
     modified = [name for name in inventory.modified if is_exact(name) and request.wanted.allows(name)]
     for name in sorted(modified, key=sort_key, reverse=True):
         if known and sort_key(name) < max(map(sort_key, known)):
             break
         receipt = None
-        with contextlib.suppress(InstallError):     # what cannot be looked at stays doubtful
+        with contextlib.suppress(InstallError):  # what cannot be looked at stays doubtful
             receipt = installed.find_intact(base, name, doubted=True)
         if receipt is not None and receipt.platform == request.platform:
-            return inventory._replace(intact=dict(inventory.intact, **{name: receipt.platform}),
-                                  modified=tuple(each for each in inventory.modified if each != name))
+            return inventory._replace(
+                intact=dict(inventory.intact, **{name: receipt.platform}),
+                modified=tuple(each for each in inventory.modified if each != name),
+            )
     return inventory
 
 
@@ -214,7 +248,8 @@ def _inspect(request: Request, signers: Fingerprints, set_context: Optional[SetC
                 drift = installed.find_drift(request, found, signers, owners)
             right = request.state == "present" and not drift.install
             intact = installed.intact_versions(
-                base, request.platform, request.version if request.state == "present" else None, right)
+                base, request.platform, request.version if request.state == "present" else None, right
+            )
         if found is not None and request.state == "absent":
             _check_removable(request, found)
         place, link_state = _inspect_link(opened, request, owners, safety_warnings)
@@ -235,8 +270,12 @@ def enter_version(base: Directory, request: Request) -> Optional[Directory]:
     if entry is None:
         return None
     if not stat.S_ISDIR(entry.st_mode):
-        raise InstallError("%s is not a directory but %s" % (request.version_dir, kind_text(entry)), path=request.version_dir,
-                           errno=errno.ENOTDIR, hint="move it out of the way or choose another base_dir")
+        raise InstallError(
+            "%s is not a directory but %s" % (request.version_dir, kind_text(entry)),
+            path=request.version_dir,
+            errno=errno.ENOTDIR,
+            hint="move it out of the way or choose another base_dir",
+        )
     directory = base.enter(version)
     try:
         for name in (PRODUCT, RECEIPT):
@@ -252,12 +291,18 @@ def _check_entry(directory: Directory, name: str, request: Request) -> None:
     entry = directory.stat(name)
     check_entry(directory, entry, request.version_dir, "base_dir", own=True)
     if entry is not None and stat.S_ISDIR(entry.st_mode):
-        raise InstallError("%s is a directory, expected a regular file" % directory.at(name), path=directory.at(name),
-                           errno=errno.EISDIR, hint="it was not installed by this module: move it out of the way")
+        raise InstallError(
+            "%s is a directory, expected a regular file" % directory.at(name),
+            path=directory.at(name),
+            errno=errno.EISDIR,
+            hint="it was not installed by this module: move it out of the way",
+        )
 
 
 def _inspect_version(
-    base: Directory, request: Request, set_context: Optional[SetContext],
+    base: Directory,
+    request: Request,
+    set_context: Optional[SetContext],
 ) -> Tuple[Optional[installed.InstalledState], Tuple[str, ...]]:
     directory = enter_version(base, request)
     if directory is None:
@@ -265,36 +310,52 @@ def _inspect_version(
     with directory:
         left = list_temp_files(directory)
         stale_temp_files = left if left and is_held(base, lock_name(request)) is False else ()
-        return installed.read_installed_state(directory, request, set_context), tuple("%s/%s" % (request.version_dir, name) for name in stale_temp_files)
+        return installed.read_installed_state(directory, request, set_context), tuple(
+            "%s/%s" % (request.version_dir, name) for name in stale_temp_files
+        )
 
 
 def _check_removable(request: Request, found: installed.InstalledState) -> None:
     """Refuse to remove what is not ours, and what is still in use. Raises RequestError."""
     if PRODUCT in found.names and RECEIPT not in found.names:
-        raise RequestError("%s has no receipt beside it, so it was not installed by this module" % request.path,
-                           path=request.path, hint="remove it by hand if nobody needs it")
+        raise RequestError(
+            "%s has no receipt beside it, so it was not installed by this module" % request.path,
+            path=request.path,
+            hint="remove it by hand if nobody needs it",
+        )
     for link in find_links(found.receipt, request.path) if found.receipt else ():
         if link != request.link:
-            raise RequestError("%s is still what the link %s points to" % (request.path, link), path=link,
-                               hint="switch that link to another version first, or remove both with link: %s" % link)
+            raise RequestError(
+                "%s is still what the link %s points to" % (request.path, link),
+                path=link,
+                hint="switch that link to another version first, or remove both with link: %s" % link,
+            )
 
 
 def _check_link_recorded(request: Request, receipt: Receipt, drift: installed.Drift) -> installed.Drift:
     """A link that is right but not in the receipt would not be looked at by a removal."""
     if request.link in receipt.links or receipt.format > FORMAT:
         return drift
-    return drift._replace(update_receipt=drift.update_receipt + ("the receipt does not know the link %s" % request.link,))
+    return drift._replace(
+        update_receipt=drift.update_receipt + ("the receipt does not know the link %s" % request.link,)
+    )
 
 
 def open_link_directory(
-    link: str, owners: TrustedOwners, safety_warnings: Optional[List[str]], make: Optional[Log] = None,
+    link: str,
+    owners: TrustedOwners,
+    safety_warnings: Optional[List[str]],
+    make: Optional[Log] = None,
 ) -> Tuple[Directory, bool]:
     """Open the directory of a link, or as much as there is of the way to it; see explore(). Raises InstallError."""
     return find_trusted_directory(link.rpartition("/")[0] or "/", "link", owners, safety_warnings, make)
 
 
 def _inspect_link(
-    opened: contextlib.ExitStack, request: Request, owners: TrustedOwners, safety_warnings: Optional[List[str]],
+    opened: contextlib.ExitStack,
+    request: Request,
+    owners: TrustedOwners,
+    safety_warnings: Optional[List[str]],
 ) -> Tuple[Optional[Directory], Optional[symlink.LinkState]]:
     """:returns: (Directory: of the link, or the nearest one above it; Occupant); (None, None) without a link."""
     if request.link is None:
@@ -312,14 +373,20 @@ def _check_outside(request: Request, directory: Directory, name: str) -> None:
     link = directory.at(name)
     if not link.startswith(store):
         return
-    first = link[len(store):].split("/")[0]
+    first = link[len(store) :].split("/")[0]
     if first == request.version or first.startswith((".terraform-", ".tmp.")) or directory.stat(RECEIPT) is not None:
-        raise RequestError("link %s is %s, among the store's own files" % (request.link, link), path=request.link,
-                           hint="choose a link outside of %s/<version>" % request.base_dir)
+        raise RequestError(
+            "link %s is %s, among the store's own files" % (request.link, link),
+            path=request.link,
+            hint="choose a link outside of %s/<version>" % request.base_dir,
+        )
 
 
 def inspect_link(
-    directory: Directory, link: str, request: Request, safety_warnings: Optional[List[str]],
+    directory: Directory,
+    link: str,
+    request: Request,
+    safety_warnings: Optional[List[str]],
 ) -> symlink.LinkState:
     """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
     name = link.rpartition("/")[2]

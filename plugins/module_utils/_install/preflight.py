@@ -18,13 +18,17 @@ from .._fs.obstacles import check_exec, check_lock, check_names, check_writing
 from .._records import Receipt, VerifiedArchive
 from . import zip_archive
 
-Plan = Any      # see _plan, which asks us
+Plan = Any  # see _plan, which asks us
 
-UNKNOWN_SIZE = 100 * 10**6      # bytes that an archive and its binary take, where nobody knows better
+UNKNOWN_SIZE = 100 * 10**6  # bytes that an archive and its binary take, where nobody knows better
 
 
 def check_target(
-    plan: Plan, base: Directory, whole: bool, link_directory: Optional[Directory], locks: Tuple[str, ...],
+    plan: Plan,
+    base: Directory,
+    whole: bool,
+    link_directory: Optional[Directory],
+    locks: Tuple[str, ...],
 ) -> None:
     """Refuse a plan with changes that cannot be carried out.
 
@@ -64,7 +68,7 @@ def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
     """
     request, head = plan.request, bytearray()
     binary = zip_archive.find_executable(archive.file, request.platform, archive.path)
-    zip_archive.extract(binary, lambda block: head.extend(block[:zip_archive.HEAD_SIZE - len(head)]))
+    zip_archive.extract(binary, lambda block: head.extend(block[: zip_archive.HEAD_SIZE - len(head)]))
     zip_archive.check_magic(bytes(head), request.platform, archive.path)
     base, _whole = find_trusted_directory(request.base_dir, "base_dir", trusted_owners(request.uid), [])
     with base:
@@ -80,7 +84,13 @@ def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callab
         return
     try:
         freed = [directory.stat(os.path.basename(path)) for path in plan.stale_temp_files]
-        check_free_space(directory.fd, _needed(plan), request.path, directory.place, sum(each.st_blocks * 512 for each in freed if each))
+        check_free_space(
+            directory.fd,
+            _needed(plan),
+            request.path,
+            directory.place,
+            sum(each.st_blocks * 512 for each in freed if each),
+        )
         if not freed:
             check_names(directory, request.path)
     except InstallError as exc:

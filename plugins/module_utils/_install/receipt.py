@@ -17,8 +17,8 @@ from .._errors import os_error_context
 from .._fs.directory import Directory
 from .._records import BINARY_CAP, PRODUCT, RECEIPT, Receipt
 
-FORMAT = 1          # what we write; a newer one is judged by its frozen keys and left as it is
-CAP = 64 * 1024     # bytes
+FORMAT = 1  # what we write; a newer one is judged by its frozen keys and left as it is
+CAP = 64 * 1024  # bytes
 MODE = 0o644
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -36,7 +36,7 @@ def _is_digest(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)   # true is a number for Python
+    return isinstance(value, int) and not isinstance(value, bool)  # true is a number for Python
 
 
 def _is_count(value: Any) -> bool:
@@ -44,7 +44,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= BINARY_CAP   # what claims more is not hashed for hours
+    return _is_number(value) and 0 <= value <= BINARY_CAP  # what claims more is not hashed for hours
 
 
 def _is_signed(value: Any) -> bool:
@@ -52,16 +52,29 @@ def _is_signed(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < 1 << 32     # four octets, as OpenPGP has them (RFC 4880, 3.5)
+    return _is_number(value) and 0 <= value < 1 << 32  # four octets, as OpenPGP has them (RFC 4880, 3.5)
 
 
 _FROZEN: Dict[str, Callable[[Any], bool]] = {
-    "product": _is_text, "version": _is_text, "platform": _is_text, "sha256": _is_digest, "size": _is_size,
+    "product": _is_text,
+    "version": _is_text,
+    "platform": _is_text,
+    "sha256": _is_digest,
+    "size": _is_size,
 }
 _OPTIONAL: Dict[str, Callable[[Any], bool]] = {
-    "policy": _is_text, "signer": _is_text, "signed_at": _is_moment, "archive_sha256": _is_digest, "origin": _is_text,
-    "run_check": _is_text, "links": _are_texts, "installed_at": _is_text, "collection": _is_text, "mtime_ns": _is_signed,
-    "inode": _is_count, "base_dir_unsafe": _are_texts,
+    "policy": _is_text,
+    "signer": _is_text,
+    "signed_at": _is_moment,
+    "archive_sha256": _is_digest,
+    "origin": _is_text,
+    "run_check": _is_text,
+    "links": _are_texts,
+    "installed_at": _is_text,
+    "collection": _is_text,
+    "mtime_ns": _is_signed,
+    "inode": _is_count,
+    "base_dir_unsafe": _are_texts,
 }
 
 
@@ -79,7 +92,11 @@ def read_receipt(directory: Directory, version: Optional[str]) -> Tuple[Optional
         return None, "%s is not a regular file" % path
     if found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return None, "%s could be written by others (%d:%d, %s)" % (
-            path, found.st_uid, found.st_gid, stat.filemode(found.st_mode))
+            path,
+            found.st_uid,
+            found.st_gid,
+            stat.filemode(found.st_mode),
+        )
     with os_error_context("read", path, place=directory.place):
         with os.fdopen(os.open(RECEIPT, _READ, dir_fd=directory.fd), "rb") as stream:
             directory.check_mount(stream.fileno(), RECEIPT)
@@ -125,5 +142,6 @@ def find_links(receipt: Receipt, path: str) -> Tuple[str, ...]:
 
     They are looked at by their paths: good for a refusal and for forgetting, never for a change.
     """
-    return tuple(link for link in receipt.links
-                 if os.path.islink(link) and os.path.realpath(link) == os.path.realpath(path))
+    return tuple(
+        link for link in receipt.links if os.path.islink(link) and os.path.realpath(link) == os.path.realpath(path)
+    )

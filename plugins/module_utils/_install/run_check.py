@@ -27,39 +27,43 @@ from .._errors import RunCheckError, errno_text, os_error_context, printable
 from .._fs.accounts import user_name
 from .._fs.processes import TASKS_HINT, count_tasks, describe_task_limits, end_group, ending_children, has_ended
 
-_User = Tuple[int, int]     # uid and gid
+_User = Tuple[int, int]  # uid and gid
 
-TIME_LIMIT = 60         # seconds
+TIME_LIMIT = 60  # seconds
 OUTPUT_LIMIT = 64 << 10  # bytes of each of its two streams
-CPU_LIMIT = 60          # seconds of processor time
+CPU_LIMIT = 60  # seconds of processor time
 MEMORY_LIMIT = 1 << 30  # bytes of data; Go reserves much more of addresses, so those are not limited
-FILE_LIMIT = 1 << 20    # bytes of a file; before 1.3 it writes a small log of its own
-TASK_LIMIT = 512        # processes and threads, besides those that its user has
-_BUSY_SECONDS = 5       # ETXTBSY: a process that was forked while the file was written still holds it
-_LONGEST_PAUSE = 0.05   # seconds until it is asked for again whether it has ended
-_CLEANING = 10          # seconds for the owner of the empty directory to empty it
+FILE_LIMIT = 1 << 20  # bytes of a file; before 1.3 it writes a small log of its own
+TASK_LIMIT = 512  # processes and threads, besides those that its user has
+_BUSY_SECONDS = 5  # ETXTBSY: a process that was forked while the file was written still holds it
+_LONGEST_PAUSE = 0.05  # seconds until it is asked for again whether it has ended
+_CLEANING = 10  # seconds for the owner of the empty directory to empty it
 _PREFIX = "terraform-run-check-"
-_LEFT = 86400           # seconds after which such a directory is of a run that was killed
-_A_FEW = 3              # of these are removed in one run: their owners may make that take its time
+_LEFT = 86400  # seconds after which such a directory is of a run that was killed
+_A_FEW = 3  # of these are removed in one run: their owners may make that take its time
 # keyctl(2): its number by machine, as the kernel's unistd.h has it, since no C library has it.
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 _JOIN_SESSION_KEYRING = 1
-_SHOWN = 200            # characters of output in a message
-_BY_HAND = ("the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand there, "
-            "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20))
-_NOT_ALLOWED = ("look for a mode without x, noexec mounts, fapolicyd or SELinux there, or run_check: false")
+_SHOWN = 200  # characters of output in a message
+_BY_HAND = (
+    "the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand there, "
+    "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20)
+)
+_NOT_ALLOWED = "look for a mode without x, noexec mounts, fapolicyd or SELinux there, or run_check: false"
 _NOT_OURS = "is it the right platform? run_check: false skips this"
 _HINTS: Dict[Optional[int], str] = {
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
     errno.EAGAIN: TASKS_HINT + "; run_check: false skips this",
     errno.ENOEXEC: _NOT_OURS,
-    errno.ENOENT: _NOT_OURS,    # of what it needs to start
+    errno.ENOENT: _NOT_OURS,  # of what it needs to start
     errno.ETXTBSY: "another process has it open for writing: find and end that one",
 }
 
 
-def run_check(fd: int, path: str, owner: Optional[int] = None, unsafe: bool = False, time_limit: float = TIME_LIMIT) -> str:
+def run_check(
+    fd: int, path: str, owner: Optional[int] = None, unsafe: bool = False, time_limit: float = TIME_LIMIT
+) -> str:
     """Run ``version -json`` of an open file in an empty directory with a clean environment.
 
     :param fd: int, the binary, open for reading, its bytes judged by the caller. It is what is started.
@@ -74,13 +78,18 @@ def run_check(fd: int, path: str, owner: Optional[int] = None, unsafe: bool = Fa
     Root runs a binary of somebody else as that user.
     """
     user = _user(fd, owner)
-    with _children(), _empty_directory(path, user) as (nowhere, folder), \
-            os_error_context("run check of", path, RunCheckError, hint=_BY_HAND), ending_children():
+    with _children(), _empty_directory(path, user) as (nowhere, folder), os_error_context(
+        "run check of", path, RunCheckError, hint=_BY_HAND
+    ), ending_children():
         process = _start(fd, path, nowhere, folder, user, unsafe)
         output, complaint = _finish(process, path, time_limit)
     if process.returncode != 0:
-        raise RunCheckError("run check of %s: %s, expected exit status 0; it said: %s" % (
-            path, _ending(process.returncode), _first_line(complaint or output) or "nothing"), path=path, hint=_BY_HAND)
+        raise RunCheckError(
+            "run check of %s: %s, expected exit status 0; it said: %s"
+            % (path, _ending(process.returncode), _first_line(complaint or output) or "nothing"),
+            path=path,
+            hint=_BY_HAND,
+        )
     return _version(output)
 
 
@@ -90,9 +99,13 @@ def _empty_directory(path: str, user: Optional[_User]) -> Iterator[Tuple[str, in
 
     Once it is somebody else's its path may lead anywhere, so that root uses the descriptor, and lets its owner empty it.
     """
-    with os_error_context("make an empty directory for the run check of", path, RunCheckError,
-                   hint="the run check needs room in /tmp or TMPDIR; run_check: false skips it"):
-        with contextlib.suppress(OSError):      # what cannot be listed is left
+    with os_error_context(
+        "make an empty directory for the run check of",
+        path,
+        RunCheckError,
+        hint="the run check needs room in /tmp or TMPDIR; run_check: false skips it",
+    ):
+        with contextlib.suppress(OSError):  # what cannot be listed is left
             _remove_left(tempfile.gettempdir())
         nowhere = tempfile.mkdtemp(prefix=_PREFIX)
         folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -109,10 +122,10 @@ def _remove(nowhere: str, user: Optional[_User]) -> None:
     """Remove a directory of that user, or of ours, as far as that is possible: an error may be in flight."""
     if user:
         _empty(nowhere, user)
-        with contextlib.suppress(OSError):      # what its owner left in it, or put in its place, stays
+        with contextlib.suppress(OSError):  # what its owner left in it, or put in its place, stays
             os.rmdir(nowhere)
     else:
-        with contextlib.suppress(RecursionError):   # directories, as deep as they like
+        with contextlib.suppress(RecursionError):  # directories, as deep as they like
             shutil.rmtree(nowhere, ignore_errors=True)
 
 
@@ -130,10 +143,17 @@ def _remove_left(parent: str) -> None:
 
 def _empty(nowhere: str, user: _User) -> None:
     """Remove a directory as its owner would, for as long as we care to wait."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):      # never hides an error in flight
-        process = subprocess.Popen(["/bin/rm", "-rf", "--", nowhere], cwd="/", env={}, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-                                   preexec_fn=lambda: _become(user))
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # never hides an error in flight
+        process = subprocess.Popen(
+            ["/bin/rm", "-rf", "--", nowhere],
+            cwd="/",
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=lambda: _become(user),
+        )
         try:
             process.wait(_CLEANING)
         finally:
@@ -155,8 +175,9 @@ def _keyring_leaver() -> Callable[[], object]:
     call = _KEYCTL.get(os.uname().machine)
     try:
         import ctypes
+
         syscall = ctypes.CDLL(None).syscall
-    except (ImportError, AttributeError):   # a Python without it; not Linux
+    except (ImportError, AttributeError):  # a Python without it; not Linux
         call = None
     return (lambda: None) if call is None else (lambda: syscall(call, _JOIN_SESSION_KEYRING, None))
 
@@ -173,14 +194,14 @@ def _account(uid: int) -> Optional[_User]:
     try:
         return uid, pwd.getpwuid(uid).pw_gid
     except KeyError:
-        return uid, uid     # a uid without a name has no group of its own, but none of root's either
+        return uid, uid  # a uid without a name has no group of its own, but none of root's either
 
 
 @contextlib.contextmanager
 def _children() -> Iterator[None]:
     """Exit statuses can be had: with SIGCHLD ignored, as some parents leave it, every one would read as 0."""
     if threading.current_thread() is not threading.main_thread():
-        yield       # signals belong to the main thread (Python's signal module)
+        yield  # signals belong to the main thread (Python's signal module)
         return
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -190,10 +211,21 @@ def _children() -> Iterator[None]:
 
 
 def _start(
-    fd: int, path: str, nowhere: str, folder: int, user: Optional[_User], unsafe: bool,
+    fd: int,
+    path: str,
+    nowhere: str,
+    folder: int,
+    user: Optional[_User],
+    unsafe: bool,
 ) -> "subprocess.Popen[bytes]":
-    environment = {"PATH": os.defpath, "HOME": nowhere, "TMPDIR": nowhere, "LC_ALL": "C", "CHECKPOINT_DISABLE": "1",
-                   "GOMAXPROCS": "2"}   # few threads also on large hosts
+    environment = {
+        "PATH": os.defpath,
+        "HOME": nowhere,
+        "TMPDIR": nowhere,
+        "LC_ALL": "C",
+        "CHECKPOINT_DISABLE": "1",
+        "GOMAXPROCS": "2",
+    }  # few threads also on large hosts
     image, leave_keys = _image(fd, path, unsafe), _keyring_leaver()
 
     def restrain() -> None:
@@ -202,24 +234,39 @@ def _start(
         if user:
             leave_keys()
             _become(user)
-        os.fchdir(folder)       # by now as the user: its path may lead where only root may go
+        os.fchdir(folder)  # by now as the user: its path may lead where only root may go
 
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            return subprocess.Popen([path, "version", "-json"], bufsize=0, executable=image, pass_fds=(fd,),
-                                    env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                    stderr=subprocess.PIPE, start_new_session=True, preexec_fn=restrain)
+            return subprocess.Popen(
+                [path, "version", "-json"],
+                bufsize=0,
+                executable=image,
+                pass_fds=(fd,),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=restrain,
+            )
         except OSError as exc:
             if exc.errno != errno.ETXTBSY or time.monotonic() >= give_up:
                 limit = " (%s)" % describe_task_limits() if exc.errno == errno.EAGAIN else ""
                 raise RunCheckError(
-                    "run check of %s: it cannot be started: %s%s" % (path, errno_text(exc.errno, exc), limit), path=path,
-                    errno=exc.errno, hint=_HINTS.get(exc.errno, _BY_HAND)) from exc
-        except subprocess.SubprocessError as exc:   # what restrain() raised, without its reason
-            raise RunCheckError("run check of %s: this process cannot set limits%s" % (
-                path, " or cannot become user %s, its owner" % user_name(user[0]) if user else ""),
-                path=path, hint=_BY_HAND) from exc
+                    "run check of %s: it cannot be started: %s%s" % (path, errno_text(exc.errno, exc), limit),
+                    path=path,
+                    errno=exc.errno,
+                    hint=_HINTS.get(exc.errno, _BY_HAND),
+                ) from exc
+        except subprocess.SubprocessError as exc:  # what restrain() raised, without its reason
+            raise RunCheckError(
+                "run check of %s: this process cannot set limits%s"
+                % (path, " or cannot become user %s, its owner" % user_name(user[0]) if user else ""),
+                path=path,
+                hint=_BY_HAND,
+            ) from exc
         time.sleep(0.1)
 
 
@@ -229,17 +276,24 @@ def _image(fd: int, path: str, unsafe: bool) -> str:
     if os.path.exists(image):
         return image
     if unsafe:
-        raise RunCheckError("run check of %s: without /proc only its path can be started, and other users there "
-                            "could have another file there" % path, path=path,
-                            hint="choose a base_dir that only root or you can write, or run_check: false")
+        raise RunCheckError(
+            "run check of %s: without /proc only its path can be started, and other users there "
+            "could have another file there" % path,
+            path=path,
+            hint="choose a base_dir that only root or you can write, or run_check: false",
+        )
     return path
 
 
 def _limits(uid: int) -> List[Tuple[int, Tuple[int, int]]]:
     """For setrlimit(2): pairs of a resource and its (soft, hard) limits, never above those that hold already."""
-    wanted = [("RLIMIT_CORE", 0, 0), ("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1), ("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT),
-              ("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT)]
-    tasks = count_tasks(uid) if uid else None   # nothing limits those of root
+    wanted = [
+        ("RLIMIT_CORE", 0, 0),
+        ("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1),
+        ("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT),
+        ("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT),
+    ]
+    tasks = count_tasks(uid) if uid else None  # nothing limits those of root
     if tasks is not None:
         wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))
     limits: List[Tuple[int, Tuple[int, int]]] = []
@@ -254,7 +308,7 @@ def _limits(uid: int) -> List[Tuple[int, Tuple[int, int]]]:
 
 def _finish(process: "subprocess.Popen[bytes]", path: str, time_limit: float) -> Tuple[bytes, bytes]:
     """What it wrote to its output and its error output. Nothing of its process group is left, however it ended."""
-    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]     # two, as _start() wants it
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]  # two, as _start() wants it
     with contextlib.ExitStack() as opened:
         for pipe in pipes:
             opened.enter_context(pipe)
@@ -265,7 +319,11 @@ def _finish(process: "subprocess.Popen[bytes]", path: str, time_limit: float) ->
 
 
 def _listen(
-    process: "subprocess.Popen[bytes]", streams: List[int], path: str, ends: float, time_limit: float,
+    process: "subprocess.Popen[bytes]",
+    streams: List[int],
+    path: str,
+    ends: float,
+    time_limit: float,
 ) -> Tuple[bytes, bytes]:
     """What it wrote until it ended. What it started may hold the pipes for longer: that is not waited for."""
     said = dict.fromkeys(streams, b"")
@@ -274,21 +332,28 @@ def _listen(
         for stream in streams:
             selector.register(stream, selectors.EVENT_READ)
         while True:
-            ended = has_ended(process)     # asked first, so that all it wrote is there to be read
+            ended = has_ended(process)  # asked first, so that all it wrote is there to be read
             ready = [key.fd for key, _events in selector.select(0 if ended else pause)]
             for stream in ready:
                 data = os.read(stream, OUTPUT_LIMIT - len(said[stream]))
                 said[stream] += data
                 if len(said[stream]) >= OUTPUT_LIMIT:
-                    raise RunCheckError("run check of %s: it wrote %d KiB or more, expected an answer to version -json" % (
-                        path, OUTPUT_LIMIT >> 10), path=path, hint=_BY_HAND)
+                    raise RunCheckError(
+                        "run check of %s: it wrote %d KiB or more, expected an answer to version -json"
+                        % (path, OUTPUT_LIMIT >> 10),
+                        path=path,
+                        hint=_BY_HAND,
+                    )
                 if not data:
                     selector.unregister(stream)
             if ended and not ready:
                 return said[streams[0]], said[streams[1]]
             if time.monotonic() >= ends:
-                raise RunCheckError("run check of %s: no answer to version -json within %d s" % (path, time_limit),
-                                    path=path, hint=_BY_HAND)
+                raise RunCheckError(
+                    "run check of %s: no answer to version -json within %d s" % (path, time_limit),
+                    path=path,
+                    hint=_BY_HAND,
+                )
             pause = 0 if ready else min(2 * pause + 0.001, _LONGEST_PAUSE)
 
 
@@ -305,7 +370,7 @@ def _version(output: bytes) -> str:
     try:
         said = json.loads(output.decode("utf-8"))["terraform_version"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        said = None     # before 0.13 there was no -json
+        said = None  # before 0.13 there was no -json
     return (_quoted_output(said) if isinstance(said, str) else "") or _first_line(output) or "nothing"
 
 

@@ -19,7 +19,7 @@ from .._fs.signals import defer_signals
 from .._records import PRODUCT, RECEIPT
 from .plan import enter_version, inspect_link, open_link_directory
 
-Run = Any           # see _install, which has us do this
+Run = Any  # see _install, which has us do this
 
 
 def remove_version(run: Run, base: Directory) -> None:
@@ -35,7 +35,7 @@ def remove_version(run: Run, base: Directory) -> None:
         return
     directory = enter_version(base, request)
     if directory is None:
-        return      # somebody else took all of it away just now
+        return  # somebody else took all of it away just now
     with directory:
         for name in (PRODUCT, RECEIPT):
             if directory.stat(name) is not None:
@@ -77,7 +77,7 @@ def _remove_directory(run: Run, base: Directory) -> None:
     except InstallError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
             raise
-        return      # someone put something into it just now, or took it away
+        return  # someone put something into it just now, or took it away
     _remove_name(run, path)
     base.sync()
 

@@ -20,12 +20,12 @@ from .._errors import ArchiveError, quoted
 from .._records import BINARY_CAP, PRODUCT
 from .zip_layout import DEFLATED, DESCRIPTOR, ArchiveFile, Entry, read_entries
 
-RATIO_CAP = 100                 # inflated to packed; genuine binaries are near 3
-HEAD_SIZE = 4096                # bytes of a binary that check_magic wants to see
+RATIO_CAP = 100  # inflated to packed; genuine binaries are near 3
+HEAD_SIZE = 4096  # bytes of a binary that check_magic wants to see
 
 _CHUNK = 256 << 10
 _DOS_DIRECTORY, _DOS_VOLUME_LABEL = 0x10, 0x08  # for unzip, which passes over labels
-_NAME = re.compile(r"[0-9A-Za-z._+~ -]*[0-9A-Za-z_+~-]\Z")    # of a member; other letters are read in many ways
+_NAME = re.compile(r"[0-9A-Za-z._+~ -]*[0-9A-Za-z_+~-]\Z")  # of a member; other letters are read in many ways
 
 # How each machine shows in the first bytes of a file: ELF's class, byte order and e_machine (elf(5)); the magic number
 # and cputype of Mach-O (mach-o/loader.h); the machine of PE (Microsoft's "PE Format").
@@ -53,10 +53,10 @@ _PE = {
 class Executable(NamedTuple):
     """The binary in an archive, found and not yet read."""
 
-    size: int                   # declared bytes; inflate holds it to that
-    others: Tuple[str, ...]     # names of the members passed over
+    size: int  # declared bytes; inflate holds it to that
+    others: Tuple[str, ...]  # names of the members passed over
     entry: Entry
-    archive: ArchiveFile        # over the file that find_binary was given, which must stay open
+    archive: ArchiveFile  # over the file that find_binary was given, which must stay open
 
 
 def find_executable(file: IO[bytes], platform: str, path: str) -> Executable:
@@ -82,7 +82,7 @@ def find_executable(file: IO[bytes], platform: str, path: str) -> Executable:
         raise ArchiveError("%s: its member %s is empty" % (path, wanted), path=path)
     if sum(entry.size for entry in others) > BINARY_CAP:
         raise ArchiveError("%s has more than %d bytes beside %s" % (path, BINARY_CAP, wanted), path=path)
-    for entry in others:    # where the data of one end too soon, who reads from the front could find another binary
+    for entry in others:  # where the data of one end too soon, who reads from the front could find another binary
         for _block in _blocks(archive, entry):
             pass
     return Executable(ours[0].size, tuple(entry.name for entry in others), ours[0], archive)
@@ -117,13 +117,15 @@ def check_magic(head: bytes, platform: str, path: str) -> None:
         right = head[:8] == _MACH_O.get(architecture)
     elif system == "windows":
         at = int.from_bytes(head[0x3C:0x40], "little")
-        right = (head[:2], head[at:at + 6]) == _PE.get(architecture)
+        right = (head[:2], head[at : at + 6]) == _PE.get(architecture)
     else:
         right = (head[:6], head[18:20]) == _ELF.get(architecture)
     if not right:
         raise ArchiveError(
-            "%s is not an executable for %s: it begins with %s" % (path, platform, quoted(head, 20)), path=path,
-            hint="the archive holds something else than its name says: report it to whoever published it")
+            "%s is not an executable for %s: it begins with %s" % (path, platform, quoted(head, 20)),
+            path=path,
+            hint="the archive holds something else than its name says: report it to whoever published it",
+        )
 
 
 def _check_members(entries: List[Entry], path: str) -> None:
@@ -133,21 +135,23 @@ def _check_members(entries: List[Entry], path: str) -> None:
         name, mode = entry.name, entry.attributes >> 16
         what = "%s: its member %s" % (path, quoted(name))
         if not _NAME.match(name) or ".." in name:
-            raise ArchiveError(
-                "%s has a member %s: bare file names were expected" % (path, quoted(name)), path=path)
-        if name.lower() in seen:    # for file systems that know no case
+            raise ArchiveError("%s has a member %s: bare file names were expected" % (path, quoted(name)), path=path)
+        if name.lower() in seen:  # for file systems that know no case
             raise ArchiveError("%s has two members %s, whatever the case" % (path, quoted(name)), path=path)
         seen.add(name.lower())
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or entry.attributes & (_DOS_DIRECTORY | _DOS_VOLUME_LABEL):
             raise ArchiveError(
-                "%s is not a regular file (mode %o, attributes 0x%02x)" % (what, mode, entry.attributes & 0xFF), path=path)
+                "%s is not a regular file (mode %o, attributes 0x%02x)" % (what, mode, entry.attributes & 0xFF),
+                path=path,
+            )
         if entry.size > BINARY_CAP:
-            raise ArchiveError(
-                "%s has %d bytes: %d at most were expected" % (what, entry.size, BINARY_CAP), path=path)
+            raise ArchiveError("%s has %d bytes: %d at most were expected" % (what, entry.size, BINARY_CAP), path=path)
         if entry.size > RATIO_CAP * entry.packed_size:
             raise ArchiveError(
                 "%s would grow from %d to %d bytes, more than %d-fold"
-                % (what, entry.packed_size, entry.size, RATIO_CAP), path=path)
+                % (what, entry.packed_size, entry.size, RATIO_CAP),
+                path=path,
+            )
 
 
 def _blocks(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
@@ -158,16 +162,19 @@ def _blocks(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
         size += len(block)
         if size > entry.size:
             raise ArchiveError(
-                "%s has more than the %d bytes that the archive declares" % (what, entry.size), path=archive.path)
+                "%s has more than the %d bytes that the archive declares" % (what, entry.size), path=archive.path
+            )
         crc = zlib.crc32(block, crc)
         yield block
     if size != entry.size:
         raise ArchiveError(
-            "%s has %d bytes, where the archive declares %d" % (what, size, entry.size), path=archive.path)
+            "%s has %d bytes, where the archive declares %d" % (what, size, entry.size), path=archive.path
+        )
     if crc != entry.crc:
         raise ArchiveError(
             "%s is damaged: its CRC-32 is %08x, where the archive declares %08x" % (what, crc, entry.crc),
-            path=archive.path)
+            path=archive.path,
+        )
 
 
 def _inflated(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
@@ -184,7 +191,9 @@ def _inflated(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
         except zlib.error as exc:
             raise ArchiveError("%s: %s is damaged: %s" % (archive.path, entry.name, exc), path=archive.path) from exc
         if not block and not packed:
-            raise ArchiveError("%s: %s is cut: its packed data have no end" % (archive.path, entry.name), path=archive.path)
+            raise ArchiveError(
+                "%s: %s is cut: its packed data have no end" % (archive.path, entry.name), path=archive.path
+            )
         if block:
             yield block
     left = end - at + len(inflater.unused_data)
@@ -196,13 +205,13 @@ def _stored(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
     at, end, crc = entry.data_at, entry.data_at + entry.packed_size, 0
     while at < end:
         size = min(_CHUNK, end - at)
-        data = archive.read(at, size + len(DESCRIPTOR) + 3)     # as far as the CRC after a signature that begins in here
+        data = archive.read(at, size + len(DESCRIPTOR) + 3)  # as far as the CRC after a signature that begins in here
         begin = 0
         for found in re.finditer(re.escape(DESCRIPTOR), data):
             if found.start() < size:
-                crc = zlib.crc32(data[begin:found.start()], crc)
+                crc = zlib.crc32(data[begin : found.start()], crc)
                 begin = found.start()
-                if data[begin + 4:begin + 8] == struct.pack("<L", crc):
+                if data[begin + 4 : begin + 8] == struct.pack("<L", crc):
                     archive.expect("data of %s" % entry.name, at + begin, "a descriptor", "no end of the data")
         crc = zlib.crc32(data[begin:size], crc)
         yield data[:size]

@@ -18,21 +18,21 @@ from typing import IO, Dict, FrozenSet, List, NamedTuple, Tuple
 from .._errors import ArchiveError, os_error_context, quoted
 
 MEMBERS_CAP = 100
-DIRECTORY_CAP = 1 << 20     # bytes of the central directory
-DESCRIPTOR = b"PK\7\10"     # how a data descriptor begins, 4.3.9.3
-STORED, DEFLATED = 0, 8     # 4.4.5
+DIRECTORY_CAP = 1 << 20  # bytes of the central directory
+DESCRIPTOR = b"PK\7\10"  # how a data descriptor begins, 4.3.9.3
+STORED, DEFLATED = 0, 8  # 4.4.5
 
-_END = struct.Struct("<4s4H2LH")            # end of central directory record, 4.3.16
+_END = struct.Struct("<4s4H2LH")  # end of central directory record, 4.3.16
 _END_MAGIC = b"PK\5\6"
-_LINE = struct.Struct("<4s6H3L5H2L")        # central directory header, 4.3.12
-_LOCAL = struct.Struct("<4s5H3L2H")         # local file header, 4.3.7
-_FIELD = struct.Struct("<2H")               # of an extra field, 4.5.1
+_LINE = struct.Struct("<4s6H3L5H2L")  # central directory header, 4.3.12
+_LOCAL = struct.Struct("<4s5H3L2H")  # local file header, 4.3.7
+_FIELD = struct.Struct("<2H")  # of an extra field, 4.5.1
 _COMMENT_LIMIT = 0xFFFF
 _ZIP64_LOCATOR_SIZE = 20
-_IN_ZIP64 = 0xFFFFFFFF                      # a size that is in the ZIP64 field, 4.5.3
-_ENCRYPTED, _STREAMED = 0x1, 0x8            # 4.4.4
-_FLAGS = _STREAMED | 0x2 | 0x4 | 0x800      # and deflate's level, and a name in UTF-8
-_VERSION_CAP = 45                           # needed to extract, 4.4.3.2; unzip passes over what needs more than 4.6
+_IN_ZIP64 = 0xFFFFFFFF  # a size that is in the ZIP64 field, 4.5.3
+_ENCRYPTED, _STREAMED = 0x1, 0x8  # 4.4.4
+_FLAGS = _STREAMED | 0x2 | 0x4 | 0x800  # and deflate's level, and a name in UTF-8
+_VERSION_CAP = 45  # needed to extract, 4.4.3.2; unzip passes over what needs more than 4.6
 _ZIP64 = 0x0001
 # Extra fields with times and owners: NTFS, and Info-ZIP's UT, UX, Ux and ux. There are others that give a file another
 # name (0x7075), another type (0x6c78) or another method (0x9901) for some readers.
@@ -42,13 +42,13 @@ _HARMLESS = frozenset((0x000A, 0x5455, 0x5855, 0x7855, 0x7875))
 class Entry(NamedTuple):
     """One member, as its line of the central directory and its local header describe it. Offsets count from byte 0."""
 
-    name: str               # as it is there, one character a byte
+    name: str  # as it is there, one character a byte
     flags: int
-    method: int             # STORED or DEFLATED
+    method: int  # STORED or DEFLATED
     crc: int
-    packed_size: int        # bytes of data
-    size: int               # bytes, unpacked
-    attributes: int         # external ones, 4.4.15
+    packed_size: int  # bytes of data
+    size: int  # bytes, unpacked
+    attributes: int  # external ones, 4.4.15
     header_at: int
     data_at: int
 
@@ -87,7 +87,9 @@ class ArchiveFile:
         if found != expected:
             raise ArchiveError(
                 "%s: byte %d, %s: found %s, expected %s" % (self.path, at, what, _shown(found), _shown(expected)),
-                path=self.path, hint="programs would read different files from it: report it to whoever published it")
+                path=self.path,
+                hint="programs would read different files from it: report it to whoever published it",
+            )
 
 
 def _shown(value: object) -> str:
@@ -106,7 +108,8 @@ def read_entries(archive: ArchiveFile) -> List[Entry]:
     lines = _read_directory(archive, directory_at, directory_size)
     if len(lines) != announced:
         raise ArchiveError(
-            "%s announces %d members and has %d" % (archive.path, announced, len(lines)), path=archive.path)
+            "%s announces %d members and has %d" % (archive.path, announced, len(lines)), path=archive.path
+        )
     entries: List[Entry] = []
     at = 0
     for line in sorted(lines, key=lambda line: line.header_at):
@@ -125,30 +128,36 @@ def _find_directory(archive: ArchiveFile) -> Tuple[int, int, int]:
     size, path = archive.size(), archive.path
     tail_size = min(size, _END.size + _COMMENT_LIMIT + _ZIP64_LOCATOR_SIZE)
     tail = archive.read(size - tail_size, tail_size)
-    at = tail.rfind(_END_MAGIC)     # the last one, as for all readers: there may be none in the comment
+    at = tail.rfind(_END_MAGIC)  # the last one, as for all readers: there may be none in the comment
     if at < 0 or at + _END.size > len(tail):
         raise ArchiveError(
-            "%s is not a whole zip archive: %d bytes that begin with %s" % (
-                path, size, quoted(archive.read(0, min(size, 20)), 20)),
-            path=path, hint="it was cut short, or it is something else")
-    (dummy, disk, directory_disk, members_here, members,
-     directory_size, directory_at, comment_size) = _END.unpack_from(tail, at)
+            "%s is not a whole zip archive: %d bytes that begin with %s"
+            % (path, size, quoted(archive.read(0, min(size, 20)), 20)),
+            path=path,
+            hint="it was cut short, or it is something else",
+        )
+    (dummy, disk, directory_disk, members_here, members, directory_size, directory_at, comment_size) = _END.unpack_from(
+        tail, at
+    )
     end_at = size - tail_size + at
     if end_at + _END.size + comment_size != size:
         raise ArchiveError("%s has bytes after the end of the archive" % path, path=path)
     if disk or directory_disk or members_here != members:
         raise ArchiveError("%s is a part of an archive on several disks" % path, path=path)
-    if tail[max(0, at - _ZIP64_LOCATOR_SIZE):at].startswith(b"PK\6\7"):
+    if tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\6\7"):
         raise ArchiveError("%s is a ZIP64 archive, which releases are not" % path, path=path)
     if members > MEMBERS_CAP:
         raise ArchiveError("%s announces %d members, more than %d" % (path, members, MEMBERS_CAP), path=path)
     if directory_size > DIRECTORY_CAP:
         raise ArchiveError(
-            "%s announces a directory of %d bytes, more than %d" % (path, directory_size, DIRECTORY_CAP), path=path)
+            "%s announces a directory of %d bytes, more than %d" % (path, directory_size, DIRECTORY_CAP), path=path
+        )
     if directory_at + directory_size != end_at:
         raise ArchiveError(
             "%s: the archive's directory should end at byte %d, where its end record is, and not at %d"
-            % (path, end_at, directory_at + directory_size), path=path)
+            % (path, end_at, directory_at + directory_size),
+            path=path,
+        )
     return directory_at, directory_size, members
 
 
@@ -159,20 +168,42 @@ def _read_directory(archive: ArchiveFile, directory_at: int, size: int) -> List[
     archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)
     while begin < size:
         at = directory_at + begin
-        fixed = data[begin:begin + _LINE.size]
+        fixed = data[begin : begin + _LINE.size]
         archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)
-        (magic, dummy, needed, flags, method, dummy, dummy, crc, packed_size, unpacked_size, name_size, extra_size,
-         comment_size, disk, dummy, attributes, header_at) = _LINE.unpack(fixed)
+        (
+            magic,
+            dummy,
+            needed,
+            flags,
+            method,
+            dummy,
+            dummy,
+            crc,
+            packed_size,
+            unpacked_size,
+            name_size,
+            extra_size,
+            comment_size,
+            disk,
+            dummy,
+            attributes,
+            header_at,
+        ) = _LINE.unpack(fixed)
         archive.expect("line of the central directory", at, magic, b"PK\1\2")
-        rest = data[begin + _LINE.size:begin + _LINE.size + name_size + extra_size + comment_size]
-        archive.expect("bytes of a line of the central directory", at + _LINE.size, len(rest),
-                       name_size + extra_size + comment_size)
+        rest = data[begin + _LINE.size : begin + _LINE.size + name_size + extra_size + comment_size]
+        archive.expect(
+            "bytes of a line of the central directory",
+            at + _LINE.size,
+            len(rest),
+            name_size + extra_size + comment_size,
+        )
         begin += _LINE.size + len(rest)
-        entry = Entry(rest[:name_size].decode("latin-1"), flags, method, crc, packed_size, unpacked_size, attributes,
-                      header_at, 0)
+        entry = Entry(
+            rest[:name_size].decode("latin-1"), flags, method, crc, packed_size, unpacked_size, attributes, header_at, 0
+        )
         _check_kind(archive, entry, needed, at)
         archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)
-        _read_extra(archive, entry, rest[name_size:name_size + extra_size], at, _HARMLESS)
+        _read_extra(archive, entry, rest[name_size : name_size + extra_size], at, _HARMLESS)
         entries.append(entry)
     return entries
 
@@ -186,7 +217,8 @@ def _check_kind(archive: ArchiveFile, entry: Entry, needed: int, at: int) -> Non
     if entry.method not in (STORED, DEFLATED):
         raise ArchiveError(
             "%s is compressed by method %d: stored (0) or deflated (8) was expected" % (what, entry.method),
-            path=archive.path)
+            path=archive.path,
+        )
     archive.expect("version needed for %s, at most" % quoted(entry.name), at, needed, min(needed, _VERSION_CAP))
 
 
@@ -196,12 +228,12 @@ def _read_extra(archive: ArchiveFile, entry: Entry, data: bytes, at: int, known:
     begin = 0
     while begin < len(data):
         what = "extra field of %s" % quoted(entry.name)
-        archive.expect(what, at, len(data[begin:begin + _FIELD.size]), _FIELD.size)
+        archive.expect(what, at, len(data[begin : begin + _FIELD.size]), _FIELD.size)
         number, size = _FIELD.unpack_from(data, begin)
         begin += _FIELD.size
         if number not in known or number in fields:
             archive.expect(what, at, "0x%04x" % number, "times and owners only, each once")
-        fields[number] = data[begin:begin + size]
+        fields[number] = data[begin : begin + size]
         begin += size
         archive.expect("%s, bytes of 0x%04x" % (what, number), at, len(fields[number]), size or "some")
     return fields
@@ -211,7 +243,8 @@ def _read_local_header(archive: ArchiveFile, line: Entry) -> Tuple[Entry, bool]:
     """Compare a local header with its line of the directory: (Entry, bool "sizes after the data have 64 bits")."""
     at, of = line.header_at, "of the local header of %s" % quoted(line.name)
     (magic, dummy, flags, method, dummy, dummy, crc, packed_size, size, name_size, extra_size) = _LOCAL.unpack(
-        archive.read(at, _LOCAL.size))
+        archive.read(at, _LOCAL.size)
+    )
     archive.expect("beginning %s" % of, at, magic, b"PK\3\4")
     rest = archive.read(at + _LOCAL.size, name_size + extra_size)
     archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))
@@ -222,8 +255,11 @@ def _read_local_header(archive: ArchiveFile, line: Entry) -> Tuple[Entry, bool]:
         archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))
         size, packed_size = struct.unpack("<2Q", zip64)
     for what, found, expected in (
-            ("CRC-32", crc, line.crc), ("packed size", packed_size, line.packed_size), ("size", size, line.size)):
-        if found or not flags & _STREAMED:      # otherwise it may come after the data
+        ("CRC-32", crc, line.crc),
+        ("packed size", packed_size, line.packed_size),
+        ("size", size, line.size),
+    ):
+        if found or not flags & _STREAMED:  # otherwise it may come after the data
             archive.expect("%s %s" % (what, of), at, found, expected)
     return line._replace(data_at=at + _LOCAL.size + name_size + extra_size), zip64 is not None
 

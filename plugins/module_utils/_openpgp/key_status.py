@@ -18,35 +18,35 @@ class SelfSignature(NamedTuple):
     """A self-signature: the owner of a key made it, about the key itself, a user id of it, or a subkey."""
 
     fields: SignatureFields
-    counts: bool                        # False: it can only restrict
-    agreed: Tuple["SelfSignature", ...]     # of a binding: the subkey's own signatures in it, those that count
+    counts: bool  # False: it can only restrict
+    agreed: Tuple["SelfSignature", ...]  # of a binding: the subkey's own signatures in it, those that count
 
 
 class SelfSignatures(NamedTuple):
     """All statements about one thing."""
 
     statements: Tuple[SelfSignature, ...]
-    withdrawn: Tuple[int, ...] = ()     # dates of revocations of this user id that are beyond doubt
+    withdrawn: Tuple[int, ...] = ()  # dates of revocations of this user id that are beyond doubt
 
 
 class SigningKey(NamedTuple):
     """A primary key or a subkey that a signature may name, with all that bears on it."""
 
     public: PublicKey
-    invalid_reason: Optional[str]         # why nothing that it signs counts, at any moment
-    valid_from: int                 # seconds since the epoch: it and its primary exist since then
-    oldest: int                 # seconds since the epoch: the older of both exists since then
-    parts: Tuple[SelfSignatures, ...]     # about the primary and each of its user ids
-    binding: Optional[SelfSignatures]     # about the subkey; None: it is the primary
-    renewed: bool               # its older self-signatures are not published: see `_keys`
+    invalid_reason: Optional[str]  # why nothing that it signs counts, at any moment
+    valid_from: int  # seconds since the epoch: it and its primary exist since then
+    oldest: int  # seconds since the epoch: the older of both exists since then
+    parts: Tuple[SelfSignatures, ...]  # about the primary and each of its user ids
+    binding: Optional[SelfSignatures]  # about the subkey; None: it is the primary
+    renewed: bool  # its older self-signatures are not published: see `_keys`
 
 
 class KeyStatus(NamedTuple):
     """What is said of a member at one moment."""
 
-    invalid_reason: Optional[str]             # why what it signs then does not count; None: it does
-    expires: Optional[int] = None   # seconds since the epoch: the earliest of all ends that are said; None: never
-    self_signature_created: int = 0                 # seconds since the epoch: when the newest of what is in force was said
+    invalid_reason: Optional[str]  # why what it signs then does not count; None: it does
+    expires: Optional[int] = None  # seconds since the epoch: the earliest of all ends that are said; None: never
+    self_signature_created: int = 0  # seconds since the epoch: when the newest of what is in force was said
 
 
 def find_key_status(member: SigningKey, moment: int) -> KeyStatus:
@@ -57,8 +57,10 @@ def find_key_status(member: SigningKey, moment: int) -> KeyStatus:
     names = _without_revoked(named, member.parts[1:], moment)
     said = direct + names
     if not any(one.counts for one in said):
-        return KeyStatus("belongs to a key without a valid self-signature of %s or before (over SHA-256 or better)" % (
-            format_time(moment)))
+        return KeyStatus(
+            "belongs to a key without a valid self-signature of %s or before (over SHA-256 or better)"
+            % (format_time(moment))
+        )
     # Some count what is said of the primary from the creation of the subkey, where that has no end of its own.
     ends = [_find_end(one.fields, member.oldest) for one in said]
     if member.binding is None:
@@ -67,8 +69,10 @@ def find_key_status(member: SigningKey, moment: int) -> KeyStatus:
     else:
         bindings = _find_in_force(member.binding, moment, member.renewed)
         if not any(one.counts for one in bindings):
-            return KeyStatus("has no valid binding to its primary key of %s or before (over SHA-256 or better)" % (
-                format_time(moment)))
+            return KeyStatus(
+                "has no valid binding to its primary key of %s or before (over SHA-256 or better)"
+                % (format_time(moment))
+            )
         permissions = [one.fields.may_sign for one in bindings]
         ends += [_find_end(one.fields, member.public.created) for one in bindings]
         for one in bindings:
@@ -91,7 +95,9 @@ def _find_in_force(part: SelfSignatures, moment: int, renewed: bool) -> List[Sel
     return [one for one in part.statements if newest <= one.fields.created <= moment]
 
 
-def _without_revoked(names: List[List[SelfSignature]], parts: Tuple[SelfSignatures, ...], moment: int) -> List[SelfSignature]:
+def _without_revoked(
+    names: List[List[SelfSignature]], parts: Tuple[SelfSignatures, ...], moment: int
+) -> List[SelfSignature]:
     """What the user ids say, as one list, without those whose last word is that they are withdrawn."""
     found: List[SelfSignature] = []
     others = any(one.counts for name in names for one in name)

@@ -58,21 +58,21 @@ _RENEWED = FINGERPRINT
 class TrustedKey(NamedTuple):
     """A trusted key."""
 
-    fingerprint: str            # of the primary, 40 upper-case hex digits
-    key_id: str                 # of the primary, 8 upper-case hex digits, as in file names
-    source: str                 # where we have it from, for messages
+    fingerprint: str  # of the primary, 40 upper-case hex digits
+    key_id: str  # of the primary, 8 upper-case hex digits, as in file names
+    source: str  # where we have it from, for messages
     members: Tuple[SigningKey, ...]
 
 
 class _PlacedSignature(NamedTuple):
     """A signature in a text, and what it stands under."""
 
-    primary: Optional[PublicKey]    # None: a revocation certificate that stands alone
-    under: Optional[Packet]         # the key, user id or subkey before it
+    primary: Optional[PublicKey]  # None: a revocation certificate that stands alone
+    under: Optional[Packet]  # the key, user id or subkey before it
     signature: SignaturePacket
 
 
-_Keys = List[Tuple[PublicKey, PublicKey]]       # pairs of a primary and itself or one of its subkeys
+_Keys = List[Tuple[PublicKey, PublicKey]]  # pairs of a primary and itself or one of its subkeys
 
 
 def read_keys(texts: Tuple[str, ...]) -> Tuple[TrustedKey, ...]:
@@ -87,10 +87,10 @@ def read_keys(texts: Tuple[str, ...]) -> Tuple[TrustedKey, ...]:
     return _read_sources(tuple([("entry %d of trusted_keys" % number, text) for number, text in enumerate(texts, 1)]))
 
 
-@functools.lru_cache(maxsize=8)     # the same keys are asked for more than once in a run, and by each task of a play
+@functools.lru_cache(maxsize=8)  # the same keys are asked for more than once in a run, and by each task of a play
 def _read_sources(sources: Tuple[Tuple[str, str], ...]) -> Tuple[TrustedKey, ...]:
     """The trusted keys in pairs of where a text is from, and the text: tuple of Key."""
-    found: Dict[PublicKey, Tuple[str, List[PublicKey]]] = {}    # a primary -> where it was first found, and its subkeys
+    found: Dict[PublicKey, Tuple[str, List[PublicKey]]] = {}  # a primary -> where it was first found, and its subkeys
     placed: List[_PlacedSignature] = []
     for source, text in sources:
         try:
@@ -108,8 +108,10 @@ def _read_sources(sources: Tuple[Tuple[str, str], ...]) -> Tuple[TrustedKey, ...
 
 
 def _refuse(source: str, found: object) -> RequestError:
-    return RequestError("%s cannot be used: %s" % (source, found), hint=(
-        "give the whole public key as armored text (gpg --armor --export-options export-minimal --export KEY)"))
+    return RequestError(
+        "%s cannot be used: %s" % (source, found),
+        hint=("give the whole public key as armored text (gpg --armor --export-options export-minimal --export KEY)"),
+    )
 
 
 def _read_text(text: str) -> Tuple[_Keys, List[_PlacedSignature]]:
@@ -144,7 +146,8 @@ def _read_block(packets: List[Packet], keys: _Keys, placed: List[_PlacedSignatur
             placed.append(_PlacedSignature(primary, under, signature))
             continue
         if packet.tag not in (PUBLIC_KEY, USER_ID, USER_ATTRIBUTE, PUBLIC_SUBKEY) or (
-                primary is None and packet.tag != PUBLIC_KEY):
+            primary is None and packet.tag != PUBLIC_KEY
+        ):
             raise MalformedError("a packet of type %d is out of place" % packet.tag)
         under = packet
         if packet.tag in (PUBLIC_KEY, PUBLIC_SUBKEY):
@@ -173,29 +176,41 @@ def _check_key(primary: PublicKey, source: str, subkeys: List[PublicKey], placed
     return TrustedKey(primary.fingerprint, primary.fingerprint[-8:], source, tuple(members))
 
 
-def _read_primary(primary: PublicKey, placed: List[_PlacedSignature]) -> Tuple[Tuple[SelfSignatures, ...], Optional[str]]:
+def _read_primary(
+    primary: PublicKey, placed: List[_PlacedSignature]
+) -> Tuple[Tuple[SelfSignatures, ...], Optional[str]]:
     """What is said of a primary key: tuple of Part, one for the key and one for each user id; and a flaw of it all."""
     own = [item for item in placed if item.primary == primary]
     found, unclear = _read_self_signatures(
-        primary, primary, primary.hashed, [item for item in own if item.signature.kind == DIRECT],
-        Packet(PUBLIC_KEY, primary.body))
+        primary,
+        primary,
+        primary.hashed,
+        [item for item in own if item.signature.kind == DIRECT],
+        Packet(PUBLIC_KEY, primary.body),
+    )
     parts = [SelfSignatures(found)]
     for name in sorted(set(item.under for item in own if item.under is not None and item.under.tag == USER_ID)):
         # RFC 9580 section 5.2.4
         content = primary.hashed + b"\xb4" + len(name.body).to_bytes(4, "big") + name.body
         found, odd = _read_self_signatures(
-            primary, primary, content, [item for item in own if item.signature.kind in CERTIFICATIONS], name)
+            primary, primary, content, [item for item in own if item.signature.kind in CERTIFICATIONS], name
+        )
         withdrawals = [item for item in own if item.signature.kind == USER_ID_REVOCATION]
         if any(verify_rsa(primary, item.signature, content, allow_sha1=True) for item in withdrawals):
             found = tuple([one._replace(counts=False) for one in found])
         certain, _odd = _read_self_signatures(primary, primary, content, withdrawals, name)
-        parts.append(SelfSignatures(found, tuple([one.fields.created for one in certain
-                                        if one.counts and one.fields.expires is None])))
+        parts.append(
+            SelfSignatures(
+                found, tuple([one.fields.created for one in certain if one.counts and one.fields.expires is None])
+            )
+        )
         unclear = unclear or odd
     return tuple(parts), unclear
 
 
-def _read_subkey(primary: PublicKey, subkey: PublicKey, placed: List[_PlacedSignature]) -> Tuple[SelfSignatures, Optional[str]]:
+def _read_subkey(
+    primary: PublicKey, subkey: PublicKey, placed: List[_PlacedSignature]
+) -> Tuple[SelfSignatures, Optional[str]]:
     """What is said of a subkey: a Part, and a flaw."""
     content = primary.hashed + subkey.hashed
     invalid_reason = find_key_invalid_reason(subkey)
@@ -210,12 +225,17 @@ def _read_subkey(primary: PublicKey, subkey: PublicKey, placed: List[_PlacedSign
 
 def _is_revoked(primary: PublicKey, kind: int, content: bytes, placed: List[_PlacedSignature]) -> bool:
     # Wherever it stands, with whatever subpackets, even over SHA-1: the way to err here is to believe it.
-    return any(item.signature.kind == kind and verify_rsa(primary, item.signature, content, allow_sha1=True)
-               for item in placed)
+    return any(
+        item.signature.kind == kind and verify_rsa(primary, item.signature, content, allow_sha1=True) for item in placed
+    )
 
 
 def _read_self_signatures(
-    primary: PublicKey, about: PublicKey, content: bytes, items: List[_PlacedSignature], place: Packet,
+    primary: PublicKey,
+    about: PublicKey,
+    content: bytes,
+    items: List[_PlacedSignature],
+    place: Packet,
 ) -> Tuple[Tuple[SelfSignature, ...], Optional[str]]:
     """The self-signatures over some content, wherever they stand: tuple of Statement; and a flaw of the key, or None.
 
@@ -225,14 +245,18 @@ def _read_self_signatures(
     for item in items:
         counts = item.under == place and _is_good(primary, about, item.signature, content)
         # Whoever names another as its maker is not the owner; without this each signature of others would be computed.
-        if not counts and not (may_name(item.signature, primary) and verify_rsa(
-                primary, item.signature, content, allow_sha1=True)):
+        if not counts and not (
+            may_name(item.signature, primary) and verify_rsa(primary, item.signature, content, allow_sha1=True)
+        ):
             continue
         unclear = find_unknown_critical(item.signature)
         if unclear:
             return (), "has a self-signature that %s" % unclear
-        agreed = [SelfSignature(read_fields(inner), True, ()) for inner in item.signature.embedded
-                  if counts and inner.kind == CROSS_CERTIFICATION and _is_good(about, about, inner, content)]
+        agreed = [
+            SelfSignature(read_fields(inner), True, ())
+            for inner in item.signature.embedded
+            if counts and inner.kind == CROSS_CERTIFICATION and _is_good(about, about, inner, content)
+        ]
         found.append(SelfSignature(read_fields(item.signature), counts, tuple(agreed)))
     return tuple(found), None
 

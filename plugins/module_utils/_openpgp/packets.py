@@ -17,12 +17,20 @@ from .subpackets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, is_well_formed
 
 # Packet types, RFC 9580 section 5
 SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE = (
-    2, 5, 6, 7, 10, 13, 14, 17)
+    2,
+    5,
+    6,
+    7,
+    10,
+    13,
+    14,
+    17,
+)
 RSA = 1  # the one public-key algorithm that counts, RFC 9580 section 9.1
 _RSA_SIGN_ONLY = 3  # deprecated; the same numbers
 
-_SUBPACKETS = 64         # in one area of one signature
-_BODY_LIMIT = 0xFFFF     # octets of a key: its length is hashed as two octets
+_SUBPACKETS = 64  # in one area of one signature
+_BODY_LIMIT = 0xFFFF  # octets of a key: its length is hashed as two octets
 
 
 class Packet(NamedTuple):
@@ -35,12 +43,12 @@ class Packet(NamedTuple):
 class PublicKey(NamedTuple):
     """A version 4 public key or subkey."""
 
-    body: bytes             # of its packet
-    created: int            # seconds since the epoch
+    body: bytes  # of its packet
+    created: int  # seconds since the epoch
     algorithm: int
-    modulus: int            # 0: not RSA
-    exponent: int           # 0: not RSA
-    fingerprint: str        # 40 upper-case hex digits
+    modulus: int  # 0: not RSA
+    exponent: int  # 0: not RSA
+    fingerprint: str  # 40 upper-case hex digits
 
     @property
     def hashed(self) -> bytes:
@@ -59,19 +67,19 @@ class Subpacket(NamedTuple):
 class SignaturePacket(NamedTuple):
     """A version 4 signature, as written; nothing of it is verified."""
 
-    kind: int                       # the signature type: 0x00 a document, 0x18 a subkey binding, ...
+    kind: int  # the signature type: 0x00 a document, 0x18 a subkey binding, ...
     algorithm: int
-    digest: int                     # hash algorithm
-    hashed: Tuple[Subpacket, ...]   # covered by the signature
+    digest: int  # hash algorithm
+    hashed: Tuple[Subpacket, ...]  # covered by the signature
     unhashed: Tuple[Subpacket, ...]  # not covered: hints
-    hashed_prefix: bytes                  # the fields that the signature covers, for hashing
-    digest_prefix: bytes                     # the first two octets of the hash
-    value: Optional[int]            # None: not RSA
+    hashed_prefix: bytes  # the fields that the signature covers, for hashing
+    digest_prefix: bytes  # the first two octets of the hash
+    value: Optional[int]  # None: not RSA
     # Whom it names as its maker: upper-case hex, fingerprints or key ids (the last 16 digits of one). Only what is
     # covered by the signature, and only when that names nobody the hints.
     issuers: Tuple[str, ...]
-    embedded: Tuple["SignaturePacket", ...]     # signatures in its subpackets, hashed or not; none within those
-    malformed: Optional[int]        # the kind of its first malformed subpacket, hashed or not, or in those embedded
+    embedded: Tuple["SignaturePacket", ...]  # signatures in its subpackets, hashed or not; none within those
+    malformed: Optional[int]  # the kind of its first malformed subpacket, hashed or not, or in those embedded
 
 
 def read_packets(data: bytes, most: int) -> List[Packet]:
@@ -121,7 +129,7 @@ def _read_length(data: bytes, start: int, two_until: int) -> Tuple[int, int]:
 def _cut(data: bytes, start: int, size: int) -> bytes:
     if start + size > len(data):
         raise MalformedError("it was cut: %d octets are missing" % (start + size - len(data)))
-    return data[start:start + size]
+    return data[start : start + size]
 
 
 def _read_integers(data: bytes, count: int) -> List[int]:
@@ -179,7 +187,7 @@ def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
     unhashed = _read_subpackets(_cut(body, start + 2, loose))
     rest = start + 2 + loose
     digest_prefix = _cut(body, rest, 2)
-    value = _read_integers(body[rest + 2:], 1)[0] if algorithm in (RSA, _RSA_SIGN_ONLY) else None
+    value = _read_integers(body[rest + 2 :], 1)[0] if algorithm in (RSA, _RSA_SIGN_ONLY) else None
     inside = [data for found, _critical, data in hashed + unhashed if found == EMBEDDED]
     if nested and inside:
         raise MalformedError("a signature within a signature within a signature")
@@ -187,8 +195,19 @@ def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
     odd = [found for found, _critical, data in hashed + unhashed if not is_well_formed(found, data)]
     # What follows the hash of another algorithm is not read here, so nobody knows whether it is well-formed.
     odd += [EMBEDDED for one in embedded if one.malformed is not None or one.value is None]
-    return SignaturePacket(kind, algorithm, digest, hashed, unhashed, body[:start], digest_prefix, value,
-                           _read_issuers(hashed) or _read_issuers(unhashed), tuple(embedded), odd[0] if odd else None)
+    return SignaturePacket(
+        kind,
+        algorithm,
+        digest,
+        hashed,
+        unhashed,
+        body[:start],
+        digest_prefix,
+        value,
+        _read_issuers(hashed) or _read_issuers(unhashed),
+        tuple(embedded),
+        odd[0] if odd else None,
+    )
 
 
 def _read_subpackets(area: bytes) -> Tuple[Subpacket, ...]:

@@ -18,13 +18,21 @@ from .subpackets import CREATED, EMBEDDED, EXPIRES, FLAGS, ISSUER, ISSUER_FINGER
 
 # Signature types, RFC 9580 section 5.2.1
 DOCUMENT, BINDING, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION, USER_ID_REVOCATION = (
-    0x00, 0x18, 0x19, 0x1F, 0x20, 0x28, 0x30)
+    0x00,
+    0x18,
+    0x19,
+    0x1F,
+    0x20,
+    0x28,
+    0x30,
+)
 CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 
 # Subpackets that may be critical: those read here, and those that ask for nothing when a signature is verified
 # (preferences, primary user id, features). Notations are not among them: we know none.
-_UNDERSTOOD = frozenset((CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT,
-                         11, 21, 22, 23, 25, 30, 34))
+_UNDERSTOOD = frozenset(
+    (CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT, 11, 21, 22, 23, 25, 30, 34)
+)
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
 _Digest = Tuple[Callable[[bytes], "hashlib._Hash"], bytes]
@@ -45,10 +53,10 @@ _DIGEST_NAMES = {1: "MD5", 2: "SHA-1", 3: "RIPEMD-160", 11: "SHA-224", 12: "SHA3
 class SignatureFields(NamedTuple):
     """What the hashed subpackets of a signature say."""
 
-    created: int                    # seconds since the epoch
-    expires: Optional[int]          # of the signature itself, seconds since the epoch; None: never
-    key_expires: int                # of the key, seconds after its creation; 0: never
-    flags: Optional[int]            # what the key may do; None: not said
+    created: int  # seconds since the epoch
+    expires: Optional[int]  # of the signature itself, seconds since the epoch; None: never
+    key_expires: int  # of the key, seconds after its creation; 0: never
+    flags: Optional[int]  # what the key may do; None: not said
 
     @property
     def may_sign(self) -> bool:
@@ -120,8 +128,11 @@ def issuer_is(signature: SignaturePacket, key: PublicKey) -> bool:
 
 def may_name(signature: SignaturePacket, key: PublicKey) -> bool:
     """Whether a SignaturePacket names this PublicKey somewhere, hashed or not, or names nobody."""
-    named = [subpacket.data[-8:] for subpacket in signature.hashed + signature.unhashed
-             if subpacket.kind in (ISSUER, ISSUER_FINGERPRINT)]
+    named = [
+        subpacket.data[-8:]
+        for subpacket in signature.hashed + signature.unhashed
+        if subpacket.kind in (ISSUER, ISSUER_FINGERPRINT)
+    ]
     return not named or bytes.fromhex(key.fingerprint[-16:]) in named
 
 
@@ -138,7 +149,9 @@ def verify_rsa(key: PublicKey, signature: SignaturePacket, content: bytes, allow
     if known is None or signature.value is None or signature.value >= key.modulus:
         return False
     new, prefix = known
-    digest = new(content + signature.hashed_prefix + struct.pack(">BBI", 4, 0xFF, len(signature.hashed_prefix))).digest()
+    digest = new(
+        content + signature.hashed_prefix + struct.pack(">BBI", 4, 0xFF, len(signature.hashed_prefix))
+    ).digest()
     if digest[:2] != signature.digest_prefix and not allow_sha1:
         return False
     # RFC 8017 sections 8.2.2 and 9.2: the block that the signer must have encrypted is built whole and compared.

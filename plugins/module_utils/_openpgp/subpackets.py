@@ -27,7 +27,7 @@ def _is_notation(data: bytes) -> bool:
     if len(data) < 8 or len(data) != 8 + name + value:
         return False
     try:
-        data[8:8 + name].decode("utf-8")
+        data[8 : 8 + name].decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
@@ -42,20 +42,20 @@ def _is_fingerprint(data: bytes) -> bool:
 _FORMS: Dict[int, Callable[[bytes], object]] = {
     CREATED: _is_time,
     EXPIRES: _is_time,
-    4: _is_bool,                                                        # exportable certification
-    5: lambda data: len(data) == 2,                                     # trust: level and amount
-    6: lambda data: data.endswith(b"\0"),                               # regular expression
-    7: _is_bool,                                                        # revocable
+    4: _is_bool,  # exportable certification
+    5: lambda data: len(data) == 2,  # trust: level and amount
+    6: lambda data: data.endswith(b"\0"),  # regular expression
+    7: _is_bool,  # revocable
     KEY_EXPIRES: _is_time,
     ISSUER: lambda data: len(data) == 8,
-    12: lambda data: len(data) == 22 and data[0] & 0x80,                # revocation key: class, algorithm, fingerprint
+    12: lambda data: len(data) == 22 and data[0] & 0x80,  # revocation key: class, algorithm, fingerprint
     20: _is_notation,
-    25: _is_bool,                                                       # primary user id
-    29: lambda data: data,                                              # reason for revocation: code and text
+    25: _is_bool,  # primary user id
+    29: lambda data: data,  # reason for revocation: code and text
     ISSUER_FINGERPRINT: _is_fingerprint,
-    31: lambda data: len(data) >= 2,                                    # signature target: two algorithms and a hash
-    35: _is_fingerprint,                                                # intended recipient
-    37: lambda data: not data,                                          # attestations, in a class of their own only
+    31: lambda data: len(data) >= 2,  # signature target: two algorithms and a hash
+    35: _is_fingerprint,  # intended recipient
+    37: lambda data: not data,  # attestations, in a class of their own only
 }
 
 

@@ -21,24 +21,26 @@ from .signatures import DOCUMENT, SignatureFields, find_invalid_reason, format_t
 
 __all__ = ("TrustedKey", "Signature", "read_keys", "verify")
 
-SIGNATURE_LIMIT = 64 * 1024     # octets of a signature file
-_SIGNATURES = 32                # packets in it
-_PACKET = b"\x80"               # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is
-_AHEAD = 30 * 60                # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
+SIGNATURE_LIMIT = 64 * 1024  # octets of a signature file
+_SIGNATURES = 32  # packets in it
+_PACKET = b"\x80"  # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is
+_AHEAD = 30 * 60  # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
 _CLOCK_HINT = "set the clock of the machine that judged this"
-_KEY_HINT = ("do not use this release; for a new key of its publisher, or one with its older self-signatures, upgrade this "
-             "collection or set trusted_keys")
+_KEY_HINT = (
+    "do not use this release; for a new key of its publisher, or one with its older self-signatures, upgrade this "
+    "collection or set trusted_keys"
+)
 
 
 class Signature(NamedTuple):
     """A good signature."""
 
-    fingerprint: str            # of the signer's primary key, 40 upper-case hex digits
-    key_id: str                 # of the key that made it, 16 upper-case hex digits
-    created: int                # seconds since the epoch
-    warnings: Tuple[str, ...]   # what an operator should know although the signature is good
+    fingerprint: str  # of the signer's primary key, 40 upper-case hex digits
+    key_id: str  # of the key that made it, 16 upper-case hex digits
+    created: int  # seconds since the epoch
+    warnings: Tuple[str, ...]  # what an operator should know although the signature is good
 
 
 class _Refusal(NamedTuple):
@@ -63,21 +65,31 @@ def verify(document: bytes, signature: bytes, keys: Tuple[TrustedKey, ...], now:
     try:
         packets = _read_file(signature)
     except MalformedError as exc:
-        raise _make_error(name, "is not a detached OpenPGP signature that is supported: %s" % exc, (
-            "fetch it again; a proxy or login page may have answered in its place")) from exc
+        raise _make_error(
+            name,
+            "is not a detached OpenPGP signature that is supported: %s" % exc,
+            ("fetch it again; a proxy or login page may have answered in its place"),
+        ) from exc
     good: List[Signature] = []
     unknown: List[str] = []
     for packet in packets:
-        candidates = [(key, member) for key in keys for member in key.members
-                      if any(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers)]
+        candidates = [
+            (key, member)
+            for key in keys
+            for member in key.members
+            if any(member.public.fingerprint.endswith(issuer) for issuer in packet.issuers)
+        ]
         if candidates:
             good.append(_check_signature(document, packet, candidates, now, name))
         else:
             unknown += packet.issuers[:1]
     if not good:
         trusted = ["%s (%s)" % (key.fingerprint, key.source) for key in keys]
-        raise _make_error(name, "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)),
-                          _find_way_out(unknown, keys))
+        raise _make_error(
+            name,
+            "is by key %s, which is not trusted; trusted: %s" % (_list(unknown), _list(trusted)),
+            _find_way_out(unknown, keys),
+        )
     return good[0]
 
 
@@ -85,9 +97,11 @@ def _find_way_out(unknown: List[str], keys: Tuple[TrustedKey, ...]) -> str:
     """What to do about a signature by unknown keys: what they are, or what those are that were named to be trusted."""
     for key in keys:
         if key.fingerprint in OTHER_KEYS:
-            return ("%s is %s, which signs no release of Terraform; HashiCorp's release key is "
-                    "built in: leave trusted_keys out" % (key.source, OTHER_KEYS[key.fingerprint]))
-    release, = read_keys(())
+            return (
+                "%s is %s, which signs no release of Terraform; HashiCorp's release key is "
+                "built in: leave trusted_keys out" % (key.source, OTHER_KEYS[key.fingerprint])
+            )
+    (release,) = read_keys(())
     for issuer in unknown:
         if any(member.public.fingerprint.endswith(issuer) for member in release.members):
             return "that is HashiCorp's release key, which is built in: leave trusted_keys out, or add it there"
@@ -110,7 +124,10 @@ def _list(names: List[str]) -> str:
 
 
 def _make_error(
-    name: str, found: str, hint: str, error: Type[VerificationError] = VerificationError,
+    name: str,
+    found: str,
+    hint: str,
+    error: Type[VerificationError] = VerificationError,
 ) -> VerificationError:
     url = name if "://" in name else None
     return error("signature %s %s" % (name, found), path=None if url else name, url=url, hint=hint)
@@ -138,7 +155,11 @@ def _read_file(signature: bytes) -> List[SignaturePacket]:
 
 
 def _check_signature(
-    document: bytes, packet: SignaturePacket, candidates: List[Tuple[TrustedKey, SigningKey]], now: int, name: str,
+    document: bytes,
+    packet: SignaturePacket,
+    candidates: List[Tuple[TrustedKey, SigningKey]],
+    now: int,
+    name: str,
 ) -> Signature:
     """The Signature that a packet is, by one of the trusted keys that it names.
 
@@ -153,14 +174,24 @@ def _check_signature(
             ended = today.invalid_reason
             if today.expires is not None and today.expires <= now:
                 ended = "expired on %s" % format_time(today.expires)
-            warnings = ("key %s of %s %s: what it signed before still counts; to verify newer releases, upgrade this "
-                        "collection, or name a renewed copy of the key in trusted_keys" % (
-                            member.public.fingerprint[-16:], key.fingerprint, ended),) if ended else ()
+            warnings = (
+                (
+                    "key %s of %s %s: what it signed before still counts; to verify newer releases, upgrade this "
+                    "collection, or name a renewed copy of the key in trusted_keys"
+                    % (member.public.fingerprint[-16:], key.fingerprint, ended),
+                )
+                if ended
+                else ()
+            )
             return Signature(key.fingerprint, member.public.fingerprint[-16:], created, warnings)
         refused.append((key, member, refusal))
     key, member, refusal = refused[0]
-    raise _make_error(name, "by key %s of %s %s" % (
-        member.public.fingerprint[-16:], key.fingerprint, refusal.found), refusal.hint, refusal.error)
+    raise _make_error(
+        name,
+        "by key %s of %s %s" % (member.public.fingerprint[-16:], key.fingerprint, refusal.found),
+        refusal.hint,
+        refusal.error,
+    )
 
 
 def _find_refusal(document: bytes, packet: SignaturePacket, member: SigningKey, now: int) -> Optional[_Refusal]:
@@ -189,12 +220,21 @@ def _check_validity_period(fields: SignatureFields, member: SigningKey, now: int
     if key_status.invalid_reason:
         return _Refusal("does not count: the key %s" % key_status.invalid_reason, _KEY_HINT)
     if key_status.self_signature_created > now + _AHEAD:
-        return _Refusal("cannot be judged: its key's own signature is dated %s, in the future: %s" % (
-            format_time(key_status.self_signature_created), clock), _CLOCK_HINT, ClockError)
+        return _Refusal(
+            "cannot be judged: its key's own signature is dated %s, in the future: %s"
+            % (format_time(key_status.self_signature_created), clock),
+            _CLOCK_HINT,
+            ClockError,
+        )
     if key_status.expires is not None and fields.created >= key_status.expires:
-        return _Refusal("%s, after its key expired on %s" % (dated, format_time(key_status.expires)), (
-            "upgrade this collection, or name a renewed copy of the key in trusted_keys"))
+        return _Refusal(
+            "%s, after its key expired on %s" % (dated, format_time(key_status.expires)),
+            ("upgrade this collection, or name a renewed copy of the key in trusted_keys"),
+        )
     if fields.expires is not None and fields.expires <= now:
-        return _Refusal("%s and expired on %s: %s" % (dated, format_time(fields.expires), clock), (
-            "ask its publisher for a new signature, or set the clock of the machine that judged this"), ClockError)
+        return _Refusal(
+            "%s and expired on %s: %s" % (dated, format_time(fields.expires), clock),
+            ("ask its publisher for a new signature, or set the clock of the machine that judged this"),
+            ClockError,
+        )
     return None

@@ -19,9 +19,9 @@ from .layout import archive_name
 
 # Commas and opening brackets: the real index has about 40,000. What is smaller than that fits into a host's memory.
 PARTS_LIMIT = 2000000
-VERSIONS_LIMIT = 20000      # the public site has some 500
+VERSIONS_LIMIT = 20000  # the public site has some 500
 
-_NAME = re.compile(r"[a-z0-9]{1,20}\Z")     # of an operating system, of an architecture
+_NAME = re.compile(r"[a-z0-9]{1,20}\Z")  # of an operating system, of an architecture
 _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _HINT = "look what answers at that URL: expected the index.json of a release site; or ask for an exact version"
 
@@ -67,8 +67,13 @@ def _parse(data: bytes, where: str) -> Any:
         raise _refusal(where, "has more than %d parts" % PARTS_LIMIT)
     try:
         # Numbers mean nothing here, and a long one would take hours.
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_int=_number, parse_float=_number,
-                          parse_constant=_constant)
+        return json.loads(
+            data.decode("utf-8-sig"),
+            object_pairs_hook=_object,
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=_constant,
+        )
     except (ValueError, RecursionError) as exc:
         raise _refusal(where, "is not JSON (%s)" % (ascii(str(exc))[1:-1][:80])) from exc
 
@@ -98,7 +103,9 @@ def _is_version(text: Any) -> bool:
 
 def _is_about(entry: Any, version: str) -> bool:
     """An entry, or a build in it, is of this product and version; neither has to be named."""
-    return isinstance(entry, dict) and entry.get("name", PRODUCT) == PRODUCT and entry.get("version", version) == version
+    return (
+        isinstance(entry, dict) and entry.get("name", PRODUCT) == PRODUCT and entry.get("version", version) == version
+    )
 
 
 def _platforms(entry: Dict[str, Any], version: str) -> Iterator[str]:
@@ -124,8 +131,10 @@ def advise_on_missing(version: str, platform: str, listing: Listing) -> Optional
     """
     if version in listing:
         if platform in listing[version]:
-            return "the index lists it, and the site lacks the file: copy it there; or it is being published, if the release " \
+            return (
+                "the index lists it, and the site lacks the file: copy it there; or it is being published, if the release "
                 "is minutes old: try again then"
+            )
         return "%s; or choose another platform" % describe_first(platform, listing)
     return _nearest(version, [other for other in listing if platform in listing[other]])
 
@@ -134,19 +143,29 @@ def describe_first(platform: Optional[str], listing: Listing) -> str:
     """Since when an index has builds for a platform: part of a sentence."""
     having = sorted((version for version in listing if platform in listing[version]), key=sort_key)
     final = [version for version in having if not components(version)[1]] or having
-    return "the first version with a build for %s is %s" % (platform, final[0]) if final else (
-        "no version has a build for %s" % platform)
+    return (
+        "the first version with a build for %s is %s" % (platform, final[0])
+        if final
+        else ("no version has a build for %s" % platform)
+    )
 
 
 def _nearest(version: str, published: List[str]) -> Optional[str]:
     """The published versions around one that is not: a hint, or None."""
     place = sort_key(version)
-    near: Dict[str, List[str]] = {}     # version: what it is to the one that was asked for
+    near: Dict[str, List[str]] = {}  # version: what it is to the one that was asked for
     lower = _final_first(version, [other for other in published if sort_key(other) < place])
     higher = _final_first(version, [other for other in published if sort_key(other) > place])
-    patches = [other for other in published if components(other)[0][:2] == components(version)[0][:2] and not components(other)[1]]
-    for word, candidates, choose in (("next lower", lower, max), ("next higher", higher, min),
-                                     ("newest %d.%d" % components(version)[0][:2], patches, max)):
+    patches = [
+        other
+        for other in published
+        if components(other)[0][:2] == components(version)[0][:2] and not components(other)[1]
+    ]
+    for word, candidates, choose in (
+        ("next lower", lower, max),
+        ("next higher", higher, min),
+        ("newest %d.%d" % components(version)[0][:2], patches, max),
+    ):
         if candidates:
             near.setdefault(choose(candidates, key=sort_key), []).append(word)
     told = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
@@ -156,4 +175,6 @@ def _nearest(version: str, published: List[str]) -> Optional[str]:
 def _final_first(version: str, others: List[str]) -> List[str]:
     """Those that who asked for a version may want: final ones, and for a pre-release those of the same numbers as well."""
     numbers, pre_release = components(version)
-    return [other for other in others if not components(other)[1] or pre_release and components(other)[0] == numbers] or others
+    return [
+        other for other in others if not components(other)[1] or pre_release and components(other)[0] == numbers
+    ] or others

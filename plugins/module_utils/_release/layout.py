@@ -44,7 +44,7 @@ ARCHITECTURES = {
 }
 
 # sha256sum(1): digest, a blank, then a blank (text) or an asterisk (binary), then the name.
-_LINE = re.compile(br"([0-9a-f]{64}) [ *]([0-9A-Za-z_+~-][0-9A-Za-z._+~-]*)[ \t]*\r?\Z")
+_LINE = re.compile(rb"([0-9a-f]{64}) [ *]([0-9A-Za-z_+~-][0-9A-Za-z._+~-]*)[ \t]*\r?\Z")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
 _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S*\Z")
 _HEX = re.compile(r"[0-9A-Fa-f]+\Z")
@@ -93,7 +93,9 @@ def _file_name(name: str) -> str:
     :raises RequestError: it has other characters than published names have.
     """
     if not _FILE_NAME.match(name) or name.startswith("."):
-        raise RequestError("%s is no name of a release's file: expected letters, digits and ._+~- only" % ascii(name[:80]))
+        raise RequestError(
+            "%s is no name of a release's file: expected letters, digits and ._+~- only" % ascii(name[:80])
+        )
     return name
 
 
@@ -109,8 +111,7 @@ def detect_platform(system: str, machine: str) -> str:
     architecture = ARCHITECTURES.get(machine) or ARCHITECTURES.get(machine.lower())
     if not name or not architecture:
         raise RequestError(
-            "no platform of %s is known: the system is %s, its machine %s"
-            % (PRODUCT, ascii(system), ascii(machine)),
+            "no platform of %s is known: the system is %s, its machine %s" % (PRODUCT, ascii(system), ascii(machine)),
             hint="set platform, such as linux_amd64",
         )
     return "%s_%s" % (name, architecture)
@@ -124,8 +125,10 @@ def check_platform(text: str) -> str:
     system, dummy, architecture = text.partition("_")
     if system not in OPERATING_SYSTEMS.values() or architecture not in ARCHITECTURES.values():
         raise RequestError(
-            "platform %s is not known: expected one of %s, an underscore, and one of %s" % (
-                ascii(text[:40]), ", ".join(sorted(set(OPERATING_SYSTEMS.values()))),
+            "platform %s is not known: expected one of %s, an underscore, and one of %s"
+            % (
+                ascii(text[:40]),
+                ", ".join(sorted(set(OPERATING_SYSTEMS.values()))),
                 ", ".join(sorted(set(ARCHITECTURES.values()))),
             ),
             hint="write it as releases do, such as linux_amd64",
@@ -148,7 +151,9 @@ def find_archive(sums: bytes, version: str, platform: str, where: str) -> Tuple[
     if sums.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise VerificationError(
             "%s is a web page, not a list of SHA-256 digests (%d bytes)" % (where, len(sums)),
-            hint="a proxy or login page may have answered in place of the site", **place)
+            hint="a proxy or login page may have answered in place of the site",
+            **place,
+        )
     digests = _parse(sums, "SHA256SUMS %s" % where, VerificationError, place)
     name = _choose(digests, version, platform, "SHA256SUMS %s" % where, VerificationError, place)
     if name is None:
@@ -193,8 +198,10 @@ def _parse(sums: bytes, what: str, error: Type[TerraformBinaryError], details: P
         found = _LINE.match(line)
         if not found:
             raise error(
-                "%s, line %d is not a SHA-256 digest, two blanks and a file name (%d bytes)" % (what, number, len(line)),
-                **details)
+                "%s, line %d is not a SHA-256 digest, two blanks and a file name (%d bytes)"
+                % (what, number, len(line)),
+                **details,
+            )
         digest, name = (part.decode("ascii") for part in found.groups())
         if name in digests:
             raise error("%s, line %d names %s a second time" % (what, number, quoted(name)), **details)
@@ -203,7 +210,12 @@ def _parse(sums: bytes, what: str, error: Type[TerraformBinaryError], details: P
 
 
 def _choose(
-        digests: Dict[str, str], version: str, platform: str, what: str, error: Type[TerraformBinaryError], details: Params,
+    digests: Dict[str, str],
+    version: str,
+    platform: str,
+    what: str,
+    error: Type[TerraformBinaryError],
+    details: Params,
 ) -> Optional[str]:
     """The name among the digests that is exactly our archive's, or None."""
     name = archive_name(version, platform)
@@ -215,7 +227,11 @@ def _choose(
 
 
 def _not_listed(
-        digests: Dict[str, str], version: str, platform: str, where: str, place: Params,
+    digests: Dict[str, str],
+    version: str,
+    platform: str,
+    where: str,
+    place: Params,
 ) -> Union[RequestError, VerificationError]:
     """The error for a list of digests that is well formed and lacks our archive."""
     ours = "%s_%s_" % (PRODUCT, version)
@@ -224,12 +240,13 @@ def _not_listed(
     if platforms:
         return RequestError(
             "%s %s has no build for %s: %s lists %s" % (PRODUCT, version, platform, where, ", ".join(platforms)),
-            hint="choose one of those as platform, or another version", **place)
+            hint="choose one of those as platform, or another version",
+            **place,
+        )
     release = re.compile(r"%s_([^_]+)_" % PRODUCT)
     others = sorted(set(found.group(1) for found in map(release.match, digests) if found))
     if others:
         found = "it is of version %s" % ", ".join(quoted(other) for other in others[:3])
     else:
         found = "its first name is %s" % quoted(next(iter(digests)))
-    return VerificationError(
-        "SHA256SUMS %s names no file of %s %s: %s" % (where, PRODUCT, version, found), **place)
+    return VerificationError("SHA256SUMS %s names no file of %s %s: %s" % (where, PRODUCT, version, found), **place)

@@ -14,16 +14,16 @@ from .._records import PRODUCT, Listing, Log, Ordered
 from .._versions.version import components, is_exact, sort_key
 from .index import describe_first
 
-_SHOWN = 3      # versions in a message
+_SHOWN = 3  # versions in a message
 
 
 class Choice(NamedTuple):
     """What one listing and the installed versions come to."""
 
-    version: Optional[str]          # the newest of the next two; None: neither has any
-    offered: Optional[str]          # the newest allowed version with a build for the platform
-    installed: Optional[str]        # the newest allowed version that is intact on the host
-    passed_over: Tuple[str, ...]    # allowed and newer than what is offered, without a build; the newest first
+    version: Optional[str]  # the newest of the next two; None: neither has any
+    offered: Optional[str]  # the newest allowed version with a build for the platform
+    installed: Optional[str]  # the newest allowed version that is intact on the host
+    passed_over: Tuple[str, ...]  # allowed and newer than what is offered, without a build; the newest first
 
 
 def newest_version(versions: Iterable[str]) -> Optional[str]:
@@ -46,15 +46,23 @@ def choose_version(wanted: Any, platform: Optional[str], listing: Listing, insta
     """
     allowed = [version for version in listing if wanted.allows(version)]
     offered = newest_version(version for version in allowed if platform in listing[version])
-    lacking = (version for version in allowed if platform not in listing[version]
-               and (offered is None or sort_key(version) > sort_key(offered)))
+    lacking = (
+        version
+        for version in allowed
+        if platform not in listing[version] and (offered is None or sort_key(version) > sort_key(offered))
+    )
     kept = newest_version(matching_versions(wanted, installed))
-    return Choice(newest_version(version for version in (offered, kept) if version), offered, kept,
-                  tuple(sorted(lacking, key=sort_key, reverse=True)))
+    return Choice(
+        newest_version(version for version in (offered, kept) if version),
+        offered,
+        kept,
+        tuple(sorted(lacking, key=sort_key, reverse=True)),
+    )
 
 
 def resolve_version(
-        request: Ordered, installed: Collection[str], listing_of: Callable[[str], Listing], log: Log) -> Tuple[str, str]:
+    request: Ordered, installed: Collection[str], listing_of: Callable[[str], Listing], log: Log
+) -> Tuple[str, str]:
     """The exact version for a request, from the first site that has one, and the installed ones.
 
     :param request: Request with ``wanted``, ``platform``, ``sites``, ``offline_ok``.
@@ -83,23 +91,32 @@ def resolve_version(
     if choice.installed and not failures:
         return choice.installed, _keep_installed(request, choice.installed, "; ".join(without_match), log)
     if not failures:
-        raise RequestError("no version matches %s: %s" % (_describe_request(request), " | ".join(without_match)),
-                           hint="write another constraint, or choose another platform or site")
+        raise RequestError(
+            "no version matches %s: %s" % (_describe_request(request), " | ".join(without_match)),
+            hint="write another constraint, or choose another platform or site",
+        )
     failed = " | ".join(without_match + [str(exc) for exc in failures])
     if choice.installed and request.offline_ok and not request.wanted.is_latest:
-        return choice.installed, _keep_installed(request, choice.installed, "no site could be asked (offline_ok): %s" % failed, log)
+        return choice.installed, _keep_installed(
+            request, choice.installed, "no site could be asked (offline_ok): %s" % failed, log
+        )
     raise _no_answer_error(request, choice, failures, without_match)
 
 
 def _describe_choice(request: Ordered, version: str, choice: Choice, site: str, log: Log) -> str:
     """How it was chosen, where a site has a version to offer."""
-    over = "; passed over, having no build for %s: %s" % (request.platform, _list(choice.passed_over)) \
-        if choice.passed_over else ""
+    over = (
+        "; passed over, having no build for %s: %s" % (request.platform, _list(choice.passed_over))
+        if choice.passed_over
+        else ""
+    )
     if version == choice.offered:
         line = "%s is %s, the newest that matches on %s%s" % (_describe_request(request), version, site, over)
         log(line)
         return line
-    return _keep_installed(request, version, "%s is behind, the newest that matches there is %s%s" % (site, choice.offered, over), log)
+    return _keep_installed(
+        request, version, "%s is behind, the newest that matches there is %s%s" % (site, choice.offered, over), log
+    )
 
 
 def _keep_installed(request: Ordered, version: str, why: str, log: Log) -> str:
@@ -113,7 +130,11 @@ def _describe_missing(request: Ordered, choice: Choice, site: str, listing: List
     """What a site has instead of what was asked for."""
     if choice.passed_over:
         return "%s has no build for %s of %s; %s" % (
-            site, request.platform, _list(choice.passed_over), describe_first(request.platform, listing))
+            site,
+            request.platform,
+            _list(choice.passed_over),
+            describe_first(request.platform, listing),
+        )
     having = [version for version in listing if request.platform in listing[version]]
     built = newest_version(version for version in having if not components(version)[1]) or newest_version(having)
     if built is None:
@@ -121,13 +142,18 @@ def _describe_missing(request: Ordered, choice: Choice, site: str, listing: List
     return "%s lists %d versions, the newest for %s is %s" % (site, len(listing), request.platform, built)
 
 
-def _no_answer_error(request: Ordered, choice: Choice, failures: List[FetchError], without_match: List[str]) -> FetchError:
+def _no_answer_error(
+    request: Ordered, choice: Choice, failures: List[FetchError], without_match: List[str]
+) -> FetchError:
     """The error when no site had an answer: FetchError."""
     hint = failures[-1].hint
     if choice.installed:
         hint = "%s %s is installed and matches: offline_ok: true would use it" % (PRODUCT, choice.installed)
         if request.wanted.is_latest:
-            hint = "%s %s is installed: ask for it, or for a constraint with offline_ok: true" % (PRODUCT, choice.installed)
+            hint = "%s %s is installed: ask for it, or for a constraint with offline_ok: true" % (
+                PRODUCT,
+                choice.installed,
+            )
     if len(failures) == 1 and not without_match:
         failures[0].hint = hint
         return failures[0]

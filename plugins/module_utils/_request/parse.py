@@ -28,22 +28,27 @@ from .._versions import constraint
 from .._versions.version import parse_exact, unquoted
 from . import network
 
-_PLAIN_BITS = 0o755     # what a mode may set
+_PLAIN_BITS = 0o755  # what a mode may set
 _REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
 _WITH_ZERO = "write 0755, with the zero (in a playbook in quotes: '0755')"
 _OCTAL = re.compile(r"[0-7]{1,5}\Z")
 _EXAMPLES = {
-    "archive": "/srv/incoming/terraform_1.13.4_linux_amd64.zip", "base_dir": DEFAULT_BASE_DIR, "ca_path": "/etc/ssl/our-ca.pem",
-    "cache_dir": "/var/cache/terraform-archives", "client_cert": "/etc/ssl/builder.pem", "client_key": "/etc/ssl/builder.key",
+    "archive": "/srv/incoming/terraform_1.13.4_linux_amd64.zip",
+    "base_dir": DEFAULT_BASE_DIR,
+    "ca_path": "/etc/ssl/our-ca.pem",
+    "cache_dir": "/var/cache/terraform-archives",
+    "client_cert": "/etc/ssl/builder.pem",
+    "client_key": "/etc/ssl/builder.key",
     "link": "/usr/local/bin/terraform",
 }
 _SCHEMES = ("https", "http", "file")
-_LONGEST = 86400        # seconds; far more overflows what sockets take
-_HIGHEST = 2**32 - 2    # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
+_LONGEST = 86400  # seconds; far more overflows what sockets take
+_HIGHEST = 2**32 - 2  # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
 
 
-def parse_request(params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None,
-          missing: Optional[List[str]] = None) -> Request:
+def parse_request(
+    params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None, missing: Optional[List[str]] = None
+) -> Request:
     """Check what the user asked for.
 
     :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
@@ -60,11 +65,18 @@ def parse_request(params: Params, host_platform: Callable[[], str], chosen: Opti
     uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
     gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
     request = Request(
-        requested=wanted.text, base_dir=base_dir, native=native,
+        requested=wanted.text,
+        base_dir=base_dir,
+        native=native,
         link=given["link"] and _absolute(given["link"], "link"),
-        uid=uid, gid=gid, owner=owner, group=group, mode=_mode(given["mode"]),
+        uid=uid,
+        gid=gid,
+        owner=owner,
+        group=group,
+        mode=_mode(given["mode"]),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
-        allow_unsafe=given["allow_unsafe_base_dir"], **dict(_checked(given), **_download_fields(given, wanted, platform, chosen))
+        allow_unsafe=given["allow_unsafe_base_dir"],
+        **dict(_checked(given), **_download_fields(given, wanted, platform, chosen)),
     )
     if request.link:
         _check_link(request, request.link)
@@ -82,7 +94,9 @@ def parse_download_request(params: Params, platform: Optional[str], chosen: Opti
     :returns: Order. Raises RequestError, whose message names the option.
     """
     given = _all_given(params)
-    order = DownloadRequest(**_download_fields(given, _wanted(given), platform and layout.check_platform(platform), chosen))
+    order = DownloadRequest(
+        **_download_fields(given, _wanted(given), platform and layout.check_platform(platform), chosen)
+    )
     _check_policy(order, given["checksum"] is not None)
     return order
 
@@ -99,22 +113,33 @@ def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
 
 def _checked(given: Params) -> Params:
     """The fields of a Request with the name of an option that Ansible has checked in full: booleans and choices."""
-    return {key: given[key] for key in Request._fields
-            if key in SPEC and (SPEC[key]["type"] == "bool" or "choices" in SPEC[key])}
+    return {
+        key: given[key]
+        for key in Request._fields
+        if key in SPEC and (SPEC[key]["type"] == "bool" or "choices" in SPEC[key])
+    }
 
 
-def _download_fields(given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]) -> Params:
+def _download_fields(
+    given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]
+) -> Params:
     """The fields of an Order, as a dict."""
     version = chosen or wanted.version
     checksum = None
-    if given["checksum"] and version and platform:      # lines of SHA256SUMS can only be read then
+    if given["checksum"] and version and platform:  # lines of SHA256SUMS can only be read then
         checksum = layout.checksum_of(given["checksum"], version, platform)
     return dict(
-        version=version, wanted=wanted, platform=platform, policy=given["checksum_policy"],
+        version=version,
+        wanted=wanted,
+        platform=platform,
+        policy=given["checksum_policy"],
         checksum=checksum,
-        trusted_keys=tuple(given["trusted_keys"] or ()), sites=tuple(check_site(site) for site in given["sites"]),
-        access=network.parse_connection_options(given), archive=given["archive"] and _absolute(given["archive"], "archive"),
-        origin=given["origin"] and _origin(given["origin"]), offline_ok=given["offline_ok"],
+        trusted_keys=tuple(given["trusted_keys"] or ()),
+        sites=tuple(check_site(site) for site in given["sites"]),
+        access=network.parse_connection_options(given),
+        archive=given["archive"] and _absolute(given["archive"], "archive"),
+        origin=given["origin"] and _origin(given["origin"]),
+        offline_ok=given["offline_ok"],
         timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
         retries=_within(given["retries"], 1, 1000, "retries", "tries"),
     )
@@ -124,9 +149,11 @@ def _all_given(params: Params) -> Params:
     """The value of every option; ``params`` have the aliases, too."""
     given = {key: _given(key, params[key]) for key in SPEC}
     for option in ("ca_path", "client_cert", "client_key"):
-        if given[option] and "-----BEGIN" in given[option]:     # it may be a private key: nothing of it is shown
-            raise RequestError("%s is the text of a key or certificate, where the path of a file is expected" % option,
-                               hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do")
+        if given[option] and "-----BEGIN" in given[option]:  # it may be a private key: nothing of it is shown
+            raise RequestError(
+                "%s is the text of a key or certificate, where the path of a file is expected" % option,
+                hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do",
+            )
         given[option] = given[option] and _absolute(given[option], option)
     return given
 
@@ -134,24 +161,34 @@ def _all_given(params: Params) -> Params:
 def _wanted(given: Params) -> constraint.VersionSpec:
     """What is asked for, of the state that it can be asked for in."""
     if given["version_file"] is not None:
-        raise RequestError("version_file is read on the controller, by this collection's action plugin, which did not run",
-                           hint="call the module by its full name, iac_platform.terraform.terraform_binary, or set version")
+        raise RequestError(
+            "version_file is read on the controller, by this collection's action plugin, which did not run",
+            hint="call the module by its full name, iac_platform.terraform.terraform_binary, or set version",
+        )
     wanted = constraint.parse_version_spec(given["version"])
     if wanted.version is not None:
         return wanted
     shown = ascii(" ".join(wanted.text.split())[:60])
     if given["state"] == "absent" and wanted.is_latest:
-        raise RequestError("version %s cannot be removed: what is newest changes" % shown,
-                           hint="name the version, or a constraint such as '< 1.9', or 'all'")
+        raise RequestError(
+            "version %s cannot be removed: what is newest changes" % shown,
+            hint="name the version, or a constraint such as '< 1.9', or 'all'",
+        )
     if given["state"] == "present" and wanted.is_all:
-        raise RequestError("version all is for state: absent, and removes everything",
-                           hint="write 'latest' for the newest version, or one version, such as '1.10.5'")
+        raise RequestError(
+            "version all is for state: absent, and removes everything",
+            hint="write 'latest' for the newest version, or one version, such as '1.10.5'",
+        )
     if given["state"] == "present" and given["archive"] is not None:
-        raise RequestError("version %s with archive: one archive is one version, and no site is asked" % shown,
-                           hint="write the exact version of that archive")
+        raise RequestError(
+            "version %s with archive: one archive is one version, and no site is asked" % shown,
+            hint="write the exact version of that archive",
+        )
     if given["state"] == "present" and given["checksum_policy"] == "pinned":
-        raise RequestError("version %s with checksum_policy pinned: checksum is that of one exact version" % shown,
-                           hint="write the exact version, or use checksum_policy signature")
+        raise RequestError(
+            "version %s with checksum_policy pinned: checksum is that of one exact version" % shown,
+            hint="write the exact version, or use checksum_policy signature",
+        )
     return wanted
 
 
@@ -174,19 +211,23 @@ def _platform(text: Optional[str], host_platform: Callable[[], str]) -> Tuple[st
     try:
         return platform, platform == host_platform()
     except RequestError:
-        return platform, False      # a host we have no name for cannot be the one that was named
+        return platform, False  # a host we have no name for cannot be the one that was named
 
 
 def _absolute(path: str, option: str) -> str:
     """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
-        raise RequestError("%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
-                           hint="write it from the root: %s" % _EXAMPLES[option])
+        raise RequestError(
+            "%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
+            hint="write it from the root: %s" % _EXAMPLES[option],
+        )
     try:
         os.fsencode(path)
     except UnicodeEncodeError as exc:
-        raise RequestError("%s %s cannot be written in the locale (%s)" % (option, ascii(path[:100]), exc.encoding),
-                           hint="set environment: {LC_ALL: C.UTF-8} on the task") from exc
+        raise RequestError(
+            "%s %s cannot be written in the locale (%s)" % (option, ascii(path[:100]), exc.encoding),
+            hint="set environment: {LC_ALL: C.UTF-8} on the task",
+        ) from exc
     normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
     if normal == "/":
         raise RequestError("%s / is the root directory itself" % option, hint="write a path below it")
@@ -197,22 +238,32 @@ def check_site(text: str) -> str:
     """A site's URL without a trailing slash; RequestError, which never shows userinfo."""
     written = "an entry" if re.search("[@?#]", text) else ascii(text[:100])
     if re.search(r"[\x00-\x20\x7f\\]", text):
-        raise RequestError("sites: %s has blanks, backslashes or control characters in it" % written,
-                           hint="write one URL an entry, as https://host/path")
+        raise RequestError(
+            "sites: %s has blanks, backslashes or control characters in it" % written,
+            hint="write one URL an entry, as https://host/path",
+        )
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port     # .port raises ValueError for what is not one
+        host, port = parts.hostname, parts.port  # .port raises ValueError for what is not one
     except ValueError as exc:
-        raise RequestError("sites: %s is not a URL with a host and port" % written, hint="write https://host/path") from exc
+        raise RequestError(
+            "sites: %s is not a URL with a host and port" % written, hint="write https://host/path"
+        ) from exc
     if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-        raise RequestError("sites: the URL of host %s has a user name or password in it" % host,
-                           hint="URLs end up in logs: leave credentials out of them")
+        raise RequestError(
+            "sites: the URL of host %s has a user name or password in it" % host,
+            hint="URLs end up in logs: leave credentials out of them",
+        )
     if parts.scheme not in _SCHEMES:
-        raise RequestError("sites: %s is not a URL with http, https or file" % written,
-                           hint="write it as https://host/path or file:///path")
+        raise RequestError(
+            "sites: %s is not a URL with http, https or file" % written,
+            hint="write it as https://host/path or file:///path",
+        )
     if parts.query or parts.fragment:
-        raise RequestError("sites: the URL of host %s has a query or fragment, expected the root of a release site" % host,
-                           hint="files are asked for as <site>/%s/<version>/..." % PRODUCT)
+        raise RequestError(
+            "sites: the URL of host %s has a query or fragment, expected the root of a release site" % host,
+            hint="files are asked for as <site>/%s/<version>/..." % PRODUCT,
+        )
     if parts.scheme == "file" and (host not in (None, "localhost") or not parts.path.startswith("/")):
         raise RequestError("sites: %s is not a local file URL" % written, hint="write file:///path")
     if parts.scheme != "file" and (not host or port == 0):
@@ -223,14 +274,19 @@ def check_site(text: str) -> str:
 def _origin(text: str) -> str:
     """What is told and recorded of an archive's origin; RequestError, which shows nothing of it, for a URL with a password."""
     if re.search(r"//[^/?#\s]*@|:[^/?#\s@]*@", text):
-        raise RequestError("origin has a user name or password in it",
-                           hint="it is recorded beside the binary: leave credentials out of it")
+        raise RequestError(
+            "origin has a user name or password in it",
+            hint="it is recorded beside the binary: leave credentials out of it",
+        )
     return redact_url(text) if "://" in text else text
 
 
 def _account(
-        text: Optional[str], option: str, by_name: Callable[[str], Tuple[Any, ...]], by_number: Callable[[int], Tuple[Any, ...]],
-        missing: Optional[List[str]],
+    text: Optional[str],
+    option: str,
+    by_name: Callable[[str], Tuple[Any, ...]],
+    by_number: Callable[[int], Tuple[Any, ...]],
+    missing: Optional[List[str]],
 ) -> Tuple[Optional[int], Optional[str]]:
     """A uid or gid, and its name, from a name or a number; (None, None) when not given; UNKNOWN_ID for one not there yet."""
     if text is None:
@@ -244,7 +300,7 @@ def _account(
     try:
         name, _password, number = by_name(text)[:3]
         return number, name
-    except (KeyError, ValueError):      # ValueError: a NUL in it
+    except (KeyError, ValueError):  # ValueError: a NUL in it
         unknown = "%s %s is not known" % (option, ascii(text[:40]))
         if missing is None:
             raise RequestError(unknown, hint="create it first, or give its number") from None
@@ -260,37 +316,55 @@ def _mode(value: Any) -> int:
     if not _OCTAL.match(digits):
         raise RequestError("mode %s is not octal permission bits" % ascii(value)[:40], hint=_WITH_ZERO)
     mode = int(digits, 8)
-    reason = next((reason for bits, reason in _REFUSED_BITS if mode & bits), None if mode & 0o400 else "its owner cannot read it")
+    reason = next(
+        (reason for bits, reason in _REFUSED_BITS if mode & bits), None if mode & 0o400 else "its owner cannot read it"
+    )
     if reason is None:
         return mode
     if is_number and _OCTAL.match(str(value)):  # written without a leading zero, which leaves none to see
-        raise RequestError("mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s" % (
-            value, mode, reason), hint=_WITH_ZERO)
-    raise RequestError("mode %04o is not allowed: %s" % (mode, reason), hint="write '%04o', or another without that" % (
-        mode & _PLAIN_BITS | 0o400))
+        raise RequestError(
+            "mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s"
+            % (value, mode, reason),
+            hint=_WITH_ZERO,
+        )
+    raise RequestError(
+        "mode %04o is not allowed: %s" % (mode, reason),
+        hint="write '%04o', or another without that" % (mode & _PLAIN_BITS | 0o400),
+    )
 
 
 def _within(number: int, least: int, most: int, option: str, unit: str) -> int:
     if not least <= number <= most:
-        raise RequestError("%s is %d %s, expected %d to %d" % (option, number, unit, least, most),
-                           hint="write a number between these")
+        raise RequestError(
+            "%s is %d %s, expected %d to %d" % (option, number, unit, least, most), hint="write a number between these"
+        )
     return number
 
 
 def _check_link(request: Request, link: str) -> None:
     """The link must not lie where the store keeps its own, nor in the way to it, and not lead to what cannot be tried."""
     if request.state == "present" and request.run_check and not request.native:
-        raise RequestError("link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run" % (
-            link, request.platform), path=link, hint="leave out link or platform, or set run_check: false")
+        raise RequestError(
+            "link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run"
+            % (link, request.platform),
+            path=link,
+            hint="leave out link or platform, or set run_check: false",
+        )
     if (request.base_dir + "/").startswith(link + "/"):
-        raise RequestError("link %s is %s or a directory above it" % (link, request.base_dir), path=link,
-                           hint="write the path of a link, not of the store")
+        raise RequestError(
+            "link %s is %s or a directory above it" % (link, request.base_dir),
+            path=link,
+            hint="write the path of a link, not of the store",
+        )
     if not link.startswith(request.base_dir + "/"):
         return
-    first = link[len(request.base_dir) + 1:].split("/")[0]
+    first = link[len(request.base_dir) + 1 :].split("/")[0]
     if first.startswith((".terraform-", ".tmp.")) or _is_version(first):
-        raise RequestError("link %s lies among the store's own files" % link, path=link,
-                           hint="choose a link outside %s/<version>" % request.base_dir)
+        raise RequestError(
+            "link %s lies among the store's own files" % link,
+            path=link,
+            hint="choose a link outside %s/<version>" % request.base_dir,
+        )
 
 
 def _is_version(name: str) -> bool:
@@ -303,8 +377,10 @@ def _is_version(name: str) -> bool:
 
 def _check_policy(request: Ordered, has_checksum: bool) -> None:
     if request.policy == "pinned" and not has_checksum:
-        raise RequestError("checksum_policy pinned needs checksum: it alone decides",
-                           hint="give the archive's SHA-256, or use checksum_policy signature")
+        raise RequestError(
+            "checksum_policy pinned needs checksum: it alone decides",
+            hint="give the archive's SHA-256, or use checksum_policy signature",
+        )
     if request.archive:
         return
     network.check_sites(request.access, request.sites)
@@ -314,8 +390,10 @@ def _check_policy(request: Ordered, has_checksum: bool) -> None:
         unsafe_reason = _unverified_reason(site, request.access)
         if unsafe_reason:
             raise RequestError(
-                "checksum_policy sha256sums %s (%s) would trust whoever sits in between" % (unsafe_reason, site), url=site,
-                hint="use https with validate_certs, give checksum, or use checksum_policy signature")
+                "checksum_policy sha256sums %s (%s) would trust whoever sits in between" % (unsafe_reason, site),
+                url=site,
+                hint="use https with validate_certs, give checksum, or use checksum_policy signature",
+            )
 
 
 def _unverified_reason(site: str, access: ConnectionOptions) -> Optional[str]:

@@ -15,25 +15,26 @@ from .._errors import RequestError
 from . import suggestions
 from .version import coerce_text, components, is_exact, parse_exact, unquoted
 
-TEXT_LIMIT = 2048   # characters; constraints of many files may come in one text
+TEXT_LIMIT = 2048  # characters; constraints of many files may come in one text
 
-_LARGEST = 2**63 - 1    # of a number: go-version keeps them in an int64
+_LARGEST = 2**63 - 1  # of a number: go-version keeps them in an int64
 _OPERATOR = re.compile("[<>=!~,]")
 _TERM = re.compile(
     "(?P<operator>[<>!]=|~>|[<>=]|)\\s*v?(?P<numbers>[0-9]+(?:[.][0-9]+)*)"
     # A pre-release that begins with a letter needs no dash before it; the dash of "1.0-" is one itself.
     "(?:-(?P<digits>[0-9][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*)|-?(?P<word>[A-Za-z~-][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*))?"
-    r"(?:[+][0-9A-Za-z~-]+(?:[.][0-9A-Za-z~-]+)*)?\Z")
+    r"(?:[+][0-9A-Za-z~-]+(?:[.][0-9A-Za-z~-]+)*)?\Z"
+)
 _INTEGER = re.compile(r"-?[0-9]+\Z")
 
 
 class Comparison(NamedTuple):
     """One comparison of a constraint."""
 
-    operator: str               # = != > >= < <= ~>
-    numbers: Tuple[int, ...]    # at least three: zeros stand for those that were not written
-    written: int                # how many were written
-    pre_release: str            # "" for none
+    operator: str  # = != > >= < <= ~>
+    numbers: Tuple[int, ...]  # at least three: zeros stand for those that were not written
+    written: int  # how many were written
+    pre_release: str  # "" for none
 
 
 ALL = "all"
@@ -42,9 +43,9 @@ ALL = "all"
 class VersionSpec(NamedTuple):
     """What was asked for."""
 
-    text: str                   # as written
-    version: Optional[str]      # the only one that it can be; None: to be chosen among those that it allows
-    terms: Tuple[Comparison, ...]     # all of them have to allow a version; none for latest, all, and an exact version
+    text: str  # as written
+    version: Optional[str]  # the only one that it can be; None: to be chosen among those that it allows
+    terms: Tuple[Comparison, ...]  # all of them have to allow a version; none for latest, all, and an exact version
 
     @property
     def is_latest(self) -> bool:
@@ -79,16 +80,23 @@ def parse_version_spec(value: Any, place: str = suggestions.OPTION) -> VersionSp
     if place == suggestions.OPTION:
         text = unquoted(text)
     if len(text) > TEXT_LIMIT:
-        raise RequestError("version %s... has %d characters, more than %d" % (ascii(text[:20]), len(text), TEXT_LIMIT),
-                           hint=suggestions.EXAMPLES[place])
+        raise RequestError(
+            "version %s... has %d characters, more than %d" % (ascii(text[:20]), len(text), TEXT_LIMIT),
+            hint=suggestions.EXAMPLES[place],
+        )
     if isinstance(value, (int, float)):
-        raise RequestError("version is the number %s, and YAML reads an unquoted 1.10 as 1.1" % text, hint=_of_number(text))
+        raise RequestError(
+            "version is the number %s, and YAML reads an unquoted 1.10 as 1.1" % text, hint=_of_number(text)
+        )
     try:
         return _parse_spec(text, place)
     except RequestError as exc:
         # Templates of older cores make a text of a number.
-        exc.hint = _of_number(text) + ": YAML reads an unquoted 1.10 as 1.1" if (
-            place == suggestions.OPTION and suggestions.may_lack_zero(text)) else suggestions.suggest_version(text, place, _is_good)
+        exc.hint = (
+            _of_number(text) + ": YAML reads an unquoted 1.10 as 1.1"
+            if (place == suggestions.OPTION and suggestions.may_lack_zero(text))
+            else suggestions.suggest_version(text, place, _is_good)
+        )
         raise
 
 
@@ -115,8 +123,10 @@ def _parse_spec(text: str, place: str) -> VersionSpec:
         return VersionSpec(text, None, terms)
     version = _describe_comparison(named)
     if version is None or not all(_allows(term, *components(version)) for term in terms):
-        raise RequestError("version %s can be no version: %s" % (
-            ascii(text), "its parts exclude each other" if version else "none is published in that form"))
+        raise RequestError(
+            "version %s can be no version: %s"
+            % (ascii(text), "its parts exclude each other" if version else "none is published in that form")
+        )
     return VersionSpec(text, version, ())
 
 
@@ -129,13 +139,15 @@ def _parse_comparison(part: str, text: str) -> Comparison:
     if max(map(int, numbers)) > _LARGEST:
         raise RequestError("version %s has a number above %d" % (ascii(text[:100]), _LARGEST))
     padded = tuple(map(int, numbers)) + (0,) * (3 - len(numbers))
-    return Comparison(found.group("operator") or "=", padded, len(numbers), found.group("digits") or found.group("word") or "")
+    return Comparison(
+        found.group("operator") or "=", padded, len(numbers), found.group("digits") or found.group("word") or ""
+    )
 
 
 def _describe_comparison(term: Comparison) -> Optional[str]:
     """The only version that an ``=`` allows; None when no version is published in that form."""
     version = "%d.%d.%d" % term.numbers[:3]
-    if term.pre_release and len(term.numbers) == 3:     # with more numbers it does not count: see _compare
+    if term.pre_release and len(term.numbers) == 3:  # with more numbers it does not count: see _compare
         version = "%s-%s" % (version, term.pre_release)
     if any(term.numbers[3:]) or not is_exact(version):
         return None
@@ -150,10 +162,19 @@ def _allows(term: Comparison, numbers: Tuple[int, ...], pre_release: str) -> boo
     if term.operator == "~>":
         # All numbers but the last one written have to be the same; so "~> 1" is ">= 1.0.0" and has no upper end. With
         # more numbers than a version has it allows nothing; with a pre-release it does not reach the final one.
-        return (found >= 0 and len(term.numbers) <= len(numbers) and bool(pre_release) == bool(term.pre_release)
-                and numbers[:term.written - 1] == term.numbers[:term.written - 1])
+        return (
+            found >= 0
+            and len(term.numbers) <= len(numbers)
+            and bool(pre_release) == bool(term.pre_release)
+            and numbers[: term.written - 1] == term.numbers[: term.written - 1]
+        )
     return {
-        "=": found == 0, "!=": found != 0, ">": found > 0, ">=": found >= 0, "<": found < 0, "<=": found <= 0,
+        "=": found == 0,
+        "!=": found != 0,
+        ">": found > 0,
+        ">=": found >= 0,
+        "<": found < 0,
+        "<=": found <= 0,
     }[term.operator]
 
 

@@ -10,22 +10,37 @@ offered was read by the same grammar as any version, and somebody still has to w
 import re
 from typing import Callable, List
 
-OPTION, FILE, MODULE = "option", "file", "module"     # where a version stands; a module: required_version in HCL or JSON
+OPTION, FILE, MODULE = "option", "file", "module"  # where a version stands; a module: required_version in HCL or JSON
 
 _NEWEST = frozenset(("*", "x", "any", "current", "last", "latest", "lts", "newest", "stable"))
 _OPERATORS = {
-    "=>": ">=", "=<": "<=", "==": "=", "===": "=", "<>": "!=", "=!": "!=", ">~": "~>", "=~": "~>", "~=": "~>", "~>=": "~>",
-    "\u2265": ">=", "\u2264": "<=", "\u2260": "!="}
+    "=>": ">=",
+    "=<": "<=",
+    "==": "=",
+    "===": "=",
+    "<>": "!=",
+    "=!": "!=",
+    ">~": "~>",
+    "=~": "~>",
+    "~=": "~>",
+    "~>=": "~>",
+    "\u2265": ">=",
+    "\u2264": "<=",
+    "\u2260": "!=",
+}
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _BEFORE = re.compile(
     r"(?:terraform\s*\{)?\s*(?:terraform|tf|required_version|terraform_version|version)(?:\s*[=:](?![=<>~])|[\s@_-])\s*",
-    re.IGNORECASE)
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(r"[,;]|&&|\band\b|(?<=[0-9A-Za-z*])\s+(?=[<>=!~^])", re.IGNORECASE)
-_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+){1,2}\Z")      # in the place of dots
+_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+){1,2}\Z")  # in the place of dots
 _PART = re.compile(
     "(?P<operator>[<>=!~^\u2264\u2265\u2260\\s]*)v?(?P<numbers>[0-9]+(?:[.,_][0-9]+)*)(?P<wild>(?:[.]?[*x])*)[.]*"
-    r"(?P<rest>(?:[-]?[a-z][0-9a-z.-]*)?)\Z", re.IGNORECASE)
-EXAMPLES = {       # of what may stand there
+    r"(?P<rest>(?:[-]?[a-z][0-9a-z.-]*)?)\Z",
+    re.IGNORECASE,
+)
+EXAMPLES = {  # of what may stand there
     OPTION: "write one version, such as '1.10.5', or latest, or a constraint, such as '~> 1.10.0' or '>= 1.9, < 2.0'",
     FILE: "write one version bare, such as 1.10.5, or latest, or a constraint, such as ~> 1.10.0",
     MODULE: 'write a constraint, such as "~> 1.10.0" or ">= 1.9, < 2.0"',
@@ -54,7 +69,7 @@ def guess_meaning(text: str, place: str, is_good: Callable[[str], bool]) -> List
         return [] if place == MODULE else ["latest"]
     alternatives: List[List[str]] = [[]]
     for part in _BETWEEN.split(plain):
-        if part.strip() and part.strip(" <>=!~^\t").lower() not in _NEWEST:     # the newest that matches is taken anyway
+        if part.strip() and part.strip(" <>=!~^\t").lower() not in _NEWEST:  # the newest that matches is taken anyway
             readings = _read_part(part.strip())
             alternatives = [before + [one] for before in alternatives for one in readings][:2]
     found = [", ".join(parts) for parts in alternatives if parts]

@@ -34,15 +34,26 @@ def coerce_text(value: Any) -> str:
     if value is None or isinstance(value, str) and not value.strip():
         raise RequestError("version is not given", hint="set version, in quotes, such as '1.10.5', or version_file")
     if isinstance(value, bool):
-        raise RequestError("version is the boolean %s, which YAML makes of an unquoted true, yes or on" % str(value).lower(),
-                           hint=_HINT)
+        raise RequestError(
+            "version is the boolean %s, which YAML makes of an unquoted true, yes or on" % str(value).lower(),
+            hint=_HINT,
+        )
     if isinstance(value, datetime.date):
-        raise RequestError("version is the date %s, which YAML makes of unquoted numbers with dashes" % value,
-                           hint=_HINT)
+        raise RequestError(
+            "version is the date %s, which YAML makes of unquoted numbers with dashes" % value, hint=_HINT
+        )
     if not isinstance(value, (str, int, float)):
-        raise RequestError("version is a %s, where one text was expected" % (
-            "list" if isinstance(value, (list, tuple)) else "mapping" if isinstance(value, dict) else type(value).__name__),
-            hint=_HINT)
+        raise RequestError(
+            "version is a %s, where one text was expected"
+            % (
+                "list"
+                if isinstance(value, (list, tuple))
+                else "mapping"
+                if isinstance(value, dict)
+                else type(value).__name__
+            ),
+            hint=_HINT,
+        )
     return str(value).strip()
 
 
@@ -117,4 +128,6 @@ def _refusal(text: str) -> RequestError:
     if "+" in text:
         return RequestError("version %s has build metadata (+), which no published version has" % found, hint=_HINT)
     return RequestError(
-        "version %s is not of the form X.Y.Z or X.Y.Z-rc1 (numbers without leading zeros, no blanks in it)" % found, hint=_HINT)
+        "version %s is not of the form X.Y.Z or X.Y.Z-rc1 (numbers without leading zeros, no blanks in it)" % found,
+        hint=_HINT,
+    )

@@ -42,7 +42,7 @@ from .storage import (
 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
-DOCUMENTS_AN_ARCHIVE = 8    # sums and signatures, of several sites
+DOCUMENTS_AN_ARCHIVE = 8  # sums and signatures, of several sites
 _DOCUMENTS = "documents"
 _DIGEST = re.compile("[0-9a-f]{64}\\Z")
 _KEPT_DOCUMENT = re.compile("[0-9a-f]{64}[.]document\\Z")
@@ -77,8 +77,14 @@ class PersistentCache:
         """Forget a document, which was found bad. Raises InstallError."""
         remove_file(self._directory, key + DOCUMENT)
 
-    def fill(self, sha256: str, place: str, pending: PendingFile, fetch: Callable[[PendingFile], None],
-             waiting: Callable[[], None]) -> None:
+    def fill(
+        self,
+        sha256: str,
+        place: str,
+        pending: PendingFile,
+        fetch: Callable[[PendingFile], None],
+        waiting: Callable[[], None],
+    ) -> None:
         """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
 
         :param place: str of 64 hex digits: see Cache.archive().
@@ -88,7 +94,7 @@ class PersistentCache:
         Raises what ``fetch`` raises, InstallError.
         """
         with exclusive(self._directory, place, self._say_once, waiting) as age, enter(self._directory, place) as folder:
-            list(remove_stale_temp_files(folder, age))     # which does it while it is gone through
+            list(remove_stale_temp_files(folder, age))  # which does it while it is gone through
             if not self._copy_from(folder, sha256, pending):
                 fetch(pending)
                 with PendingFile(folder, "archive") as copied:
@@ -104,7 +110,7 @@ class PersistentCache:
         path = folder.at(ARCHIVE)
         try:
             with os_error_context("touch", path, place=folder.place):
-                os.utime(fd)        # used just now: eviction goes by that
+                os.utime(fd)  # used just now: eviction goes by that
             copy_file(fd, path, pending)
         finally:
             os.close(fd)
@@ -123,7 +129,7 @@ class PersistentCache:
         names = self._directory.names()
         others = [name for name in names if _DIGEST.match(name) and name != newest and self._is_folder(name)]
         for name in self._oldest(others, "/" + ARCHIVE, self._keep - 1):
-            with contextlib.suppress(LockError):    # another run is at it just now
+            with contextlib.suppress(LockError):  # another run is at it just now
                 self._drop(name)
         documents = [name for name in names if _KEPT_DOCUMENT.match(name) and _is_file(self._directory, name)]
         for name in self._oldest(documents, "", self._keep * DOCUMENTS_AN_ARCHIVE):
@@ -131,7 +137,7 @@ class PersistentCache:
 
     def _is_folder(self, name: str) -> bool:
         """Whether it is a folder of ours: with an archive in it at most, and what a killed run left."""
-        with contextlib.suppress(InstallError):     # another run has just removed it, or nobody can say what it is
+        with contextlib.suppress(InstallError):  # another run has just removed it, or nobody can say what it is
             if _looks_ours(self._directory, name, stat.S_IFDIR | FOLDER_MODE):
                 with self._directory.enter(name) as folder:
                     return all(_IN_A_FOLDER.match(each) and _is_file(folder, each) for each in folder.names())
@@ -148,10 +154,10 @@ class PersistentCache:
             if not self._is_folder(name):
                 return
             with enter(self._directory, name) as folder:
-                list(remove_stale_temp_files(folder, 0 if held else YOUNG))   # which does it while it is gone through
+                list(remove_stale_temp_files(folder, 0 if held else YOUNG))  # which does it while it is gone through
                 remove_file(folder, ARCHIVE)
             if not held:
-                return      # another run may just be putting something there
+                return  # another run may just be putting something there
             with os_error_context("remove directory", self._directory.at(name), place="cache_dir"):
                 os.rmdir(name, dir_fd=self._directory.fd)
             # Under the lock: who waits for it looks whether its file still has that name.

@@ -28,10 +28,10 @@ from .persistent import ARCHIVE, DOCUMENT, PersistentCache
 from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
 
 _FAILURE, _NOTE = ".failure", ".note"
-_SHORT = 60             # characters of a reason that is told to other hosts, too
+_SHORT = 60  # characters of a reason that is told to other hosts, too
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
-Fill = Callable[[PendingFile], None]    # brings an archive
+Fill = Callable[[PendingFile], None]  # brings an archive
 
 
 class RunCache:
@@ -45,8 +45,15 @@ class RunCache:
     :param host: str, for which host the task is: the others are told to look there when it fails.
     """
 
-    def __init__(self, run: Folder, persistent: Optional[PersistentCache], log: Log, waiting: Callable[[str], None], round_name: str,
-                 host: str) -> None:
+    def __init__(
+        self,
+        run: Folder,
+        persistent: Optional[PersistentCache],
+        log: Log,
+        waiting: Callable[[str], None],
+        round_name: str,
+        host: str,
+    ) -> None:
         self._run = run
         self._kept = persistent
         self._log = log
@@ -68,12 +75,12 @@ class RunCache:
         if found is not None:
             return found, False
         with self._exclusive(key, what):
-            found = self._read_received(key)        # another process was quicker
+            found = self._read_received(key)  # another process was quicker
             if found is not None:
                 return found, False
             persistent = self._kept.document(key) if self._kept else None
             if persistent is not None:
-                return persistent, True       # not this run's own before somebody has found it good
+                return persistent, True  # not this run's own before somebody has found it good
             self._recall(key)
             with self._remembering(key):
                 found = fetch()
@@ -89,7 +96,7 @@ class RunCache:
 
     def put_document(self, key: str, data: bytes, for_later: bool = True) -> None:
         """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
-        self._keep(key, key + DOCUMENT, data, "what vouches for it")    # all hosts find it good at once
+        self._keep(key, key + DOCUMENT, data, "what vouches for it")  # all hosts find it good at once
         if self._kept and for_later:
             self._kept.put_document(key, data)
 
@@ -163,7 +170,7 @@ class RunCache:
                 fetch(sink)
 
         with enter(self._run, place) as folder:
-            list(remove_stale_temp_files(folder, age))     # which does it while it is gone through
+            list(remove_stale_temp_files(folder, age))  # which does it while it is gone through
             with PendingFile(folder, "archive") as pending:
                 if self._kept:
                     self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
@@ -180,7 +187,7 @@ class RunCache:
         try:
             yield
         except (FetchError, VerificationError) as exc:
-            with contextlib.suppress(InstallError):     # a full disk must not hide why the download failed
+            with contextlib.suppress(InstallError):  # a full disk must not hide why the download failed
                 write_file(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc, self._host))
             raise
 
@@ -206,4 +213,6 @@ def _failure_of(data: bytes) -> Tuple[TerraformBinaryError, str]:
     told = json.loads(data.decode())
     host, (about, _colon, reason) = told["host"], told["message"].partition(": ")
     cause = " (%s)" % reason if reason and len(reason) <= _SHORT else ""
-    return _KINDS[told["kind"]]("%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]), host
+    return _KINDS[told["kind"]](
+        "%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]
+    ), host

@@ -22,7 +22,7 @@ from .storage import FILE_MODE, Folder
 
 OWNER = "owner"
 _RUN = re.compile(r"ansible-local-([0-9]+)[a-z0-9_]{8}\Z")
-_LONGEST_RUN = 2 * 86400    # seconds: so long nobody on another machine leaves a folder of his run alone
+_LONGEST_RUN = 2 * 86400  # seconds: so long nobody on another machine leaves a folder of his run alone
 
 
 def claim_run_dir(run: Folder, parent: str) -> bool:
@@ -36,8 +36,10 @@ def claim_run_dir(run: Folder, parent: str) -> bool:
     if not found:
         return False
     with os_error_context("create", run.at(OWNER), place=run.place):
-        try:    # the first tasks of all hosts come here at once
-            fd = os.open(OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=run.fd)
+        try:  # the first tasks of all hosts come here at once
+            fd = os.open(
+                OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=run.fd
+            )
         except FileExistsError:
             return False
         with os.fdopen(fd, "wb") as stream:
@@ -70,9 +72,9 @@ def remove_stale_run_dirs(parent: str, name: str, log: Log) -> None:
                         continue
                     _remove(outer, name)
                 log("left by a run that was killed, removed: %s" % folder)
-                with contextlib.suppress(OSError):      # there is more in it, which is not ours
+                with contextlib.suppress(OSError):  # there is more in it, which is not ours
                     os.rmdir(other, dir_fd=top)
-            except FileNotFoundError:       # its run has just ended, or another run was quicker
+            except FileNotFoundError:  # its run has just ended, or another run was quicker
                 continue
             except OSError as exc:
                 log("left by a run that was killed, cannot be removed: %s (%s)" % (folder, exc), warning=True)
@@ -87,7 +89,11 @@ def _enter(stack: contextlib.ExitStack, path: str, above: Optional[int] = None) 
 
 def _is_ours(found: os.stat_result) -> bool:
     """Whether an os.stat_result is of a directory of ours, in which nobody else can put anything in another's place."""
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.geteuid()
+        and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def _is_left(outer: int, name: str, pid: str) -> bool:
@@ -96,13 +102,21 @@ def _is_left(outer: int, name: str, pid: str) -> bool:
         folder = _enter(stack, name, outer)
         if not _is_ours(os.fstat(outer)) or not _is_ours(os.fstat(folder)):
             return False
-        with os.fdopen(os.open(OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder),
-                       encoding="utf-8", errors="replace") as stream:
+        with os.fdopen(
+            os.open(OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder),
+            encoding="utf-8",
+            errors="replace",
+        ) as stream:
             said = stream.read(1000)
-        if said.partition("\n")[0] != _describe(pid).partition("\n")[0]:     # of another machine, or before it was started anew
-            return time.time() - max(
-                os.stat(each, dir_fd=folder, follow_symlinks=False).st_mtime for each in os.listdir(folder)) > _LONGEST_RUN
-        return said.count("\n") == 2 and said != _describe(pid)     # or it is just being written
+        if (
+            said.partition("\n")[0] != _describe(pid).partition("\n")[0]
+        ):  # of another machine, or before it was started anew
+            return (
+                time.time()
+                - max(os.stat(each, dir_fd=folder, follow_symlinks=False).st_mtime for each in os.listdir(folder))
+                > _LONGEST_RUN
+            )
+        return said.count("\n") == 2 and said != _describe(pid)  # or it is just being written
 
 
 def _remove(outer: int, name: str) -> None:
@@ -125,7 +139,7 @@ def _reraise(exc: OSError) -> NoReturn:
 def _describe(pid: str) -> str:
     """Two lines: the machine since it was started, with the space that numbers of processes are of; the process, if it runs."""
     here = [platform.node()]
-    with contextlib.suppress(OSError):      # not Linux
+    with contextlib.suppress(OSError):  # not Linux
         here.append(os.readlink("/proc/self/ns/pid"))
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             here.append(stream.read().strip())
@@ -136,12 +150,14 @@ def _began(pid: int) -> str:
     """When a process began, in a form that another one of the same number does not have; "" when there is none."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
-            fields = stream.read().rpartition(")")[2].split()   # proc(5): the state is the third field, the start the 22nd
+            fields = (
+                stream.read().rpartition(")")[2].split()
+            )  # proc(5): the state is the third field, the start the 22nd
         return "" if fields[0] in "ZX" else fields[19]
     except FileNotFoundError:
         pass
     try:
-        os.kill(pid, 0)     # without /proc
+        os.kill(pid, 0)  # without /proc
     except ProcessLookupError:
         return ""
     except PermissionError:

@@ -29,17 +29,17 @@ from ...module_utils._fs.directory import (
 from ...module_utils._fs.lock import hold_lock
 from ...module_utils._records import Log
 
-PATIENCE = 2            # seconds of waiting that are not worth a word
-LONGEST_WAIT = 86400    # seconds: a download ends by itself, and with it the lock
+PATIENCE = 2  # seconds of waiting that are not worth a word
+LONGEST_WAIT = 86400  # seconds: a download ends by itself, and with it the lock
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
-LOCK = ".lock"          # suffix of a lock's name
+LOCK = ".lock"  # suffix of a lock's name
 ANOTHER = "another download"
-YOUNG = 7200            # seconds: what is younger may be another's work where there are no locks; no download takes so long
+YOUNG = 7200  # seconds: what is younger may be another's work where there are no locks; no download takes so long
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-Folder = Directory      # its name for files that may not import _directories
+Folder = Directory  # its name for files that may not import _directories
 
 
 def open_run_dir(parent: str, name: str) -> Directory:
@@ -87,9 +87,15 @@ def _checked(directory: Directory, path: str, what: str) -> Directory:
         check_entry(directory, None, path, what)
         with os_error_context("look at", path, place=directory.place):
             found = os.fstat(directory.fd)
-        if found.st_mode & stat.S_IWOTH:    # a sticky one would do on the way, not here
-            raise unsafe_path_error(UnsafeReason("%s can be written by others (%s)" % (directory.path, owner_text(found)),
-                                  "chmod o-w %s" % quote(directory.path)), path, what)
+        if found.st_mode & stat.S_IWOTH:  # a sticky one would do on the way, not here
+            raise unsafe_path_error(
+                UnsafeReason(
+                    "%s can be written by others (%s)" % (directory.path, owner_text(found)),
+                    "chmod o-w %s" % quote(directory.path),
+                ),
+                path,
+                what,
+            )
     except InstallError:
         directory.close()
         raise
@@ -106,8 +112,12 @@ def open_file(directory: Directory, name: str) -> Optional[int]:
         found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_uid not in directory.owners.uids:
         os.close(fd)
-        raise InstallError("%s is not a regular file of ours (%s)" % (directory.at(name), owner_text(found)),
-                           path=directory.at(name), errno=errno.EPERM, hint="remove it")
+        raise InstallError(
+            "%s is not a regular file of ours (%s)" % (directory.at(name), owner_text(found)),
+            path=directory.at(name),
+            errno=errno.EPERM,
+            hint="remove it",
+        )
     return fd
 
 
@@ -155,7 +165,10 @@ def exclusive(directory: Directory, name: str, log: Log, waiting: Callable[[], N
             waiting()
             held = stack.enter_context(hold_lock(directory, name + LOCK, LONGEST_WAIT, null_log, ANOTHER))
         if not held:
-            log("no locks on the file system of %s: a download may be made more than once" % directory.path, warning=True)
+            log(
+                "no locks on the file system of %s: a download may be made more than once" % directory.path,
+                warning=True,
+            )
         yield 0 if held else YOUNG
 
 
@@ -167,6 +180,7 @@ def log_once(log: Log) -> Log:
         if line not in said:
             said.add(line)
             log(line, warning)
+
     return log_new
 
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, Callable, Optional
 
 from ...module_utils._openpgp.hashicorp_key import FINGERPRINT
 
-SILENT = 2.0        # seconds
-QUARTER = 25        # per cent
-PAUSE = 10.0        # seconds
+SILENT = 2.0  # seconds
+QUARTER = 25  # per cent
+PAUSE = 10.0  # seconds
 
 
 class ProgressSink:
@@ -27,7 +27,8 @@ class ProgressSink:
     """
 
     def __init__(
-            self, sink: Any, what: str, show: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self, sink: Any, what: str, show: Callable[[str], None], now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._sink = sink
         self._what = what
         self._display = show
@@ -36,9 +37,9 @@ class ProgressSink:
         self._restarted()
 
     def _restarted(self) -> None:
-        self._total: Optional[int] = None   # bytes, where they were announced
+        self._total: Optional[int] = None  # bytes, where they were announced
         self._came = 0
-        self._told = 0          # per cent
+        self._told = 0  # per cent
         self._since = self._now()
 
     @property

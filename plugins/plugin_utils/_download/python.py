@@ -13,9 +13,9 @@ def how_to_install(package: str) -> str:
     :param package: str, its name on the package index; Linux distributions call it ``python3-`` and that name.
     """
     name = os.path.basename(sys.prefix)
-    if os.path.exists(os.path.join(sys.prefix, "pipx_metadata.json")):      # pipx' own mark of its environments
+    if os.path.exists(os.path.join(sys.prefix, "pipx_metadata.json")):  # pipx' own mark of its environments
         return "pipx inject %s %s" % (name, package)
-    if os.path.exists(os.path.join(sys.prefix, "uv-receipt.toml")):         # that of uv's tools
+    if os.path.exists(os.path.join(sys.prefix, "uv-receipt.toml")):  # that of uv's tools
         return "uv tool install --with %s %s" % (package, name)
     by_pip = "%s -m pip install %s" % (sys.executable, package)
     if sys.prefix != sys.base_prefix:

@@ -28,22 +28,23 @@ from .progress import ProgressSink
 from .python import how_to_install
 
 # What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
-_KEY_FIELDS = frozenset({"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin",
-                   "offline_ok"})
+_KEY_FIELDS = frozenset(
+    {"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin", "offline_ok"}
+)
 _TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
-_Judged = Tuple[Optional[str], Provenance]        # the path of an archive where one was asked for
-_Fetch = Callable[[Any], VerifiedArchive]       # brings an archive into a sink
+_Judged = Tuple[Optional[str], Provenance]  # the path of an archive where one was asked for
+_Fetch = Callable[[Any], VerifiedArchive]  # brings an archive into a sink
 
 
 class StagedRelease(NamedTuple):
     """A release as it lies on the controller."""
 
-    archive: Optional[str]      # path in the cache; its digest was right just now. None: it was not needed
-    verification_files: Dict[str, bytes]    # by file name: what has to lie beside it
+    archive: Optional[str]  # path in the cache; its digest was right just now. None: it was not needed
+    verification_files: Dict[str, bytes]  # by file name: what has to lie beside it
     provenance: Provenance
-    downloaded_bytes: int       # for this host; 0 when all of it was there already
+    downloaded_bytes: int  # for this host; 0 when all of it was there already
 
 
 class ControllerDownload:
@@ -56,8 +57,14 @@ class ControllerDownload:
     :param show: callable(line), for lines about a long download; None: none.
     """
 
-    def __init__(self, order: DownloadRequest, cache: Any, environ: Mapping[str, str], log: Log,
-                 show: Optional[Callable[[str], None]] = None) -> None:
+    def __init__(
+        self,
+        order: DownloadRequest,
+        cache: Any,
+        environ: Mapping[str, str],
+        log: Log,
+        show: Optional[Callable[[str], None]] = None,
+    ) -> None:
         self._order = order
         self._cache = cache
         self._log = log
@@ -67,12 +74,31 @@ class ControllerDownload:
         # Decrypted copies have other names for each host: what is in a file says what it is.
         contents: Dict[str, Any] = {name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS}
         access = order.access._replace(**contents)
-        self._how = repr([
-            [value for field, value in zip(order._fields, order._replace(access=access)) if field not in _KEY_FIELDS],
-            sorted((name, value) for name, value in environ.items()
-                   if name in _TRUST_VARIABLES or name.lower().endswith("_proxy"))])
-        fetcher = Fetcher(order.timeout, order.retries, log, access=order.access, sites=order.sites, environ=environ,
-                          guard=self._guard, machine="the controller", show=show)
+        self._how = repr(
+            [
+                [
+                    value
+                    for field, value in zip(order._fields, order._replace(access=access))
+                    if field not in _KEY_FIELDS
+                ],
+                sorted(
+                    (name, value)
+                    for name, value in environ.items()
+                    if name in _TRUST_VARIABLES or name.lower().endswith("_proxy")
+                ),
+            ]
+        )
+        fetcher = Fetcher(
+            order.timeout,
+            order.retries,
+            log,
+            access=order.access,
+            sites=order.sites,
+            environ=environ,
+            guard=self._guard,
+            machine="the controller",
+            show=show,
+        )
         self._asked = _CachingFetcher(fetcher, cache, self._key)
         self._source = Source(order, load_trusted_keys(order), self._warn_once, guard, self._asked)
 
@@ -85,7 +111,7 @@ class ControllerDownload:
         """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
         found = self._source.listing(site)
         key = self._key(index_url(site))
-        self._cache.put_document(key, self._asked.documents[key], for_later=False)     # what is newest changes
+        self._cache.put_document(key, self._asked.documents[key], for_later=False)  # what is newest changes
         return found
 
     def provenance(self) -> Provenance:
@@ -101,6 +127,7 @@ class ControllerDownload:
 
         :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
         """
+
         def shelve(provenance: Provenance, fetch: _Fetch) -> _Judged:
             needed = provenance.archive_sha256 != unless
             return self._through_cache(provenance, fetch) if needed else None, provenance
@@ -117,9 +144,9 @@ class ControllerDownload:
         failed = self._order.sites
         try:
             result = self._attempt(attempt)
-            failed = failed[:failed.index(result[1].site)]
+            failed = failed[: failed.index(result[1].site)]
         finally:
-            with contextlib.suppress(InstallError):     # an error may be in flight
+            with contextlib.suppress(InstallError):  # an error may be in flight
                 for site in failed:
                     self._cache.drop_document(self._key(index_url(site)))
         if self._order.policy == "signature":
@@ -195,7 +222,8 @@ class _CachingFetcher:
         key = self._key(url)
         with _requests_here():
             found: Tuple[bytes, bool] = self._cache.document(
-                key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what))
+                key, url.rpartition("/")[2], lambda: self._fetcher.read(url, cap, what)
+            )
         data, kept = found
         self.documents[key] = data
         if kept:
@@ -237,4 +265,4 @@ def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
                 os.symlink(staged.archive, os.path.join(folder, staged.provenance.archive_name))
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)   # an error may be in flight, and it goes with the run's cache anyway
+        shutil.rmtree(folder, ignore_errors=True)  # an error may be in flight, and it goes with the run's cache anyway

@@ -9,8 +9,8 @@ from typing import Callable, Optional
 from ...module_utils._errors import RequestError, open_regular, os_error_context
 from ...module_utils._records import Params
 
-OPTIONS = ("ca_path", "client_cert", "client_key")     # while the controller downloads
-VAULT = "$ANSIBLE_VAULT;"       # how a file that ansible-vault encrypted begins
+OPTIONS = ("ca_path", "client_cert", "client_key")  # while the controller downloads
+VAULT = "$ANSIBLE_VAULT;"  # how a file that ansible-vault encrypted begins
 
 Find = Callable[[str], Optional[str]]
 Decrypt = Callable[[str], str]
@@ -29,13 +29,15 @@ def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params
     for option in arguments.keys() & set(OPTIONS):
         path = str(arguments[option]).strip()
         if "\n" in path:
-            continue        # no path at all, which is refused with the others
+            continue  # no path at all, which is refused with the others
         place = find(path)
         if place is not None:
             found[option] = decrypted_path(place, option, decrypt)
         elif not path.startswith(("/", "~")):
-            raise RequestError("%s: %s is neither a file nor a folder on the controller" % (option, ascii(path[:100])),
-                               hint="paths are searched as copy does its src")
+            raise RequestError(
+                "%s: %s is neither a file nor a folder on the controller" % (option, ascii(path[:100])),
+                hint="paths are searched as copy does its src",
+            )
     return found
 
 

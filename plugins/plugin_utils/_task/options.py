@@ -16,7 +16,7 @@ from ...module_utils._request.parse import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
-_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")     # as ansible-core reads a boolean
+_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")  # as ansible-core reads a boolean
 
 
 def target_arguments(arguments: Params) -> Params:
@@ -33,8 +33,10 @@ def apply_environment(arguments: Params, environ: Mapping[str, str], of_task: Ma
         that to the target; and for one that would go to sites from elsewhere.
     """
     if of_task.get(TOKEN):
-        raise RequestError("%s is in the task's environment, which travels to the target" % TOKEN,
-                           hint="set it for the controller's process (an AWX credential does), or use an option")
+        raise RequestError(
+            "%s is in the task's environment, which travels to the target" % TOKEN,
+            hint="set it for the controller's process (an AWX credential does), or use an option",
+        )
     found = dict(arguments)
     sites = (environ.get(SITES) or "").split()
     if sites:
@@ -70,7 +72,9 @@ def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str
         return
     raise RequestError(
         "%s is set for the controller, and %s: a token from there goes only to sites from there" % (TOKEN, reason),
-        hint="put all that decides on it into one AWX credential (%s, REQUESTS_CA_BUNDLE), or give url_token beside it" % SITES)
+        hint="put all that decides on it into one AWX credential (%s, REQUESTS_CA_BUNDLE), or give url_token beside it"
+        % SITES,
+    )
 
 
 def as_list(value: Any) -> List[str]:

@@ -17,8 +17,8 @@ MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"
 # As ansible-core reads a boolean; blank is not given.
 _TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "off", "n", "f", "0", "0.0", "")
-RESULT = _PREFIX + "result"     # the fact
-REPORT = _PREFIX + "report"     # the switch, and what it makes: see wants_report()
+RESULT = _PREFIX + "result"  # the fact
+REPORT = _PREFIX + "report"  # the switch, and what it makes: see wants_report()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # Names of the collection's own that are no options: what playbooks take, and what the role leaves behind.
 _OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
@@ -29,8 +29,10 @@ def check_options(names: Collection[str]) -> None:
     """Refuse a name that is no option of the module. Raises RequestError."""
     for name in sorted(map(str, names)):
         if name not in _OPTIONS:
-            raise RequestError("%s is no option of %s" % (ascii(name[:60])[1:-1], MODULE),
-                               hint=_suggest(name, "", "ansible-doc %s" % MODULE))
+            raise RequestError(
+                "%s is no option of %s" % (ascii(name[:60])[1:-1], MODULE),
+                hint=_suggest(name, "", "ansible-doc %s" % MODULE),
+            )
 
 
 def check_types(arguments: Mapping[str, Any]) -> None:
@@ -45,14 +47,21 @@ def check_types(arguments: Mapping[str, Any]) -> None:
         value, kind = arguments[name], SPEC[name]["type"]
         if kind in ("str", "path", "int") and isinstance(value, (bool, float)):
             raise RequestError(
-                "%s is a %s, as YAML and AWX read an answer without quotes, where %s is meant" % (
-                    name, "boolean" if isinstance(value, bool) else "number with a fraction",
-                    "an integer" if kind == "int" else "a text"),
-                hint="write a whole number, such as 30" if kind == "int" else
-                "in a playbook put it in quotes; in AWX put it into a credential or the inventory, not into a survey")
+                "%s is a %s, as YAML and AWX read an answer without quotes, where %s is meant"
+                % (
+                    name,
+                    "boolean" if isinstance(value, bool) else "number with a fraction",
+                    "an integer" if kind == "int" else "a text",
+                ),
+                hint="write a whole number, such as 30"
+                if kind == "int"
+                else "in a playbook put it in quotes; in AWX put it into a credential or the inventory, not into a survey",
+            )
 
 
-def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> Dict[str, Any]:
+def read_role_variables(
+    variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]
+) -> Dict[str, Any]:
     """The module's options, as the role's variables have them.
 
     :param variables: all variables of the task.
@@ -66,11 +75,14 @@ def read_role_variables(variables: Mapping[str, Any], template: Callable[[Dict[s
         if name.startswith(_PREFIX) and name != RESULT:
             raise RequestError(
                 "%s is among the facts of the host, which may set it to what it likes" % name[:80],
-                hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact")
+                hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact",
+            )
     for name in sorted(variables):
         if name.startswith(_PREFIX) and name not in _VARIABLES and name not in _OTHERS:
-            raise RequestError("%s is no variable of the role %s" % (name[:80], ROLE),
-                               hint=_suggest(name[len(_PREFIX):], _PREFIX, "ansible-doc -t role %s" % ROLE))
+            raise RequestError(
+                "%s is no variable of the role %s" % (name[:80], ROLE),
+                hint=_suggest(name[len(_PREFIX) :], _PREFIX, "ansible-doc -t role %s" % ROLE),
+            )
     options = {}
     for name, option in _VARIABLES.items():
         if name in variables:
@@ -93,7 +105,9 @@ def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, An
         return True
     text = "" if found is None or found == variables.get("omit") else str(found).strip().lower()
     if text not in _TRUE + _FALSE:
-        raise RequestError("%s is %s, which is neither true nor false" % (REPORT, ascii(found)[:60]), hint="write true or false")
+        raise RequestError(
+            "%s is %s, which is neither true nor false" % (REPORT, ascii(found)[:60]), hint="write true or false"
+        )
     return text in _TRUE
 
 

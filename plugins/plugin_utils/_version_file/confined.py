@@ -20,14 +20,16 @@ from typing import Any, List
 
 from ...module_utils._errors import RequestError, os_error_context
 
-MAX_LINKS = 40          # path_resolution(7)
-SIZE_LIMIT = 1 << 20    # bytes of a file
-NO_UTF_8 = re.compile("[\udc80-\udcff]")     # what Python makes of bytes that are no UTF-8
+MAX_LINKS = 40  # path_resolution(7)
+SIZE_LIMIT = 1 << 20  # bytes of a file
+NO_UTF_8 = re.compile("[\udc80-\udcff]")  # what Python makes of bytes that are no UTF-8
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_WAY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # some may be passed, not read
-_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC     # not to block on a FIFO
-_IS_LINK = (errno.ELOOP, errno.EMLINK)      # what O_NOFOLLOW says to a link; EMLINK on FreeBSD
+_WAY = (
+    getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+)  # some may be passed, not read
+_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not to block on a FIFO
+_IS_LINK = (errno.ELOOP, errno.EMLINK)  # what O_NOFOLLOW says to a link; EMLINK on FreeBSD
 
 
 class ConfinedFolder:
@@ -67,8 +69,9 @@ class ConfinedFolder:
             with os.fdopen(self._open(name), "rb") as stream:
                 data = stream.read(SIZE_LIMIT + 1)
         if len(data) > SIZE_LIMIT:
-            raise RequestError("version_file: %s is larger than %d bytes" % (path, SIZE_LIMIT), path=path,
-                               hint="is it the right file?")
+            raise RequestError(
+                "version_file: %s is larger than %d bytes" % (path, SIZE_LIMIT), path=path, hint="is it the right file?"
+            )
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise RequestError("version_file: %s is UTF-16, expected UTF-8" % path, path=path, hint="save it as UTF-8")
         return data.decode("utf-8", "surrogateescape")
@@ -77,7 +80,7 @@ class ConfinedFolder:
         """A descriptor of a regular file. Raises OSError, and RequestError for what is none, or is not in the folder."""
         todo, links = [name], 0
         with contextlib.ExitStack() as stack:
-            way = [self._fd]    # from the folder downwards: ".." is the one before, whatever was moved meanwhile
+            way = [self._fd]  # from the folder downwards: ".." is the one before, whatever was moved meanwhile
             while todo:
                 part = todo.pop()
                 if part == ".." and len(way) > 1:
@@ -103,8 +106,10 @@ class ConfinedFolder:
 
     def _leads_out(self, name: str) -> RequestError:
         return RequestError(
-            "version_file: %s is a symbolic link that leads out of its folder" % self.at(name), path=self.at(name),
-            hint="put the file itself there, or name the file that is meant in version_file")
+            "version_file: %s is a symbolic link that leads out of its folder" % self.at(name),
+            path=self.at(name),
+            hint="put the file itself there, or name the file that is meant in version_file",
+        )
 
 
 def _open_folder(path: str) -> int:
@@ -122,7 +127,7 @@ def _open_folder(path: str) -> int:
             if step == "..":
                 if floor and len(names) <= floor:
                     raise _link_elsewhere(path)
-                del way[max(1, len(names)):], names[-1:]
+                del way[max(1, len(names)) :], names[-1:]
                 continue
             if stat.S_ISLNK(os.stat(step, dir_fd=way[-1], follow_symlinks=False).st_mode):
                 target, links = os.readlink(step, dir_fd=way[-1]), links + 1
@@ -132,7 +137,7 @@ def _open_folder(path: str) -> int:
                 if target.startswith("/") and trusted:
                     del way[1:], names[:]
                 elif target.startswith("/"):
-                    target = target[len(here):]
+                    target = target[len(here) :]
                 todo.extend((each, 0 if trusted else max(floor, len(names))) for each in reversed(target.split("/")))
                 continue
             way.append(os.open(step, _WAY, dir_fd=way[-1]))
@@ -149,5 +154,7 @@ def _is_roots(fd: int) -> bool:
 
 def _link_elsewhere(path: str) -> RequestError:
     return RequestError(
-        "version_file: on the way to %s is a symbolic link that leads out of the directory that it lies in" % path, path=path,
-        hint="write the path that is meant, without that link, into version_file")
+        "version_file: on the way to %s is a symbolic link that leads out of the directory that it lies in" % path,
+        path=path,
+        hint="write the path that is meant, without that link, into version_file",
+    )

@@ -20,10 +20,12 @@ class _Frame:
 
     def __init__(self, kind: str, closing: Optional[str] = None, around: Optional["_Frame"] = None) -> None:
         self.kind = kind
-        self.ignores_lines: bool = around.ignores_lines if around and kind == "condition" else kind not in ("value", "object")
-        self.closing = closing      # the mark that ends it
-        self.phase = ""             # object: key, value; for: in, key, value, group, if; call: rest after ...
-        self.directives: List[str] = []     # string: the if and for of its directives that have no end yet
+        self.ignores_lines: bool = (
+            around.ignores_lines if around and kind == "condition" else kind not in ("value", "object")
+        )
+        self.closing = closing  # the mark that ends it
+        self.phase = ""  # object: key, value; for: in, key, value, group, if; call: rest after ...
+        self.directives: List[str] = []  # string: the if and for of its directives that have no end yet
 
 
 class Expression:
@@ -39,8 +41,8 @@ class Expression:
         self.at = at
         self.refusal = refusal
         self.frames = [_Frame("value")]
-        self.wants = True           # an operand
-        self.signed = False         # and the last token was a - or ! before it
+        self.wants = True  # an operand
+        self.signed = False  # and the last token was a - or ! before it
 
     def find_end(self) -> int:
         """The number of the first token behind it. Raises Unreadable."""
@@ -175,8 +177,13 @@ class Expression:
         if kind == "condition" and text == ":":
             self.frames.pop()
             self.wants = True
-        elif text == frame.closing and (kind in ("paren", "call", "tuple", "index") or kind == "object" and phase == "value"
-                                        or kind == "for" and phase in ("value", "group", "if")):
+        elif text == frame.closing and (
+            kind in ("paren", "call", "tuple", "index")
+            or kind == "object"
+            and phase == "value"
+            or kind == "for"
+            and phase in ("value", "group", "if")
+        ):
             self._close()
         elif kind in ("call", "tuple") and text == "," and phase != "rest":
             frame.phase, self.wants = "next", True

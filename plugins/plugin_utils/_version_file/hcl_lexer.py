@@ -12,16 +12,20 @@ from typing import List, Match, NamedTuple, Optional, Pattern
 
 _BLANK = re.compile(r"(?:[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NEWLINE = re.compile(r"\r?\n")
-_WORD = re.compile(r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*")     # more than a name, which isidentifier() then settles
+_WORD = re.compile(
+    r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*"
+)  # more than a name, which isidentifier() then settles
 _HEREDOC = re.compile(r"<<-?((?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*)\r?\n")
 _NUMBER = re.compile(r"[0-9](?:[.]?[0-9])*(?:[eE][+-]?[0-9]+)?")
 _MARK = re.compile(r"\.\.\.|::|=>|==|!=|<=|>=|&&|\|\||[-+*/%!<>?:.,=(){}\[\]]")
-_LITERAL = re.compile(r'(?:[^"\\$%\n\r\udc80-\udcff]+|\\[^\n\r]|\$\$\{|%%\{|[$%](?!\{))+')     # in a string
+_LITERAL = re.compile(r'(?:[^"\\$%\n\r\udc80-\udcff]+|\\[^\n\r]|\$\$\{|%%\{|[$%](?!\{))+')  # in a string
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-_TEMPLATE = re.compile(r"\$\$\{|%%\{|([$%]\{)")     # in a heredoc; an escaped one first
+_TEMPLATE = re.compile(r"\$\$\{|%%\{|([$%]\{)")  # in a heredoc; an escaped one first
 _SEAL = re.compile("~?}")
-_NO_TEXT = re.compile("[\udc80-\udcff]|\r(?!\n)")    # bytes that are no UTF-8, see _confined; and in a heredoc, a lone return
+_NO_TEXT = re.compile(
+    "[\udc80-\udcff]|\r(?!\n)"
+)  # bytes that are no UTF-8, see _confined; and in a heredoc, a lone return
 CLOSING = {"{": "}", "[": "]", "(": ")"}
 
 
@@ -47,17 +51,17 @@ class Token(NamedTuple):
     """
 
     kind: str
-    text: str               # as written
-    at: int                 # where it begins, in characters
+    text: str  # as written
+    at: int  # where it begins, in characters
 
 
 class _Level(NamedTuple):
     """What the scanner is inside of."""
 
-    kind: str               # code, string, heredoc
-    at: int                 # where it began
-    brackets: List[str]     # code: the closing brackets that are awaited
-    marker: Optional[str]   # heredoc: what ends it
+    kind: str  # code, string, heredoc
+    at: int  # where it began
+    brackets: List[str]  # code: the closing brackets that are awaited
+    marker: Optional[str]  # heredoc: what ends it
 
 
 class Scanner:
@@ -68,7 +72,7 @@ class Scanner:
         self.at = 0
         self.tokens: List[Token] = []
         self.levels = [_Level("code", 0, [], None)]
-        self._line = (0, -1)    # of a heredoc: a position, and where the line ends that it is in
+        self._line = (0, -1)  # of a heredoc: a position, and where the line ends that it is in
 
     def scan(self) -> List[Token]:
         """All tokens. Raises Unreadable."""
@@ -124,7 +128,9 @@ class Scanner:
                     self._balance(found.group(), at)
                 self._emit(kind, found.group(), at)
                 return
-        raise self.refusal("a byte is not UTF-8" if "\udc80" <= self.text[at] <= "\udcff" else "a character is not HCL", at)
+        raise self.refusal(
+            "a byte is not UTF-8" if "\udc80" <= self.text[at] <= "\udcff" else "a character is not HCL", at
+        )
 
     def _balance(self, mark: str, at: int) -> None:
         brackets = self.levels[-1].brackets
@@ -153,7 +159,7 @@ class Scanner:
         at = self.at
         if not self.text.startswith(("${", "%{"), at):
             return False
-        self._emit("template", self.text[at:at + 2], at)
+        self._emit("template", self.text[at : at + 2], at)
         self._open("code", at)
         self.at += 3 if self.text.startswith("~", at + 2) else 2
         return True
@@ -161,7 +167,9 @@ class Scanner:
     def _heredoc(self) -> None:
         """The rest of one line, up to a template if there is one."""
         level, at = self.levels[-1], self.at
-        if not self._line[0] <= at <= self._line[1]:    # a line may have any number of templates: it is looked through once
+        if (
+            not self._line[0] <= at <= self._line[1]
+        ):  # a line may have any number of templates: it is looked through once
             end = self.text.find("\n", at)
             self._line = (at, len(self.text) if end < 0 else end)
             strange = _NO_TEXT.search(self.text, at, self._line[1] + 1)
@@ -178,7 +186,7 @@ class Scanner:
             found = _TEMPLATE.search(self.text, found.end(), end)
         self.at = found.start() if found else min(end + 1, len(self.text))
         if self.at > at:
-            self._emit("literal", self.text[at:self.at], at)
+            self._emit("literal", self.text[at : self.at], at)
         if found:
             self._begin_template()
 

@@ -12,7 +12,7 @@ from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
 from .hcl_expressions import Expression
 from .hcl_lexer import Scanner, Token, unescaped
 
-_Said = Tuple[Tuple[str, ...], Token, List[Token]]    # names of the outermost two blocks, name token, value tokens
+_Said = Tuple[Tuple[str, ...], Token, List[Token]]  # names of the outermost two blocks, name token, value tokens
 
 
 class Argument(NamedTuple):
@@ -26,7 +26,7 @@ class _Block:
     """The body of a block, or of the file, while it is read."""
 
     def __init__(self, names: Tuple[str, ...] = (), one_line: bool = False) -> None:
-        self.names = names          # of the block, from the outermost on; of two at most
+        self.names = names  # of the block, from the outermost on; of two at most
         self.one_line = one_line
         self.arguments: Set[str] = set()
 
@@ -75,8 +75,10 @@ class _File:
         if not block.names:
             raise self.refusal("an argument is outside of all blocks", name.at)
         if name.text in block.arguments:
-            raise self.refusal("%s is there twice in one block" % (
-                name.text if name.text == "required_version" else "an argument"), name.at)
+            raise self.refusal(
+                "%s is there twice in one block" % (name.text if name.text == "required_version" else "an argument"),
+                name.at,
+            )
         block.arguments.add(name.text)
         self.take()
         first = self.at
@@ -85,7 +87,7 @@ class _File:
             self._end_line("an argument")
         elif self.peek() != "}":
             raise self.refusal("a block on one line holds one argument, and ends on it", name.at)
-        return block.names, name, [token for token in self.tokens[first:self.at] if token.kind != "newline"]
+        return block.names, name, [token for token in self.tokens[first : self.at] if token.kind != "newline"]
 
     def _begin_block(self, name: Token, block: _Block) -> None:
         labels = 0
@@ -136,10 +138,10 @@ def _constant(tokens: List[Token]) -> Optional[str]:
     depth = 0
     while len(tokens) - 2 * depth > 2 and (tokens[depth].text, tokens[-1 - depth].text) == ("(", ")"):
         depth += 1
-    tokens = tokens[depth:len(tokens) - depth]
+    tokens = tokens[depth : len(tokens) - depth]
     kinds = [token.kind for token in tokens]
     if kinds[:2] == ["quote", "template"] and kinds[-2:] == ["seal", "close"] and kinds.count("template") == 1:
-        return _constant(tokens[2:-2])      # "${...}" is what is in it
+        return _constant(tokens[2:-2])  # "${...}" is what is in it
     if kinds[0] in ("quote", "heredoc") and kinds[-1] == "close" and set(kinds[1:-1]) <= {"literal"}:
         text = "".join(token.text for token in tokens[1:-1])
         return unescaped(text) if kinds[0] == "quote" else text.replace("$${", "${").replace("%%{", "%{")

@@ -16,16 +16,16 @@ from .required_version import as_constraint, hint_of, read_module, refusal_of, s
 
 # tfenv's latest:<regular expression>, as far as it is the beginning of a version: ^1.9, ^1\\.9\\., 1.9.*$, ^1.9.[0-9]+$
 _BEGINNING = re.compile(r"\^?v?([0-9]+(?:\\?[.][0-9]+){0,2})(?:\\?[.])?(?:[.*+x]|[\[(]?(?:0-9|\\d)[\])]?)*\$?\Z")
-_PLACES = 10    # that are named
+_PLACES = 10  # that are named
 _OF_TFENV = ("min-required", "latest-allowed", "latest-pre", "latest-stable")
 
 
 class VersionFileContent(NamedTuple):
     """What a version_file says."""
 
-    version: str    # for the option version
-    text: str       # as it is written there
-    places: str     # where: one or several paths, with lines
+    version: str  # for the option version
+    text: str  # as it is written there
+    places: str  # where: one or several paths, with lines
 
 
 def read_version_file(path: str) -> VersionFileContent:
@@ -38,8 +38,11 @@ def read_version_file(path: str) -> VersionFileContent:
     if os.path.isdir(path):
         return _from_module(path)
     if path.endswith((".tf", ".tf.json")):
-        raise RequestError("version_file: %s is one file of a root module" % path, path=path,
-                           hint="name its folder: the required_version of all files count")
+        raise RequestError(
+            "version_file: %s is one file of a root module" % path,
+            path=path,
+            hint="name its folder: the required_version of all files count",
+        )
     return _from_version_file(path)
 
 
@@ -47,14 +50,21 @@ def _from_module(folder: str) -> VersionFileContent:
     requirements = read_module(folder)
     texts = list(dict.fromkeys(as_constraint(requirement.text) for requirement in requirements))
     version = ", ".join(texts)
-    places = ", ".join("%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements[:_PLACES])
+    places = ", ".join(
+        "%s (%s)" % (requirement.place, shown(requirement.text)) for requirement in requirements[:_PLACES]
+    )
     places += " and %d more" % len(requirements[_PLACES:]) if requirements[_PLACES:] else ""
     try:
         parse_version_spec(version)
     except RequestError as exc:
-        raise RequestError("version_file: %s requires what cannot be had together: %s" % (folder, places), path=folder,
-                           hint="change one of them: Terraform itself would refuse to start") from exc
-    return VersionFileContent(version, ", ".join(dict.fromkeys(requirement.text.strip() for requirement in requirements)), places)
+        raise RequestError(
+            "version_file: %s requires what cannot be had together: %s" % (folder, places),
+            path=folder,
+            hint="change one of them: Terraform itself would refuse to start",
+        ) from exc
+    return VersionFileContent(
+        version, ", ".join(dict.fromkeys(requirement.text.strip() for requirement in requirements)), places
+    )
 
 
 def _from_version_file(path: str) -> VersionFileContent:
@@ -67,11 +77,16 @@ def _from_version_file(path: str) -> VersionFileContent:
         if text:
             break
     else:
-        raise RequestError("version_file: there is no version in %s" % path, path=path,
-                           hint="write one into its first line, such as 1.10.5")
+        raise RequestError(
+            "version_file: there is no version in %s" % path,
+            path=path,
+            hint="write one into its first line, such as 1.10.5",
+        )
     place = "%s:%d" % (path, number)
     if NO_UTF_8.search(text):
-        raise RequestError("version_file: %s is not UTF-8" % place, path=path, hint="save it as UTF-8; %s" % EXAMPLES[FILE])
+        raise RequestError(
+            "version_file: %s is not UTF-8" % place, path=path, hint="save it as UTF-8; %s" % EXAMPLES[FILE]
+        )
     if text.startswith(_OF_TFENV) or text.startswith("latest:"):
         raise _refusal_of_tfenv(text, place, path)
     version = "= %s" % text if is_partial(text) else text
@@ -79,7 +94,11 @@ def _from_version_file(path: str) -> VersionFileContent:
         parse_version_spec(version, FILE)
     except RequestError as exc:
         kind = _kind_of(text)
-        found = "%s %s, expected one version or constraint" % (place, kind) if kind else "%s: %s" % (place, refusal_of(text, exc))
+        found = (
+            "%s %s, expected one version or constraint" % (place, kind)
+            if kind
+            else "%s: %s" % (place, refusal_of(text, exc))
+        )
         raise RequestError("version_file: %s" % found, path=path, hint=hint_of(exc, FILE)) from exc
     return VersionFileContent(version, text, place)
 
@@ -87,13 +106,18 @@ def _from_version_file(path: str) -> VersionFileContent:
 def _refusal_of_tfenv(text: str, place: str, path: str) -> RequestError:
     """The RequestError for a word that tfenv alone knows, with the line to write instead."""
     word, colon, pattern = text.partition(":")
-    hint = "name the folder of the root module in version_file, which says what is required: %s" % (os.path.dirname(path) or ".")
+    hint = "name the folder of the root module in version_file, which says what is required: %s" % (
+        os.path.dirname(path) or "."
+    )
     if word == "latest-pre":
         hint = "a pre-release is chosen only by a constraint that names one: write >= 1.14.0-alpha1, or latest for final versions"
     elif word.startswith("latest") and word != "latest-allowed":
         hint = "write %s instead" % _of_pattern(pattern.strip())
-    return RequestError("version_file: %s has %s, which is tfenv's own word" % (place, word + (":..." if colon else "")),
-                        path=path, hint=hint)
+    return RequestError(
+        "version_file: %s has %s, which is tfenv's own word" % (place, word + (":..." if colon else "")),
+        path=path,
+        hint=hint,
+    )
 
 
 def _of_pattern(pattern: str) -> str:
@@ -104,8 +128,11 @@ def _of_pattern(pattern: str) -> str:
     if found is None:
         return "a constraint, such as ~> 1.10.0, or latest,"
     beginning = found.group(1).replace("\\", "")
-    return beginning if is_exact(beginning) and pattern.endswith(("$", beginning)) else "~> %s.0" % ".".join(
-        beginning.split(".")[:2])
+    return (
+        beginning
+        if is_exact(beginning) and pattern.endswith(("$", beginning))
+        else "~> %s.0" % ".".join(beginning.split(".")[:2])
+    )
 
 
 def _kind_of(text: str) -> Optional[str]:

@@ -21,21 +21,22 @@ from .hcl_lexer import UnreadableError
 from .hcl_parser import find_arguments, plain_number
 
 FILES_LIMIT = 1000
-SUM_LIMIT = 2 << 20     # characters of all of them together; a million takes some ten seconds
-SHOWN = 20              # characters of what a file says that a message may quote
+SUM_LIMIT = 2 << 20  # characters of all of them together; a million takes some ten seconds
+SHOWN = 20  # characters of what a file says that a message may quote
 _VERSION_LIKE = re.compile(
-    r"\s*(?:latest|stable)\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~^*xv\"' \t\r\n+-]|alpha|beta|rc|dev)+\Z", re.IGNORECASE)
-_STRANGE_BLANK = re.compile(r"[^\S \t\n\f\r]")    # blanks that Go, and so Terraform, does not take for such
+    r"\s*(?:latest|stable)\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~^*xv\"' \t\r\n+-]|alpha|beta|rc|dev)+\Z", re.IGNORECASE
+)
+_STRANGE_BLANK = re.compile(r"[^\S \t\n\f\r]")  # blanks that Go, and so Terraform, does not take for such
 _TEMPLATE = re.compile(r"[$%]\{")
-_SUFFIXES = (".tf.json", ".tf")     # no name ends with both
+_SUFFIXES = (".tf.json", ".tf")  # no name ends with both
 
 
 class Requirement(NamedTuple):
     """One required_version."""
 
     path: str
-    line: Optional[int]     # None: JSON with several, whose parser does not tell which is where
-    text: str               # as written
+    line: Optional[int]  # None: JSON with several, whose parser does not tell which is where
+    text: str  # as written
 
     @property
     def place(self) -> str:
@@ -83,13 +84,18 @@ def read_module(folder: str) -> Tuple[Requirement, ...]:
         left = [SUM_LIMIT]
         read_ones = [_read_file(opened, name, left) for name in primary]
         overrides = [_read_file(opened, name, left) for name in override]
-    for requirement in itertools.chain.from_iterable(read_ones + overrides):    # also those that an override file replaces
+    for requirement in itertools.chain.from_iterable(
+        read_ones + overrides
+    ):  # also those that an override file replaces
         _check_grammar(requirement)
     found = next((ones for ones in reversed(overrides) if ones), list(itertools.chain.from_iterable(read_ones)))
     if not found:
         raise RequestError(
-            "version_file: no required_version in the %d .tf and .tf.json files of %s" % (len(primary + override), folder),
-            path=folder, hint='add terraform { required_version = "~> 1.10.0" }, or name a .terraform-version file')
+            "version_file: no required_version in the %d .tf and .tf.json files of %s"
+            % (len(primary + override), folder),
+            path=folder,
+            hint='add terraform { required_version = "~> 1.10.0" }, or name a .terraform-version file',
+        )
     for requirement in found:
         _check_final(requirement)
     return tuple(found)
@@ -102,11 +108,14 @@ def _find_files(folder: ConfinedFolder) -> Tuple[List[str], List[str]]:
         ignored = name.startswith(".") or name.endswith("~") or name.startswith("#") and name.endswith("#")
         suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
         if suffix and not ignored:
-            stem = name[:-len(suffix)]
+            stem = name[: -len(suffix)]
             kinds[stem == "override" or stem.endswith("_override")].append(name)
     if len(kinds[0] + kinds[1]) > FILES_LIMIT:
-        raise RequestError("version_file: %s has more than %d .tf and .tf.json files" % (folder.path, FILES_LIMIT),
-                           path=folder.path, hint="is it the right folder?")
+        raise RequestError(
+            "version_file: %s has more than %d .tf and .tf.json files" % (folder.path, FILES_LIMIT),
+            path=folder.path,
+            hint="is it the right folder?",
+        )
     return kinds
 
 
@@ -114,17 +123,26 @@ def _read_file(folder: ConfinedFolder, name: str, left: List[int]) -> List[Requi
     path, text = folder.at(name), folder.read(name)
     left[0] -= len(text)
     if left[0] < 0:
-        raise RequestError("version_file: the .tf and .tf.json files of %s have more than %d characters together" % (
-            folder.path, SUM_LIMIT), path=folder.path, hint="write the version into a .terraform-version file, and name that")
+        raise RequestError(
+            "version_file: the .tf and .tf.json files of %s have more than %d characters together"
+            % (folder.path, SUM_LIMIT),
+            path=folder.path,
+            hint="write the version into a .terraform-version file, and name that",
+        )
     if path.endswith(".json"):
         file = _Json(path, text)
         return [Requirement(path, file.line_of('"required_version"'), value) for value in file.find()]
     try:
-        return [Requirement(path, found.line, found.value)
-                for found in find_arguments(text, "terraform", "required_version")]
+        return [
+            Requirement(path, found.line, found.value)
+            for found in find_arguments(text, "terraform", "required_version")
+        ]
     except UnreadableError as exc:
-        raise RequestError("version_file: %s:%d cannot be read: %s" % (path, exc.line, exc.reason), path=path,
-                           hint="terraform validate says more") from exc
+        raise RequestError(
+            "version_file: %s:%d cannot be read: %s" % (path, exc.line, exc.reason),
+            path=path,
+            hint="terraform validate says more",
+        ) from exc
 
 
 class _Object(List[Tuple[str, Any]]):
@@ -149,8 +167,11 @@ class _Json:
     def refusal(self, reason: str, at: Union[int, str]) -> RequestError:
         """The RequestError; ``at``: a line, or the text that is wrong."""
         line = at if isinstance(at, int) else self.line_of(at)
-        return RequestError("version_file: %s%s cannot be read: %s" % (self.path, ":%d" % line if line else "", reason),
-                            path=self.path, hint="terraform validate says more")
+        return RequestError(
+            "version_file: %s%s cannot be read: %s" % (self.path, ":%d" % line if line else "", reason),
+            path=self.path,
+            hint="terraform validate says more",
+        )
 
     def find(self) -> List[str]:
         """The values of required_version: list of str. Raises RequestError."""
@@ -169,7 +190,9 @@ class _Json:
             raise self.refusal("%s is no JSON" % constant, constant)
 
         try:
-            return json.loads(self.text, object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=refuse)
+            return json.loads(
+                self.text, object_pairs_hook=_Object, parse_int=_Number, parse_float=_Number, parse_constant=refuse
+            )
         except json.JSONDecodeError as exc:
             raise self.refusal("it is no JSON from column %d on" % exc.colno, exc.lineno) from exc
         except RecursionError as exc:
@@ -177,7 +200,7 @@ class _Json:
 
     def _blocks(self, value: Any) -> List[_Object]:
         """The objects in a value, as a list: those of lists at any depth, null being none."""
-        found, left = [], [value]       # not by recursion: lists may be nested as deep as the parser goes
+        found, left = [], [value]  # not by recursion: lists may be nested as deep as the parser goes
         while left:
             one = left.pop()
             if isinstance(one, _Object):
@@ -208,8 +231,12 @@ def _check_grammar(requirement: Requirement) -> None:
         if _STRANGE_BLANK.search(requirement.text):
             raise RequestError("version has a blank in it that Terraform does not take", hint=EXAMPLES[MODULE])
     except RequestError as exc:
-        raise RequestError("version_file: %s, required_version cannot be read: %s" % (
-            requirement.place, refusal_of(requirement.text, exc)), path=requirement.path, hint=hint_of(exc, MODULE)) from exc
+        raise RequestError(
+            "version_file: %s, required_version cannot be read: %s"
+            % (requirement.place, refusal_of(requirement.text, exc)),
+            path=requirement.path,
+            hint=hint_of(exc, MODULE),
+        ) from exc
 
 
 def _check_final(requirement: Requirement) -> None:
@@ -217,5 +244,8 @@ def _check_final(requirement: Requirement) -> None:
     wanted = parse_version_spec(requirement.text, MODULE)
     if any(term.pre_release for term in wanted.terms) or wanted.version and components(wanted.version)[1]:
         raise RequestError(
-            "version_file: %s, required_version %s names a pre-release, which Terraform does not take there" % (
-                requirement.place, shown(requirement.text)), path=requirement.path, hint="leave the pre-release out")
+            "version_file: %s, required_version %s names a pre-release, which Terraform does not take there"
+            % (requirement.place, shown(requirement.text)),
+            path=requirement.path,
+            hint="leave the pre-release out",
+        )

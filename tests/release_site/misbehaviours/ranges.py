@@ -16,6 +16,7 @@ from ..replies import Reply, honest_reply
 
 def range_wrong_start(shift=1):
     """206 that begins so many bytes later than asked for, and says so."""
+
     def behave(exchange):
         reply = exchange.honest()
         if reply.status == 206:
@@ -23,58 +24,70 @@ def range_wrong_start(shift=1):
             reply.headers["Content-Range"] = "bytes %d-%d/%d" % (start + shift, last, total)
             reply = reply._replace(body=reply.body[shift:])
         exchange.reply(reply)
+
     return behave
 
 
 def range_wrong_total(more=1):
     """206 for the bytes asked for, of a whole that is so many bytes longer."""
+
     def behave(exchange):
         reply = exchange.honest()
         if reply.status == 206:
             start, last, total = _span(reply)
             reply.headers["Content-Range"] = "bytes %d-%d/%d" % (start, last, total + more)
         exchange.reply(reply)
+
     return behave
 
 
 def range_without_header():
     """206 that does not say which part it is."""
+
     def behave(exchange):
         reply = exchange.honest()
         reply.headers.pop("Content-Range", None)
         exchange.reply(reply)
+
     return behave
 
 
 def range_other_etag(etag='"another-file"'):
     """206 for the bytes asked for, of a file with another strong ETag, whatever If-Range said."""
+
     def behave(exchange):
         reply = _ignoring(exchange, "If-Range")
         if reply.status == 206:
             reply.headers["ETag"] = etag
         exchange.reply(reply)
+
     return behave
 
 
 def range_ignored():
     """200 and the whole file, whatever was asked for."""
+
     def behave(exchange):
         exchange.reply(_ignoring(exchange, "Range"))
+
     return behave
 
 
 def range_refused():
     """416 for any range."""
+
     def behave(exchange):
         reply = _ignoring(exchange, "Range")
         if "Range" in exchange.request.headers and reply.status == 200:
             reply = Reply(416, {"Content-Range": "bytes */%d" % len(reply.body)}, b"")
         exchange.reply(reply)
+
     return behave
 
 
 def range_unasked(start=1):
     """206 from this byte on for a request that asked for the whole."""
+
     def behave(exchange):
         reply = exchange.honest()
         if reply.status == 200:
@@ -82,26 +95,31 @@ def range_unasked(start=1):
             reply.headers["Content-Range"] = "bytes %d-%d/%d" % (start, total - 1, total)
             reply = reply._replace(status=206, body=reply.body[start:])
         exchange.reply(reply)
+
     return behave
 
 
 def weak_etag():
     """The right answer, but its validator is only a weak one, which does not do for resuming (RFC 9110, 13.1.5)."""
+
     def behave(exchange):
         reply = exchange.honest()
         if "ETag" in reply.headers:
             reply.headers["ETag"] = "W/" + reply.headers["ETag"]
         exchange.reply(reply)
+
     return behave
 
 
 def no_etag():
     """The right answer without ETag and Last-Modified."""
+
     def behave(exchange):
         reply = exchange.honest()
         for name in ("ETag", "Last-Modified"):
             reply.headers.pop(name, None)
         exchange.reply(reply)
+
     return behave
 
 
@@ -113,6 +131,7 @@ def changing_etag():
         reply = _ignoring(exchange, "Range")
         reply.headers["ETag"] = '"server-%d"' % next(numbers)
         exchange.reply(reply)
+
     return behave
 
 

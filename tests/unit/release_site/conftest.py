@@ -18,7 +18,7 @@ class Answer(NamedTuple):
     """All that came over the connection until it ended, and how it ended."""
 
     raw: bytes
-    ending: str     # closed, reset, left (the limit was reached)
+    ending: str  # closed, reset, left (the limit was reached)
 
     @property
     def status(self):
@@ -57,6 +57,7 @@ def pauses(monkeypatch):
         noted.append((seconds, self.request.sent))
         self.close()
         return False
+
     monkeypatch.setattr(exchange.Exchange, "wait", wait)
     return noted
 
@@ -67,6 +68,7 @@ def ask(site):
 
     ``limit`` is a number of bytes after which it has enough.
     """
+
     def send(path=ARCHIVE, method="GET", limit=None, connection="close", **headers):
         lines = ["%s %s HTTP/1.1" % (method, path), "Host: demo"]
         lines += ["%s: %s" % (name.replace("_", "-"), value) for name, value in headers.items()]
@@ -85,4 +87,5 @@ def ask(site):
             except ConnectionResetError:
                 return Answer(received, "reset")
         return Answer(received, "left")
+
     return send

@@ -82,8 +82,9 @@ def test_demand(site, ask, whole):
     assert ask(Authorization="Bearer s3cret").body == whole
 
 
-@pytest.mark.parametrize("place", [
-    "https://127.0.0.1:1/x", "http://other.example{path}", "file:///etc/passwd", "elsewhere"])
+@pytest.mark.parametrize(
+    "place", ["https://127.0.0.1:1/x", "http://other.example{path}", "file:///etc/passwd", "elsewhere"]
+)
 def test_redirect(site, ask, path, place):
     site.misbehave("*.zip", redirect(place, 307))
     answer = ask()

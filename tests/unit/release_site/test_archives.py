@@ -30,7 +30,7 @@ def entry(name):
 
 
 def test_the_writer_gives_the_genuine_archive(genuine_site):
-    path, = glob.glob(os.path.join(genuine_site, "terraform", "*", "*_linux_amd64.zip"))
+    (path,) = glob.glob(os.path.join(genuine_site, "terraform", "*", "*_linux_amd64.zip"))
     with open(path, "rb") as file:
         theirs = file.read()
     members = []
@@ -38,7 +38,7 @@ def test_the_writer_gives_the_genuine_archive(genuine_site):
         for info in archive.infolist():
             name_size, extra_size = struct.unpack_from("<HH", theirs, info.header_offset + 26)
             start = info.header_offset + 30 + name_size + extra_size
-            packed = theirs[start:start + info.compress_size]
+            packed = theirs[start : start + info.compress_size]
             mode = info.external_attr >> 16
             members.append(zips.Member(info.filename.encode(), archive.read(info), mode, packed=packed))
     assert zips.pack(members) == theirs
@@ -69,23 +69,36 @@ def test_where_the_sizes_are(name, in_front):
     assert sizes == ((info.CRC, info.compress_size, info.file_size) if in_front else (0, 0, 0))
 
 
-@pytest.mark.parametrize("name, names", [
-    ("empty", []), ("no_terraform", ["LICENSE.txt"]), ("other_case", ["LICENSE.txt", "Terraform"]),
-    ("nested", ["LICENSE.txt", "bin/terraform"]), ("directory_slash", ["LICENSE.txt", "terraform/"]),
-    ("parent_directory", ["LICENSE.txt", "terraform", "../terraform"]),
-    ("absolute_name", ["LICENSE.txt", "terraform", "/terraform"]),
-    ("backslash_in_name", ["LICENSE.txt", "terraform", "..\\terraform"]),
-    ("nul_in_name", ["LICENSE.txt", "terraform", "terraform\0.txt"]),
-    ("nul_instead", ["LICENSE.txt", "terraform\0.txt"]),
-    ("duplicate", ["LICENSE.txt", "terraform", "terraform"]),
-    ("duplicate_other", ["LICENSE.txt", "terraform", "LICENSE.txt"])])
+@pytest.mark.parametrize(
+    "name, names",
+    [
+        ("empty", []),
+        ("no_terraform", ["LICENSE.txt"]),
+        ("other_case", ["LICENSE.txt", "Terraform"]),
+        ("nested", ["LICENSE.txt", "bin/terraform"]),
+        ("directory_slash", ["LICENSE.txt", "terraform/"]),
+        ("parent_directory", ["LICENSE.txt", "terraform", "../terraform"]),
+        ("absolute_name", ["LICENSE.txt", "terraform", "/terraform"]),
+        ("backslash_in_name", ["LICENSE.txt", "terraform", "..\\terraform"]),
+        ("nul_in_name", ["LICENSE.txt", "terraform", "terraform\0.txt"]),
+        ("nul_instead", ["LICENSE.txt", "terraform\0.txt"]),
+        ("duplicate", ["LICENSE.txt", "terraform", "terraform"]),
+        ("duplicate_other", ["LICENSE.txt", "terraform", "LICENSE.txt"]),
+    ],
+)
 def test_names(name, names):
     assert [info.orig_filename for info in opened(name).infolist()] == names
 
 
-@pytest.mark.parametrize("name, member, kind", [
-    ("symlink", "terraform", stat.S_ISLNK), ("symlink_other", "lib", stat.S_ISLNK),
-    ("directory", "terraform", stat.S_ISDIR), ("fifo", "terraform", stat.S_ISFIFO)])
+@pytest.mark.parametrize(
+    "name, member, kind",
+    [
+        ("symlink", "terraform", stat.S_ISLNK),
+        ("symlink_other", "lib", stat.S_ISLNK),
+        ("directory", "terraform", stat.S_ISDIR),
+        ("fifo", "terraform", stat.S_ISFIFO),
+    ],
+)
 def test_kinds(name, member, kind):
     assert kind(opened(name).getinfo(member).external_attr >> 16)
 
@@ -96,11 +109,19 @@ def test_methods():
     assert entry("deflate64").compress_type == 9
 
 
-@pytest.mark.parametrize("name, error, words", [
-    ("encrypted", RuntimeError, "password required"), ("bad_crc", zipfile.BadZipFile, "Bad CRC-32"),
-    ("size_too_small", zipfile.BadZipFile, "Bad CRC-32"), ("size_zero", zipfile.BadZipFile, "Bad CRC-32"),
-    ("cut_stream", zipfile.BadZipFile, "Bad CRC-32"), ("broken_stream", zlib.error, "invalid block type"),
-    ("other_local_name", zipfile.BadZipFile, "differ"), ("deflate64", NotImplementedError, "not supported")])
+@pytest.mark.parametrize(
+    "name, error, words",
+    [
+        ("encrypted", RuntimeError, "password required"),
+        ("bad_crc", zipfile.BadZipFile, "Bad CRC-32"),
+        ("size_too_small", zipfile.BadZipFile, "Bad CRC-32"),
+        ("size_zero", zipfile.BadZipFile, "Bad CRC-32"),
+        ("cut_stream", zipfile.BadZipFile, "Bad CRC-32"),
+        ("broken_stream", zlib.error, "invalid block type"),
+        ("other_local_name", zipfile.BadZipFile, "differ"),
+        ("deflate64", NotImplementedError, "not supported"),
+    ],
+)
 def test_what_cannot_be_read(name, error, words):
     with pytest.raises(error, match=words):
         opened(name).read("terraform")

@@ -70,7 +70,7 @@ def test_endless_body(site, ask, whole):
     site.misbehave("*.zip", endless_body())
     answer = ask(limit=5_000_000)
     assert len(answer.body) >= 4_900_000
-    assert answer.body.startswith(whole) and not answer.body[len(whole):].strip(b"\0")
+    assert answer.body.startswith(whole) and not answer.body[len(whole) :].strip(b"\0")
 
 
 def test_endless_body_ends_with_the_site(site, ask):
@@ -153,9 +153,22 @@ def test_replace(site, ask, whole):
     assert ask("/missing.zip").body == b"other bytes"
 
 
-@pytest.mark.parametrize("behaviour", [
-    truncate(at=1), overlong(), no_length(), endless_body(), chunk(), chunk_cut(at=1), chunk_nonsense(at=1),
-    chunk_with_length(), gzip(), flip(), replace(b"x")])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        truncate(at=1),
+        overlong(),
+        no_length(),
+        endless_body(),
+        chunk(),
+        chunk_cut(at=1),
+        chunk_nonsense(at=1),
+        chunk_with_length(),
+        gzip(),
+        flip(),
+        replace(b"x"),
+    ],
+)
 def test_no_body_for_head(site, ask, behaviour):
     site.misbehave("*.zip", behaviour)
     answer = ask(method="HEAD")

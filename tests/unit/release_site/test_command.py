@@ -38,8 +38,9 @@ def running(*arguments):
 
 
 def test_serve(tmp_path):
-    with running("--versions", "1.13.4, 1.9.8", "--directory", str(tmp_path),
-                 "--misbehave", "*.zip", "truncate(at=5)", "1") as (process, url, key):
+    with running(
+        "--versions", "1.13.4, 1.9.8", "--directory", str(tmp_path), "--misbehave", "*.zip", "truncate(at=5)", "1"
+    ) as (process, url, key):
         path = "/terraform/1.9.8/terraform_1.9.8_linux_amd64.zip"
         with pytest.raises(http.client.IncompleteRead) as cut:
             urllib.request.urlopen(url + path).read()
@@ -53,8 +54,11 @@ def test_serve(tmp_path):
 
 
 def test_serve_tls(tmp_path):
-    with running("--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path),
-                 "--tls") as (process, url, _key):
+    with running("--versions", "1.13.4", "--platforms", "linux_amd64", "--directory", str(tmp_path), "--tls") as (
+        process,
+        url,
+        _key,
+    ):
         words = process.stdout.readline().split()
         end(process)
     assert url.startswith("https://127.0.0.1:")
@@ -65,20 +69,39 @@ def test_serve_tls(tmp_path):
 def test_write_run_as_a_folder(tmp_path):
     folder = os.path.join(TESTS, "release_site")
     said = finished(
-        [sys.executable, folder, "--write", str(tmp_path), "--versions", "1.13.4",
-         "--platforms", "linux_amd64,linux_s390x"],
-        stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+        [
+            sys.executable,
+            folder,
+            "--write",
+            str(tmp_path),
+            "--versions",
+            "1.13.4",
+            "--platforms",
+            "linux_amd64,linux_s390x",
+        ],
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+        check=True,
+    ).stdout
     assert said.splitlines() == ["site: file://%s" % tmp_path, "key: %s/key.asc" % tmp_path]
     url = "file://%s/terraform/1.13.4/terraform_1.13.4_linux_s390x.zip" % tmp_path
     assert urllib.request.urlopen(url).read().startswith(b"PK")
 
 
-@pytest.mark.parametrize("behaviour, words", [
-    ("no_such(1)", "no_such is no behaviour"), ("truncate", "is not a behaviour like"),
-    ("truncate(at=open('x'))", "is not a behaviour like")])
+@pytest.mark.parametrize(
+    "behaviour, words",
+    [
+        ("no_such(1)", "no_such is no behaviour"),
+        ("truncate", "is not a behaviour like"),
+        ("truncate(at=open('x'))", "is not a behaviour like"),
+    ],
+)
 def test_refused_behaviours(tmp_path, behaviour, words):
     ended = finished(
-        MODULE + ["--write", str(tmp_path), "--misbehave", "*", behaviour, "0"], cwd=TESTS, stderr=subprocess.PIPE,
-        universal_newlines=True)
+        MODULE + ["--write", str(tmp_path), "--misbehave", "*", behaviour, "0"],
+        cwd=TESTS,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
     assert ended.returncode == 2 and words in ended.stderr
     assert os.listdir(str(tmp_path)) == []

@@ -39,6 +39,7 @@ def run(request, tmp_path):
         file.chmod(0o755)
         command = before + [str(file)] + list(arguments)
         return by(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={})
+
     execute.platform = platform
     return execute
 
@@ -47,7 +48,11 @@ def test_version_json(run):
     ended = run("version", "-json")
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert json.loads(ended.stdout) == {
-        "terraform_version": "1.13.4", "platform": run.platform, "provider_selections": {}, "terraform_outdated": False}
+        "terraform_version": "1.13.4",
+        "platform": run.platform,
+        "provider_selections": {},
+        "terraform_outdated": False,
+    }
 
 
 @pytest.mark.parametrize("arguments", [["version"], []])
@@ -74,30 +79,34 @@ def test_hang(run):
         assert process.communicate(timeout=PATIENCE) == (b"", b"") and process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("platform, magic", [
-    ("linux_amd64", "7f454c46 02 01 01 00 0000000000000000 0200 3e00"),
-    ("linux_arm64", "7f454c46 02 01 01 00 0000000000000000 0200 b700"),
-    ("linux_386", "7f454c46 01 01 01 00 0000000000000000 0200 0300"),
-    ("linux_arm", "7f454c46 01 01 01 00 0000000000000000 0200 2800"),
-    ("linux_s390x", "7f454c46 02 02 01 00 0000000000000000 0002 0016"),
-    ("linux_ppc64le", "7f454c46 02 01 01 00 0000000000000000 0200 1500"),
-    ("freebsd_amd64", "7f454c46 02 01 01 09 0000000000000000 0200 3e00"),
-    ("openbsd_386", "7f454c46 01 01 01 0c 0000000000000000 0200 0300"),
-    ("darwin_amd64", "cffaedfe 07000001"),
-    ("darwin_arm64", "cffaedfe 0c000001"),
-    ("windows_amd64", "4d5a"),
-])
+@pytest.mark.parametrize(
+    "platform, magic",
+    [
+        ("linux_amd64", "7f454c46 02 01 01 00 0000000000000000 0200 3e00"),
+        ("linux_arm64", "7f454c46 02 01 01 00 0000000000000000 0200 b700"),
+        ("linux_386", "7f454c46 01 01 01 00 0000000000000000 0200 0300"),
+        ("linux_arm", "7f454c46 01 01 01 00 0000000000000000 0200 2800"),
+        ("linux_s390x", "7f454c46 02 02 01 00 0000000000000000 0002 0016"),
+        ("linux_ppc64le", "7f454c46 02 01 01 00 0000000000000000 0200 1500"),
+        ("freebsd_amd64", "7f454c46 02 01 01 09 0000000000000000 0200 3e00"),
+        ("openbsd_386", "7f454c46 01 01 01 0c 0000000000000000 0200 0300"),
+        ("darwin_amd64", "cffaedfe 07000001"),
+        ("darwin_arm64", "cffaedfe 0c000001"),
+        ("windows_amd64", "4d5a"),
+    ],
+)
 def test_magic(platform, magic):
     assert executables.terraform("1.13.4", platform).startswith(bytes.fromhex(magic.replace(" ", "")))
 
 
-@pytest.mark.parametrize("platform, number", [
-    ("windows_386", 0x14C), ("windows_amd64", 0x8664), ("windows_arm64", 0xAA64)])
+@pytest.mark.parametrize(
+    "platform, number", [("windows_386", 0x14C), ("windows_amd64", 0x8664), ("windows_arm64", 0xAA64)]
+)
 def test_windows_machine(platform, number):
     image = executables.terraform("1.13.4", platform)
     start = int.from_bytes(image[0x3C:0x40], "little")
-    assert image[start:start + 4] == b"PE\0\0"
-    assert int.from_bytes(image[start + 4:start + 6], "little") == number
+    assert image[start : start + 4] == b"PE\0\0"
+    assert int.from_bytes(image[start + 4 : start + 6], "little") == number
 
 
 def test_unknown_platform():

@@ -21,9 +21,17 @@ from release_site.misbehaviours import (
 )
 
 
-@pytest.mark.parametrize("wanted, start, end", [
-    ("bytes=0-", 0, None), ("bytes=100-", 100, None), ("bytes=10-19", 10, 20), ("bytes=-5", -5, None),
-    ("bytes=10-99999", 10, None), ("bytes=-99999", 0, None)])
+@pytest.mark.parametrize(
+    "wanted, start, end",
+    [
+        ("bytes=0-", 0, None),
+        ("bytes=100-", 100, None),
+        ("bytes=10-19", 10, 20),
+        ("bytes=-5", -5, None),
+        ("bytes=10-99999", 10, None),
+        ("bytes=-99999", 0, None),
+    ],
+)
 def test_a_part(ask, whole, wanted, start, end):
     part = whole[start:end]
     first = start % len(whole)

@@ -15,9 +15,22 @@ pytest.importorskip("release_site")
 
 from release_site import releases
 
-ALL_PLATFORMS = ("darwin_amd64", "darwin_arm64", "freebsd_386", "freebsd_amd64", "freebsd_arm", "linux_386",
-                 "linux_amd64", "linux_arm", "linux_arm64", "openbsd_386", "openbsd_amd64", "solaris_amd64",
-                 "windows_386", "windows_amd64")     # those of the genuine 1.11.4
+ALL_PLATFORMS = (
+    "darwin_amd64",
+    "darwin_arm64",
+    "freebsd_386",
+    "freebsd_amd64",
+    "freebsd_arm",
+    "linux_386",
+    "linux_amd64",
+    "linux_arm",
+    "linux_arm64",
+    "openbsd_386",
+    "openbsd_amd64",
+    "solaris_amd64",
+    "windows_386",
+    "windows_amd64",
+)  # those of the genuine 1.11.4
 
 
 def test_sums():
@@ -38,7 +51,9 @@ def test_archive():
     archive = zipfile.ZipFile(io.BytesIO(releases.make_archive("1.13.4", "linux_amd64")))
     assert archive.testzip() is None
     assert [(entry.filename, entry.external_attr, entry.compress_type) for entry in archive.infolist()] == [
-        ("LICENSE.txt", 0o100644 << 16, zipfile.ZIP_DEFLATED), ("terraform", 0o100755 << 16, zipfile.ZIP_DEFLATED)]
+        ("LICENSE.txt", 0o100644 << 16, zipfile.ZIP_DEFLATED),
+        ("terraform", 0o100755 << 16, zipfile.ZIP_DEFLATED),
+    ]
 
 
 def test_archive_for_windows():
@@ -62,9 +77,13 @@ def shape_of(entry):
     return set(entry), set(entry["builds"][0])
 
 
-@pytest.mark.parametrize("shape, file, version", [
-    ("current", "terraform_index_excerpt_tenv.json", "1.7.0"),
-    ("old", "terraform_index_excerpt_setup-terraform.json", "0.1.0")])
+@pytest.mark.parametrize(
+    "shape, file, version",
+    [
+        ("current", "terraform_index_excerpt_tenv.json", "1.7.0"),
+        ("old", "terraform_index_excerpt_setup-terraform.json", "0.1.0"),
+    ],
+)
 def test_shapes_are_genuine(genuine, shape, file, version):
     with open(os.path.join(genuine, "index", file), encoding="utf-8") as text:
         theirs = json.load(text)["versions"][version]
@@ -81,9 +100,13 @@ def test_shapes_in_one_index():
     versions = json.loads(releases.make_index(made))["versions"]
     build = {"arch", "filename", "name", "os", "version"}
     assert shape_of(versions["1.0.0"]) == (
-        {"builds", "name", "shasums", "shasums_signature", "shasums_signatures", "version"}, build | {"url"})
+        {"builds", "name", "shasums", "shasums_signature", "shasums_signatures", "version"},
+        build | {"url"},
+    )
     assert shape_of(versions["1.1.0"]) == (
-        {"builds", "name", "shasums", "shasums_signature", "version"}, build | {"url"})
+        {"builds", "name", "shasums", "shasums_signature", "version"},
+        build | {"url"},
+    )
     assert shape_of(versions["1.2.0"]) == ({"builds", "name", "version"}, build)
 
 

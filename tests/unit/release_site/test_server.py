@@ -37,7 +37,14 @@ def test_head_has_the_same_headers(ask):
         answer_headers.pop("Date")
         assert answer_headers["Content-Length"] == str(len(get.body))
         assert set(answer_headers) == {
-            "Server", "Content-Type", "ETag", "Last-Modified", "Accept-Ranges", "Content-Length", "Connection"}
+            "Server",
+            "Content-Type",
+            "ETag",
+            "Last-Modified",
+            "Accept-Ranges",
+            "Content-Length",
+            "Connection",
+        }
 
 
 def test_other_files_have_other_etags(ask):
@@ -117,8 +124,10 @@ def test_nonsense_is_no_request(site):
 
 def test_many_at_once(site, path, whole):
     bodies = []
-    threads = [threading.Thread(target=lambda: bodies.append(urllib.request.urlopen(site.url + path).read()))
-               for _number in range(12)]
+    threads = [
+        threading.Thread(target=lambda: bodies.append(urllib.request.urlopen(site.url + path).read()))
+        for _number in range(12)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -136,7 +145,7 @@ def steady(signing_key):
 
 def test_off_and_on_again(steady, path):
     site, url, whole = steady, steady.url, steady.files[path[1:]].body
-    urllib.request.urlopen(url + path).read()   # leaves a connection of that port in TIME_WAIT
+    urllib.request.urlopen(url + path).read()  # leaves a connection of that port in TIME_WAIT
     client = http.client.HTTPConnection(url[7:], timeout=PATIENCE)
     client.request("GET", path)
     client.getresponse().read()
@@ -148,7 +157,7 @@ def test_off_and_on_again(steady, path):
         client.request("GET", path)
         client.getresponse()
     client.close()
-    site.stop()     # once more is nothing
+    site.stop()  # once more is nothing
     site.start()
     assert site.url == url
     assert urllib.request.urlopen(url + path).read() == whole
@@ -208,15 +217,21 @@ def test_tls_close_is_a_clean_one(signing_key, path):
     with Site(("1.13.4",), key=signing_key, tls=True) as site:
         trusting = ssl.create_default_context(cadata=site.ca_pem)
         with socket.create_connection(("127.0.0.1", site.server.port), timeout=PATIENCE) as raw, trusting.wrap_socket(
-                raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as client:
+            raw, server_hostname="127.0.0.1", suppress_ragged_eofs=False
+        ) as client:
             client.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path.encode())
             received = b"".join(iter(lambda: client.recv(65536), b""))
     assert received.endswith(site.files[path[1:]].body)
 
 
-@pytest.mark.parametrize("how, complaint", [
-    (dict(days=(-10, -1)), "expired"), (dict(days=(2, 9)), "not yet valid"),
-    (dict(names=("other.example",)), "IP address mismatch|certificate is not valid")])
+@pytest.mark.parametrize(
+    "how, complaint",
+    [
+        (dict(days=(-10, -1)), "expired"),
+        (dict(days=(2, 9)), "not yet valid"),
+        (dict(names=("other.example",)), "IP address mismatch|certificate is not valid"),
+    ],
+)
 def test_tls_certificates_to_refuse(signing_key, how, complaint):
     authority = certificates.Authority()
     with Site(key=signing_key, tls=authority.server_context(**how)) as site:

@@ -22,10 +22,19 @@ def listed(site):
 
 def test_what_is_there(site, signing_key):
     names = [path for path in site.files if path.startswith("terraform/1.13.4/")]
-    assert sorted(names) == sorted("terraform/1.13.4/" + name for name in (
-        "index.json", "terraform_1.13.4_SHA256SUMS", "terraform_1.13.4_SHA256SUMS.sig",
-        "terraform_1.13.4_SHA256SUMS.%s.sig" % signing_key.key_id, "terraform_1.13.4_darwin_arm64.zip",
-        "terraform_1.13.4_linux_amd64.zip", "terraform_1.13.4_linux_arm64.zip", "terraform_1.13.4_windows_amd64.zip"))
+    assert sorted(names) == sorted(
+        "terraform/1.13.4/" + name
+        for name in (
+            "index.json",
+            "terraform_1.13.4_SHA256SUMS",
+            "terraform_1.13.4_SHA256SUMS.sig",
+            "terraform_1.13.4_SHA256SUMS.%s.sig" % signing_key.key_id,
+            "terraform_1.13.4_darwin_arm64.zip",
+            "terraform_1.13.4_linux_amd64.zip",
+            "terraform_1.13.4_linux_arm64.zip",
+            "terraform_1.13.4_windows_amd64.zip",
+        )
+    )
     assert listed(site) == ["1.13.3", "1.13.4", "1.9.8"]
 
 
@@ -56,16 +65,20 @@ def test_publish_other_sums(site, signing_key):
 
 def test_publish_with_another_signature(site, signing_key, untrusted_key):
     def signatures():
-        return {path.rpartition("SHA256SUMS")[2]: document.body for path, document in site.files.items()
-                if path.startswith("terraform/1.13.4/") and path.endswith(".sig")}
+        return {
+            path.rpartition("SHA256SUMS")[2]: document.body
+            for path, document in site.files.items()
+            if path.startswith("terraform/1.13.4/") and path.endswith(".sig")
+        }
 
     site.publish("1.13.4", signature=b"mine")
     assert signatures() == {".sig": b"mine", ".%s.sig" % signing_key.key_id: b"mine"}
     site.publish("1.13.4", signature=None)
     assert signatures() == {}
     release = site.publish("1.13.4", key=untrusted_key)
-    assert signatures() == {name: untrusted_key.sign(release.sums)
-                            for name in (".sig", ".%s.sig" % untrusted_key.key_id)}
+    assert signatures() == {
+        name: untrusted_key.sign(release.sums) for name in (".sig", ".%s.sig" % untrusted_key.key_id)
+    }
 
 
 def test_publish_without_listing(site):

@@ -17,7 +17,9 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task impor
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
-VaultLib, VaultSecret = (getattr(pytest.importorskip("ansible.parsing.vault"), name) for name in ("VaultLib", "VaultSecret"))
+VaultLib, VaultSecret = (
+    getattr(pytest.importorskip("ansible.parsing.vault"), name) for name in ("VaultLib", "VaultSecret")
+)
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.action.terraform_binary")
 
 PUBLIC = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----"
@@ -36,10 +38,15 @@ def encrypt(path, text, secrets=None):
 def playbook_dir(tmp_path):
     """A folder with keys in it, beside a playbook and in files/."""
     os.mkdir(str(tmp_path / "files"))
-    for name, text in (("beside.asc", PUBLIC), ("files/found.asc", PUBLIC), ("private.asc", PRIVATE),
-                       ("both.asc", PUBLIC + "\n" + PRIVATE),
-                       ("pem.asc", PUBLIC + "\n-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"), ("plain", "SECRET\n"),
-                       ("empty", "")):
+    for name, text in (
+        ("beside.asc", PUBLIC),
+        ("files/found.asc", PUBLIC),
+        ("private.asc", PRIVATE),
+        ("both.asc", PUBLIC + "\n" + PRIVATE),
+        ("pem.asc", PUBLIC + "\n-----BEGIN RSA PRIVATE KEY-----\nSECRET\n"),
+        ("plain", "SECRET\n"),
+        ("empty", ""),
+    ):
         with open(str(tmp_path / name), "w") as file:
             file.write(text)
     with open(str(tmp_path / "binary.gpg"), "wb") as file:
@@ -52,6 +59,7 @@ def playbook_dir(tmp_path):
 @pytest.fixture
 def arguments(playbook_dir):
     """What a task's arguments become: callable(arguments) -> dict."""
+
     def run(**given):
         loader = DataLoader()
         loader.set_basedir(playbook_dir)
@@ -59,9 +67,9 @@ def arguments(playbook_dir):
         task = Task()
         given = dict({"version": "1.13.4"}, **given)
         task.args = given
-        action = terraform_binary.ActionModule(task=task, connection=None, play_context=None, loader=loader,
-                                               templar=None,
-                                               shared_loader_obj=None)
+        action = terraform_binary.ActionModule(
+            task=task, connection=None, play_context=None, loader=loader, templar=None, shared_loader_obj=None
+        )
         made = action._arguments({}, {})
         assert task.args == given, "the task's own arguments were changed: a loop would see that"
         return made
@@ -108,25 +116,43 @@ def test_a_version_travels_as_it_was_written(arguments, version):
     assert arguments(version=version, version_file=" ") == {"version": version}
 
 
-@pytest.mark.parametrize("version, words", [
-    (1.10, "is the number 1.1, and YAML"), (1, "is the number 1,"), ("1.10", "'1.10' is not exact"), (True, "boolean true"),
-    (datetime.date(2026, 1, 1), "date 2026-01-01"), ([], "not given"), (["1.0.0"], "is a list"),
-    ("~> 1.x", "is not a constraint"),
-])
+@pytest.mark.parametrize(
+    "version, words",
+    [
+        (1.10, "is the number 1.1, and YAML"),
+        (1, "is the number 1,"),
+        ("1.10", "'1.10' is not exact"),
+        (True, "boolean true"),
+        (datetime.date(2026, 1, 1), "date 2026-01-01"),
+        ([], "not given"),
+        (["1.0.0"], "is a list"),
+        ("~> 1.x", "is not a constraint"),
+    ],
+)
 def test_a_version_is_judged_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
     assert words in refusal(arguments, version=version)
 
 
-@pytest.mark.parametrize("name, version", [
-    (".terraform-version", "= 1.10"), ("files/pinned", "1.9.8"), ("pinned", "1.9.8"), ("{dir}/pinned", "1.9.8"),
-    (" root ", "~> 1.9"),
-    ("~/.terraform-version", "= 1.10"), ("{dir}/root", "~> 1.9"),
-])
+@pytest.mark.parametrize(
+    "name, version",
+    [
+        (".terraform-version", "= 1.10"),
+        ("files/pinned", "1.9.8"),
+        ("pinned", "1.9.8"),
+        ("{dir}/pinned", "1.9.8"),
+        (" root ", "~> 1.9"),
+        ("~/.terraform-version", "= 1.10"),
+        ("{dir}/root", "~> 1.9"),
+    ],
+)
 def test_a_version_file_travels_as_what_it_says(arguments, playbook_dir, monkeypatch, name, version):
     monkeypatch.setenv("HOME", playbook_dir)
     os.makedirs(os.path.join(playbook_dir, "files", "root"))
-    for path, text in ((".terraform-version", "1.10\n"), ("files/pinned", "1.9.8\n"),
-                       ("files/root/main.tf", 'terraform {\n  required_version = "~> 1.9"\n}\n')):
+    for path, text in (
+        (".terraform-version", "1.10\n"),
+        ("files/pinned", "1.9.8\n"),
+        ("files/root/main.tf", 'terraform {\n  required_version = "~> 1.9"\n}\n'),
+    ):
         with open(os.path.join(playbook_dir, path), "w") as file:
             file.write(text)
     if name == "{dir}/pinned":
@@ -137,8 +163,9 @@ def test_a_version_file_travels_as_what_it_says(arguments, playbook_dir, monkeyp
 
 
 def test_a_version_file_that_is_not_there(arguments):
-    assert "version_file: 'nowhere' is neither a file nor a folder" in refusal(arguments, version=None,
-                                                                               version_file="nowhere")
+    assert "version_file: 'nowhere' is neither a file nor a folder" in refusal(
+        arguments, version=None, version_file="nowhere"
+    )
 
 
 def test_a_version_file_that_says_nothing(arguments):
@@ -180,8 +207,16 @@ def test_a_file_that_is_no_public_key_stays_here(arguments, name):
     assert name in message and "not an armored OpenPGP key" in message
 
 
-@pytest.mark.parametrize("text", [PRIVATE, PUBLIC + PRIVATE, "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n", "SECRET\nSECRET",
-                                  "-----BEGIN PGP PRIVATE KEY BLOCK----- SECRET"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        PRIVATE,
+        PUBLIC + PRIVATE,
+        "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n",
+        "SECRET\nSECRET",
+        "-----BEGIN PGP PRIVATE KEY BLOCK----- SECRET",
+    ],
+)
 def test_a_text_that_is_no_public_key_stays_here_and_is_not_shown(arguments, text):
     assert "not an armored OpenPGP key" in refusal(arguments, trusted_keys=[text])
 
@@ -259,8 +294,9 @@ def test_certificates_of_a_target_stay_as_they_are(arguments, option):
 @pytest.mark.parametrize("option", FILES)
 def test_certificates_that_are_not_there(arguments, option):
     assert "%s: 'missing.pem' is neither a file nor a folder on the controller" % option in refusal(
-        arguments, **{option: "missing.pem"})
-    assert arguments(**{option: "/missing.pem"})[option] == "/missing.pem"      # whoever reads it says why it cannot
+        arguments, **{option: "missing.pem"}
+    )
+    assert arguments(**{option: "/missing.pem"})[option] == "/missing.pem"  # whoever reads it says why it cannot
 
 
 @pytest.mark.parametrize("option", FILES)
@@ -276,7 +312,9 @@ def test_a_plain_copy_goes_with_the_task(arguments, playbook_dir, monkeypatch):
     encrypt(playbook_dir + "/locked.pem", "the text")
     made = []
     real = terraform_binary.ActionModule._arguments
-    monkeypatch.setattr(terraform_binary.ActionModule, "_arguments", lambda self, *given: made.append(self) or real(self, *given))
+    monkeypatch.setattr(
+        terraform_binary.ActionModule, "_arguments", lambda self, *given: made.append(self) or real(self, *given)
+    )
     found = arguments(client_key="locked.pem")["client_key"]
     monkeypatch.setattr(terraform_binary.ActionBase, "cleanup", lambda self, force: None)
     made[0].cleanup()
@@ -292,7 +330,10 @@ def test_a_key_file_that_ansible_vault_encrypted(arguments, playbook_dir):
 def test_what_cannot_be_decrypted_is_named(arguments, playbook_dir, option):
     encrypt(playbook_dir + "/locked", "SECRET", [("default", VaultSecret(b"another one"))])
     message = refusal(arguments, **{option: ["locked"] if option == "trusted_keys" else "locked"})
-    assert "%s/locked is encrypted by ansible-vault, and is not decrypted: " % playbook_dir in message and "--vault-id" in message
+    assert (
+        "%s/locked is encrypted by ansible-vault, and is not decrypted: " % playbook_dir in message
+        and "--vault-id" in message
+    )
 
 
 def test_an_encrypted_text_is_no_key(arguments):
@@ -311,6 +352,7 @@ def test_the_text_of_a_key_is_not_taken_for_a_path_and_not_shown(arguments, opti
 @pytest.mark.parametrize("made_before", [False, True])
 def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
     """Without pipelining, ansible-core has made one for the module before an archive is sent."""
+
     class Shell:
         tmpdir = "/tmp/a\n!touch x" if made_before else None
 
@@ -318,8 +360,14 @@ def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
         transport = "ssh"
         _shell = Shell()
 
-    action = terraform_binary.ActionModule(task=Task(), connection=Connection(), play_context=None, loader=DataLoader(),
-                                           templar=None, shared_loader_obj=None)
+    action = terraform_binary.ActionModule(
+        task=Task(),
+        connection=Connection(),
+        play_context=None,
+        loader=DataLoader(),
+        templar=None,
+        shared_loader_obj=None,
+    )
     action._make_tmp_path = lambda: setattr(Shell, "tmpdir", "/tmp/a\n!touch x")
     provenance = _records.Provenance("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
     with pytest.raises(_answer.AnswerError, match="its temporary directory is"):
@@ -336,8 +384,9 @@ def test_a_device_or_pipe_is_not_waited_for(arguments, option):
 def action(playbook_dir):
     loader = DataLoader()
     loader.set_basedir(playbook_dir)
-    made = terraform_binary.ActionModule(task=Task(), connection=None, play_context=None, loader=loader, templar=None,
-                                         shared_loader_obj=None)
+    made = terraform_binary.ActionModule(
+        task=Task(), connection=None, play_context=None, loader=loader, templar=None, shared_loader_obj=None
+    )
     made._task_vars = {"inventory_hostname": "web1"}
     return made
 
@@ -347,9 +396,13 @@ def test_no_part_of_a_secret_is_left_where_a_message_is_cut(action):
     action._secrets = (token,)
     for padding in range(150, 420, 7):
         text = "a" * padding + token + "b" * 400
-        for told in (action._failure(_errors.FetchError(text, hint=token)),
-                     action._named({"msg": text, "error": {"side": "target", "host": None, "hint": None}})):
-            assert len(told["msg"]) <= _errors.MESSAGE_LIMIT and token[:6] not in str(told) and token[-6:] not in str(told)
+        for told in (
+            action._failure(_errors.FetchError(text, hint=token)),
+            action._named({"msg": text, "error": {"side": "target", "host": None, "hint": None}}),
+        ):
+            assert (
+                len(told["msg"]) <= _errors.MESSAGE_LIMIT and token[:6] not in str(told) and token[-6:] not in str(told)
+            )
 
 
 def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
@@ -358,9 +411,10 @@ def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
 
     def plan(sent):
         planned.append(sent["version"])
-        known = order_of(installed) >= order_of(sent["version"])    # what is older is not looked at closely
-        return types.SimpleNamespace(failed=False, version=sent["version"], platform="linux_386",
-                                     intact_versions=(installed,) if known else ())
+        known = order_of(installed) >= order_of(sent["version"])  # what is older is not looked at closely
+        return types.SimpleNamespace(
+            failed=False, version=sent["version"], platform="linux_386", intact_versions=(installed,) if known else ()
+        )
 
     listing = {"1.9.8": {"linux_386", "linux_amd64"}, "1.13.4": {"linux_amd64"}}
     monkeypatch.setattr(action, "_plan", plan)

@@ -28,7 +28,9 @@ from support.system import Clock, open_folder
 from support.transfers import BODY, FAR, NAME
 
 VERSION = "1.13.4"
-_EXECUTABLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py")
+_EXECUTABLES = os.path.join(
+    os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "release_site", "executables.py"
+)
 
 
 def _load_executables():
@@ -81,7 +83,9 @@ class Host:
         self.published[version] = EXECUTABLES.terraform(version, platform, **how)
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(member, self.published[version])
-        return dict(version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform)
+        return dict(
+            version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform
+        )
 
     def parsed(self, **options):
         params = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
@@ -163,8 +167,10 @@ class Host:
     def write_receipt(self, version=VERSION, **fields):
         """Change fields of the receipt; those that are None go."""
         changed = dict(self.read_receipt(version), **fields)
-        write(self.receipt(version), json.dumps(dict(
-            (key, value) for key, value in changed.items() if value is not None)).encode("ascii"))
+        write(
+            self.receipt(version),
+            json.dumps(dict((key, value) for key, value in changed.items() if value is not None)).encode("ascii"),
+        )
 
     def names(self, version=VERSION):
         folder = os.path.join(self.base_dir, version)
@@ -222,9 +228,9 @@ def sha256_of(path):
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host without a store."""
-    monkeypatch.setattr(plan_module, "RETRY_SECONDS", 0)    # seconds; nobody else is at work here
+    monkeypatch.setattr(plan_module, "RETRY_SECONDS", 0)  # seconds; nobody else is at work here
     made = Host(tmp_path)
-    made.run_check = False      # unless a test is about it: each is some processes more
+    made.run_check = False  # unless a test is about it: each is some processes more
     if made.platform not in EXECUTABLES.RUNNABLE:
         pytest.skip("the stand-in for Terraform runs on %s only" % " and ".join(EXECUTABLES.RUNNABLE))
     return made
@@ -259,7 +265,7 @@ def one_authority():
     """The path of one of the certificates that come with requests: to load them all takes longer than a download."""
     requests = pytest.importorskip("requests")
     end = "-----END CERTIFICATE-----\n"
-    with open(requests.certs.where(), encoding="utf-8") as bundle, open_folder() as folder:     # for plain users, too
+    with open(requests.certs.where(), encoding="utf-8") as bundle, open_folder() as folder:  # for plain users, too
         path = os.path.join(folder, "one.pem")
         with open(path, "w", encoding="utf-8") as file:
             file.write(bundle.read().partition(end)[0] + end)
@@ -274,7 +280,9 @@ def bare_environment(monkeypatch, one_authority):
         if name.lower().endswith("_proxy") or name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
             monkeypatch.delenv(name)
     monkeypatch.setattr(transport_errors, "BACKOFF", 0.01)
-    os.putenv("SSL_CERT_FILE", one_authority)   # OpenSSL alone sees it, as the system's store; os.environ has a user's choice
+    os.putenv(
+        "SSL_CERT_FILE", one_authority
+    )  # OpenSSL alone sees it, as the system's store; os.environ has a user's choice
     yield
     os.unsetenv("SSL_CERT_FILE")
 
@@ -308,6 +316,7 @@ def file_site(bare_environment, site):
 @pytest.fixture
 def misbehaviours(site):
     from release_site import misbehaviours
+
     return misbehaviours
 
 
@@ -316,6 +325,7 @@ def secure(bare_environment, signing_key, tmp_path):
     """A site that speaks TLS, also as FAR, with that file, and the path of its authority's certificate."""
     from release_site import Site
     from release_site.certificates import LOOPBACK, Authority
+
     authority = Authority()
     with Site(key=signing_key, tls=authority.server_context(LOOPBACK + (FAR,))) as running:
         running.put(NAME, BODY)

@@ -29,15 +29,24 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
 )
 
 STEPS = {
-    "RequestError": "request", "FetchError": "fetch", "VerificationError": "verify", "ClockError": "verify",
-    "ArchiveError": "extract", "InstallError": "install", "LockError": "lock", "RunCheckError": "run_check",
+    "RequestError": "request",
+    "FetchError": "fetch",
+    "VerificationError": "verify",
+    "ClockError": "verify",
+    "ArchiveError": "extract",
+    "InstallError": "install",
+    "LockError": "lock",
+    "RunCheckError": "run_check",
     "MissingDependency": "setup",
 }
 
 
 def test_the_tree_is_complete():
-    classes = dict((name, value) for name, value in vars(_errors).items()
-                   if isinstance(value, type) and issubclass(value, TerraformBinaryError))
+    classes = dict(
+        (name, value)
+        for name, value in vars(_errors).items()
+        if isinstance(value, type) and issubclass(value, TerraformBinaryError)
+    )
     assert classes.pop("TerraformBinaryError").step == ""
     assert dict((name, value.step) for name, value in classes.items()) == STEPS
 
@@ -54,9 +63,18 @@ def test_a_message_has_nothing_in_it_that_moves_a_terminal_or_cannot_be_written(
 
 
 def test_a_value_of_a_result_is_cleaned_through_and_through():
-    value = {"a\x1b[2J": ("b\n", ["c\udcff", {"d\u202e": None}]), "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
+    value = {
+        "a\x1b[2J": ("b\n", ["c\udcff", {"d\u202e": None}]),
+        "size": 5,
+        "changed": True,
+        "\xe9 \u4e2d": "\xe9 \u4e2d",
+    }
     assert printable(value) == {
-        "a?[2J": ["b?", ["c?", {"d?": None}]], "size": 5, "changed": True, "\xe9 \u4e2d": "\xe9 \u4e2d"}
+        "a?[2J": ["b?", ["c?", {"d?": None}]],
+        "size": 5,
+        "changed": True,
+        "\xe9 \u4e2d": "\xe9 \u4e2d",
+    }
 
 
 def test_blanks_of_all_kinds_stay():
@@ -68,13 +86,20 @@ def test_a_failure_is_cleaned():
     result = to_result(error, "target", "ho\udcffst")
     assert result["msg"] == "no ?; remove /a?"
     assert [result["error"][key] for key in ("path", "url", "hint", "host")] == [
-        "/a??", "https://b/?", "remove /a?", "ho?st"]
+        "/a??",
+        "https://b/?",
+        "remove /a?",
+        "ho?st",
+    ]
 
 
-@pytest.mark.parametrize("given, expected", [
-    ({}, (False, True, None)),
-    ({"retry": True, "next_site": False, "status": 503}, (True, False, 503)),
-])
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({}, (False, True, None)),
+        ({"retry": True, "next_site": False, "status": 503}, (True, False, 503)),
+    ],
+)
 def test_a_fetch_error_says_what_may_be_tried(given, expected):
     error = FetchError("no", url="https://b/", **given)
     assert (error.retry, error.next_site, error.status) == expected
@@ -96,20 +121,33 @@ def test_another_class_may_be_asked_for():
     assert caught.value.errno == errno.EIO
 
 
-@pytest.mark.parametrize("number, words", [
-    (errno.EACCES, "let the user"), (errno.EPERM, "let the user"), (errno.EROFS, "read-only"),
-    (errno.ENOSPC, "free some space"), (errno.EDQUOT, "quota"), (errno.EIO, "kernel log"), (errno.EMFILE, "ulimit -n"),
-])
+@pytest.mark.parametrize(
+    "number, words",
+    [
+        (errno.EACCES, "let the user"),
+        (errno.EPERM, "let the user"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "quota"),
+        (errno.EIO, "kernel log"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
 def test_the_usual_way_out(number, words):
     with pytest.raises(InstallError) as caught, os_error_context("do", "/a"):
         raise OSError(number, "x")
     assert words in caught.value.hint and "choose" not in caught.value.hint
 
 
-@pytest.mark.parametrize("place, option, rights", [
-    ("base_dir", "base_dir", "run as a user"), ("link", "link", "run as a user"),
-    ("cache_dir", "cache_dir", "the user who runs Ansible"), ("local_tmp", "local_tmp (ANSIBLE_LOCAL_TEMP)", "who runs Ansible"),
-])
+@pytest.mark.parametrize(
+    "place, option, rights",
+    [
+        ("base_dir", "base_dir", "run as a user"),
+        ("link", "link", "run as a user"),
+        ("cache_dir", "cache_dir", "the user who runs Ansible"),
+        ("local_tmp", "local_tmp (ANSIBLE_LOCAL_TEMP)", "who runs Ansible"),
+    ],
+)
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
 def test_the_way_out_is_that_of_the_place(number, place, option, rights):
     with pytest.raises(InstallError) as caught, os_error_context("do", "/a", place=place):
@@ -128,7 +166,9 @@ def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, to
     monkeypatch.setattr(_errors, "_ALSO", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _errors.hint_for(errno.EACCES, place) == "run as a user who may do this%s, or choose another %s" % (
-        " (become: true)" if told else "", place)
+        " (become: true)" if told else "",
+        place,
+    )
 
 
 def test_a_better_way_out_wins():
@@ -162,8 +202,16 @@ def test_a_failure_as_ansible_gets_it():
     assert to_result(error, "target", "web1") == {
         "msg": "no room; make some",
         "changed": True,
-        "error": {"step": "install", "side": "target", "host": "web1", "path": "/a", "url": None,
-                  "errno": errno.ENOSPC, "errno_name": "ENOSPC", "hint": "make some"},
+        "error": {
+            "step": "install",
+            "side": "target",
+            "host": "web1",
+            "path": "/a",
+            "url": None,
+            "errno": errno.ENOSPC,
+            "errno_name": "ENOSPC",
+            "hint": "make some",
+        },
     }
 
 
@@ -194,20 +242,23 @@ def test_what_to_do_is_never_cut():
     assert to_result(InstallError("x" * 1000, hint="y" * 500), "target", "web1")["msg"].endswith("; " + "y" * 500)
 
 
-SECRET = u"p\\ss/w\u00f6rd of alice"
+SECRET = "p\\ss/w\u00f6rd of alice"
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("it is %s." % SECRET, "it is ********."),
-    ("%s, again %s" % (SECRET, SECRET), "********, again ********"),
-    ("http://x/p%5Css%2Fw%C3%B6rd%20of%20alice/y", "http://x/********/y"),
-    ("beginning with " + quoted(SECRET), "beginning with '********'"),
-    ("beginning with " + quoted("'" + SECRET), "beginning with \"'********\""),
-    (quoted("-" * 50 + SECRET), "'%s********'..." % ("-" * 50)),
-    (quoted("'" + "-" * 50 + SECRET), "\"'%s********\"..." % ("-" * 50)),
-    (quoted("-" * 58 + SECRET), "'%sp\\\\'..." % ("-" * 58)),    # so little does not give it away
-    ("p\\ss/w\u00f6rd of bob", "p\\ss/w\u00f6rd of bob"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("it is %s." % SECRET, "it is ********."),
+        ("%s, again %s" % (SECRET, SECRET), "********, again ********"),
+        ("http://x/p%5Css%2Fw%C3%B6rd%20of%20alice/y", "http://x/********/y"),
+        ("beginning with " + quoted(SECRET), "beginning with '********'"),
+        ("beginning with " + quoted("'" + SECRET), 'beginning with "\'********"'),
+        (quoted("-" * 50 + SECRET), "'%s********'..." % ("-" * 50)),
+        (quoted("'" + "-" * 50 + SECRET), '"\'%s********"...' % ("-" * 50)),
+        (quoted("-" * 58 + SECRET), "'%sp\\\\'..." % ("-" * 58)),  # so little does not give it away
+        ("p\\ss/w\u00f6rd of bob", "p\\ss/w\u00f6rd of bob"),
+    ],
+)
 def test_secrets_are_concealed_however_they_are_written(text, expected):
     assert redacted(text, [SECRET]) == expected
 
@@ -216,15 +267,33 @@ TOKEN = "s.T0ken+of/Alice~42"
 CODED = base64.b64encode(TOKEN.encode()).decode()
 
 
-@pytest.mark.parametrize("text", [
-    TOKEN.upper(), TOKEN.lower(), TOKEN.swapcase(), quote(TOKEN), quote(TOKEN, safe=""), quote(TOKEN, safe="").lower(),
-    quote(quote(TOKEN, safe=""), safe=""), quote(quote(quote(TOKEN, safe=""), safe=""), safe=""),
-    "".join("%%%02x" % ord(char) for char in TOKEN), "".join("%%25%02X" % ord(char) for char in TOKEN),
-    "s%2et0ken" + TOKEN[7:], TOKEN.replace("+", " "), TOKEN.replace("+", "%20"), TOKEN.replace("/", "\\x2f"),
-    "".join("\\x%02x" % ord(char) for char in TOKEN), "".join("\\u%04x" % ord(char) for char in TOKEN),
-    "".join("\\U%08X" % ord(char) for char in TOKEN), CODED, CODED.rstrip("="), CODED.lower(), quote(CODED, safe=""),
-    base64.urlsafe_b64encode(TOKEN.encode()).decode(),
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN.upper(),
+        TOKEN.lower(),
+        TOKEN.swapcase(),
+        quote(TOKEN),
+        quote(TOKEN, safe=""),
+        quote(TOKEN, safe="").lower(),
+        quote(quote(TOKEN, safe=""), safe=""),
+        quote(quote(quote(TOKEN, safe=""), safe=""), safe=""),
+        "".join("%%%02x" % ord(char) for char in TOKEN),
+        "".join("%%25%02X" % ord(char) for char in TOKEN),
+        "s%2et0ken" + TOKEN[7:],
+        TOKEN.replace("+", " "),
+        TOKEN.replace("+", "%20"),
+        TOKEN.replace("/", "\\x2f"),
+        "".join("\\x%02x" % ord(char) for char in TOKEN),
+        "".join("\\u%04x" % ord(char) for char in TOKEN),
+        "".join("\\U%08X" % ord(char) for char in TOKEN),
+        CODED,
+        CODED.rstrip("="),
+        CODED.lower(),
+        quote(CODED, safe=""),
+        base64.urlsafe_b64encode(TOKEN.encode()).decode(),
+    ],
+)
 def test_secrets_are_concealed_in_other_letters(text):
     told = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
     assert told.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
@@ -234,10 +303,20 @@ def test_secrets_are_concealed_in_other_letters(text):
 UMLAUTS = "\xc4rger\xdcber\xd6l-2026"
 
 
-@pytest.mark.parametrize("text", [
-    UMLAUTS, UMLAUTS.lower(), UMLAUTS.upper(), UMLAUTS.swapcase(), quote(UMLAUTS), quote(UMLAUTS.lower()), quote(UMLAUTS).lower(),
-    quote(quote(UMLAUTS)), ascii(UMLAUTS)[1:-1],
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        UMLAUTS,
+        UMLAUTS.lower(),
+        UMLAUTS.upper(),
+        UMLAUTS.swapcase(),
+        quote(UMLAUTS),
+        quote(UMLAUTS.lower()),
+        quote(UMLAUTS).lower(),
+        quote(quote(UMLAUTS)),
+        ascii(UMLAUTS)[1:-1],
+    ],
+)
 def test_letters_beyond_ascii_are_concealed_too(text):
     assert redacted("x-%s, y" % text, [UMLAUTS]) == "x-********, y"
 
@@ -248,7 +327,9 @@ def test_a_short_secret_is_concealed_as_it_is():
 
 def test_a_whole_result_is_concealed():
     assert redacted({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
-        "********": [1, None, ["x-********"]], "a": {"b": True}}
+        "********": [1, None, ["x-********"]],
+        "a": {"b": True},
+    }
 
 
 def test_a_blank_in_a_secret_may_be_several():
@@ -268,7 +349,7 @@ def test_a_secret_within_another_is_concealed_with_it():
 
 
 def test_an_error_is_told_without_secrets():
-    with pytest.raises(FetchError) as caught, redacting([u"sesame"]):
+    with pytest.raises(FetchError) as caught, redacting(["sesame"]):
         raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
     assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")
 
@@ -276,13 +357,16 @@ def test_an_error_is_told_without_secrets():
 HINT = "free some space"
 
 
-@pytest.mark.parametrize("message, hint, machine, expected", [
-    ("no room", None, "", "no room"),
-    ("no room", HINT, "", "no room; free some space"),
-    ("no room", HINT, "web1", "web1: no room; free some space"),
-    ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
-    ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 248, "x" * 125, HINT)),
-])
+@pytest.mark.parametrize(
+    "message, hint, machine, expected",
+    [
+        ("no room", None, "", "no room"),
+        ("no room", HINT, "", "no room; free some space"),
+        ("no room", HINT, "web1", "web1: no room; free some space"),
+        ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
+        ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 248, "x" * 125, HINT)),
+    ],
+)
 def test_a_failure_is_one_line_and_what_to_do_is_never_cut(message, hint, machine, expected):
     assert compose_message(message, hint, machine) == expected and len(expected) <= MESSAGE_LIMIT
 
@@ -299,8 +383,12 @@ def test_of_a_long_line_urls_and_digests_are_shortened_first():
     message = "%s has sha256 %s, expected %s" % (url, "0f" * 32, "a1" * 32)
     assert compose_message(message, HINT) == (
         "https://mirror.example:8443/.../terraform_1.13.4_linux_amd64.zip has sha256 0f0f0f0f0f0f..., "
-        "expected a1a1a1a1a1a1...; free some space")
-    assert compose_message(url) == url and compose_message("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % ("0f" * 32, HINT)
+        "expected a1a1a1a1a1a1...; free some space"
+    )
+    assert compose_message(url) == url and compose_message("sha256 %s" % ("0f" * 32), HINT) == "sha256 %s; %s" % (
+        "0f" * 32,
+        HINT,
+    )
 
 
 def test_only_a_regular_file_is_opened(tmp_path):

@@ -49,8 +49,20 @@ def test_what_cannot_be_known_is_null(host):
 def test_check_mode_and_the_run_tell_the_same(host):
     host.defaults = dict(host.offer(), link=host.at("tf"))
     foreseen, result = host.check(), host.run()
-    for key in ("version", "requested", "path", "link", "previous_version", "base_dir", "platform", "archive_sha256",
-                "verification", "changed", "needs_archive", "removed"):
+    for key in (
+        "version",
+        "requested",
+        "path",
+        "link",
+        "previous_version",
+        "base_dir",
+        "platform",
+        "archive_sha256",
+        "verification",
+        "changed",
+        "needs_archive",
+        "removed",
+    ):
         assert foreseen[key] == result[key], key
     assert foreseen["diff"]["before"] == result["diff"]["before"]
     known = dict((key, value) for key, value in result["diff"]["after"].items() if key not in ("sha256", "size"))
@@ -65,7 +77,10 @@ def test_an_unchanged_run_tells_what_it_verified(installed):
     assert result["diff"]["before"] == result["diff"]["after"]
     assert (result["size"], result["binary_sha256"]) == (385, installed.read_receipt()["sha256"])
     (line,) = installed.lines
-    assert line == "verified %s: 385 bytes, sha256 %s (hashed), -rwxr-xr-x" % (installed.binary(), result["binary_sha256"])
+    assert line == "verified %s: 385 bytes, sha256 %s (hashed), -rwxr-xr-x" % (
+        installed.binary(),
+        result["binary_sha256"],
+    )
 
 
 def test_the_facts(installed):
@@ -76,9 +91,14 @@ def test_the_facts(installed):
         (facts,) = facts.values()
         assert NOW.match(facts.pop("checked_at"))
         assert facts == {
-            "version": "1.13.4", "path": installed.binary(), "link": installed.at("tf"), "base_dir": installed.base_dir,
+            "version": "1.13.4",
+            "path": installed.binary(),
+            "link": installed.at("tf"),
+            "base_dir": installed.base_dir,
             "versions": dict((version, installed.binary(version)) for version in ("1.13.4", "1.14.0")),
-            "changed": changed, "failed": False}
+            "changed": changed,
+            "failed": False,
+        }
 
 
 def test_a_damaged_neighbour_is_not_among_the_versions(installed):
@@ -107,9 +127,13 @@ def test_the_diff_says_first_which_version_it_was_and_is(installed):
     for run in (installed.check, installed.run):
         assert headers(run(link=link, **newer)) == ("%s: Terraform 1.13.4" % link, "%s: Terraform 1.14.0" % link)
     assert headers(installed.run(link=link, state="absent", **newer)) == (
-        "%s: Terraform 1.14.0" % link, "%s: Terraform absent" % link)
+        "%s: Terraform 1.14.0" % link,
+        "%s: Terraform absent" % link,
+    )
     assert headers(installed.run(state="absent")) == (
-        "%s: Terraform 1.13.4" % installed.binary(), "%s: Terraform absent" % installed.binary())
+        "%s: Terraform 1.13.4" % installed.binary(),
+        "%s: Terraform absent" % installed.binary(),
+    )
     with open(link, "w"):
         pass
     assert headers(installed.check(link=link, link_force=True, **newer))[0] == "%s: Terraform of unknown version" % link
@@ -126,15 +150,18 @@ def test_the_diff_of_a_reinstall(installed):
     assert installed.check()["diff"]["before"]["sha256"] == "not vouched for"
 
 
-@pytest.mark.parametrize("strike, words", [
-    (lambda host: None, "is right at"),
-    (lambda host: os.unlink(host.binary()), "installed at"),
-    (lambda host: host.flip(host.binary()), "reinstalled at"),
-    (lambda host: os.chmod(host.binary(), 0o700), "repaired at"),
-    (lambda host: os.chmod(host.binary(), 0o777), "repaired at"),
-    (lambda host: setattr(host, "run_check", True), "run at"),
-    (lambda host: host.write_receipt(policy=None), "verified anew at"),
-])
+@pytest.mark.parametrize(
+    "strike, words",
+    [
+        (lambda host: None, "is right at"),
+        (lambda host: os.unlink(host.binary()), "installed at"),
+        (lambda host: host.flip(host.binary()), "reinstalled at"),
+        (lambda host: os.chmod(host.binary(), 0o700), "repaired at"),
+        (lambda host: os.chmod(host.binary(), 0o777), "repaired at"),
+        (lambda host: setattr(host, "run_check", True), "run at"),
+        (lambda host: host.write_receipt(policy=None), "verified anew at"),
+    ],
+)
 def test_the_one_line_about_it(installed, strike, words):
     strike(installed)
     foreseen = installed.check()["msg"]
@@ -147,11 +174,18 @@ def test_the_one_line_about_it(installed, strike, words):
 
 def test_previous_version_is_what_the_link_meant(installed):
     for target, version in (
-            (installed.binary("1.2.3"), "1.2.3"), ("../1.14.0-rc1/terraform", "1.14.0-rc1"), ("/usr/bin/terraform", None),
-            ("/x/1.2.3/terraform.exe", None), ("/x/1.2.3/", None), ("/x/latest/terraform", None)):
+        (installed.binary("1.2.3"), "1.2.3"),
+        ("../1.14.0-rc1/terraform", "1.14.0-rc1"),
+        ("/usr/bin/terraform", None),
+        ("/x/1.2.3/terraform.exe", None),
+        ("/x/1.2.3/", None),
+        ("/x/latest/terraform", None),
+    ):
         os.symlink(target, installed.at("tf"))
         plan = installed.plan(link=installed.at("tf"))
-        assert _results.previous_version(plan) == version == installed.check(link=installed.at("tf"))["previous_version"]
+        assert (
+            _results.previous_version(plan) == version == installed.check(link=installed.at("tf"))["previous_version"]
+        )
         os.unlink(installed.at("tf"))
     assert _results.previous_version(installed.plan()) is None
 

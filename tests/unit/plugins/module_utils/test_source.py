@@ -56,7 +56,9 @@ class Place:
 @pytest.fixture
 def place(host):
     os.mkdir(host.at("spool"))
-    with directory_module.open_trusted_directory(host.at("spool"), "base_dir", directory_module.trusted_owners(), None) as directory:
+    with directory_module.open_trusted_directory(
+        host.at("spool"), "base_dir", directory_module.trusted_owners(), None
+    ) as directory:
         yield Place(host, directory)
 
 
@@ -77,6 +79,7 @@ def paths(site):
 
 
 # the order of things
+
 
 def test_the_sums_are_signed_then_read_then_the_archive_is_asked_for(online, site):
     archive, data = online.fetch()
@@ -105,7 +108,11 @@ def test_who_vouches_is_known_without_the_archive(online, site, policy, asked):
 def test_unsigned_sums_need_no_signature(online, site):
     archive, data = online.fetch(checksum_policy="sha256sums")
     assert paths(site) == [SUMS, online.archive_name]
-    assert (archive.provenance.policy, archive.provenance.signer, archive.provenance.signed_at) == ("sha256sums", None, None)
+    assert (archive.provenance.policy, archive.provenance.signer, archive.provenance.signed_at) == (
+        "sha256sums",
+        None,
+        None,
+    )
     assert archive.provenance.archive_sha256 == hashlib.sha256(data).hexdigest()
 
 
@@ -137,8 +144,11 @@ def test_an_unsigned_folder_that_others_can_write_is_no_site(online, site, spoil
     assert "%s can be written by others" % path in str(failure) and "checksum_policy signature" in failure.hint
     assert site.counts().requests == 0, "the next site is not asked in place of it"
     digest = site.release("1.13.4").digest(online.host.platform)
-    for reason in ({"checksum_policy": "signature"}, {"checksum": digest, "checksum_policy": "sha256sums"},
-                   {"checksum": digest, "checksum_policy": "pinned"}):
+    for reason in (
+        {"checksum_policy": "signature"},
+        {"checksum": digest, "checksum_policy": "sha256sums"},
+        {"checksum": digest, "checksum_policy": "pinned"},
+    ):
         assert online.fetch(sites=sites, **reason)[0].provenance.archive_sha256 == digest
 
 
@@ -153,12 +163,25 @@ def test_an_unsigned_index_that_others_can_write_chooses_nothing(online, site):
 
 # signatures
 
-@pytest.mark.parametrize("behaviour, arguments", [
-    *[("status", (status,)) for status in (400, 401, 403, 404, 410, 500, 503)],
-    ("redirect", ("http://127.0.0.1:9/login",)), ("redirect_loop", ()), ("close_before_reply", ()), ("garbage_status", ()),
-    ("html_200", ()), ("replace", (b"",)), ("replace", (b'{"errors": [{"status": 404}]}',)), ("replace", (bytes(70000),)),
-], ids=str)
-def test_whatever_is_wrong_with_the_keys_own_signature_the_plain_one_is_asked_for(online, site, wrong, behaviour, arguments):
+
+@pytest.mark.parametrize(
+    "behaviour, arguments",
+    [
+        *[("status", (status,)) for status in (400, 401, 403, 404, 410, 500, 503)],
+        ("redirect", ("http://127.0.0.1:9/login",)),
+        ("redirect_loop", ()),
+        ("close_before_reply", ()),
+        ("garbage_status", ()),
+        ("html_200", ()),
+        ("replace", (b"",)),
+        ("replace", (b'{"errors": [{"status": 404}]}',)),
+        ("replace", (bytes(70000),)),
+    ],
+    ids=str,
+)
+def test_whatever_is_wrong_with_the_keys_own_signature_the_plain_one_is_asked_for(
+    online, site, wrong, behaviour, arguments
+):
     site.misbehave("*.%s.sig" % site.key.key_id, getattr(wrong, behaviour)(*arguments))
     online.fetch()
     assert [name for name in paths(site) if name != "login"][-2:] == [SUMS + ".sig", online.archive_name]
@@ -199,7 +222,9 @@ def test_another_key_is_refused_and_no_archive_asked_for(online, site, untrusted
     assert "not trusted" in str(failure) and site.counts(".zip").requests == 0
     assert failure.hint == "name the key that signed it in trusted_keys, if you trust it, or name another site"
     failure = online.refusal(_errors.VerificationError, trusted_keys=[])
-    assert "upgrade this collection (its built-in key is of 2026-02-18)" in failure.hint and "trusted_keys" in failure.hint
+    assert (
+        "upgrade this collection (its built-in key is of 2026-02-18)" in failure.hint and "trusted_keys" in failure.hint
+    )
     with pytest.raises(_errors.VerificationError):
         online.provenance(trusted_keys=[untrusted_key.armored])
 
@@ -220,13 +245,15 @@ def test_the_signature_is_judged_before_the_sums_are_read(online, site):
 
 def test_a_warning_about_the_signature_is_said(online, site):
     from release_site import make_signing_key
-    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})   # it was good when it signed
+
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})  # it was good when it signed
     site.publish("1.13.4", key=old)
     assert online.provenance(trusted_keys=[old.armored]).signer == old.fingerprint
     assert any("expired" in warning for warning in online.host.warnings)
 
 
 # digests
+
 
 def test_a_checksum_that_is_not_the_signed_one(online, site):
     failure = online.refusal(_errors.VerificationError, checksum="0" * 64)
@@ -258,6 +285,7 @@ def test_no_build_for_the_platform(online, site):
 
 
 # sites
+
 
 def closed_port():
     with socket.socket() as free:
@@ -322,6 +350,7 @@ def test_a_key_that_is_none(online):
 
 # given archives
 
+
 @pytest.fixture
 def given(online, site):
     """Options for an archive of the site, with the files beside it."""
@@ -345,7 +374,7 @@ def test_the_signature_beside_a_given_archive_may_have_the_keys_name(online, sit
     named = plain.replace(".sig", ".%s.sig" % site.key.key_id)
     os.rename(plain, named)
     assert online.fetch(**given)[0].provenance.signer == site.key.fingerprint
-    with open(plain, "wb") as file:     # the key's own comes first, and is the one that is read
+    with open(plain, "wb") as file:  # the key's own comes first, and is the one that is read
         file.write(b"nonsense")
     assert online.fetch(**given)[0].provenance.signer == site.key.fingerprint
     os.rename(plain, named)
@@ -357,6 +386,7 @@ def test_the_signature_beside_a_given_archive_may_have_the_keys_name(online, sit
 @pytest.mark.parametrize("origin, warned", [(None, 1), ("https://mirror.example", 0)])
 def test_who_has_fetched_a_given_archive_was_warned_then(online, site, given, origin, warned):
     from release_site import make_signing_key
+
     old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})
     site.publish("1.13.4", key=old)
     site.write(online.host.at("mirror"))
@@ -364,7 +394,9 @@ def test_who_has_fetched_a_given_archive_was_warned_then(online, site, given, or
     assert len(online.host.warnings) == warned and sum("expired" in line for line in online.host.lines) == 1
 
 
-@pytest.mark.parametrize("policy, needed", [("signature", (SUMS, SUMS + ".sig")), ("sha256sums", (SUMS,)), ("pinned", ())])
+@pytest.mark.parametrize(
+    "policy, needed", [("signature", (SUMS, SUMS + ".sig")), ("sha256sums", (SUMS,)), ("pinned", ())]
+)
 def test_what_has_to_lie_beside_it(online, site, given, policy, needed):
     folder = os.path.dirname(given["archive"])
     options = dict(given, checksum_policy=policy, checksum=site.release("1.13.4").digest(online.host.platform))
@@ -392,8 +424,11 @@ def test_an_unsigned_archive_that_others_can_write_is_refused(online, site, give
         online.provenance(**unsigned)
     assert str(caught.value) == str(failure), "check mode says so, too"
     digest = site.release("1.13.4").digest(online.host.platform)
-    for reason in ({"checksum_policy": "signature"}, {"checksum": digest, "checksum_policy": "sha256sums"},
-                   {"checksum": digest, "checksum_policy": "pinned"}):
+    for reason in (
+        {"checksum_policy": "signature"},
+        {"checksum": digest, "checksum_policy": "sha256sums"},
+        {"checksum": digest, "checksum_policy": "pinned"},
+    ):
         assert online.fetch(**dict(given, **reason))[0].provenance.archive_sha256 == digest
 
 
@@ -426,6 +461,7 @@ def test_what_lies_beside_it_is_read_up_to_a_limit(online, given, name, cap):
 
 
 # without a site: Python 3.6, too
+
 
 def test_a_pinned_archive_is_read(place):
     options = place.host.offer()
@@ -542,11 +578,20 @@ TOLD = "t0ken-of-alice"
 
 @pytest.mark.parametrize("told", [TOLD, TOLD.upper()])
 def test_an_index_repeats_no_token(online, site, wrong, told):
-    listing = json.dumps({"name": "terraform", "versions": {"1.13.3-" + told: {
-        "builds": [{"os": "linux", "arch": "amd64"}]}, "1.13.2-0.%s" % told: {"builds": [{"os": "linux", "arch": "amd64"}]}}})
+    listing = json.dumps(
+        {
+            "name": "terraform",
+            "versions": {
+                "1.13.3-" + told: {"builds": [{"os": "linux", "arch": "amd64"}]},
+                "1.13.2-0.%s" % told: {"builds": [{"os": "linux", "arch": "amd64"}]},
+            },
+        }
+    )
     site.misbehave("*index.json", wrong.replace(listing.encode()))
     failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=TOLD)
-    assert failure.hint == "versions there: 1.13.3-******** (next lower), 1.13.3-******** (newest 1.13)".partition(", ")[0]
+    assert (
+        failure.hint == "versions there: 1.13.3-******** (next lower), 1.13.3-******** (newest 1.13)".partition(", ")[0]
+    )
     site.behave()
     site.misbehave("*index.json", wrong.replace(json.dumps({"name": told}).encode()))
     with pytest.raises(_errors.FetchError) as caught:
@@ -557,7 +602,9 @@ def test_an_index_repeats_no_token(online, site, wrong, told):
 def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_published(online, site):
     del site.files["terraform/1.13.4/" + SUMS]
     hint = online.refusal(_errors.FetchError).hint
-    assert hint.startswith("the index lists it, and the site lacks the file: copy it there") and "being published" in hint
+    assert (
+        hint.startswith("the index lists it, and the site lacks the file: copy it there") and "being published" in hint
+    )
 
 
 @pytest.mark.parametrize("policy", ["signature", "sha256sums"])
@@ -565,13 +612,18 @@ def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_publi
 def test_an_archive_that_the_sums_name_and_the_site_lacks(online, site, wrong, policy, status):
     site.misbehave("*.zip", wrong.status(status))
     failure = online.refusal(_errors.FetchError, checksum_policy=policy)
-    assert failure.url.endswith(".zip") and failure.hint.startswith("SHA256SUMS there has it, so there is a build, and this site")
+    assert failure.url.endswith(".zip") and failure.hint.startswith(
+        "SHA256SUMS there has it, so there is a build, and this site"
+    )
     assert site.counts(INDEX).requests == 0
 
 
 def test_an_archive_of_a_release_that_was_signed_just_now_is_being_published(online, site):
     now = int(time.time())
-    for signed, words in ((now, "minutes ago, so it is being published"), (now - 2 * 86400, "this site lacks the file")):
+    for signed, words in (
+        (now, "minutes ago, so it is being published"),
+        (now - 2 * 86400, "this site lacks the file"),
+    ):
         site.publish("1.13.4", signature=site.key.sign(site.release("1.13.4").sums, created=signed))
         del site.files["terraform/1.13.4/" + online.archive_name]
         assert words in online.refusal(_errors.FetchError).hint
@@ -588,8 +640,10 @@ def test_sums_without_a_signature_are_told_as_that(online, site, wrong, status):
     site.misbehave("*.sig", wrong.status(status))
     for sites in ([site.url], [closed_port(), site.url]):
         hint = online.refusal(_errors.FetchError, sites=sites).hint
-        assert hint == ("SHA256SUMS is there without its signature: copy %s.sig there, too; or give checksum, with "
-                        "checksum_policy pinned" % SUMS)
+        assert hint == (
+            "SHA256SUMS is there without its signature: copy %s.sig there, too; or give checksum, with "
+            "checksum_policy pinned" % SUMS
+        )
 
 
 @pytest.mark.parametrize("version", ["latest", "~> 1.13.0"])
@@ -643,9 +697,12 @@ def test_what_fails_for_another_reason_asks_for_no_index(online, site, wrong):
 
 def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
     from release_site import Site
+
     with Site(versions=("1.13.3",), key=site.key) as first:
         online.fetch(sites=[first.url, site.url])
         assert first.counts(INDEX).requests == site.counts(INDEX).requests == 0
+
+
 # the controller's half
 
 
@@ -676,8 +733,11 @@ def test_a_shelf_is_asked_before_the_archive_is(online, site):
     def shelf(provenance, fetch):
         offered.append(provenance)
         return "from the shelf"
+
     assert online.source().through_cache(shelf) == "from the shelf"
-    assert [provenance.archive_sha256 for provenance in offered] == [site.release("1.13.4").digest(online.host.platform)]
+    assert [provenance.archive_sha256 for provenance in offered] == [
+        site.release("1.13.4").digest(online.host.platform)
+    ]
     assert site.counts(".zip").requests == 0
 
 
@@ -687,6 +747,7 @@ def test_a_shelf_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
             archive = fetch(sink)
             archive.file.close()
             return provenance.site, archive.size
+
     found = online.source(sites=["http://127.0.0.1:9", site.url]).through_cache(shelf)
     assert found == (site.url, len(site.release("1.13.4").archives[online.host.platform]))
 

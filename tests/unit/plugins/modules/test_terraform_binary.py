@@ -18,7 +18,7 @@ module_target = pytest.importorskip("support.module_target")
 terraform_binary = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.modules.terraform_binary")
 
 _HOST = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "module_utils", "conftest.py")
-ODD = "\udcff\x1b[31m\n"      # how Python has a name with a byte that is no UTF-8, an escape and a line end
+ODD = "\udcff\x1b[31m\n"  # how Python has a name with a byte that is no UTF-8, an escape and a line end
 NEW = "system_u:object_r:usr_t:s0"
 
 
@@ -178,15 +178,17 @@ def through_ansible(host, target):
     callable(check_mode=False, hidden=None, **options) -> its answer, which can be written as UTF-8. ``hidden`` names a
     package that cannot be imported there.
     """
+
     def run(check_mode=False, hidden=None, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
         answer = module_target.run_module(target, arguments, hidden=hidden)
-        answer.pop("invocation", None)      # which not every ansible-core returns
+        answer.pop("invocation", None)  # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):
             assert text.isprintable(), text
         return answer
+
     return run
 
 
@@ -209,7 +211,11 @@ def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
     for check_mode in (True, False):
         answer = through_ansible(check_mode, state="absent", link=host.at("tf"))
         assert answer["changed"] and not answer.get("failed")
-        assert answer["removed"] == [folder + "/terraform", folder + "/terraform.json", folder + "/.tmp.binary." + shown]
+        assert answer["removed"] == [
+            folder + "/terraform",
+            folder + "/terraform.json",
+            folder + "/.tmp.binary." + shown,
+        ]
         assert answer["previous_version"] == "1.13.3" + shown
         assert answer["diff"]["before"]["left_overs"] == [folder + "/.tmp.binary." + shown]
         assert answer["diff"]["before"]["link"] == {host.at("tf"): "/opt/1.13.3%s/terraform" % shown}
@@ -239,6 +245,7 @@ def test_paths_of_the_task_are_cleaned_too(host, through_ansible):
 
 
 # check mode after tasks that only check mode kept from doing their work
+
 
 @pytest.fixture
 def store(host):
@@ -283,7 +290,12 @@ def test_what_lies_beside_an_archive_may_come_with_it(store, through_ansible, si
     for each in lacking:
         os.unlink(options["archive"] if each == "zip" else store.at("terraform_1.13.4_SHA256SUMS" + each))
     answer = through_ansible(True, **options)
-    assert answer["changed"] and not answer.get("failed") and answer["needs_archive"] and "would be installed" in answer["msg"]
+    assert (
+        answer["changed"]
+        and not answer.get("failed")
+        and answer["needs_archive"]
+        and "would be installed" in answer["msg"]
+    )
     assert 1 <= len(warnings_of(answer)) <= 2 and all("ENOENT" in warning for warning in warnings_of(answer))
     assert (answer["verification"] is None) == (lacking != ("zip",))
     assert through_ansible(False, **options)["failed"]
@@ -294,9 +306,15 @@ def signed_archive(host, site):
     site.write(host.at("site"))
     platform = host.platform
     for name in ("SHA256SUMS", "SHA256SUMS.sig", platform + ".zip"):
-        os.rename(host.at("site", "terraform", "1.13.4", "terraform_1.13.4_" + name), host.at("terraform_1.13.4_" + name))
-    return dict(archive=host.at("terraform_1.13.4_%s.zip" % platform), checksum_policy="signature", checksum=None,
-                trusted_keys=[site.key.armored])
+        os.rename(
+            host.at("site", "terraform", "1.13.4", "terraform_1.13.4_" + name), host.at("terraform_1.13.4_" + name)
+        )
+    return dict(
+        archive=host.at("terraform_1.13.4_%s.zip" % platform),
+        checksum_policy="signature",
+        checksum=None,
+        trusted_keys=[site.key.armored],
+    )
 
 
 def test_a_broken_archive_beside_good_papers_is_wrong_in_check_mode_too(store, through_ansible, site):
@@ -343,8 +361,15 @@ def test_an_archive_that_does_not_fit_is_seen_in_check_mode(store, through_ansib
 
 @pytest.mark.parametrize("version, known", [("1.13.4", "1.13.4"), ("latest", None), ("~> 1.13.0", None)])
 def test_requests_that_a_task_before_may_install(store, through_ansible, site, version, known):
-    options = dict(version=version, download="target", sites=[site.url], trusted_keys=[site.key.armored], archive=None,
-                   checksum=None, checksum_policy="signature")
+    options = dict(
+        version=version,
+        download="target",
+        sites=[site.url],
+        trusted_keys=[site.key.armored],
+        archive=None,
+        checksum=None,
+        checksum_policy="signature",
+    )
     answer = through_ansible(True, hidden="requests", **options)
     assert answer["changed"] and not answer.get("failed") and answer["version"] == known
     assert answer["archive_sha256"] is None and answer["verification"] is None

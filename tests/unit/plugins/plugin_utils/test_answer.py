@@ -11,18 +11,48 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _ans
 DIGEST = "0123456789abcdef" * 4
 PATH = "/opt/store/1.13.4/terraform"
 HONEST = {
-    "failed": False, "changed": True, "msg": "Terraform 1.13.4 installed", "steps": ["target: one", "target: two"],
-    "version": "1.13.4", "requested": "~> 1.13.0", "path": PATH, "link": "/usr/local/bin/terraform",
-    "previous_version": "1.13.3", "base_dir": "/opt/store", "platform": "linux_amd64", "binary_sha256": DIGEST,
-    "archive_sha256": DIGEST, "size": 90579096, "downloaded_bytes": 27843419, "needs_archive": True,
-    "verification": {"policy": "signature", "signer": "C874011F0AB405110D02105534365D9472D7468F",
-                     "signed_at": "2025-04-09T13:35:39Z", "site": "https://releases.hashicorp.com"},
-    "intact_versions": ["1.13.3", "1.14.0-rc1"], "removed": [], "backup_file": "/usr/local/bin/terraform.1.2025~",
+    "failed": False,
+    "changed": True,
+    "msg": "Terraform 1.13.4 installed",
+    "steps": ["target: one", "target: two"],
+    "version": "1.13.4",
+    "requested": "~> 1.13.0",
+    "path": PATH,
+    "link": "/usr/local/bin/terraform",
+    "previous_version": "1.13.3",
+    "base_dir": "/opt/store",
+    "platform": "linux_amd64",
+    "binary_sha256": DIGEST,
+    "archive_sha256": DIGEST,
+    "size": 90579096,
+    "downloaded_bytes": 27843419,
+    "needs_archive": True,
+    "verification": {
+        "policy": "signature",
+        "signer": "C874011F0AB405110D02105534365D9472D7468F",
+        "signed_at": "2025-04-09T13:35:39Z",
+        "site": "https://releases.hashicorp.com",
+    },
+    "intact_versions": ["1.13.3", "1.14.0-rc1"],
+    "removed": [],
+    "backup_file": "/usr/local/bin/terraform.1.2025~",
 }
 FAILURE = {
-    "failed": True, "changed": False, "msg": "open /opt: denied", "steps": [], "previous_version": None,
-    "error": {"step": "run_check", "side": "target", "host": "web1", "path": "/opt", "url": None, "errno": 13,
-              "errno_name": "EACCES", "hint": "become"},
+    "failed": True,
+    "changed": False,
+    "msg": "open /opt: denied",
+    "steps": [],
+    "previous_version": None,
+    "error": {
+        "step": "run_check",
+        "side": "target",
+        "host": "web1",
+        "path": "/opt",
+        "url": None,
+        "errno": 13,
+        "errno_name": "EACCES",
+        "hint": "become",
+    },
 }
 
 
@@ -40,8 +70,9 @@ def refusal(raw, **asked):
 
 
 def test_what_the_module_says_passes_and_comes_out_again():
-    raw = _answer.as_raw(read(HONEST, version="1.13.4", platform="linux_amd64", base_dir="/opt/store",
-                              link="/usr/local/bin/terraform"))
+    raw = _answer.as_raw(
+        read(HONEST, version="1.13.4", platform="linux_amd64", base_dir="/opt/store", link="/usr/local/bin/terraform")
+    )
     assert raw == HONEST
 
 
@@ -58,16 +89,28 @@ def test_of_what_it_printed_at_length_the_ends_are_kept():
 
 
 def test_what_python_printed_before_it_ended_passes():
-    raw = {"failed": True, "msg": "MODULE FAILURE\nSee stdout", "module_stderr": "Traceback\n  one\x1b[31m\n", "rc": 1,
-           "module_stdout": "", "exception": "(traceback unavailable)"}
+    raw = {
+        "failed": True,
+        "msg": "MODULE FAILURE\nSee stdout",
+        "module_stderr": "Traceback\n  one\x1b[31m\n",
+        "rc": 1,
+        "module_stdout": "",
+        "exception": "(traceback unavailable)",
+    }
     found = _answer.as_raw(read(raw, version="1.13.4"))
     assert found["msg"] == "MODULE FAILURE See stdout" and found["rc"] == 1
     assert found["module_stderr"] == "Traceback\n  one?[31m\n" and found["changed"] is False
 
 
 def test_facts_and_what_the_module_never_says_do_not_pass():
-    raw = dict(HONEST, ansible_facts={"ansible_python_interpreter": "/tmp/evil"}, ansible_included_var_files=["/etc/shadow"],
-               add_host={"host_name": "evil"}, _ansible_delegated_vars={}, results=[1])
+    raw = dict(
+        HONEST,
+        ansible_facts={"ansible_python_interpreter": "/tmp/evil"},
+        ansible_included_var_files=["/etc/shadow"],
+        add_host={"host_name": "evil"},
+        _ansible_delegated_vars={},
+        results=[1],
+    )
     assert _answer.as_raw(read(raw)) == HONEST
 
 
@@ -76,30 +119,104 @@ def test_a_result_is_a_mapping(raw):
     assert "a result is" in refusal(raw)
 
 
-@pytest.mark.parametrize("name, value", [
-    ("version", "1.13.4'\n!touch /tmp/x\n'"), ("version", "1.13.4/../../../api?x="), ("version", "v1.13.4"), ("version", "1.13"),
-    ("version", "1.13.4 "), ("version", ["1.13.4"]), ("version", 5), ("version", "1.13.4-" + "a" * 500), ("version", "latest"),
-    ("platform", 5), ("platform", "linux_amd64/.."), ("platform", "linux"), ("platform", "linux_amd64\n"),
-    ("binary_sha256", "0" * 63), ("binary_sha256", DIGEST + "\n"), ("archive_sha256", DIGEST.upper()), ("archive_sha256", 1),
-    ("size", -1), ("size", "5"), ("size", True), ("size", 1 << 80), ("size", 1.5), ("downloaded_bytes", "x"),
-    ("downloaded_bytes", -5), ("needs_archive", "yes"), ("needs_archive", 1), ("changed", "true"), ("changed", 0),
-    ("failed", "no"), ("steps", 5), ("steps", "line"), ("steps", [5]), ("steps", ["x"] * 10001), ("steps", ["x" * 9000]),
-    ("removed", {"a": 1}), ("removed", [None]), ("intact_versions", ["1.13.4", "../x"]), ("intact_versions", "1.13.4"),
-    ("intact_versions", ["1.0.0"] * 1000000), ("intact_versions", [1.10]), ("path", 5), ("path", "/" + "x" * 9000),
-    ("link", {}), ("previous_version", 5), ("base_dir", []), ("requested", 1.10), ("msg", ["text"]), ("msg", "x" * 70000),
-    ("verification", "good"), ("verification", {"policy": "none"}), ("verification", {"signer": "x"}),
-    ("verification", {"signed_at": "yesterday"}), ("verification", {"site": 5}), ("verification", {"policy": 5}),
-    ("diff", [[[[[[[[[[1]]]]]]]]]]), ("diff", ["x"] * 20000), ("warnings", ["x" * 70000]),
-    ("diff", 5), ("diff", ["x"]), ("diff", {"before": float("nan")}), ("diff", {"after": float("-inf")}),
-    ("diff", {"before": 10**30}), ("uid", float("inf")), ("rc", "0"), ("uid", "0"), ("owner", 5), ("mode", 0o755),
-    ("warnings", 5), ("warnings", "text"), ("warnings", {"a": 1}), ("warnings", ["  controller: forged"]),
-    ("invocation", "text"), ("steps", ["controller: forged"]), ("steps", ["target: a", "b"]), ("steps", ["\ntarget: a"]),
-    ("path", "relative"), ("path", "/opt/store/../x"), ("link", "bin/terraform"), ("link", "/usr/../x"), ("base_dir", "store"),
-    ("backup_file", "terraform.1~"), ("backup_file", "/etc/shadow"), ("base_dir", None), ("path", None),
-    ("path", "/opt/store/1.13.3/terraform"), ("path", "/tmp/evil"),
-    ("error", "text"), ("error", {"errno": "13"}), ("error", {"step": "a b"}), ("error", {"errno_name": "x\n"}),
-    ("error", {"path": 5}), ("ansible_job_id", "../x"), ("ansible_job_id", 5),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("version", "1.13.4'\n!touch /tmp/x\n'"),
+        ("version", "1.13.4/../../../api?x="),
+        ("version", "v1.13.4"),
+        ("version", "1.13"),
+        ("version", "1.13.4 "),
+        ("version", ["1.13.4"]),
+        ("version", 5),
+        ("version", "1.13.4-" + "a" * 500),
+        ("version", "latest"),
+        ("platform", 5),
+        ("platform", "linux_amd64/.."),
+        ("platform", "linux"),
+        ("platform", "linux_amd64\n"),
+        ("binary_sha256", "0" * 63),
+        ("binary_sha256", DIGEST + "\n"),
+        ("archive_sha256", DIGEST.upper()),
+        ("archive_sha256", 1),
+        ("size", -1),
+        ("size", "5"),
+        ("size", True),
+        ("size", 1 << 80),
+        ("size", 1.5),
+        ("downloaded_bytes", "x"),
+        ("downloaded_bytes", -5),
+        ("needs_archive", "yes"),
+        ("needs_archive", 1),
+        ("changed", "true"),
+        ("changed", 0),
+        ("failed", "no"),
+        ("steps", 5),
+        ("steps", "line"),
+        ("steps", [5]),
+        ("steps", ["x"] * 10001),
+        ("steps", ["x" * 9000]),
+        ("removed", {"a": 1}),
+        ("removed", [None]),
+        ("intact_versions", ["1.13.4", "../x"]),
+        ("intact_versions", "1.13.4"),
+        ("intact_versions", ["1.0.0"] * 1000000),
+        ("intact_versions", [1.10]),
+        ("path", 5),
+        ("path", "/" + "x" * 9000),
+        ("link", {}),
+        ("previous_version", 5),
+        ("base_dir", []),
+        ("requested", 1.10),
+        ("msg", ["text"]),
+        ("msg", "x" * 70000),
+        ("verification", "good"),
+        ("verification", {"policy": "none"}),
+        ("verification", {"signer": "x"}),
+        ("verification", {"signed_at": "yesterday"}),
+        ("verification", {"site": 5}),
+        ("verification", {"policy": 5}),
+        ("diff", [[[[[[[[[[1]]]]]]]]]]),
+        ("diff", ["x"] * 20000),
+        ("warnings", ["x" * 70000]),
+        ("diff", 5),
+        ("diff", ["x"]),
+        ("diff", {"before": float("nan")}),
+        ("diff", {"after": float("-inf")}),
+        ("diff", {"before": 10**30}),
+        ("uid", float("inf")),
+        ("rc", "0"),
+        ("uid", "0"),
+        ("owner", 5),
+        ("mode", 0o755),
+        ("warnings", 5),
+        ("warnings", "text"),
+        ("warnings", {"a": 1}),
+        ("warnings", ["  controller: forged"]),
+        ("invocation", "text"),
+        ("steps", ["controller: forged"]),
+        ("steps", ["target: a", "b"]),
+        ("steps", ["\ntarget: a"]),
+        ("path", "relative"),
+        ("path", "/opt/store/../x"),
+        ("link", "bin/terraform"),
+        ("link", "/usr/../x"),
+        ("base_dir", "store"),
+        ("backup_file", "terraform.1~"),
+        ("backup_file", "/etc/shadow"),
+        ("base_dir", None),
+        ("path", None),
+        ("path", "/opt/store/1.13.3/terraform"),
+        ("path", "/tmp/evil"),
+        ("error", "text"),
+        ("error", {"errno": "13"}),
+        ("error", {"step": "a b"}),
+        ("error", {"errno_name": "x\n"}),
+        ("error", {"path": 5}),
+        ("ansible_job_id", "../x"),
+        ("ansible_job_id", 5),
+    ],
+)
 def test_whatever_is_wrong_is_refused(name, value):
     assert refusal(dict(HONEST, **{name: value})).split(": ")[1].startswith(name)
 
@@ -115,8 +232,19 @@ def test_another_version_or_platform_than_was_asked_for_is_refused():
 
 def test_texts_are_printable_wherever_they_stand():
     evil = "a\x1b]0;x\x07\n[WARNING]: forged\u202e"
-    answer = read(dict(HONEST, msg=evil, steps=["target: " + evil], requested=evil, removed=[evil], warnings=[evil],
-                       diff={evil: [evil]}, invocation={"module_args": {"a": evil}}, owner=evil))
+    answer = read(
+        dict(
+            HONEST,
+            msg=evil,
+            steps=["target: " + evil],
+            requested=evil,
+            removed=[evil],
+            warnings=[evil],
+            diff={evil: [evil]},
+            invocation={"module_args": {"a": evil}},
+            owner=evil,
+        )
+    )
 
     def texts(value):
         if isinstance(value, str):
@@ -135,7 +263,8 @@ def test_texts_are_printable_wherever_they_stand():
 def test_a_job_in_the_background_passes_with_what_core_needs():
     job = {"ansible_job_id": "j123.45", "results_file": "/home/a/.ansible_async/j123.45", "started": 1, "finished": 0}
     assert _answer.as_raw(read(dict(job, changed=True, failed=False, evil="x"), version="1.13.4", job=True)) == dict(
-        job, changed=True)
+        job, changed=True
+    )
     assert refusal(dict(job, started="yes"), job=True)
 
 
@@ -153,10 +282,15 @@ def test_a_job_that_nobody_started_is_refused():
     assert "ansible_job_id" in refusal(dict(HONEST, version="1.9.8", **job), version="1.13.4")
 
 
-@pytest.mark.parametrize("name, lie, asked", [
-    ("base_dir", "/srv/evil", {"base_dir": "/opt/store"}), ("link", "/usr/bin/passwd", {"link": "/usr/local/bin/terraform"}),
-    ("link", None, {"link": "/usr/local/bin/terraform"}), ("link", "/usr/local/bin/terraform", {"link": ""}),
-])
+@pytest.mark.parametrize(
+    "name, lie, asked",
+    [
+        ("base_dir", "/srv/evil", {"base_dir": "/opt/store"}),
+        ("link", "/usr/bin/passwd", {"link": "/usr/local/bin/terraform"}),
+        ("link", None, {"link": "/usr/local/bin/terraform"}),
+        ("link", "/usr/local/bin/terraform", {"link": ""}),
+    ],
+)
 def test_a_place_that_was_not_asked_for_is_refused(name, lie, asked):
     told = dict(HONEST, backup_file=None, **{name: lie})
     if name == "base_dir":
@@ -164,7 +298,7 @@ def test_a_place_that_was_not_asked_for_is_refused(name, lie, asked):
     if asked["link" if name == "link" else name] == "":
         assert "link is " in refusal(told, **asked)
         return
-    read(told)      # it is in order in itself
+    read(told)  # it is in order in itself
     assert "%s is %s, expected %s, which was asked for" % (name, ascii(str(lie)), asked[name]) in refusal(told, **asked)
 
 
@@ -174,10 +308,20 @@ def test_without_a_version_there_is_no_path():
     assert "path is" in refusal(dict(unknown, path=PATH))
 
 
-@pytest.mark.parametrize("given, expected", [
-    (None, "/opt/iac-platform/terraform-binaries"), ("/opt/x/", "/opt/x"), ("//opt//./x", "/opt/x"), ("/opt/\tx", "/opt/?x"),
-    ("~/x", None), ("~alice/x", None), ("/opt/$X", None), ("$HOME/x", None), ("/opt/\u00e9 x", "/opt/\u00e9 x"),
-])
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (None, "/opt/iac-platform/terraform-binaries"),
+        ("/opt/x/", "/opt/x"),
+        ("//opt//./x", "/opt/x"),
+        ("/opt/\tx", "/opt/?x"),
+        ("~/x", None),
+        ("~alice/x", None),
+        ("/opt/$X", None),
+        ("$HOME/x", None),
+        ("/opt/\u00e9 x", "/opt/\u00e9 x"),
+    ],
+)
 def test_a_path_is_told_as_the_module_does_or_left_to_the_host(given, expected):
     assert _answer.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
 
@@ -189,9 +333,13 @@ def test_no_link_is_no_link():
 def test_all_texts_together_are_bounded():
     line = "target: " + "x" * 8000
     assert len(read(dict(HONEST, steps=[line] * 100)).steps) == 100
-    for lie in ({"steps": [line] * 140}, {"steps": [line] * 70, "removed": [line] * 70},
-                {"steps": [line] * 70, "diff": {"before": {str(number): line for number in range(70)}}},
-                {"intact_versions": ["1.13.4-" + "a" * 50] * 10000, "steps": [line] * 70}, {"warnings": [line] * 140}):
+    for lie in (
+        {"steps": [line] * 140},
+        {"steps": [line] * 70, "removed": [line] * 70},
+        {"steps": [line] * 70, "diff": {"before": {str(number): line for number in range(70)}}},
+        {"intact_versions": ["1.13.4-" + "a" * 50] * 10000, "steps": [line] * 70},
+        {"warnings": [line] * 140},
+    ):
         assert "all text is 'longer', expected at most 1048576 characters" in refusal(dict(HONEST, **lie)), sorted(lie)
 
 
@@ -202,8 +350,20 @@ def test_no_line_of_an_exception_looks_like_one_of_ansible():
     assert found["module_stdout"] == "a\nb"
 
 
-@pytest.mark.parametrize("path", [
-    "relative", "/tmp/a'b", "/tmp/a\n!touch /tmp/x", "/tmp/a b", "/tmp/$(x)", "/tmp/a;b", "/tmp/a\x0b", "/tmp/a\n", "/tmp/\"x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "relative",
+        "/tmp/a'b",
+        "/tmp/a\n!touch /tmp/x",
+        "/tmp/a b",
+        "/tmp/$(x)",
+        "/tmp/a;b",
+        "/tmp/a\x0b",
+        "/tmp/a\n",
+        '/tmp/"x',
+    ],
+)
 def test_a_directory_that_a_target_names_has_plain_characters(path):
     with pytest.raises(_answer.AnswerError) as caught:
         _answer.check_target_path(path, "web1")
@@ -214,10 +374,17 @@ def test_an_ordinary_directory_passes():
     _answer.check_target_path("/home/ops/.ansible/tmp/ansible-tmp-1764.5-2_x~+", "web1")
 
 
-@pytest.mark.parametrize("make", [
-    lambda bad: layout.archive_name(bad, "linux_amd64"), lambda bad: layout.archive_name("1.13.4", bad),
-    layout.sums_name, lambda bad: layout.signature_names("1.13.4", [bad]),
-    lambda bad: layout.release_url("https://a.example", bad, "x.zip"), lambda bad: layout.release_url("https://a.example", "1.13.4", bad)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda bad: layout.archive_name(bad, "linux_amd64"),
+        lambda bad: layout.archive_name("1.13.4", bad),
+        layout.sums_name,
+        lambda bad: layout.signature_names("1.13.4", [bad]),
+        lambda bad: layout.release_url("https://a.example", bad, "x.zip"),
+        lambda bad: layout.release_url("https://a.example", "1.13.4", bad),
+    ],
+)
 @pytest.mark.parametrize("bad", ["a'b", "a\nb", "a/b", "a b", "%2e", "a\n", "\x1b[31m"])
 def test_no_name_of_a_file_is_made_of_other_characters(make, bad):
     with pytest.raises(_errors.RequestError):

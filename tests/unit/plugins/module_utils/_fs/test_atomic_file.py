@@ -90,10 +90,12 @@ def refusal(function, *arguments, **settings):
 def fail(monkeypatch, call, number):
     def failing(*arguments, **settings):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(os, call, failing)
 
 
 # ------------------------------------------------------------------ from nothing to the name
+
 
 def test_the_temporary_file_is_ours_alone_until_it_is_published(directory, place):
     with PendingFile(directory, "binary") as pending:
@@ -117,12 +119,17 @@ def test_no_two_temporary_files_share_a_name(directory):
 
 
 def test_nothing_that_is_there_is_opened_as_a_temporary_file(place, tmp_path):
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
             atomic_file.PendingFile(directory, "binary").discard()
         result = None
-    """ % place, ["openat"])
+    """
+        % place,
+        ["openat"],
+    )
     (opened,) = [line for line in calls if ".tmp.binary." in line or "O_CREAT" in line and place in line]
     assert {"O_RDWR", "O_CREAT", "O_EXCL", "O_NOFOLLOW", "O_CLOEXEC"} <= set(re.findall(r"O_\w+", opened))
     assert ", 0600)" in opened
@@ -151,7 +158,9 @@ def test_an_older_file_is_replaced_and_stays_whole_for_who_has_it_open(directory
 
 def test_the_order_of_the_steps(place, tmp_path):
     """Owner, mode, then the sync, then the rename, then the sync of the directory."""
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         import os
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -160,28 +169,42 @@ def test_the_order_of_the_steps(place, tmp_path):
                 pending.finalize(0o755, os.geteuid(), os.getegid(), lambda fd, path, restore: os.utime(fd))
                 pending.publish("terraform")
         result = None
-    """ % place, ["write", "fchown", "fchmod", "utimensat", "fsync", "pread64", "close", "rename", "renameat",
-                  "renameat2"])
+    """
+        % place,
+        ["write", "fchown", "fchmod", "utimensat", "fsync", "pread64", "close", "rename", "renameat", "renameat2"],
+    )
     mine = [line for line in calls if place in line]
     steps = [(line.split("(")[0], ".tmp.binary." in line.split(">")[0]) for line in mine]
-    steps = steps[steps.index(("write", True)):]
+    steps = steps[steps.index(("write", True)) :]
     renamed = [number for number, (call, _temp) in enumerate(steps) if call.startswith("rename")]
     assert len(renamed) == 1
-    assert steps[:renamed[0]] == [
-        ("write", True), ("fchown", True), ("fchmod", True), ("utimensat", True), ("fsync", True),
-        ("pread64", True), ("pread64", True), ("close", True)]
+    assert steps[: renamed[0]] == [
+        ("write", True),
+        ("fchown", True),
+        ("fchmod", True),
+        ("utimensat", True),
+        ("fsync", True),
+        ("pread64", True),
+        ("pread64", True),
+        ("close", True),
+    ]
     assert steps[renamed[0] + 1] == ("fsync", False)
 
 
 def test_the_label_is_given_the_final_name(directory, place):
     seen = []
-    publish(directory, set_context=lambda fd, path, restore: seen.append((os.fstat(fd).st_size, path, restore)), path="/final/name")
+    publish(
+        directory,
+        set_context=lambda fd, path, restore: seen.append((os.fstat(fd).st_size, path, restore)),
+        path="/final/name",
+    )
     assert seen == [(len(DATA), "/final/name", True)]
 
 
 def test_a_label_that_cannot_be_set(directory, place):
     def set_context(fd, path, mend):
         raise OSError(errno.ENOTSUP, "x")
+
     error = refusal(publish, directory, set_context=set_context)
     assert error.errno == errno.ENOTSUP and str(error).startswith("label %s/.tmp.binary." % place)
     assert os.listdir(place) == []
@@ -199,13 +222,16 @@ def test_the_owner_is_the_one_asked_for(directory, place):
     assert (found.st_uid, found.st_gid) == (0, OTHER_UID)
 
 
-@pytest.mark.parametrize("asked, words", [({"uid": OTHER_UID}, "%d:-" % OTHER_UID), ({"gid": OTHER_UID}, "-:%d" % OTHER_UID)])
+@pytest.mark.parametrize(
+    "asked, words", [({"uid": OTHER_UID}, "%d:-" % OTHER_UID), ({"gid": OTHER_UID}, "-:%d" % OTHER_UID)]
+)
 def test_a_plain_user_cannot_give_files_away(place, asked, words):
     os.chmod(place, 0o777)
 
     def attempt():
         with open_trusted_directory(place, "base_dir", trusted_owners(), None) as opened:
             publish(opened, **asked)
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, os.listdir(place)) == (errno.EPERM, [])
@@ -215,6 +241,7 @@ def test_a_plain_user_cannot_give_files_away(place, asked, words):
 
 # ------------------------------------------------------------------ full, read-only, closed
 
+
 def test_a_short_write_goes_on_where_it_ended(directory, place, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
@@ -223,7 +250,9 @@ def test_a_short_write_goes_on_where_it_ended(directory, place, monkeypatch):
 
 
 def test_a_disk_that_writes_nothing_and_says_so_is_given_up(place, tmp_path):
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -233,7 +262,11 @@ def test_a_disk_that_writes_nothing_and_says_so_is_given_up(place, tmp_path):
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, str(exc)]
-    """ % place, ["write"], "write:retval=0:when=1")
+    """
+        % place,
+        ["write"],
+        "write:retval=0:when=1",
+    )
     assert result[0] == errno.EIO
     assert result[1].startswith("write %s/.tmp.binary." % place)
     assert os.listdir(place) == []
@@ -253,16 +286,20 @@ def test_a_full_disk(place):
 
 @needs_root
 def test_a_disk_without_room_for_names(place):
-    with small_disk(place, "nr_inodes=1"), open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory:
+    with small_disk(place, "nr_inodes=1"), open_trusted_directory(
+        place, "base_dir", trusted_owners(), None
+    ) as directory:
         error = refusal(publish, directory)
     assert error.errno == errno.ENOSPC and str(error).startswith("create %s/.tmp.binary." % place)
 
 
 def test_a_limit_on_the_size_of_files(directory, place):
     """The write before the limit is a short one, the next fails."""
+
     def attempt():
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         publish(directory)
+
     with pytest.raises(InstallError) as caught:
         in_child(attempt)
     assert caught.value.errno == errno.EFBIG
@@ -276,6 +313,7 @@ def test_too_many_open_files(directory):
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
         publish(directory)
+
     with pytest.raises(InstallError) as caught:
         in_child(attempt)
     assert caught.value.errno == errno.EMFILE and "ulimit" in caught.value.hint
@@ -294,6 +332,7 @@ def test_a_directory_that_we_may_not_write_to(place):
     def attempt():
         with open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory:
             publish(directory)
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, caught.value.path.startswith(place)) == (errno.EACCES, True)
@@ -333,10 +372,13 @@ def test_the_blocks_kept_for_root_are_for_root(place, monkeypatch):
     os.chmod(place, 0o777)
 
     def attempt():
-        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as opened, PendingFile(opened, "binary") as pending:
+        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as opened, PendingFile(
+            opened, "binary"
+        ) as pending:
             fits = 100 if os.geteuid() else 1000
             pending.check_free_space(fits)
             return refusal(pending.check_free_space, fits + 1).errno
+
     assert as_plain_user(attempt) == errno.ENOSPC
     assert in_child(attempt) == errno.ENOSPC
 
@@ -347,7 +389,9 @@ def test_a_disk_that_does_not_count_its_blocks_is_not_full(place, kind, options)
     """statvfs(3) says 0 blocks, of which 0 are free."""
     mount(["-t", kind, "-o", options, kind, place])
     try:
-        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory, PendingFile(directory, "binary") as pending:
+        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory, PendingFile(
+            directory, "binary"
+        ) as pending:
             pending.check_free_space(1000)
             pending.write(DATA)
     finally:
@@ -355,6 +399,7 @@ def test_a_disk_that_does_not_count_its_blocks_is_not_full(place, kind, options)
 
 
 # ------------------------------------------------------------------ starting over, reading back
+
 
 def test_starting_over_forgets_what_was_written(directory, place):
     with PendingFile(directory, "archive") as pending:
@@ -418,7 +463,9 @@ def test_bytes_that_were_added_are_found(directory):
 
 
 def test_a_disk_that_ignores_modes_is_found_out(place, tmp_path):
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -428,7 +475,11 @@ def test_a_disk_that_ignores_modes_is_found_out(place, tmp_path):
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, str(exc)]
-    """ % place, ["fchmod"], "fchmod:retval=0")
+    """
+        % place,
+        ["fchmod"],
+        "fchmod:retval=0",
+    )
     assert result[0] == errno.EPERM
     assert "is 0600 after it was set to 0755" in result[1]
     assert os.listdir(place) == []
@@ -460,9 +511,12 @@ def test_owner_and_mode_of_a_file_that_is_there(place):
 
 # ------------------------------------------------------------------ faults on the way
 
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
-    result, calls = traced(tmp_path, """
+    result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -474,7 +528,11 @@ def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, exc.changed, str(exc)]
-    """ % place, ["fsync"], "fsync:error=%s:when=1" % errno.errorcode[number])
+    """
+        % place,
+        ["fsync"],
+        "fsync:error=%s:when=1" % errno.errorcode[number],
+    )
     assert result[:2] == [number, False]
     assert result[2].startswith("sync %s/.tmp.binary." % place)
     assert len(calls) == 1, calls
@@ -482,7 +540,9 @@ def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
 
 
 def test_when_only_the_directory_cannot_be_synced_the_file_is_there_and_the_error_says_so(place, tmp_path):
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -494,15 +554,23 @@ def test_when_only_the_directory_cannot_be_synced_the_file_is_there_and_the_erro
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, exc.changed, str(exc)]
-    """ % place, ["fsync"], "fsync:error=EIO:when=2")
+    """
+        % place,
+        ["fsync"],
+        "fsync:error=EIO:when=2",
+    )
     assert result[:2] == [errno.EIO, True]
     assert result[2].startswith("%s/terraform is in place, but it is not certain to survive a power cut" % place)
     assert os.listdir(place) == ["terraform"]
 
 
-@pytest.mark.parametrize("call, number, words", [
-    ("close", errno.EIO, "close %s/.tmp.binary."), ("rename", errno.EIO, "rename %s/.tmp.binary."),
-])
+@pytest.mark.parametrize(
+    "call, number, words",
+    [
+        ("close", errno.EIO, "close %s/.tmp.binary."),
+        ("rename", errno.EIO, "rename %s/.tmp.binary."),
+    ],
+)
 def test_a_fault_before_the_name_changes_nothing(directory, place, monkeypatch, call, number, words):
     put(place, "terraform", b"old")
     with pytest.raises(InstallError) as caught, PendingFile(directory, "binary") as pending:
@@ -518,7 +586,9 @@ def test_a_fault_before_the_name_changes_nothing(directory, place, monkeypatch, 
 
 def test_a_rename_that_does_nothing_is_found_out(place, tmp_path):
     put(place, "terraform", b"old")
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
@@ -528,7 +598,11 @@ def test_a_rename_that_does_nothing_is_found_out(place, tmp_path):
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, exc.changed, exc.path, str(exc), bool(exc.hint)]
-    """ % place, ["rename", "renameat", "renameat2"], "rename,renameat,renameat2:retval=0")
+    """
+        % place,
+        ["rename", "renameat", "renameat2"],
+        "rename,renameat,renameat2:retval=0",
+    )
     path = os.path.join(place, "terraform")
     assert result == [errno.EIO, True, path, "%s is not the file that was renamed to it" % path, True]
 
@@ -541,12 +615,19 @@ def test_a_file_that_goes_at_once_is_missed(directory, place, monkeypatch):
     assert (error.errno, error.changed) == (errno.EIO, True)
 
 
-@pytest.mark.parametrize("call, act", [
-    ("fstatvfs", lambda pending: pending.check_free_space(1)), ("lseek", lambda pending: pending.restart()),
-    ("ftruncate", lambda pending: pending.restart()), ("unlink", lambda pending: pending.unlink()),
-    ("lseek", lambda pending: pending.reader()), ("dup", lambda pending: pending.reader()),
-    ("write", lambda pending: pending.write(b"x")), ("pread", lambda pending: pending.finalize(0o755)),
-])
+@pytest.mark.parametrize(
+    "call, act",
+    [
+        ("fstatvfs", lambda pending: pending.check_free_space(1)),
+        ("lseek", lambda pending: pending.restart()),
+        ("ftruncate", lambda pending: pending.restart()),
+        ("unlink", lambda pending: pending.unlink()),
+        ("lseek", lambda pending: pending.reader()),
+        ("dup", lambda pending: pending.reader()),
+        ("write", lambda pending: pending.write(b"x")),
+        ("pread", lambda pending: pending.finalize(0o755)),
+    ],
+)
 def test_whatever_the_system_refuses_is_an_error_with_a_path(directory, place, monkeypatch, call, act):
     with PendingFile(directory, "binary") as pending:
         with monkeypatch.context() as faulty:
@@ -582,7 +663,7 @@ def test_discarding_never_hides_an_error_in_flight(directory, place, monkeypatch
 def test_discarding_twice_and_after_publishing_is_harmless(directory, place):
     pending = PendingFile(directory, "binary")
     pending.discard()
-    other = os.open(place, os.O_RDONLY)     # most likely the same number again
+    other = os.open(place, os.O_RDONLY)  # most likely the same number again
     pending.discard()
     os.fstat(other)
     os.close(other)
@@ -613,12 +694,14 @@ def test_no_write_descriptor_is_open_when_the_name_appears(directory, place, mon
         links = (os.path.join("/proc/self/fd", number) for number in os.listdir("/proc/self/fd"))
         seen.extend(os.readlink(link) for link in links if os.path.islink(link))
         real(*arguments, **settings)
+
     monkeypatch.setattr(os, "rename", rename)
     publish(directory)
     assert seen and not [name for name in seen if name.startswith(place + "/.tmp.")]
 
 
 # ------------------------------------------------------------------ copying
+
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
 def test_a_copy_has_every_byte_wherever_the_offset_stands(directory, place, size):
@@ -641,6 +724,7 @@ def test_a_source_that_cannot_be_read_is_named(directory, place):
 
 
 # ------------------------------------------------------------------ left-overs
+
 
 def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
     put(place, ".tmp.binary.abcdefgh")
@@ -693,6 +777,7 @@ def test_a_left_over_that_goes_by_itself_is_no_error(directory, place, monkeypat
 
 def test_a_published_file_that_cannot_be_looked_at_is_a_change(directory, monkeypatch):
     """The rename was done, the look after it failed, and the run said that nothing had changed."""
+
     def looked(name):
         raise InstallError("look at it", path=directory.at(name), errno=errno.EIO)
 
@@ -737,6 +822,7 @@ def test_what_was_swept_before_a_failure_is_known(directory, place, monkeypatch)
 
 # ------------------------------------------------------------------ removing
 
+
 def test_a_removed_file_is_gone_with_all_of_it(directory, place):
     put(place, "terraform")
     remove_file(directory, "terraform")
@@ -745,12 +831,17 @@ def test_a_removed_file_is_gone_with_all_of_it(directory, place):
 
 def test_the_name_goes_in_one_step_before_the_bytes(place, tmp_path):
     put(place, "terraform")
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import atomic_file, directory
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
             atomic_file.remove_file(directory, "terraform")
         result = None
-    """ % place, ["rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync"])
+    """
+        % place,
+        ["rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync"],
+    )
     mine = [line.split("(")[0] for line in calls if place in line]
     assert [re.sub(r"at2?$", "", call) for call in mine] == ["unlink", "rename", "unlink", "fsync"]
 
@@ -792,6 +883,7 @@ def test_a_removal_that_was_begun_says_so(directory, place, monkeypatch):
         if os.path.exists(os.path.join(place, name)):
             raise OSError(errno.EIO, "x")
         real(name, **settings)
+
     monkeypatch.setattr(os, "unlink", unlink)
     error = refusal(remove_file, directory, "terraform")
     assert (error.errno, error.changed) == (errno.EIO, True)
@@ -814,6 +906,7 @@ def test_a_removal_refused_by_the_directory(place):
     def attempt():
         with open_trusted_directory(place, "base_dir", trusted_owners(os.stat(place).st_uid), None) as directory:
             remove_file(directory, "terraform")
+
     with pytest.raises(InstallError) as caught, contextlib.ExitStack() as stack:
         stack.callback(os.chmod, place, 0o755)
         as_plain_user(attempt)

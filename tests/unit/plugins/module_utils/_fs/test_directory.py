@@ -109,6 +109,7 @@ def refusal(path, **settings):
 
 # ------------------------------------------------------------------ who is trusted
 
+
 def test_root_and_the_effective_user_and_the_owner_asked_for_are_trusted():
     assert trusted_owners().uids == {0, os.geteuid()}
     assert trusted_owners(OTHER_UID).uids == {0, os.geteuid(), OTHER_UID}
@@ -123,10 +124,12 @@ def test_root_trusts_no_group_but_its_own():
     def other_group():
         os.setegid(OTHER_UID)
         return trusted_owners().gids
+
     assert in_child(other_group) == {0}
 
 
 # ------------------------------------------------------------------ looking and making
+
 
 def test_a_directory_is_opened_under_its_path(place):
     made = make(place, "a", "b")
@@ -171,26 +174,38 @@ def test_what_is_there_is_not_made_again(place):
 
 
 def test_a_directory_is_born_with_its_mode_and_its_parent_is_synced(place, tmp_path):
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         import os
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory
         os.umask(0o077)
         directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), print, create=True).close()
         result = None
-    """ % os.path.join(place, "new"), ["mkdir", "mkdirat", "umask", "fchmod", "fsync"])
+    """
+        % os.path.join(place, "new"),
+        ["mkdir", "mkdirat", "umask", "fchmod", "fsync"],
+    )
     new = os.path.join(place, "new")
     steps = [line for line in calls if not line.startswith("fchmod") or new in line]
-    steps = steps[[number for number, line in enumerate(steps) if line.startswith("umask(077)")][0]:]
+    steps = steps[[number for number, line in enumerate(steps) if line.startswith("umask(077)")][0] :]
     found = [re.match(r"(\w+)\((?:\d+<([^>]*)>|(0\d+))?", line).groups() for line in steps]
     assert found == [
-        ("umask", None, "077"), ("umask", None, "022"), ("mkdirat", place, None), ("umask", None, "077"),
-        ("fsync", place, None)]
+        ("umask", None, "077"),
+        ("umask", None, "022"),
+        ("mkdirat", place, None),
+        ("umask", None, "077"),
+        ("fsync", place, None),
+    ]
 
 
-@pytest.mark.parametrize("put, words", [
-    (lambda path: open(path, "w").close(), "a regular file of 0 bytes"),
-    (os.mkfifo, "a named pipe"),
-])
+@pytest.mark.parametrize(
+    "put, words",
+    [
+        (lambda path: open(path, "w").close(), "a regular file of 0 bytes"),
+        (os.mkfifo, "a named pipe"),
+    ],
+)
 @pytest.mark.parametrize("below", [(), ("below", "it")])
 @pytest.mark.parametrize("create", [True, False])
 def test_a_component_that_is_no_directory_is_named(place, put, words, below, create):
@@ -212,7 +227,9 @@ def test_a_directory_that_goes_away_at_once_is_missed(place):
 def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):
     """mkdir(2) says yes and does nothing: what is there instead keeps its mode, and fchmod(2) does nothing either."""
     make(place, "old", mode=0o700)
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         try:
@@ -221,14 +238,21 @@ def test_a_disk_that_makes_no_directory_is_found_out(place, tmp_path):
             result = None
         except _errors.InstallError as exc:
             result = [str(exc), exc.path, exc.errno, bool(exc.hint)]
-    """ % place, ["mkdirat", "fchmod"], "mkdirat:retval=0", "fchmod:retval=0")
+    """
+        % place,
+        ["mkdirat", "fchmod"],
+        "mkdirat:retval=0",
+        "fchmod:retval=0",
+    )
     old = os.path.join(place, "old")
     assert result[1:] == [old, errno.EIO, True]
     assert "created directory %s but found" % old in result[0] and "drwx------ there, expected drwxr-xr-x" in result[0]
 
 
 def test_a_disk_that_makes_nothing_at_all_is_found_out(place, tmp_path):
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         try:
@@ -236,7 +260,11 @@ def test_a_disk_that_makes_nothing_at_all_is_found_out(place, tmp_path):
             result = None
         except _errors.InstallError as exc:
             result = [exc.path, exc.errno]
-    """ % os.path.join(place, "new"), ["mkdirat"], "mkdirat:retval=0")
+    """
+        % os.path.join(place, "new"),
+        ["mkdirat"],
+        "mkdirat:retval=0",
+    )
     assert result == [os.path.join(place, "new"), errno.ENOENT]
 
 
@@ -251,8 +279,12 @@ def test_a_place_where_nothing_can_be_made(place):
     closed = make(place, "closed", mode=0o555)
 
     def attempt():
-        reach(os.path.join(closed, "a"), create=True, owners=TrustedOwners(frozenset({0, os.geteuid(), os.stat(place).st_uid}),
-                                                                  frozenset()))
+        reach(
+            os.path.join(closed, "a"),
+            create=True,
+            owners=TrustedOwners(frozenset({0, os.geteuid(), os.stat(place).st_uid}), frozenset()),
+        )
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, caught.value.path) == (errno.EACCES, os.path.join(closed, "a"))
@@ -276,6 +308,7 @@ def test_a_disk_without_room_for_names(place):
 
 # ------------------------------------------------------------------ passing through
 
+
 def test_directories_that_cannot_be_listed_can_be_passed(place):
     inner = make(place, "outer", "inner")
     os.chmod(os.path.dirname(inner), 0o311)
@@ -283,6 +316,7 @@ def test_directories_that_cannot_be_listed_can_be_passed(place):
     def attempt():
         owners = TrustedOwners(frozenset({0, os.stat(place).st_uid}), frozenset({0}))
         return reach(inner, owners=owners)
+
     assert as_plain_user(attempt) == inner
     os.chmod(os.path.dirname(inner), 0o755)
 
@@ -300,6 +334,7 @@ def test_a_directory_that_cannot_be_searched_is_named(place):
 
     def attempt():
         reach(inner, owners=TrustedOwners(frozenset({0, os.stat(place).st_uid}), frozenset({0})))
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     make(place, "outer")
@@ -307,6 +342,7 @@ def test_a_directory_that_cannot_be_searched_is_named(place):
 
 
 # ------------------------------------------------------------------ symbolic links
+
 
 def link(place, name, target):
     os.symlink(target, os.path.join(place, name))
@@ -373,6 +409,7 @@ def test_where_a_link_leads_is_judged_too(place):
 
 # ------------------------------------------------------------------ who could exchange it
 
+
 def unsafe_places(place):
     """Directories with something in them, and the words by which each is refused."""
     made = make(place, "anyone", "a")
@@ -395,21 +432,33 @@ def test_what_others_could_exchange_is_refused_by_name(place):
         found = os.stat(weak)
         assert (error.errno, error.path) == (errno.EPERM, path)
         assert "base_dir %s is not safe: %s %s" % (path, weak, words) in str(error).replace(
-            " (%s) and" % owner_text(found), " and").replace("can be written by others and the", "the")
+            " (%s) and" % owner_text(found), " and"
+        ).replace("can be written by others and the", "the")
         assert owner_text(found) in str(error), "owner, group and mode have to be named"
-        assert ("become_user: %s" % user_name(found.st_uid) in error.hint) == ("belongs to" in words and "entry" not in words)
+        assert ("become_user: %s" % user_name(found.st_uid) in error.hint) == (
+            "belongs to" in words and "entry" not in words
+        )
         assert "allow_unsafe_base_dir: true, or use a base_dir below directories that only root" in error.hint
         assert "so others than %s could replace" % user_name(os.geteuid()) in str(error)
         plain = stat.S_IMODE(found.st_mode) in (0o777, 0o775)
-        assert error.hint.startswith("chmod %s %s, or " % ("go-w" if found.st_mode & stat.S_IWOTH else "g-w", weak)) == plain
+        assert (
+            error.hint.startswith("chmod %s %s, or " % ("go-w" if found.st_mode & stat.S_IWOTH else "g-w", weak))
+            == plain
+        )
 
 
 def test_what_may_be_allowed_is_said_only_where_it_helps(place):
     """Not for the store's own directories, whose rules nothing relaxes, and not for the controller's."""
     unsafe = make(place, "unsafe", mode=0o777)
     for what, own, helps in (
-            ("base_dir", False, True), ("link", False, True), ("base_dir", True, False), ("cache_dir", False, False)):
-        with open_trusted_directory(unsafe, what, trusted_owners(), None) as directory, pytest.raises(InstallError) as caught:
+        ("base_dir", False, True),
+        ("link", False, True),
+        ("base_dir", True, False),
+        ("cache_dir", False, False),
+    ):
+        with open_trusted_directory(unsafe, what, trusted_owners(), None) as directory, pytest.raises(
+            InstallError
+        ) as caught:
             check_entry(directory, None, unsafe, what, own=own)
         assert ("allow_unsafe_base_dir" in caught.value.hint) == helps
         assert caught.value.hint.startswith("chmod go-w %s, or " % unsafe)
@@ -485,7 +534,7 @@ def test_roots_group_may_write(place):
     make(place, "group", "a")
     path = os.path.join(make(place, "group", gid=0, mode=0o775), "a")
     others = other_members(0, {0, NOBODY})
-    if others:      # as on RHEL
+    if others:  # as on RHEL
         assert "in that group: %s)" % others in str(refusal(path))
         pytest.skip("here the group 0 is not root's alone")
     assert reach(path)
@@ -504,7 +553,9 @@ def test_a_plain_users_own_group_may_write_and_no_other(place):
 @needs_root
 def test_a_plain_users_own_group_may_not_write_while_others_have_it_too(place):
     """A primary group that several accounts of this host share, as "users" or "nogroup"."""
-    shared = [account for account in pwd.getpwall() if account.pw_uid and other_members(account.pw_gid, {0, account.pw_uid})]
+    shared = [
+        account for account in pwd.getpwall() if account.pw_uid and other_members(account.pw_gid, {0, account.pw_uid})
+    ]
     if not shared:
         pytest.skip("no two accounts of this host have a primary group in common")
     me = shared[0]
@@ -515,7 +566,9 @@ def test_a_plain_users_own_group_may_not_write_while_others_have_it_too(place):
         as_plain_user(lambda: reach(path), uid=me.pw_uid, gid=me.pw_gid)
     found = "%s:%s, drwxrwxr-x" % (me.pw_name, grp.getgrgid(me.pw_gid).gr_name)
     assert "can be written by others (%s; in that group: %s), so" % (found, others) in str(caught.value)
-    assert caught.value.hint.startswith("chmod g-w %s, or allow_unsafe_base_dir: true, or use a" % os.path.dirname(path))
+    assert caught.value.hint.startswith(
+        "chmod g-w %s, or allow_unsafe_base_dir: true, or use a" % os.path.dirname(path)
+    )
 
 
 def test_our_own_group_may_not_write_while_others_are_in_it(place, monkeypatch):
@@ -528,6 +581,7 @@ def test_our_own_group_may_not_write_while_others_are_in_it(place, monkeypatch):
     def others_in(*arguments):
         asked.append(arguments)
         return "bob"
+
     monkeypatch.setattr(directory_module, "other_members", others_in)
     assert "; in that group: bob), so" in str(refusal(path, owners=mine))
     assert asked == [(gid, mine.uids)]
@@ -546,6 +600,7 @@ def test_the_remedy_of_the_refusal_is_one(place):
 
 # ------------------------------------------------------------------ who mounted it
 
+
 @needs_root
 def test_a_users_file_system_may_say_that_it_is_roots(place):
     """Its owner answers what they like; in a directory like /tmp it would pass."""
@@ -558,7 +613,10 @@ def test_a_users_file_system_may_say_that_it_is_roots(place):
         for create in (False, True):
             error = refusal(path, create=create)
             assert "base_dir %s is not safe: %s (root:root, drwxr-xr-x) is on a file system that user %d mounted" % (
-                path, mine, OTHER_UID) in str(error)
+                path,
+                mine,
+                OTHER_UID,
+            ) in str(error)
         with go(mine) as directory, pytest.raises(InstallError, match="user %d mounted" % OTHER_UID):
             check_entry(directory, None, mine, "base_dir")
         safety_warnings = []
@@ -619,6 +677,7 @@ def test_a_list_of_mounts_that_breaks_is_an_error(place, monkeypatch):
 
     def read(path):
         raise OSError(errno.EIO, "x")
+
     monkeypatch.setattr(mounts, "_read", read)
     error = refusal(path)
     assert (error.errno, error.path) == (errno.EIO, "/")
@@ -638,8 +697,11 @@ def grant(path, uid):
     nobody = 0xFFFFFFFF
     entries = [(0x01, 7, nobody), (0x02, 7, uid), (0x04, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody)]
     try:
-        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(
-            struct.pack("<HHI", *entry) for entry in entries))
+        os.setxattr(
+            path,
+            "system.posix_acl_access",
+            struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries),
+        )
     except OSError as exc:
         if exc.errno != errno.ENOTSUP:
             raise
@@ -660,9 +722,15 @@ def test_whom_an_access_control_list_lets_in_is_seen_in_the_group_bits_only(alon
     assert reach(path, owners=trusting) == path
 
 
-@pytest.mark.parametrize("number, safe", [
-    (errno.ENODATA, True), (errno.ENOTSUP, True), (errno.ENOENT, True), (errno.EIO, False),
-])
+@pytest.mark.parametrize(
+    "number, safe",
+    [
+        (errno.ENODATA, True),
+        (errno.ENOTSUP, True),
+        (errno.ENOENT, True),
+        (errno.EIO, False),
+    ],
+)
 def test_an_access_control_list_that_cannot_be_read(alone, place, monkeypatch, number, safe):
     path = os.path.join(make(place, "group", mode=0o775), "a")
     os.mkdir(path)
@@ -670,6 +738,7 @@ def test_an_access_control_list_that_cannot_be_read(alone, place, monkeypatch, n
 
     def getxattr(*arguments):
         raise OSError(number, "x")
+
     monkeypatch.setattr(os, "getxattr", getxattr)
     if safe:
         assert reach(path, owners=trusting) == path
@@ -713,6 +782,7 @@ def test_the_directory_itself_is_judged_with_what_is_put_into_it(place):
 
 
 # ------------------------------------------------------------------ an open directory
+
 
 def test_names_are_relative_to_the_descriptor_and_not_to_the_path(place):
     with go(make(place, "a")) as directory:
@@ -758,6 +828,7 @@ def test_a_directory_that_cannot_be_listed_says_so(place):
     def attempt():
         with go(place, owners=TrustedOwners(frozenset({0, os.stat(place).st_uid}), frozenset())) as directory:
             directory.names()
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, caught.value.path) == (errno.EACCES, place)
@@ -766,6 +837,7 @@ def test_a_directory_that_cannot_be_listed_says_so(place):
 def failing_fsync(monkeypatch, number):
     def fsync(fd):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(os, "fsync", fsync)
 
 
@@ -805,9 +877,16 @@ def test_closing_never_hides_an_error_in_flight(place):
 
 
 def test_whatever_the_system_refuses_is_an_error_with_a_path(place):
-    closed = Directory(9999, place, trusted_owners())     # no such descriptor
-    for act in (closed.described, closed.names, closed.sync, lambda: closed.unsafe_reason(None), lambda: closed.stat("a"),
-                lambda: closed.enter("a"), lambda: closed.make("a", print)):
+    closed = Directory(9999, place, trusted_owners())  # no such descriptor
+    for act in (
+        closed.described,
+        closed.names,
+        closed.sync,
+        lambda: closed.unsafe_reason(None),
+        lambda: closed.stat("a"),
+        lambda: closed.enter("a"),
+        lambda: closed.make("a", print),
+    ):
         with pytest.raises(InstallError) as caught:
             act()
         assert caught.value.errno == errno.EBADF and place in caught.value.path
@@ -819,6 +898,7 @@ def test_too_many_open_files(place):
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
         go(place)
+
     with pytest.raises(InstallError) as caught:
         in_child(attempt)
     assert (caught.value.errno, caught.value.path) == (errno.EMFILE, "/")
@@ -829,6 +909,7 @@ def test_a_link_that_cannot_be_read(place, monkeypatch):
 
     def readlink(*arguments, **settings):
         raise OSError(errno.EIO, "x")
+
     monkeypatch.setattr(os, "readlink", readlink)
     error = refusal(path)
     assert (error.errno, error.path) == (errno.EIO, path)
@@ -836,11 +917,16 @@ def test_a_link_that_cannot_be_read(place, monkeypatch):
 
 def test_directories_are_opened_as_the_protocol_says(place, tmp_path):
     """Without following, and without reading where that is not needed."""
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory
         directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), print, create=True).close()
         result = None
-    """ % os.path.join(place, "new"), ["openat"])
+    """
+        % os.path.join(place, "new"),
+        ["openat"],
+    )
     new = [set(re.search(r"O_[A-Z_|]+", line).group().split("|")) for line in calls if '<%s>, "new"' % place in line]
     safe = {"O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"}
     assert [found - {"O_LARGEFILE"} for found in new] == [safe | {"O_RDONLY"}, safe | {"O_RDONLY", "O_PATH"}]
@@ -872,7 +958,10 @@ def test_the_descriptor_is_not_inherited(place):
 def test_a_directory_describes_itself(place):
     with go(place) as directory:
         assert directory.described() == "%s (%s:%s, drwxr-xr-x)" % (
-            place, user_name(os.geteuid()), group_name(os.stat(place).st_gid))
+            place,
+            user_name(os.geteuid()),
+            group_name(os.stat(place).st_gid),
+        )
 
 
 def test_kinds_have_names(place):
@@ -884,18 +973,24 @@ def test_kinds_have_names(place):
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
         here = os.open(place, os.O_RDONLY)
         try:
-            listener.bind("/proc/self/fd/%d/x-socket" % here)   # a socket's path must be short
+            listener.bind("/proc/self/fd/%d/x-socket" % here)  # a socket's path must be short
         finally:
             os.close(here)
     names = [path, path + "-link", place, path + "-fifo", path + "-socket", "/dev/null"]
     assert [kind_text(os.lstat(name)) for name in names] == [
-        "a regular file of 12 bytes", "a symbolic link", "a directory", "a named pipe", "a socket", "a device"]
+        "a regular file of 12 bytes",
+        "a symbolic link",
+        "a directory",
+        "a named pipe",
+        "a socket",
+        "a device",
+    ]
 
 
 def test_a_directory_is_closed_once(place):
     directory = Directory(os.open(place, os.O_RDONLY), place, trusted_owners())
     directory.close()
-    other = os.open(place, os.O_RDONLY)     # most likely the same number again
+    other = os.open(place, os.O_RDONLY)  # most likely the same number again
     directory.close()
     os.fstat(other)
     os.close(other)

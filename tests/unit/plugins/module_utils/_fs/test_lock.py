@@ -76,11 +76,13 @@ def refusal(directory, error=InstallError, **settings):
 
 def held_by_another(path):
     """Another process that holds the lock for the body."""
+
     def hold(ready):
         with open_trusted_directory(os.path.dirname(path), "base_dir", trusted_owners(), None) as directory:
             with hold_lock(directory, os.path.basename(path), 60, quiet):
                 ready()
                 signal.pause()
+
     return another_process(hold)
 
 
@@ -93,11 +95,13 @@ def fake_flock(monkeypatch, *answers):
         if number:
             raise OSError(number, os.strerror(number))
         real(fd, how)
+
     monkeypatch.setattr(fcntl, "flock", flock)
     return left
 
 
 # ------------------------------------------------------------------ holding it
+
 
 def test_the_lock_is_ours_and_says_whose_it_is(directory, path):
     with hold_lock(directory, NAME, 0, quiet) as held:
@@ -110,16 +114,25 @@ def test_the_lock_is_ours_and_says_whose_it_is(directory, path):
 
 
 def test_it_is_opened_as_the_protocol_says(place, tmp_path):
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
             with lock.hold_lock(directory, %r, 0, None):
                 result = None
-    """ % (place, NAME), ["openat", "flock", "unlink", "unlinkat"])
+    """
+        % (place, NAME),
+        ["openat", "flock", "unlink", "unlinkat"],
+    )
     opened = [line for line in calls if line.startswith("openat(") and place in line and "O_CREAT" in line]
     assert len(opened) == 1
     assert set(re.search(r"O_RDWR[A-Z_|]*", opened[0]).group().split("|")) >= {
-        "O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC"}
+        "O_RDWR",
+        "O_CREAT",
+        "O_NOFOLLOW",
+        "O_CLOEXEC",
+    }
     assert ", 0600)" in opened[0]
     assert [line.split(", ")[1].split(")")[0] for line in calls if line.startswith("flock(")] == ["LOCK_EX|LOCK_NB"]
     assert not [line for line in calls if line.startswith("unlink") and place in line]
@@ -150,11 +163,15 @@ def test_it_is_free_again_after_the_body_and_after_an_error_in_it(directory, pat
 
 def as_other_process(directory, question):
     """The answer of another process of ours about the lock."""
-    source = "\n".join([
-        "import sys",
-        "from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock",
-        "with directory.open_trusted_directory(%r, 'base_dir', directory.trusted_owners(), None) as directory:" % directory.path,
-        "    print(lock.%s(directory, %r))" % (question.__name__, NAME)])
+    source = "\n".join(
+        [
+            "import sys",
+            "from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock",
+            "with directory.open_trusted_directory(%r, 'base_dir', directory.trusted_owners(), None) as directory:"
+            % directory.path,
+            "    print(lock.%s(directory, %r))" % (question.__name__, NAME),
+        ]
+    )
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
     done = finished([sys.executable, "-B", "-c", source], check=True, env=environment, stdout=subprocess.PIPE)
     answer = done.stdout.decode().strip()
@@ -170,6 +187,7 @@ def test_programs_that_are_started_meanwhile_do_not_inherit_it(directory, path):
 def test_a_full_disk_stops_no_one_who_only_needs_the_lock(monkeypatch, directory, path):
     def pwrite(fd, data, offset):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     monkeypatch.setattr(os, "pwrite", pwrite)
     assert take(directory) is True
 
@@ -201,6 +219,7 @@ def test_no_descriptor_is_left_open(directory, path, monkeypatch):
 
 
 # ------------------------------------------------------------------ discarding it
+
 
 def test_a_lock_that_nobody_has_is_discarded(directory, path):
     take(directory)
@@ -274,6 +293,7 @@ def test_who_discards_lets_nobody_in_beside_another(directory, place):
 
 # ------------------------------------------------------------------ twins
 
+
 def test_twins_are_never_in_it_together(directory, place):
     """Each notes when it enters and when it leaves; entering while another is inside would show."""
     log = os.path.join(place, "log")
@@ -296,13 +316,16 @@ def test_twins_are_never_in_it_together(directory, place):
 def test_who_waits_says_for_whom_and_gets_it_when_the_holder_dies(directory, path):
     lines = []
     with held_by_another(path) as holder:
+
         def log(line):
             lines.append(line)
             os.kill(holder, signal.SIGKILL)
+
         assert take(directory, 60, log) is True
     (line,) = lines
-    assert line.startswith("waiting for another installer: %s is held (pid %d on %s since" % (
-        path, holder, os.uname().nodename))
+    assert line.startswith(
+        "waiting for another installer: %s is held (pid %d on %s since" % (path, holder, os.uname().nodename)
+    )
 
 
 def test_when_the_time_is_up_the_holder_is_named(directory, path, clock):
@@ -327,6 +350,7 @@ def test_a_holder_who_left_no_word(directory, path):
 def test_a_holder_whose_word_cannot_be_read(directory, path, monkeypatch):
     def pread(fd, size, offset):
         raise OSError(errno.EIO, "x")
+
     with held_by_another(path):
         monkeypatch.setattr(os, "pread", pread)
         assert "(holder unknown)" in str(refusal(directory, LockError))
@@ -390,6 +414,7 @@ def test_every_other_errno_is_its_own_error(directory, path, monkeypatch, number
 def test_an_error_without_a_number_is_no_lock(directory, monkeypatch):
     def flock(fd, how):
         raise OSError("odd")
+
     monkeypatch.setattr(fcntl, "flock", flock)
     assert refusal(directory).errno == errno.EIO
 
@@ -406,16 +431,23 @@ def test_where_there_are_no_locks_it_goes_on_and_says_so(directory, path, monkey
 
 
 def test_the_kernel_itself_has_no_locks(place, tmp_path):
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock
         with directory.open_trusted_directory(%r, "base_dir", directory.trusted_owners(), None) as directory:
             with lock.hold_lock(directory, "a.lock", 60, lambda line, warning=False: None) as held:
                 result = [held, lock.is_held(directory, "a.lock")]
-    """ % place, ["flock"], "flock:error=ENOLCK")
+    """
+        % place,
+        ["flock"],
+        "flock:error=ENOLCK",
+    )
     assert result == [False, None]
 
 
 # ------------------------------------------------------------------ its file
+
 
 def removing_flock(monkeypatch, path, times):
     """The lock's file is removed between the open and the flock, so many times."""
@@ -427,6 +459,7 @@ def removing_flock(monkeypatch, path, times):
             removed.append(os.fstat(fd).st_ino)
             os.unlink(path)
         real(fd, how)
+
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
@@ -447,6 +480,7 @@ def test_a_lock_on_a_file_that_was_replaced_is_no_lock(directory, path, monkeypa
             others.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             real(others[0], fcntl.LOCK_EX)
         real(fd, how)
+
     monkeypatch.setattr(fcntl, "flock", flock)
     refusal(directory, LockError)
     os.close(others[0])
@@ -466,15 +500,19 @@ def put_file(mode):
     def put(path):
         with open(path, "w"):
             os.chmod(path, mode)
+
     return put
 
 
-@pytest.mark.parametrize("put, words", [
-    (put_link, "is a symbolic link"),
-    (os.mkfifo, "is not a regular file (p"),
-    (put_file(0o620), "can be written by others"),
-    (put_file(0o602), "can be written by others"),
-])
+@pytest.mark.parametrize(
+    "put, words",
+    [
+        (put_link, "is a symbolic link"),
+        (os.mkfifo, "is not a regular file (p"),
+        (put_file(0o620), "can be written by others"),
+        (put_file(0o602), "can be written by others"),
+    ],
+)
 def test_what_is_not_our_lock_is_refused(directory, path, put, words):
     put(path)
     error = refusal(directory)
@@ -493,7 +531,9 @@ def test_a_directory_in_its_place(directory, path):
 def test_a_strangers_lock_is_refused(directory, path):
     take(directory)
     os.chown(path, NOBODY, NOBODY)
-    assert "belongs to or can be written by others (%s, -rw-------)" % account_text(os.stat(path)) in str(refusal(directory))
+    assert "belongs to or can be written by others (%s, -rw-------)" % account_text(os.stat(path)) in str(
+        refusal(directory)
+    )
 
 
 def test_a_lock_that_may_not_be_opened(directory, place, path):
@@ -505,6 +545,7 @@ def test_a_lock_that_may_not_be_opened(directory, place, path):
         with open_trusted_directory(place, "base_dir", trusted_owners(os.stat(place).st_uid), None) as opened:
             refused = refusal(opened)
             return refused.errno, refused.path, refused.hint, is_held(opened, NAME)
+
     number, where, hint, held = as_plain_user(attempt)
     assert (number, where, held) == (errno.EACCES, path, None)
     assert "become" in hint
@@ -523,6 +564,7 @@ def test_a_lock_that_cannot_be_looked_at(directory, path, monkeypatch):
 
     def fstat(fd):
         raise OSError(errno.EIO, "x")
+
     with monkeypatch.context() as faulty:
         faulty.setattr(os, "fstat", fstat)
         error = refusal(directory)
@@ -538,6 +580,7 @@ def test_closing_it_never_hides_an_error_in_flight(directory, monkeypatch):
     def close(fd):
         real(fd)
         raise OSError(errno.EIO, "x")
+
     with pytest.raises(ValueError, match="the first one"), monkeypatch.context() as faulty:
         with hold_lock(directory, NAME, 0, quiet):
             faulty.setattr(os, "close", close)
@@ -546,6 +589,7 @@ def test_closing_it_never_hides_an_error_in_flight(directory, monkeypatch):
 
 
 # ------------------------------------------------------------------ only looking
+
 
 def test_a_link_in_its_place_is_not_looked_through(directory, place, path):
     with open(os.path.join(place, "elsewhere"), "w"):
@@ -577,6 +621,7 @@ def test_what_we_hold_ourselves_is_not_held_by_another(directory, path):
 def test_a_look_does_not_wait_for_a_pipe(directory, path):
     def ring(signum, frame):
         raise AssertionError("it waited for a writer")
+
     os.mkfifo(path)
     before = signal.signal(signal.SIGUSR1, ring)
     timer = threading.Timer(PATIENCE, strike, (signal.SIGUSR1,))
@@ -600,6 +645,7 @@ def test_a_look_at_what_cannot_be_told(directory, path, monkeypatch):
 
 # ------------------------------------------------------------------ a lock that blocks
 
+
 def test_a_try_that_blocks_is_broken_off(directory, path, monkeypatch):
     """As LOCK_NB may on NFS: the alarm ends it, and leaves neither its handler nor its timer behind."""
     real = fcntl.flock
@@ -608,10 +654,12 @@ def test_a_try_that_blocks_is_broken_off(directory, path, monkeypatch):
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 5, "it would wait for ever"
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         real(fd, how & ~fcntl.LOCK_NB)
+
     monkeypatch.setattr(fcntl, "flock", flock)
 
     def mine(signum, frame):
         pytest.fail("the alarm of the lock rang here")
+
     before = signal.signal(signal.SIGALRM, mine)
     signal.setitimer(signal.ITIMER_REAL, 3600)
     try:
@@ -635,6 +683,7 @@ def test_beside_the_main_thread_it_works_without_an_alarm(directory, path):
 
     def work():
         answers.append(take(directory))
+
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()

@@ -18,8 +18,8 @@ LINES = [
     b"user_id=1000,group_id=1000,allow_other",
     b"41 27 0:41 / /mnt/with\\040blanks\\011and\\134\\012 rw - fuse.x\\040y x\\040-\\040,user_id=5,x rw,user_id=1001,group_id=0",
     b"42 27 0:42 / /root's rw - fuse.sshfs a@b:/ rw,user_id=0,group_id=0,allow_other",
-    b"43 27 0:40 /sub /elsewhere ro - fuse.sshfs a@b:/ rw,user_id=1000,group_id=1000",         # bound from 40
-    b"44 40 0:44 / /home/a rw - fuse  rw,user_id=1002,group_id=1002",                          # upon 40; without a source
+    b"43 27 0:40 /sub /elsewhere ro - fuse.sshfs a@b:/ rw,user_id=1000,group_id=1000",  # bound from 40
+    b"44 40 0:44 / /home/a rw - fuse  rw,user_id=1002,group_id=1002",  # upon 40; without a source
     b"45 27 8:1 / /stick rw - fuseblk /dev/sda1 rw,user_id=1003,group_id=1003,blksize=4096",
     b"46 27 0:46 / /user_id=7 rw,user_id=8 - tmpfs user_id=9 rw,xuser_id=10,user_id=x,user_idx=11",
     b"47 27 0:47 / /merged rw - overlay overlay rw," + LONG + b",upperdir=/x",
@@ -30,7 +30,18 @@ LINES = [
 
 def test_the_user_of_each_mount_is_read():
     assert mounts.read_mounters(b"\n".join(LINES) + b"\n") == {
-        27: None, 40: 1000, 41: 1001, 42: 0, 43: 1000, 44: 1002, 45: 1003, 46: None, 47: None, 48: 1004, 49: 4294967294}
+        27: None,
+        40: 1000,
+        41: 1001,
+        42: 0,
+        43: 1000,
+        44: 1002,
+        45: 1003,
+        46: None,
+        47: None,
+        48: 1004,
+        49: 4294967294,
+    }
     assert mounts.read_mounters(b"") == {}
 
 
@@ -70,6 +81,7 @@ def test_below_a_changed_root_its_mount_is_not_listed():
         os.chroot("/usr")
         os.chdir("/")
         return mounts.find_mounter(number), mounts.find_mounter(None)
+
     number = number_of("/usr")
     if number != number_of("/"):
         pytest.skip("/usr is a file system of its own")
@@ -80,15 +92,25 @@ def test_a_plain_user_is_told_too():
     def ask():
         fd = os.open("/proc", os.O_PATH)
         return mounts.find_mounter(mounts.mount_number(fd))
+
     assert as_plain_user(ask) is None
 
 
-@pytest.mark.parametrize("number, told", [
-    (errno.ENOENT, False), (errno.ENOTDIR, False), (errno.EACCES, False), (errno.EPERM, False), (errno.EMFILE, True),
-    (errno.EIO, True)])
+@pytest.mark.parametrize(
+    "number, told",
+    [
+        (errno.ENOENT, False),
+        (errno.ENOTDIR, False),
+        (errno.EACCES, False),
+        (errno.EPERM, False),
+        (errno.EMFILE, True),
+        (errno.EIO, True),
+    ],
+)
 def test_where_it_cannot_be_read_nothing_is_told(monkeypatch, number, told):
     def fail(path, *arguments):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(builtins, "open", fail)
     for ask in (lambda: mounts.mount_number(0), lambda: mounts.find_mounter(27)):
         if told:

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
 from support.system import in_child, needs_root
 
-UNUSED = 54321      # a uid that nothing runs as
+UNUSED = 54321  # a uid that nothing runs as
 
 
 @contextlib.contextmanager
@@ -41,28 +41,37 @@ def files(monkeypatch):
         if path not in texts:
             raise FileNotFoundError(path)
         return io.StringIO(texts[path])
+
     monkeypatch.setattr(builtins, "open", fake_open)
     return texts
 
 
 # ------------------------------------------------------------------ counting
 
+
 @needs_root
 def test_processes_and_threads_of_a_user_are_counted():
     if processes.count_tasks(UNUSED) is None:
         pytest.skip("in a container a user's processes cannot be counted")
     assert processes.count_tasks(UNUSED) == 0
-    with running(["sleep", "600"], preexec_fn=lambda: os.setuid(UNUSED)), \
-            running(["sleep", "600"], preexec_fn=lambda: os.setuid(UNUSED)):
+    with running(["sleep", "600"], preexec_fn=lambda: os.setuid(UNUSED)), running(
+        ["sleep", "600"], preexec_fn=lambda: os.setuid(UNUSED)
+    ):
         assert processes.count_tasks(UNUSED) == 2
     before = processes.count_tasks(0)
     assert before >= 1
 
 
 def test_the_threads_of_a_process_count(monkeypatch):
-    monkeypatch.setattr(processes, "_read_states", lambda: [
-        b"Name:\tx\nUid:\t7\t8\t8\t8\nThreads:\t20\n", b"Name:\ty\nUid:\t7\t7\t7\t7\nThreads:\t1\n",
-        b"Name:\tz\nUid:\t8\t7\t7\t7\nThreads:\t300\n"])
+    monkeypatch.setattr(
+        processes,
+        "_read_states",
+        lambda: [
+            b"Name:\tx\nUid:\t7\t8\t8\t8\nThreads:\t20\n",
+            b"Name:\ty\nUid:\t7\t7\t7\t7\nThreads:\t1\n",
+            b"Name:\tz\nUid:\t8\t7\t7\t7\nThreads:\t300\n",
+        ],
+    )
     monkeypatch.setattr(processes, "_FIRST_PID_NAMESPACE", os.stat("/proc/self/ns/pid").st_ino)
     assert processes.count_tasks(7) == 21
 
@@ -73,15 +82,17 @@ def test_in_a_container_and_without_proc_nothing_is_counted(monkeypatch):
 
     def stat(path):
         raise FileNotFoundError(path)
+
     monkeypatch.setattr(os, "stat", stat)
     assert processes.count_tasks(0) is None
 
 
 # ------------------------------------------------------------------ ending
 
+
 def test_all_that_a_process_started_is_ended():
     """In its process group, in another one, in a session of its own, and a grandchild in one of its own."""
-    program = "import os, time; %s; os.write(1, b\"%%d\\n\" %% os.getpid()); time.sleep(600)"
+    program = 'import os, time; %s; os.write(1, b"%%d\\n" %% os.getpid()); time.sleep(600)'
     begins = ["pass", "os.setpgid(0, 0)", "os.setsid()", "os.setsid(); os.fork() or os.setsid()"]
     command = " & ".join(["%s -c '%s'" % (sys.executable, program % begin) for begin in begins] + ["wait"])
     with running(["sleep", "600"]) as other:
@@ -98,7 +109,7 @@ def test_all_that_a_process_started_is_ended():
 
 def test_all_are_stopped_before_one_is_killed(monkeypatch):
     """Of those that multiply, each that ends alone would make room for another one."""
-    program = "import os; os.fork() or os.setsid(); os.fork() or os.setsid(); os.write(1, b\"%d\\n\" % os.getpid())"
+    program = 'import os; os.fork() or os.setsid(); os.fork() or os.setsid(); os.write(1, b"%d\\n" % os.getpid())'
     told, kill = [], os.kill
     monkeypatch.setattr(os, "kill", lambda pid, number: (told.append((pid, number)), kill(pid, number)))
     with processes.ending_children():
@@ -106,14 +117,19 @@ def test_all_are_stopped_before_one_is_killed(monkeypatch):
         pids = set(int(leader.stdout.readline()) for dummy in range(4))
     stopped = [pid for pid, number in told if number == signal.SIGSTOP]
     first_kill = [number for _pid, number in told].index(signal.SIGKILL)
-    assert pids <= set(pid for pid, number in told[:first_kill] if number == signal.SIGSTOP) and len(pids) == 4, (stopped, pids)
+    assert pids <= set(pid for pid, number in told[:first_kill] if number == signal.SIGSTOP) and len(pids) == 4, (
+        stopped,
+        pids,
+    )
     assert is_ended(leader)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not hasattr(os, "sched_setscheduler"), reason="only root goes before others")
 def test_who_ends_them_goes_before_them_for_that_time(monkeypatch):
     seen, stop_all = [], processes._stop_all
-    monkeypatch.setattr(processes, "_stop_all", lambda *given: (seen.append(os.sched_getscheduler(0)), stop_all(*given))[1])
+    monkeypatch.setattr(
+        processes, "_stop_all", lambda *given: (seen.append(os.sched_getscheduler(0)), stop_all(*given))[1]
+    )
     before = os.sched_getscheduler(0)
     with processes.ending_children():
         leader = start("sleep 600")
@@ -149,7 +165,7 @@ def test_what_was_started_is_ended_when_nobody_else_did():
             raise ZeroDivisionError()
         assert is_ended(started)
         assert processes.find_children() == before and other.poll() is None
-    started.wait()      # so that subprocess knows, too
+    started.wait()  # so that subprocess knows, too
 
 
 def test_orphans_are_not_ours_before_and_after():
@@ -173,8 +189,10 @@ def test_where_the_system_does_less_the_group_is_ended(monkeypatch, missing):
     elif missing == "waitid":
         monkeypatch.delattr(os, "waitid")
     else:
+
         def listdir(path):
             raise FileNotFoundError(path)
+
         monkeypatch.setattr(os, "listdir", listdir)
     with processes.ending_children():
         leader = start("sleep 600 & echo; wait")
@@ -185,7 +203,7 @@ def test_where_the_system_does_less_the_group_is_ended(monkeypatch, missing):
         with leader.stdout:
             assert leader.stdout.read() == b""
     monkeypatch.undo()
-    for pid in processes.find_children() - before:     # ended, but not seen to have
+    for pid in processes.find_children() - before:  # ended, but not seen to have
         os.waitpid(pid, 0)
 
 
@@ -193,9 +211,11 @@ def test_where_the_system_does_less_the_group_is_ended(monkeypatch, missing):
 def test_what_cannot_be_ended_is_left(monkeypatch, error):
     def kill(number, signum):
         raise error()
+
     monkeypatch.setattr(processes, "_PATIENCE", 0.2)
-    with running(["sleep", "600"], start_new_session=True) as before, processes.ending_children(), \
-            running(["sleep", "600"], start_new_session=True) as leader:
+    with running(["sleep", "600"], start_new_session=True) as before, processes.ending_children(), running(
+        ["sleep", "600"], start_new_session=True
+    ) as leader:
         with monkeypatch.context() as patch:
             patch.setattr(os, "killpg", kill)
             patch.setattr(os, "kill", kill)
@@ -208,10 +228,12 @@ def test_what_cannot_be_ended_is_left(monkeypatch, error):
 
 # ------------------------------------------------------------------ limits
 
+
 def test_the_limit_of_the_user_is_named(files):
     def limited(limit):
         resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
         return processes.describe_task_limits()
+
     assert in_child(lambda: limited(17)) == "ulimit -u 17"
 
 
@@ -220,17 +242,24 @@ def test_no_limit_of_the_user(files, monkeypatch):
     assert processes.describe_task_limits() == "ulimit -u unlimited"
 
 
-@pytest.mark.parametrize("groups, limits, words", [
-    ("0::/\n", {"": "20\n"}, ", pids.max 20"),                                      # a container, version 2
-    ("0::/\n", {"": "max\n"}, ""),
-    ("0::/user.slice/user-1.slice\n", {"/user.slice": "30\n", "/user.slice/user-1.slice": "max\n"}, ", pids.max 30"),
-    ("0::/a/b\n", {"/a": "30\n", "/a/b": "20\n"}, ", pids.max 20"),
-    ("0::/a\n", {}, ""),
-    ("9:cpu:/x\n8:pids:/docker/7\n0::/\n", {"/pids/docker/7": "40\n"}, ", pids.max 40"),    # version 1
-    ("8:cpu,pids:/docker/7\n", {"/pids": "50\n"}, ", pids.max 50"),                 # as seen from within the container
-    ("8:cpuset:/docker/7\n", {"/pids": "50\n"}, ""),
-    ("1:name=systemd:/a:b\n", {}, ""),
-])
+@pytest.mark.parametrize(
+    "groups, limits, words",
+    [
+        ("0::/\n", {"": "20\n"}, ", pids.max 20"),  # a container, version 2
+        ("0::/\n", {"": "max\n"}, ""),
+        (
+            "0::/user.slice/user-1.slice\n",
+            {"/user.slice": "30\n", "/user.slice/user-1.slice": "max\n"},
+            ", pids.max 30",
+        ),
+        ("0::/a/b\n", {"/a": "30\n", "/a/b": "20\n"}, ", pids.max 20"),
+        ("0::/a\n", {}, ""),
+        ("9:cpu:/x\n8:pids:/docker/7\n0::/\n", {"/pids/docker/7": "40\n"}, ", pids.max 40"),  # version 1
+        ("8:cpu,pids:/docker/7\n", {"/pids": "50\n"}, ", pids.max 50"),  # as seen from within the container
+        ("8:cpuset:/docker/7\n", {"/pids": "50\n"}, ""),
+        ("1:name=systemd:/a:b\n", {}, ""),
+    ],
+)
 def test_the_limit_of_the_control_group_is_named(files, groups, limits, words):
     files["/proc/self/cgroup"] = groups
     for folder, text in limits.items():

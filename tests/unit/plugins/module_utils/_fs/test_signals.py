@@ -32,6 +32,7 @@ def handlers():
 
     def note(signum, frame):
         noted.append(signum)
+
     before = [(asking, signal.signal(asking, note)) for asking in ASKING]
     yield noted
     after = [signal.getsignal(asking) for asking in ASKING]
@@ -104,7 +105,7 @@ def test_an_error_of_a_lock_that_came_of_the_stop_does_not_hide_it():
     lock = threading.Lock()
     with pytest.raises(InstallError) as caught, raise_on_signal():
         with lock:
-            lock.release()      # as threading.Condition does while it waits
+            lock.release()  # as threading.Condition does while it waits
             strike(signal.SIGHUP)
     assert (caught.value.errno, str(caught.value)) == (errno.EINTR, "stopped by SIGHUP")
     assert isinstance(caught.value.__cause__, RuntimeError)
@@ -133,6 +134,7 @@ def test_beside_the_main_thread_the_body_runs_all_the_same(handlers):
     def work():
         with raise_on_signal():
             ran.append(signal.getsignal(signal.SIGTERM))
+
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
@@ -189,7 +191,9 @@ def test_a_killed_installer_leaves_its_temporary_file_and_no_lock():
 
 def test_who_waits_for_the_lock_can_be_stopped():
     def hold(ready):
-        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory, hold_lock(directory, "a.lock", 60, None):
+        with open_trusted_directory(place, "base_dir", trusted_owners(), None) as directory, hold_lock(
+            directory, "a.lock", 60, None
+        ):
             ready()
             signal.pause()
 

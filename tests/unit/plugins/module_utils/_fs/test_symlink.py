@@ -63,6 +63,7 @@ def refusal(function, *arguments, **settings):
 def fail(monkeypatch, call, number):
     def failing(*arguments, **settings):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(os, call, failing)
 
 
@@ -73,6 +74,7 @@ def put(path, data):
 
 # ------------------------------------------------------------------ looking
 
+
 def test_what_may_lie_there(directory, path):
     assert read_link_state(directory, "terraform") == LinkState("absent", None, None, None)
     os.symlink("/no/where", path)
@@ -80,7 +82,9 @@ def test_what_may_lie_there(directory, path):
     os.unlink(path)
     put(path, b"abc")
     assert read_link_state(directory, "terraform") == LinkState("file", None, 3, None)
-    assert read_link_state(directory, "terraform", hashed=True) == LinkState("file", None, 3, hashlib.sha256(b"abc").hexdigest())
+    assert read_link_state(directory, "terraform", hashed=True) == LinkState(
+        "file", None, 3, hashlib.sha256(b"abc").hexdigest()
+    )
     os.unlink(path)
     os.mkdir(path)
     assert read_link_state(directory, "terraform", hashed=True) == LinkState("directory", None, None, None)
@@ -114,6 +118,7 @@ def test_a_file_that_cannot_be_read_is_an_error_where_its_digest_is_wanted(place
         with open_trusted_directory(place, "link", trusted_owners(os.stat(place).st_uid), None) as directory:
             assert read_link_state(directory, "terraform").size == 3
             read_link_state(directory, "terraform", hashed=True)
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, caught.value.path) == (errno.EACCES, path)
@@ -125,13 +130,16 @@ def test_what_may_be_replaced(path):
     check_replaceable(LinkState("file", None, 12, "00"), path, True)
 
 
-@pytest.mark.parametrize("link_state, force, words", [
-    (LinkState("file", None, 12, None), False, "a regular file of 12 bytes"),
-    (LinkState("other", None, None, None), False, "neither a link nor a file"),
-    (LinkState("other", None, None, None), True, "neither a link nor a file"),
-    (LinkState("directory", None, None, None), False, "is a directory, expected"),
-    (LinkState("directory", "usr/bin", None, None), True, "is a directory (a link to usr/bin), expected"),
-])
+@pytest.mark.parametrize(
+    "link_state, force, words",
+    [
+        (LinkState("file", None, 12, None), False, "a regular file of 12 bytes"),
+        (LinkState("other", None, None, None), False, "neither a link nor a file"),
+        (LinkState("other", None, None, None), True, "neither a link nor a file"),
+        (LinkState("directory", None, None, None), False, "is a directory, expected"),
+        (LinkState("directory", "usr/bin", None, None), True, "is a directory (a link to usr/bin), expected"),
+    ],
+)
 def test_what_may_not_be_replaced(path, link_state, force, words):
     error = refusal(check_replaceable, link_state, path, force)
     assert str(error).startswith("link %s" % path) and words in str(error) and "expected a symbolic link" in str(error)
@@ -140,6 +148,7 @@ def test_what_may_not_be_replaced(path, link_state, force, words):
 
 
 # ------------------------------------------------------------------ switching
+
 
 def test_a_link_is_made_and_switched(directory, place, path):
     for target in ("/opt/1.13.3/terraform", "/opt/1.13.4/terraform", "/opt/1.13.4/terraform"):
@@ -182,6 +191,7 @@ def test_what_is_kept_is_durable_before_it_is_replaced(directory, path, monkeypa
         def seen(*arguments, **settings):
             calls.append(call)
             return real(*arguments, **settings)
+
         return seen
 
     for call in ("link", "fsync", "rename"):
@@ -211,10 +221,12 @@ def test_the_left_over_of_a_killed_switch_is_replaced(directory, place, path):
 
 def test_a_switch_killed_before_the_rename_leaves_what_the_next_one_replaces(place, path):
     """The name beside it is one for all runs: left-overs do not pile up."""
+
     def killed(ready):
         os.rename = lambda *arguments, **settings: (ready(), signal.pause())
         with open_trusted_directory(place, "link", trusted_owners(), None) as opened:
             switch_link(opened, "terraform", "/opt/1.13.3/terraform")
+
     for _round in range(2):
         with another_process(killed):
             pass
@@ -252,12 +264,17 @@ def test_a_reader_never_misses_it(directory, place, path):
 
 
 def test_the_steps_of_a_switch(place, tmp_path):
-    _result, calls = traced(tmp_path, """
+    _result, calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, symlink
         with directory.open_trusted_directory(%r, "link", directory.trusted_owners(), None) as directory:
             symlink.switch_link(directory, "terraform", "/opt/terraform")
         result = None
-    """ % place, ["symlink", "symlinkat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync"])
+    """
+        % place,
+        ["symlink", "symlinkat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync"],
+    )
     mine = [line for line in calls if place in line]
     assert [re.match("[a-z]+?(?=at|2|[(])", line).group() for line in mine] == ["unlink", "symlink", "rename", "fsync"]
 
@@ -301,6 +318,7 @@ def test_a_stop_between_the_two_steps_leaves_nothing_behind(directory, place, mo
     def symlink(*arguments, **settings):
         real(*arguments, **settings)
         raise InstallError("stopped by SIGTERM", errno=errno.EINTR)
+
     monkeypatch.setattr(os, "symlink", symlink)
     assert refusal(switch_link, directory, "terraform", "/opt/new").errno == errno.EINTR
     assert os.listdir(place) == []
@@ -315,6 +333,7 @@ def test_what_lies_beside_it_and_cannot_go(directory, place):
 
 def test_a_switched_link_that_cannot_be_looked_at_is_a_change(directory, monkeypatch):
     """The rename was done, the look after it failed, and the run said that nothing had changed."""
+
     def looked(name):
         raise InstallError("look at it", path=directory.at(name), errno=errno.EIO)
 
@@ -333,7 +352,9 @@ def test_a_switch_that_cannot_be_synced_says_that_it_happened(directory, path, m
 
 def test_a_rename_that_does_nothing_is_found_out(place, path, tmp_path):
     os.symlink("/opt/old", path)
-    result, _calls = traced(tmp_path, """
+    result, _calls = traced(
+        tmp_path,
+        """
         from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, symlink
         from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
         with directory.open_trusted_directory(%r, "link", directory.trusted_owners(), None) as directory:
@@ -342,7 +363,11 @@ def test_a_rename_that_does_nothing_is_found_out(place, path, tmp_path):
                 result = None
             except _errors.InstallError as exc:
                 result = [exc.errno, exc.changed, exc.path, str(exc), bool(exc.hint)]
-    """ % place, ["rename", "renameat", "renameat2"], "rename,renameat,renameat2:retval=0")
+    """
+        % place,
+        ["rename", "renameat", "renameat2"],
+        "rename,renameat,renameat2:retval=0",
+    )
     words = "link %s points to /opt/old after it was switched to /opt/new" % path
     assert result == [errno.EIO, True, path, words, True]
 
@@ -354,6 +379,7 @@ def test_a_directory_that_we_may_not_write_to(place, path):
     def attempt():
         with open_trusted_directory(place, "link", trusted_owners(os.stat(place).st_uid), None) as directory:
             switch_link(directory, "terraform", "/opt/new")
+
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert caught.value.errno == errno.EACCES and "become" in caught.value.hint and "another link" in caught.value.hint
@@ -377,6 +403,7 @@ def test_a_disk_without_room_for_names(place):
 
 
 # ------------------------------------------------------------------ removing
+
 
 def test_a_link_is_removed(directory, place, path):
     os.symlink(place, path)

@@ -32,7 +32,9 @@ class Place:
         os.chmod(path, 0o644)
 
     def read(self, path=None, owner=None):
-        with os.fdopen(trusted_file.open_trusted_file(path or self.file, "archive", directory.trusted_owners(owner)), "rb") as stream:
+        with os.fdopen(
+            trusted_file.open_trusted_file(path or self.file, "archive", directory.trusted_owners(owner)), "rb"
+        ) as stream:
             return stream.read()
 
     def refusal(self, path=None):
@@ -80,7 +82,7 @@ def test_a_directory_on_the_way_that_others_can_write(place, names):
 def test_what_belongs_to_somebody_else(place, names):
     os.chown(place.at(*names), OTHER_UID, OTHER_UID)
     assert "%s belongs to %d:%d" % (place.at(*names), OTHER_UID, OTHER_UID) in place.refusal()
-    assert place.read(owner=OTHER_UID) == b"content"     # whom the binary itself is going to belong to
+    assert place.read(owner=OTHER_UID) == b"content"  # whom the binary itself is going to belong to
 
 
 @needs_root
@@ -134,10 +136,17 @@ def test_whose_a_link_is_is_judged(place):
     assert "the symbolic link %s belongs to" % place.at("link") in place.refusal(place.at("link"))
 
 
-@pytest.mark.parametrize("names, number", [
-    (("none",), errno.ENOENT), (("none", "none"), errno.ENOENT), (("deep", "er", "file", "none"), errno.ENOTDIR),
-    (("loop",), errno.ELOOP), (("dangling",), errno.ENOENT), (("loop", "none"), errno.ELOOP),
-])
+@pytest.mark.parametrize(
+    "names, number",
+    [
+        (("none",), errno.ENOENT),
+        (("none", "none"), errno.ENOENT),
+        (("deep", "er", "file", "none"), errno.ENOTDIR),
+        (("loop",), errno.ELOOP),
+        (("dangling",), errno.ENOENT),
+        (("loop", "none"), errno.ELOOP),
+    ],
+)
 def test_what_cannot_be_opened_is_told_as_open_does(place, names, number):
     os.symlink("loop", place.at("loop"))
     os.symlink("nowhere", place.at("dangling"))
@@ -149,6 +158,7 @@ def test_what_cannot_be_opened_is_told_as_open_does(place, names, number):
 def test_what_fails_without_a_number_is_an_error_of_the_system(place, monkeypatch):
     def walk(*given, **more):
         raise _errors.InstallError("odd")
+
     monkeypatch.setattr(trusted_file, "open_trusted_directory", walk)
     with pytest.raises(OSError) as caught:
         place.read()

@@ -18,6 +18,7 @@ def der():
 
     def issue(names=("example.com", "192.0.2.1", "2001:db8::1"), days=(-1, 365)):
         return ssl.PEM_cert_to_DER_cert(authority.issue(names, days).partition("-----BEGIN PRIVATE")[0])
+
     return issue
 
 
@@ -28,7 +29,9 @@ def test_what_is_read(der):
 
 
 def test_an_end_after_2049_is_read_too(der):
-    assert certificates_module.read_certificate(der(days=(-1, 40 * 365))).ends > "2060"    # GeneralizedTime (RFC 5280, 4.1.2.5)
+    assert (
+        certificates_module.read_certificate(der(days=(-1, 40 * 365))).ends > "2060"
+    )  # GeneralizedTime (RFC 5280, 4.1.2.5)
 
 
 def test_the_authorities_that_come_with_requests_are_read():
@@ -39,7 +42,8 @@ def test_the_authorities_that_come_with_requests_are_read():
         names = {name: value for part in known["issuer"] for name, value in part}
         assert found.issuer == names.get("commonName", names.get("organizationName"))
         assert [ssl.cert_time_to_seconds(known[when]) for when in ("notBefore", "notAfter")] == [
-            ssl.cert_time_to_seconds(_as_openssl(text)) for text in (found.starts, found.ends)]
+            ssl.cert_time_to_seconds(_as_openssl(text)) for text in (found.starts, found.ends)
+        ]
 
 
 def _as_openssl(text):

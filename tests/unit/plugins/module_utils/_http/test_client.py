@@ -49,11 +49,20 @@ def test_a_fetcher_may_be_silent_and_used_again(file_site):
         assert not fetcher._connections
 
 
-@pytest.mark.parametrize("name, arguments", [
-    ("chunk", ()), ("chunk_with_length", ()), ("no_length", ()), ("overlong", ()), ("overlong", (300000 * b"x",)),
-    ("delay", (0.01,)),
-    ("trickle", (0.001, 20000)), ("slow_head", (0.001,)), ("no_etag", ()),
-])
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("chunk", ()),
+        ("chunk_with_length", ()),
+        ("no_length", ()),
+        ("overlong", ()),
+        ("overlong", (300000 * b"x",)),
+        ("delay", (0.01,)),
+        ("trickle", (0.001, 20000)),
+        ("slow_head", (0.001,)),
+        ("no_etag", ()),
+    ],
+)
 def test_unusual_but_right(file_site, misbehaviours, name, arguments):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
     transfer = Transfer(file_site).succeeded()
@@ -68,6 +77,7 @@ def test_the_thread_that_asks_takes_no_stop(file_site, monkeypatch):
     def get(*arguments):
         blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         return real(*arguments)
+
     monkeypatch.setattr(session.Session, "get", get)
     Transfer(file_site).succeeded()
     assert blocked[0] >= {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -82,6 +92,7 @@ def test_an_empty_file(file_site):
 
 def test_ipv6(signing_key):
     from release_site import Site
+
     try:
         running = Site(key=signing_key, hosts=("::1",))
         running.put(NAME, BODY)
@@ -99,14 +110,20 @@ class OwnFetchError(_errors.FetchError):
 
 
 @pytest.mark.parametrize("at", ["reserve", "write"])
-@pytest.mark.parametrize("kind", [
-    lambda: OSError(errno.ENOSPC, "full"), lambda: _errors.InstallError("no", errno=errno.ENOSPC),
-    lambda: ValueError("no"),
-    lambda: ConnectionResetError(errno.ECONNRESET, "no"), lambda: socket.timeout("no"),
-    lambda: __import__("requests").ConnectionError("no"),
-    lambda: __import__("urllib3").exceptions.ProtocolError("no"),
-    lambda: __import__("http.client").client.IncompleteRead(b""),
-], ids=range(8))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda: OSError(errno.ENOSPC, "full"),
+        lambda: _errors.InstallError("no", errno=errno.ENOSPC),
+        lambda: ValueError("no"),
+        lambda: ConnectionResetError(errno.ECONNRESET, "no"),
+        lambda: socket.timeout("no"),
+        lambda: __import__("requests").ConnectionError("no"),
+        lambda: __import__("urllib3").exceptions.ProtocolError("no"),
+        lambda: __import__("http.client").client.IncompleteRead(b""),
+    ],
+    ids=range(8),
+)
 def test_errors_of_the_sink_pass_untouched(file_site, kind, at):
     failure = kind()
     sink = Sink(failure, at)

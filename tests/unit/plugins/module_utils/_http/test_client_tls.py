@@ -28,7 +28,8 @@ def owners(monkeypatch, tmp_path, bundle, way):
         return ConnectionOptions(ca_path=bundle)
     if way == "system":
         asked = subprocess.run(
-            ["openssl", "x509", "-noout", "-subject_hash", "-in", bundle], stdout=subprocess.PIPE, check=True)
+            ["openssl", "x509", "-noout", "-subject_hash", "-in", bundle], stdout=subprocess.PIPE, check=True
+        )
         store = tmp_path / "store"
         store.mkdir()
         os.symlink(bundle, str(store / (asked.stdout.decode().strip() + ".0")))
@@ -117,7 +118,7 @@ def test_an_unknown_authority(secure):
     assert re.search("self.signed|unable to get|CERTIFICATE_VERIFY_FAILED", str(transfer.error))
     assert "(issued by 'Demo CA')" in str(transfer.error) and "ca_path" in transfer.error.hint
     assert "; trusted: the system's trust store and the one of requests" in transfer.error.hint
-    assert running.server.connections == 2 and not running.requests     # the second one to look at the certificate
+    assert running.server.connections == 2 and not running.requests  # the second one to look at the certificate
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -128,6 +129,7 @@ def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_p
     if way == "ca_path":
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     from release_site.certificates import Authority
+
     other = tmp_path / "other.pem"
     other.write_text(Authority("Other").pem)
     transfer = Transfer(running, access=owners(monkeypatch, tmp_path, str(other), way)).failed("TLS: ")
@@ -135,12 +137,18 @@ def test_a_bundle_takes_the_place_of_the_other_stores(secure, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("way", ["ca_path", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-@pytest.mark.parametrize("content, message", [
-    (None, "{way}: read {path}: No such file or directory (ENOENT)"),
-    (b"", "{way} {path} has no CA certificate in PEM form"),
-    (b"no certificate", "{way} {path} has no CA certificate in PEM form"),
-    (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "{way} {path} has no CA certificate in PEM form"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "{way}: read {path}: No such file or directory (ENOENT)"),
+        (b"", "{way} {path} has no CA certificate in PEM form"),
+        (b"no certificate", "{way} {path} has no CA certificate in PEM form"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "{way} {path} has no CA certificate in PEM form",
+        ),
+    ],
+)
 def test_bundles_that_are_none(secure, monkeypatch, tmp_path, way, content, message):
     running, dummy = secure
     path = tmp_path / "bundle.pem"
@@ -157,17 +165,24 @@ DATE = r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}Z"
 DATES = r"\(good from %s to %s; the clock says %s\)" % (DATE, DATE, DATE)
 
 
-@pytest.mark.parametrize("details, found, hint", [
-    (dict(days=(-10, -1)), "expired' " + DATES, "renew"),
-    (dict(days=(2, 9)), "not yet valid' " + DATES, "set it"),
-    (dict(names=("example.com",)), r"mismatch.*\(it is for 'example\.com'\)", "a name that its certificate has"),
-    (dict(names=("a.example", "192.0.2.1", "2001:db8::1", "b.example")),
-     r"\(it is for 'a\.example', '192\.0\.2\.1', '2001:db8::1' and 1 more\)", "a name that its certificate has"),
-])
+@pytest.mark.parametrize(
+    "details, found, hint",
+    [
+        (dict(days=(-10, -1)), "expired' " + DATES, "renew"),
+        (dict(days=(2, 9)), "not yet valid' " + DATES, "set it"),
+        (dict(names=("example.com",)), r"mismatch.*\(it is for 'example\.com'\)", "a name that its certificate has"),
+        (
+            dict(names=("a.example", "192.0.2.1", "2001:db8::1", "b.example")),
+            r"\(it is for 'a\.example', '192\.0\.2\.1', '2001:db8::1' and 1 more\)",
+            "a name that its certificate has",
+        ),
+    ],
+)
 @pytest.mark.parametrize("proxied", [False, True])
 def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details, found, hint, proxied):
     from release_site import Site
     from release_site.certificates import LOOPBACK, Authority
+
     authority = Authority()
     bundle = tmp_path / "ca.pem"
     bundle.write_text(authority.pem)
@@ -182,10 +197,14 @@ def test_a_certificate_that_is_wrong(signing_key, monkeypatch, tmp_path, details
         assert running.server.connections == 2 and not running.requests and len(proxy.asked) == 2 * proxied
 
 
-@pytest.mark.parametrize("dates, hint", [
-    (("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"), "renew its certificate"),
-    (("2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z"), "; trusted: THE STORE"), (None, "; trusted: THE STORE"),
-])
+@pytest.mark.parametrize(
+    "dates, hint",
+    [
+        (("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"), "renew its certificate"),
+        (("2020-01-01T00:00:00Z", "9999-01-01T00:00:00Z"), "; trusted: THE STORE"),
+        (None, "; trusted: THE STORE"),
+    ],
+)
 def test_python_3_6_does_not_say_why(dates, hint):
     failure = ssl.SSLError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:852)")
     failure.reason = "CERTIFICATE_VERIFY_FAILED"
@@ -196,9 +215,11 @@ def test_python_3_6_does_not_say_why(dates, hint):
 def test_older_urllib3_compares_names_itself():
     class CertificateError(ValueError):
         pass
+
     shown = certificates.Certificate("", "", None, ("a", "b"))
     reason, retry, hint = transport_errors.describe_transport_error(
-        CertificateError("hostname 'x' doesn't match either of 'a', 'b'"), 1, "", lambda by_proxy: shown)
+        CertificateError("hostname 'x' doesn't match either of 'a', 'b'"), 1, "", lambda by_proxy: shown
+    )
     assert "(it is for 'a', 'b')" in reason and not retry and "a name that its certificate has" in hint
 
 
@@ -224,6 +245,7 @@ def test_a_bundle_of_requests_that_is_broken(secure, file_site, monkeypatch, tmp
 @contextlib.contextmanager
 def saying(data):
     """A server that answers everything with these bytes, and hangs up: its host and port."""
+
     class Says(socketserver.BaseRequestHandler):
         def handle(self):
             self.request.recv(65536)
@@ -253,7 +275,7 @@ def test_plain_text_behind_https(answer):
 def test_tls_behind_plain_http(secure):
     running, dummy = secure
     error = Transfer(running.url.replace("https:", "http:")).error
-    assert "https://" in error.hint or "ECONNRESET" in str(error)      # what comes first: its alert, or the end
+    assert "https://" in error.hint or "ECONNRESET" in str(error)  # what comes first: its alert, or the end
 
 
 @pytest.mark.parametrize("answer", [b"\x15\x03\x01\x00\x02\x02\x46", None])
@@ -265,6 +287,7 @@ def test_what_a_tls_port_answers_to_plain_http(file_site, misbehaviours, answer)
 
 # Without verification.
 
+
 def test_an_unknown_authority_is_accepted_when_the_user_says_so(secure):
     running, dummy = secure
     Transfer(running, access=ConnectionOptions(validate_certs=False)).succeeded()
@@ -273,6 +296,7 @@ def test_an_unknown_authority_is_accepted_when_the_user_says_so(secure):
 def test_a_wrong_name_is_accepted_when_the_user_says_so(signing_key):
     from release_site import Site
     from release_site.certificates import Authority
+
     with Site(key=signing_key, tls=Authority().server_context(names=("example.com",))) as running:
         running.put(NAME, BODY)
         Transfer(running, access=ConnectionOptions(validate_certs=False)).succeeded()
@@ -294,11 +318,13 @@ def test_the_public_site_is_verified_all_the_same(secure, misbehaviours, monkeyp
 
 # Client certificates.
 
+
 @pytest.fixture
 def strict(signing_key, tmp_path):
     """A site, also as FAR, that wants a certificate of its own authority, and the Access that has one."""
     from release_site import Site
     from release_site.certificates import LOOPBACK, Authority
+
     authority = Authority()
     both, certificate, key, bundle = (str(tmp_path / name) for name in ("both.pem", "cert.pem", "key.pem", "ca.pem"))
     pem = authority.issue(names=("builder",))
@@ -307,7 +333,7 @@ def strict(signing_key, tmp_path):
         with open(path, "w") as file:
             file.write(text)
     context = authority.server_context(LOOPBACK + (FAR,), clients=authority.pem)
-    context.maximum_version = ssl.TLSVersion.TLSv1_2    # later ones refuse after the handshake: a reset may be quicker
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # later ones refuse after the handshake: a reset may be quicker
     with Site(key=signing_key, tls=context) as running:
         running.put(NAME, BODY)
         yield running, ConnectionOptions(ca_path=bundle, client_cert=certificate, client_key=key)
@@ -329,23 +355,33 @@ def test_a_client_certificate_through_a_proxy(strict, monkeypatch):
         assert len(proxy.asked) == 1
 
 
-@pytest.mark.parametrize("location, shown", [
-    ("deep/file", True), ("/some/deep/file", True),
-    ("/other", False), ("/some/..%2fother", False), ("//localhost:{port}/some/deep/file", False),
-    ("{other}/between", False),
-])
+@pytest.mark.parametrize(
+    "location, shown",
+    [
+        ("deep/file", True),
+        ("/some/deep/file", True),
+        ("/other", False),
+        ("/some/..%2fother", False),
+        ("//localhost:{port}/some/deep/file", False),
+        ("{other}/between", False),
+    ],
+)
 def test_a_redirect_keeps_the_client_certificate_below_the_sites_path(
-        strict, signing_key, misbehaviours, location, shown):
+    strict, signing_key, misbehaviours, location, shown
+):
     """On another connection than what went before: one that is open has shown it already."""
     from release_site import Site
     from release_site.certificates import Authority
+
     running, access = strict
     authority = Authority("Other")
     with open(access.ca_path, "a") as bundle:
         bundle.write(authority.pem)
     with Site(key=signing_key, tls=authority.server_context()) as other:
         other.misbehave("between", misbehaviours.redirect(running.url + "/some/back"))
-        running.misbehave(NAME, misbehaviours.redirect(location.format(port=running.server.port, other=other.url)), times=1)
+        running.misbehave(
+            NAME, misbehaviours.redirect(location.format(port=running.server.port, other=other.url)), times=1
+        )
         running.misbehave("*", misbehaviours.replace(BODY))
         transfer = Transfer(running, access=access, sites=[running.url + "/some", other.url])
         assert len(running.requests) == (2 if shown else 1) and (transfer.received is not None) == shown
@@ -369,22 +405,35 @@ def encrypted(path, target):
     subprocess.run(["openssl", "pkey", "-in", path, "-aes256", "-passout", "pass:word", "-out", target], check=True)
 
 
-@pytest.mark.parametrize("wrong, message", [
-    (dict(client_key="missing.pem"), "client_key: read {0}/missing.pem: No such file or directory (ENOENT)"),
-    (dict(client_cert="missing.pem"), "client_cert: read {0}/missing.pem: No such file or directory (ENOENT)"),
-    (dict(client_key="ca.pem"), "client_cert {0}/cert.pem and client_key {0}/ca.pem: not a certificate and its private key"),
-    (dict(client_cert="key.pem"), "client_cert {0}/key.pem and client_key {0}/key.pem: not a certificate and its private"),
-    (dict(client_key="other.pem"), "client_cert {0}/cert.pem and client_key {0}/other.pem: not a certificate and its"),
-    (dict(client_key="locked.pem"), "client_key {0}/locked.pem is protected by a pass phrase"),
-    (dict(client_key="vault.pem"), "client_key {0}/vault.pem is encrypted by ansible-vault"),
-    (dict(client_cert="vault.pem"), "client_cert {0}/vault.pem is encrypted by ansible-vault"),
-    (dict(ca_path="vault.pem"), "ca_path {0}/vault.pem is encrypted by ansible-vault"),
-    (dict(ca_path="device"), "ca_path: read {0}/device: not a regular file"),     # a pipe would be waited for, too
-    (dict(client_cert="device"), "client_cert: read {0}/device: not a regular file"),
-    (dict(client_key="device"), "client_key: read {0}/device: not a regular file"),
-])
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (dict(client_key="missing.pem"), "client_key: read {0}/missing.pem: No such file or directory (ENOENT)"),
+        (dict(client_cert="missing.pem"), "client_cert: read {0}/missing.pem: No such file or directory (ENOENT)"),
+        (
+            dict(client_key="ca.pem"),
+            "client_cert {0}/cert.pem and client_key {0}/ca.pem: not a certificate and its private key",
+        ),
+        (
+            dict(client_cert="key.pem"),
+            "client_cert {0}/key.pem and client_key {0}/key.pem: not a certificate and its private",
+        ),
+        (
+            dict(client_key="other.pem"),
+            "client_cert {0}/cert.pem and client_key {0}/other.pem: not a certificate and its",
+        ),
+        (dict(client_key="locked.pem"), "client_key {0}/locked.pem is protected by a pass phrase"),
+        (dict(client_key="vault.pem"), "client_key {0}/vault.pem is encrypted by ansible-vault"),
+        (dict(client_cert="vault.pem"), "client_cert {0}/vault.pem is encrypted by ansible-vault"),
+        (dict(ca_path="vault.pem"), "ca_path {0}/vault.pem is encrypted by ansible-vault"),
+        (dict(ca_path="device"), "ca_path: read {0}/device: not a regular file"),  # a pipe would be waited for, too
+        (dict(client_cert="device"), "client_cert: read {0}/device: not a regular file"),
+        (dict(client_key="device"), "client_key: read {0}/device: not a regular file"),
+    ],
+)
 def test_client_certificates_that_are_none(strict, tmp_path, wrong, message):
     from release_site.certificates import Authority
+
     running, access = strict
     (tmp_path / "other.pem").write_text(Authority().issue())
     (tmp_path / "vault.pem").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
@@ -398,6 +447,7 @@ def test_client_certificates_that_are_none(strict, tmp_path, wrong, message):
 
 
 # Between the schemes.
+
 
 def test_redirects_between_the_schemes(file_site, secure, misbehaviours, monkeypatch):
     running, bundle = secure
@@ -430,6 +480,7 @@ def test_no_proxy(file_site, monkeypatch, no_proxy):
 @pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
 def test_loopback_goes_through_no_proxy(signing_key, monkeypatch, variable, name):
     from release_site import Site
+
     monkeypatch.setenv(variable, "http://127.0.0.1:9")
     with Site(key=signing_key, hosts=("127.0.0.1", "127.1.2.3")) as site:
         site.put(NAME, BODY)
@@ -447,7 +498,9 @@ def test_a_proxy_that_is_not_there(file_site, monkeypatch):
     file_site.stop()
     monkeypatch.setenv("http_proxy", file_site.url.replace("//", "//user:%s@" % SECRET))
     transfer = Transfer("http://releases.invalid", retries=2)
-    transfer.failed("proxy: Connection refused (ECONNREFUSED) (through proxy %s (http_proxy))" % file_site.url, retry=True)
+    transfer.failed(
+        "proxy: Connection refused (ECONNREFUSED) (through proxy %s (http_proxy))" % file_site.url, retry=True
+    )
     assert "https_proxy" in transfer.error.hint and SECRET not in str(transfer.error)
 
 
@@ -459,7 +512,7 @@ def test_a_proxy_that_refuses(file_site, misbehaviours, monkeypatch):
 
 
 def test_a_proxy_that_refuses_to_connect(file_site, monkeypatch):
-    monkeypatch.setenv("https_proxy", file_site.url)   # it answers 405 to CONNECT
+    monkeypatch.setenv("https_proxy", file_site.url)  # it answers 405 to CONNECT
     Transfer("https://releases.invalid", retries=2).failed("the proxy answers HTTP 405")
     assert [request.method for request in file_site.requests] == ["CONNECT"]
 
@@ -468,15 +521,16 @@ def test_a_proxy_that_refuses_to_connect(file_site, monkeypatch):
 def test_https_through_a_proxy(secure, monkeypatch, tmp_path, way):
     running, bundle = secure
     with leading_to(running) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url[len("http://"):])     # some write no scheme
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url[len("http://") :])  # some write no scheme
         Transfer(far(running), access=owners(monkeypatch, tmp_path, bundle, way)).succeeded()
     (asked,) = proxy.asked
     assert re.match(b"CONNECT far.test:%d HTTP/1.[01]" % running.server.port, asked)
 
 
 def test_a_proxy_that_is_spoken_to_by_tls(strict, monkeypatch):
-    pytest.importorskip("urllib3", minversion="1.26")   # the first that can
+    pytest.importorskip("urllib3", minversion="1.26")  # the first that can
     from release_site.certificates import Authority
+
     running, access = strict
     authority = Authority("Proxy CA")
     context = authority.server_context()
@@ -492,6 +546,7 @@ def test_a_proxy_that_is_spoken_to_by_tls(strict, monkeypatch):
 def test_a_proxy_that_is_spoken_to_by_tls_is_not_trusted_blindly(secure, monkeypatch):
     pytest.importorskip("urllib3", minversion="1.26")
     from release_site.certificates import Authority
+
     running, bundle = secure
     with leading_to(running, Authority().server_context()) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -508,11 +563,20 @@ def test_a_proxy_that_is_spoken_to_by_tls_and_does_not_speak_it(monkeypatch):
     assert "http:// in the proxy's URL" in error.hint
 
 
-@pytest.mark.parametrize("behaviour, arguments", [
-    ("html_200", ()), ("status", (403,)), ("status", (503,)), ("garbage_status", ()), ("truncate", (1000,)),
-    ("announce", (10**9,)),
-])
-def test_every_failure_names_the_proxy_and_where_it_came_from(file_site, misbehaviours, monkeypatch, behaviour, arguments):
+@pytest.mark.parametrize(
+    "behaviour, arguments",
+    [
+        ("html_200", ()),
+        ("status", (403,)),
+        ("status", (503,)),
+        ("garbage_status", ()),
+        ("truncate", (1000,)),
+        ("announce", (10**9,)),
+    ],
+)
+def test_every_failure_names_the_proxy_and_where_it_came_from(
+    file_site, misbehaviours, monkeypatch, behaviour, arguments
+):
     file_site.misbehave("*", getattr(misbehaviours, behaviour)(*arguments))
     monkeypatch.setenv("HTTP_PROXY", file_site.url.replace("//", "//user:%s@" % SECRET))
     error = Transfer("http://releases.invalid").error
@@ -521,7 +585,10 @@ def test_every_failure_names_the_proxy_and_where_it_came_from(file_site, misbeha
 
 def test_a_proxy_is_left_out_when_the_user_says_so(file_site, monkeypatch):
     monkeypatch.setenv("http_proxy", file_site.url)
-    assert "proxy" not in str(Transfer(far(file_site), access=ConnectionOptions(use_proxy=False)).error) and not file_site.requests
+    assert (
+        "proxy" not in str(Transfer(far(file_site), access=ConnectionOptions(use_proxy=False)).error)
+        and not file_site.requests
+    )
     Transfer(far(file_site)).succeeded()
 
 

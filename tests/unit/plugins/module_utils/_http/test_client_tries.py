@@ -23,8 +23,11 @@ pytestmark = pytest.mark.usefixtures("bare_environment")
 
 
 BROKEN = [
-    ("truncate", (100000,),
-     "was cut short: [12]00000 of [0-9]+ bytes came|broke off after [12]00000 bytes: the body ended too early"),
+    (
+        "truncate",
+        (100000,),
+        "was cut short: [12]00000 of [0-9]+ bytes came|broke off after [12]00000 bytes: the body ended too early",
+    ),
     ("truncate", (0,), "was cut short: 0 of [0-9]+ bytes came|broke off after 0 bytes: the body ended too early"),
     ("chunk_cut", (100000,), "broke off after [0-9]+ bytes: the body ended too early"),
     ("chunk_nonsense", (100000,), "broke off after [0-9]+ bytes: "),
@@ -45,12 +48,13 @@ def impatient(file_site, monkeypatch):
     :returns: list, of the timeouts in seconds that would have struck.
     """
     from release_site.exchange import Exchange
+
     wait, recv_into = Exchange.wait, socket.socket.recv_into
     pausing, struck = threading.Event(), []
 
     def pause(exchange, seconds=None):
         sent = exchange._connection
-        wait_until(lambda: struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4))) == (0,))   # it has arrived
+        wait_until(lambda: struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4))) == (0,))  # it has arrived
         pausing.set()
         return wait(exchange, seconds)
 
@@ -76,7 +80,7 @@ def test_broken_once(file_site, misbehaviours, impatient, name, arguments, messa
     expected = r"try 2 of 4 in 0\.0 s: archive from %s.*(%s)" % (re.escape(transfer.url), message)
     assert re.match(expected, transfer.lines[0])
     again = file_site.requests[1]
-    if name.startswith("chunk"):        # no size was announced, so no rest can be asked for
+    if name.startswith("chunk"):  # no size was announced, so no rest can be asked for
         assert again.headers["Range"] is None and transfer.sink.calls.count(("restart",)) <= 1
     else:
         assert ("restart",) not in transfer.sink.calls and transfer.downloaded == 640000
@@ -86,7 +90,7 @@ def test_broken_once(file_site, misbehaviours, impatient, name, arguments, messa
 @pytest.mark.parametrize("name, arguments, message", BROKEN)
 def test_broken_for_good(file_site, misbehaviours, impatient, name, arguments, message):
     file_site.misbehave("*", getattr(misbehaviours, name)(*arguments))
-    file_site.put(NAME, BODY + BODY)        # two tries do not bring it all
+    file_site.put(NAME, BODY + BODY)  # two tries do not bring it all
     transfer = Transfer(file_site, retries=2, cap=2 * CAP).failed("", retry=True)
     assert re.search(message, str(transfer.error))
     assert transfer.error.hint
@@ -99,7 +103,7 @@ def test_the_timeout_is_that_of_the_connection(file_site, misbehaviours):
 
 
 def test_bytes_of_failed_tries_are_counted(file_site, misbehaviours):
-    def cut_without_etag(exchange):     # nothing can be resumed without one
+    def cut_without_etag(exchange):  # nothing can be resumed without one
         reply = exchange.honest()
         reply.headers.pop("ETag")
         exchange.close()
@@ -130,7 +134,7 @@ def test_a_dead_address_of_a_host_does_not_cost_the_timeout(file_site, secure, m
     if by in ("proxy", "tunnel"):
         monkeypatch.setenv("http%s_proxy" % ("s" * tunnelled), "http://proxy.example:%d" % port)
     with listening("127.0.0.2", port, True):
-        if by == "tunnel":      # the site answers 405 to CONNECT
+        if by == "tunnel":  # the site answers 405 to CONNECT
             Transfer("https://far.test", timeout=3600).failed("the proxy answers HTTP 405")
         elif by == "proxy":
             Transfer("http://far.test", timeout=3600).succeeded()
@@ -144,11 +148,13 @@ def test_who_waits_for_an_answer_is_told_so(file_site, monkeypatch):
     def behave(exchange):
         assert told.wait(PATIENCE)
         exchange.reply(exchange.honest())
+
     lines = []
 
     def show(line):
         lines.append(line)
         told.set()
+
     monkeypatch.setattr(client, "SILENCE", 0.01)
     file_site.misbehave("*", behave)
     Transfer(file_site, show=show).succeeded()
@@ -210,19 +216,36 @@ def test_backoff_grows_and_is_capped(monkeypatch):
         assert most / 2.0 <= min(pauses) < max(pauses) <= most
 
 
-@pytest.mark.parametrize("text, seconds", [
-    ("0", 0), ("7", 7), ("120", 120), ("121", 120), ("9" * 1000, 120), ("Fri, 31 Dec 2100 23:59:59 GMT", 120),
-    ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("Friday, 31-Dec-49 23:59:59 GMT", 120),
-    ("Fri, 31 Dec 99999 23:59:59 GMT", None), ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
-    ("", None), ("soon", None), ("-1", None), ("1.5", None), (u"\u0661", None),
-    ("Fri, 99 Foo 99999 99:99:99 GMT", None), ("7\n", None), ("1-Jan- 00:00 GMT", None),
-])
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("0", 0),
+        ("7", 7),
+        ("120", 120),
+        ("121", 120),
+        ("9" * 1000, 120),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", 120),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Friday, 31-Dec-49 23:59:59 GMT", 120),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0661", None),
+        ("Fri, 99 Foo 99999 99:99:99 GMT", None),
+        ("7\n", None),
+        ("1-Jan- 00:00 GMT", None),
+    ],
+)
 def test_retry_after(text, seconds):
     assert transport_errors.error_for_status(503, text, "http://x/", "x").after == seconds
 
 
 def test_retry_after_a_date(monkeypatch):
     from email.utils import formatdate
+
     now = 1795444000
     monkeypatch.setattr(transport_errors, "time", types.SimpleNamespace(time=lambda: now))
     assert transport_errors.error_for_status(429, formatdate(now + 100, usegmt=True), "http://x/", "x").after == 100

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import dialing
 from support.system import listening
 
-FOREVER = 3600      # seconds: who tries one address after the other does not come back
+FOREVER = 3600  # seconds: who tries one address after the other does not come back
 
 
 @pytest.fixture
@@ -19,19 +19,30 @@ def network(monkeypatch):
     with listening() as good:
         port = good.getsockname()[1]
         with listening("127.0.0.2", port, True), listening("127.0.0.3", port, True):
+
             def resolve(*addresses):
-                found = [(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-                         for address in addresses]
+                found = [
+                    (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+                    for address in addresses
+                ]
                 monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: found)
                 return port
+
             yield resolve
 
 
-@pytest.mark.parametrize("addresses", [
-    ["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.3", "127.0.0.1"],
-    ["127.0.0.9", "127.0.0.1"], ["127.0.0.9", "127.0.0.2", "127.0.0.9", "127.0.0.1"],
-    ["2001:db8::1", "127.0.0.1"], ["2001:db8::1"] * 8 + ["127.0.0.2", "127.0.0.1"],
-])
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["127.0.0.2", "127.0.0.1"],
+        ["127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.3", "127.0.0.1"],
+        ["127.0.0.9", "127.0.0.1"],
+        ["127.0.0.9", "127.0.0.2", "127.0.0.9", "127.0.0.1"],
+        ["2001:db8::1", "127.0.0.1"],
+        ["2001:db8::1"] * 8 + ["127.0.0.2", "127.0.0.1"],
+    ],
+)
 def test_the_address_that_answers_is_taken(network, addresses):
     """127.0.0.9 refuses, and 2001:db8::1 is for documentation alone (RFC 3849)."""
     port = network(*addresses)
@@ -50,7 +61,9 @@ def test_no_address_answers(network):
         dialing.open_connection("host.example", network("127.0.0.2", "127.0.0.3"), 0.01)
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.9"], ["::ffff:0:0:1", "127.0.0.9"], ["127.0.0.9", "2001:db8::1:ffff:ffff"]])
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.9"], ["::ffff:0:0:1", "127.0.0.9"], ["127.0.0.9", "2001:db8::1:ffff:ffff"]]
+)
 def test_the_most_telling_failure_is_told(network, addresses, monkeypatch):
     port = network(*addresses)
     real = dialing._begin
@@ -59,6 +72,7 @@ def test_the_most_telling_failure_is_told(network, addresses, monkeypatch):
         if address[0] == socket.AF_INET6:
             raise OSError(errno.ENETUNREACH, "no way")
         return real(address, options)
+
     monkeypatch.setattr(dialing, "_begin", begin)
     with pytest.raises(OSError) as caught:
         dialing.open_connection("host.example", port, FOREVER)
@@ -72,6 +86,7 @@ def test_nothing_stays_open(network, monkeypatch):
         def __init__(self, *arguments, **more):
             super().__init__(*arguments, **more)
             made.append(self)
+
     port = network("127.0.0.2", "127.0.0.3", "127.0.0.9", "127.0.0.1")
     monkeypatch.setattr(socket, "socket", Counted)
     dialing.open_connection("host.example", port, FOREVER).close()

@@ -48,10 +48,16 @@ def test_our_own_port():
 
 @linux
 @as_root
-@pytest.mark.parametrize("address, family", [
-    ("127.0.0.1", socket.AF_INET), ("0.0.0.0", socket.AF_INET), ("127.9.9.9", socket.AF_INET), ("::", socket.AF_INET6),
-    ("::1", socket.AF_INET6),
-])
+@pytest.mark.parametrize(
+    "address, family",
+    [
+        ("127.0.0.1", socket.AF_INET),
+        ("0.0.0.0", socket.AF_INET),
+        ("127.9.9.9", socket.AF_INET),
+        ("::", socket.AF_INET6),
+        ("::1", socket.AF_INET6),
+    ],
+)
 def test_the_port_of_another_user(address, family):
     with listening(NOBODY, address, family) as made:
         port = made.getsockname()[1]
@@ -80,7 +86,12 @@ def test_roots_port_and_that_of_another_for_a_plain_user():
             except _errors.VerificationError:
                 return "refused"
             return "passed"
-    assert [in_child(lambda uid=uid: attempt(uid)) for uid in (0, NOBODY, NOBODY - 1)] == ["passed", "passed", "refused"]
+
+    assert [in_child(lambda uid=uid: attempt(uid)) for uid in (0, NOBODY, NOBODY - 1)] == [
+        "passed",
+        "passed",
+        "refused",
+    ]
 
 
 @linux
@@ -105,10 +116,15 @@ def test_a_kernel_without_its_newer_half(monkeypatch):
         check(made.getsockname()[1])
 
 
-@pytest.mark.parametrize("how, asked", [
-    ({"guard": guard}, 2), ({}, 0), ({"access": _records.ConnectionOptions(token=SECRET)}, 0),
-    ({"access": _records.ConnectionOptions(token=SECRET), "sites": "named"}, 2),
-])
+@pytest.mark.parametrize(
+    "how, asked",
+    [
+        ({"guard": guard}, 2),
+        ({}, 0),
+        ({"access": _records.ConnectionOptions(token=SECRET)}, 0),
+        ({"access": _records.ConnectionOptions(token=SECRET), "sites": "named"}, 2),
+    ],
+)
 def test_when_it_is_asked_who_listens(file_site, monkeypatch, how, asked):
     """Before a secret is sent, and again when the answer is there: it may have been another one's."""
     seen = []
@@ -118,7 +134,9 @@ def test_when_it_is_asked_who_listens(file_site, monkeypatch, how, asked):
 
 
 @pytest.mark.parametrize("at", [0, 1])
-@pytest.mark.parametrize("how", [{"guard": guard}, {"access": _records.ConnectionOptions(token=SECRET), "sites": "named"}])
+@pytest.mark.parametrize(
+    "how", [{"guard": guard}, {"access": _records.ConnectionOptions(token=SECRET), "sites": "named"}]
+)
 def test_a_strangers_site_is_not_believed_and_told_nothing(file_site, monkeypatch, at, how):
     def refuse(url, what, why):
         if len(file_site.requests) == at:

@@ -46,14 +46,14 @@ def test_a_download_may_be_resumed_again_and_again(file_site, misbehaviours):
 
 
 def test_a_release_archive_is_resumed_and_no_byte_comes_twice(file_site, misbehaviours):
-    size = 27841443                 # bytes: those of a genuine archive of 2025
+    size = 27841443  # bytes: those of a genuine archive of 2025
     body = (BODY * 44)[:size]
     file_site.put(NAME, body)
     file_site.misbehave("*", misbehaviours.reset(20000000), times=1)
     transfer = Transfer(file_site, retries=2, cap=client.ARCHIVE_CAP)
     assert transfer.received == client.DownloadResult(size, hashlib.sha256(body).hexdigest())
     first, second = file_site.requests
-    start = int(second.headers["Range"][len("bytes="):-1])
+    start = int(second.headers["Range"][len("bytes=") : -1])
     assert 0 < start <= first.sent and second.sent == size - start
     assert transfer.downloaded == size
 
@@ -66,13 +66,16 @@ def test_a_rest_that_is_redirected(file_site, misbehaviours):
     assert file_site.counts("other").bytes == 640000
 
 
-@pytest.mark.parametrize("name, reason", [
-    ("range_wrong_start", "it begins at byte 100001"),
-    ("range_wrong_total", "it ends at byte 639999 of 640001, where 640000 were announced"),
-    ("range_without_header", "it does not say which part it is"),
-    ("range_other_etag", "it is of another file"),
-    ("range_refused", "HTTP 416"),
-])
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("range_wrong_start", "it begins at byte 100001"),
+        ("range_wrong_total", "it ends at byte 639999 of 640001, where 640000 were announced"),
+        ("range_without_header", "it does not say which part it is"),
+        ("range_other_etag", "it is of another file"),
+        ("range_refused", "HTTP 416"),
+    ],
+)
 def test_lies_about_a_part_begin_again(file_site, misbehaviours, name, reason):
     cut(file_site, misbehaviours, getattr(misbehaviours, name)())
     transfer = Transfer(file_site, retries=2).succeeded()
@@ -83,14 +86,17 @@ def test_lies_about_a_part_begin_again(file_site, misbehaviours, name, reason):
     assert transfer.sink.calls.count(("reserve", 640000)) == 2
 
 
-@pytest.mark.parametrize("headers, reason", [
-    ({"Content-Range": "bytes 100000-639998/640000"}, "it ends at byte 639998 of 640000"),
-    ({"Content-Range": "bytes 100000-639999/*"}, "it does not say which part it is"),
-    ({"Content-Range": "bytes=100000-639999/640000"}, "it does not say which part it is"),
-    ({"Content-Range": "bytes 0-639999/640000"}, "it begins at byte 0"),
-    ({"ETag": None}, "it is of another file"),
-    ({"ETag": "W/*"}, "it is of another file"),
-])
+@pytest.mark.parametrize(
+    "headers, reason",
+    [
+        ({"Content-Range": "bytes 100000-639998/640000"}, "it ends at byte 639998 of 640000"),
+        ({"Content-Range": "bytes 100000-639999/*"}, "it does not say which part it is"),
+        ({"Content-Range": "bytes=100000-639999/640000"}, "it does not say which part it is"),
+        ({"Content-Range": "bytes 0-639999/640000"}, "it begins at byte 0"),
+        ({"ETag": None}, "it is of another file"),
+        ({"ETag": "W/*"}, "it is of another file"),
+    ],
+)
 def test_parts_with_odd_headers_begin_again(file_site, misbehaviours, headers, reason):
     def lie(exchange):
         reply = exchange.honest()
@@ -122,6 +128,7 @@ def test_a_part_of_another_length_than_it_says_begins_again(file_site, misbehavi
 
 def test_a_part_of_a_longer_whole_begins_again(file_site, misbehaviours):
     """It agrees with itself in everything."""
+
     def grown(exchange):
         reply = exchange.honest()
         if reply.status == 206:
@@ -176,11 +183,12 @@ def test_a_part_that_is_compressed_is_refused(file_site, misbehaviours):
 
 
 def test_a_part_that_is_compressed_is_not_joined_to_what_is_not(file_site, misbehaviours):
-    def compressed(exchange):       # by chunks: its length is not known beforehand
+    def compressed(exchange):  # by chunks: its length is not known beforehand
         reply = exchange.honest()
         exchange.head(reply.status, dict(reply.headers, **{"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"}))
         exchange.body(gzip.compress(reply.body), lambda block: b"%x\r\n%s\r\n" % (len(block), block))
         exchange.raw(b"0\r\n\r\n")
+
     cut(file_site, misbehaviours)
     file_site.misbehave("*", compressed, times=1)
     transfer = Transfer(file_site, retries=2).succeeded()

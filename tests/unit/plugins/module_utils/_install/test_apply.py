@@ -23,6 +23,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files
 
 # from nothing
 
+
 @pytest.fixture(autouse=True)
 def run_check(host):
     host.run_check = True
@@ -52,12 +53,19 @@ def test_a_fresh_install(host):
 def test_every_step_is_told_with_paths_and_sizes(host):
     host.run(link=host.at("bin", "terraform"), **host.offer())
     told = "\n".join(host.lines)
-    for words in ("directory created and checked: %s (" % host.base_dir, "directory verified: %s/1.13.4 (" % host.base_dir,
-                  "archive read: ", "binary written: ", "synced and read back: ",
-                  "mode set: -rwxr-xr-x on %s/1.13.4/.tmp.binary." % host.base_dir,
-                  "receipt in place: %s" % host.receipt(), "binary in place: %s" % host.binary(), "run check passed: ",
-                  "receipt written: %s" % host.receipt(),
-                  "link switched: %s -> %s (before: absent)" % (host.at("bin", "terraform"), host.binary())):
+    for words in (
+        "directory created and checked: %s (" % host.base_dir,
+        "directory verified: %s/1.13.4 (" % host.base_dir,
+        "archive read: ",
+        "binary written: ",
+        "synced and read back: ",
+        "mode set: -rwxr-xr-x on %s/1.13.4/.tmp.binary." % host.base_dir,
+        "receipt in place: %s" % host.receipt(),
+        "binary in place: %s" % host.binary(),
+        "run check passed: ",
+        "receipt written: %s" % host.receipt(),
+        "link switched: %s -> %s (before: absent)" % (host.at("bin", "terraform"), host.binary()),
+    ):
         assert words in told
     assert host.warnings == []
 
@@ -92,6 +100,7 @@ def test_versions_live_side_by_side(installed):
 
 
 # crash states: the receipt is renamed first, so it may be ahead
+
 
 def assert_next_run_is_fine(host, **options):
     assert host.check(**options)["changed"]
@@ -180,6 +189,7 @@ def test_a_binary_that_changes_right_after_its_rename_is_no_success(host):
 
 # the run check
 
+
 def test_the_run_check_is_recorded_and_asked_for(host):
     host.defaults = host.offer()
     assert host.run(run_check=False)["changed"] and host.read_receipt()["run_check"] is None
@@ -215,10 +225,10 @@ def test_a_failed_run_check_leaves_the_link_and_says_changed(installed):
 def test_what_was_seen_before_it_was_touched_does_not_count(host, mode):
     host.defaults = host.offer(exit_status=3)
     host.run(run_check=False)
-    host.write_receipt(run_check="1.13.4")      # so it was, before this host changed
+    host.write_receipt(run_check="1.13.4")  # so it was, before this host changed
     assert not host.run()["changed"]
     os.chmod(host.binary(), mode)
-    for _run in range(2):       # the second one must not be green
+    for _run in range(2):  # the second one must not be green
         assert "exit status 3" in str(host.fail(_errors.RunCheckError))
     assert host.read_receipt()["run_check"] is None
 
@@ -264,6 +274,7 @@ class Exchange:
         def wrapper(*arguments, **settings):
             self()
             return real(*arguments, **settings)
+
         monkeypatch.setattr(module, name, wrapper)
 
 
@@ -285,13 +296,17 @@ def test_what_the_owner_of_the_base_dir_exchanges_after_the_hash_is_not_started(
         host.run()
         assert exchange.stores == [] and os.listdir(host.at("marks")) == []
         assert [line for line in host.lines if "run check" in line] == [
-            "run check passed: %s version -json says 1.13.4" % host.binary()]
+            "run check passed: %s version -json says 1.13.4" % host.binary()
+        ]
 
 
-@pytest.mark.parametrize("spoil, words", [
-    (lambda host: host.flip(host.binary()), "has sha256"),
-    (lambda host: os.unlink(host.binary()), "is not there any more"),
-])
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda host: host.flip(host.binary()), "has sha256"),
+        (lambda host: os.unlink(host.binary()), "is not there any more"),
+    ],
+)
 def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, words):
     """Somebody gets in between the look after the install and the run check."""
     look = apply_module._verify_result
@@ -299,6 +314,7 @@ def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, word
     def look_and_spoil(run):
         look(run)
         spoil(host)
+
     monkeypatch.setattr(apply_module, "_verify_result", look_and_spoil)
     monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **settings: pytest.fail("it was started"))
     failure = host.fail(_errors.InstallError, link=host.at("tf"), **host.offer())
@@ -308,6 +324,7 @@ def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, word
 
 
 # twins
+
 
 def apply(host, plan, **options):
     _plan, signers, source = host._plan(host.parsed(**options))
@@ -322,7 +339,7 @@ def test_the_second_of_two_twins_finds_it_done(host):
     outcome = apply(host, plan, link=host.at("tf"))
     assert not outcome.changed and not outcome.plan.changes and outcome.receipt.version == "1.13.4"
     after = host.picture()
-    del before["store/.terraform-1.13.4.lock"], after["store/.terraform-1.13.4.lock"]    # who holds it signs
+    del before["store/.terraform-1.13.4.lock"], after["store/.terraform-1.13.4.lock"]  # who holds it signs
     assert after == before
 
 
@@ -361,6 +378,7 @@ def test_a_lock_that_is_held_is_waited_for_in_vain(host):
 
 
 # unsafe ancestors
+
 
 @pytest.fixture
 def unsafe(host):

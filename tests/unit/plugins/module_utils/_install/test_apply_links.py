@@ -87,8 +87,12 @@ def test_links_that_moved_on_are_forgotten(installed):
 @pytest.mark.parametrize("damage", ["cut", "deleted", "writable", "closed"])
 def test_a_repair_does_not_forget_the_links(installed, damage):
     installed.run(link=installed.at("tf"))
-    {"cut": lambda path: os.truncate(path, 1), "deleted": os.unlink, "writable": lambda path: os.chmod(path, 0o777),
-     "closed": lambda path: os.chmod(path, 0o700)}[damage](installed.binary())
+    {
+        "cut": lambda path: os.truncate(path, 1),
+        "deleted": os.unlink,
+        "writable": lambda path: os.chmod(path, 0o777),
+        "closed": lambda path: os.chmod(path, 0o700),
+    }[damage](installed.binary())
     installed.mend()
     assert installed.read_receipt()["links"] == [installed.at("tf")]
 
@@ -115,21 +119,37 @@ def test_what_is_replaced_is_kept_where_that_is_asked_for(installed, monkeypatch
     os.chmod(link, 0o640)
     was = os.lstat(link)
     foreseen = installed.check(link=link, link_force=True, backup=True)
-    assert "would keep the file %s as %s.<pid>.<date>~" % (link, link) in installed.lines and foreseen["backup_file"] is None
-    assert foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~" and os.listdir(installed.at("bin")) == ["terraform"]
+    assert (
+        "would keep the file %s as %s.<pid>.<date>~" % (link, link) in installed.lines
+        and foreseen["backup_file"] is None
+    )
+    assert foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~" and os.listdir(installed.at("bin")) == [
+        "terraform"
+    ]
     if not second_name:
+
         def refuse(*args, **settings):
             raise PermissionError(errno.EPERM, "Operation not permitted")
+
         monkeypatch.setattr(os, "link", refuse)
     result = installed.run(link=link, link_force=True, backup=True)
     kept = result["backup_file"]
-    assert re.match(re.escape(link) + r"\.%d\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~\Z" % os.getpid(), kept)
+    assert re.match(
+        re.escape(link) + r"\.%d\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~\Z" % os.getpid(), kept
+    )
     found = os.lstat(kept)
-    assert (found.st_ino, found.st_mode, found.st_mtime_ns, found.st_nlink) == (was.st_ino, was.st_mode, was.st_mtime_ns, 1)
+    assert (found.st_ino, found.st_mode, found.st_mtime_ns, found.st_nlink) == (
+        was.st_ino,
+        was.st_mode,
+        was.st_mtime_ns,
+        1,
+    )
     assert result["diff"]["after"]["backup"] == kept and "file kept: %s as %s" % (link, kept) in installed.lines
     assert os.readlink(link) == installed.binary() and len(os.listdir(installed.at("bin"))) == 2
     again = installed.run(link=link, link_force=True, backup=True, **installed.offer("1.14.0"))
-    assert again["changed"] and again["backup_file"] is None and "backup" not in again["diff"]["after"], "a link is not kept"
+    assert again["changed"] and again["backup_file"] is None and "backup" not in again["diff"]["after"], (
+        "a link is not kept"
+    )
 
 
 def test_nothing_is_kept_unasked(installed):

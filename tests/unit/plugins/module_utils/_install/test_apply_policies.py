@@ -26,8 +26,11 @@ def install(host, site, **options):
 
 def assert_only_the_receipt_differs(before, after):
     def change(picture):
-        return dict((path, what) for path, what in picture.items() if path not in (
-            "store/1.13.4/terraform.json", "store/.terraform-1.13.4.lock"))
+        return dict(
+            (path, what)
+            for path, what in picture.items()
+            if path not in ("store/1.13.4/terraform.json", "store/.terraform-1.13.4.lock")
+        )
 
     assert change(before) == change(after)
 
@@ -35,10 +38,18 @@ def assert_only_the_receipt_differs(before, after):
 def test_the_signature_policy_installs_and_records_the_signer(served, site, digest):
     result = served.run()
     receipt = served.read_receipt()
-    assert (receipt["policy"], receipt["signer"], receipt["signed_at"]) == ("signature", site.key.fingerprint, 1735689600)
+    assert (receipt["policy"], receipt["signer"], receipt["signed_at"]) == (
+        "signature",
+        site.key.fingerprint,
+        1735689600,
+    )
     assert (receipt["archive_sha256"], receipt["origin"]) == (digest, site.url)
-    assert result["verification"] == {"policy": "signature", "signer": site.key.fingerprint,
-                                      "signed_at": "2025-01-01T00:00:00Z", "site": site.url}
+    assert result["verification"] == {
+        "policy": "signature",
+        "signer": site.key.fingerprint,
+        "signed_at": "2025-01-01T00:00:00Z",
+        "site": site.url,
+    }
     assert result["downloaded_bytes"] == site.counts().bytes > 0
 
 
@@ -56,7 +67,9 @@ def test_check_mode_knows_an_impossible_version(served):
         served.check(version="9.9.9")
 
 
-@pytest.mark.parametrize("weak, strong", [("pinned", "sha256sums"), ("pinned", "signature"), ("sha256sums", "signature")])
+@pytest.mark.parametrize(
+    "weak, strong", [("pinned", "sha256sums"), ("pinned", "signature"), ("sha256sums", "signature")]
+)
 def test_a_stronger_policy_has_it_vouched_for_and_nothing_else(served, site, digest, weak, strong):
     before = install(served, site, checksum_policy=weak, checksum=digest)
     foreseen = served.check(checksum_policy=strong)
@@ -127,6 +140,7 @@ def test_vouching_is_not_tried_while_the_sums_do_not_verify(served, site, digest
 def test_a_release_that_was_made_anew_is_installed_anew(served, site, digest):
     """The one case where verifying anew needs the archive: who vouches, vouches for another one."""
     from release_site import releases
+
     install(served, site, checksum_policy="pinned", checksum=digest)
     site.publish("1.13.4", archives={served.platform: releases.make_archive("1.13.4", served.platform, padding=9)})
     result = served.run()
@@ -171,6 +185,7 @@ def test_a_receipt_that_names_no_archive_does_not_satisfy_a_checksum(signed, sit
 
 def test_a_bad_archive_from_the_site_never_gets_in(served, site):
     from release_site import misbehaviours
+
     site.misbehave("*.zip", misbehaviours.flip(at=3))
     failure = served.fail(_errors.VerificationError)
     assert not failure.changed and served.names() == []
@@ -181,6 +196,7 @@ def test_a_bad_archive_from_the_site_never_gets_in(served, site):
 @pytest.mark.parametrize("name", ["symlink", "duplicate", "bad_crc", "other_file", "bomb"])
 def test_an_odd_archive_is_refused_though_it_is_signed(served, site, name):
     from release_site import executables, odd_archives
+
     odd = odd_archives.REFUSED[name](executables.terraform("1.13.4", served.platform))
     site.publish("1.13.4", archives={served.platform: odd})
     failure = served.fail(_errors.ArchiveError)

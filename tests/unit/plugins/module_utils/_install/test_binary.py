@@ -19,7 +19,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _err
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 from support.system import NOBODY, find_strace, finished, needs_root, strike
 
-RENAMES = "?rename,?renameat,?renameat2"    # which of them Python calls depends on the machine
+RENAMES = "?rename,?renameat,?renameat2"  # which of them Python calls depends on the machine
 # In the child the files of module_utils are a package of their own: no collection loader is needed to find them.
 CHILD = """
 import json, sys
@@ -58,7 +58,7 @@ def strace(tmp_path_factory):
         options = dict(host.defaults, version="1.13.4", base_dir=host.base_dir)
         command = [program, "-f", "-o", trace, "-e", "trace=%s" % RENAMES]
         if not (fault and fault.startswith("signal")):
-            command += ["--seccomp-bpf"]    # quicker, but strace 6.1 then injects no signals
+            command += ["--seccomp-bpf"]  # quicker, but strace 6.1 then injects no signals
         if fault:
             command += ["-e", "inject=%s:%s" % (RENAMES, fault)]
         parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(apply.__file__))))
@@ -100,7 +100,9 @@ def test_the_receipt_is_renamed_before_the_binary(before, strace):
 @pytest.mark.parametrize("number, changed, new", [(1, False, False), (2, True, False), (3, True, True)])
 def test_a_rename_that_fails(before, strace, number, changed, new):
     answer, _trace = strace(before, "error=EIO:when=%d" % number)
-    assert answer["errno"] == errno.EIO and answer["changed"] is changed and "Input/output error (EIO)" in answer["error"]
+    assert (
+        answer["errno"] == errno.EIO and answer["changed"] is changed and "Input/output error (EIO)" in answer["error"]
+    )
     assert answer["path"] == (before.binary() if number == 2 else before.receipt())
     assert not any(name.startswith(".tmp.") for name in before.names()), "temporary files are left"
     if new:
@@ -137,6 +139,7 @@ def test_a_receipt_that_did_not_come_is_found_out(host, strace):
 
 # another one is at work on the very file
 
+
 def when_told(host, words, act):
     """Do something at the moment a line is said."""
     said = host.log
@@ -164,7 +167,9 @@ def test_a_file_that_took_the_place_of_the_judged_one_is_not_mended(installed):
 @pytest.mark.parametrize("mode", [0o700, 0o777])
 def test_a_file_that_vanished_is_not_mended(installed, mode):
     os.chmod(installed.binary(), mode)
-    when_told(installed, "directory verified: %s" % os.path.dirname(installed.binary()), lambda: os.unlink(installed.binary()))
+    when_told(
+        installed, "directory verified: %s" % os.path.dirname(installed.binary()), lambda: os.unlink(installed.binary())
+    )
     failure = installed.fail(_errors.InstallError)
     assert failure.errno == errno.ESTALE and not failure.changed
 
@@ -243,6 +248,7 @@ def test_what_is_changed_behind_our_back_is_found_out(installed):
 
 
 # SELinux, as far as it can be seen without it: when labels are asked for, and for which path
+
 
 def test_new_files_are_labelled_before_the_rename(host):
     asked = []

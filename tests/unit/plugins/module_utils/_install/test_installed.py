@@ -21,6 +21,7 @@ as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write 
 
 # damage: what was done to it -> what check mode says, whether it takes an archive
 
+
 def replace_by_link(path):
     os.rename(path, path + "-elsewhere")
     os.rename(path + "-elsewhere", os.path.join(os.path.dirname(path), "..", "elsewhere"))
@@ -209,7 +210,9 @@ def test_a_readable_binary_that_must_not_be_opened_is_an_error(installed, monkey
 
 def test_a_binary_that_becomes_a_link_just_now_is_not_read_through_it(installed, monkeypatch):
     path, aside = installed.binary(), installed.at("elsewhere")
-    with directory_module.open_trusted_directory(os.path.dirname(path), "base_dir", directory_module.trusted_owners(), None) as directory:
+    with directory_module.open_trusted_directory(
+        os.path.dirname(path), "base_dir", directory_module.trusted_owners(), None
+    ) as directory:
         real = directory.stat
 
         def stat_then_swap(name):
@@ -232,9 +235,24 @@ def test_a_binary_without_a_receipt_is_replaced(installed):
 
 # receipts of other collections
 
+
 def make_newer(host, **fields):
-    host.write_receipt(**dict({"format": 2, "policy": 7, "signer": None, "run_check": ["x"], "links": {}, "mtime_ns": "x",
-                               "inode": None, "archive_sha256": None, "depth": {"x": 1}}, **fields))
+    host.write_receipt(
+        **dict(
+            {
+                "format": 2,
+                "policy": 7,
+                "signer": None,
+                "run_check": ["x"],
+                "links": {},
+                "mtime_ns": "x",
+                "inode": None,
+                "archive_sha256": None,
+                "depth": {"x": 1},
+            },
+            **fields,
+        )
+    )
     with open(host.receipt(), "rb") as file:
         return file.read()
 
@@ -275,6 +293,7 @@ def test_an_older_receipt_is_not_rewritten_for_its_age(installed):
 
 
 # verify: receipt
+
 
 def touch_bytes(host, restore_times):
     before = os.stat(host.binary())
@@ -340,7 +359,7 @@ def test_a_file_that_another_user_mounted_over_ours_is_refused(installed, name, 
     """It claims to be root's, and gives the hash other bytes than exec(2)."""
     path = os.path.join(os.path.dirname(installed.binary()), name)
     with lying_disk(path, NOBODY, mode):
-        if (name, state) == ("terraform", "absent"):    # nothing is read of it, and it cannot go
+        if (name, state) == ("terraform", "absent"):  # nothing is read of it, and it cannot go
             assert installed.fail(_errors.InstallError, state=state).errno == errno.EBUSY
             return
         failure = installed.fail(_errors.InstallError, state=state)

@@ -46,8 +46,9 @@ def emptied(installed):
 
 
 def test_locks_and_the_empty_base_dir_go(emptied):
-    assert clear(emptied) == (LOCKS + ["store"],
-                              ()) and os.listdir(emptied.folder) == [os.path.basename(emptied.defaults["archive"])]
+    assert clear(emptied) == (LOCKS + ["store"], ()) and os.listdir(emptied.folder) == [
+        os.path.basename(emptied.defaults["archive"])
+    ]
     emptied.mend()
 
 
@@ -64,11 +65,16 @@ def test_an_empty_directory_may_be_anybodys(host, monkeypatch):
     assert clear(host) == (["store"], ())
     monkeypatch.undo()
     os.mkdir(host.base_dir)
-    assert leftovers.remove_leftovers(host.parsed(version="all", state="absent"), [].append, ours=True)[0] == (host.base_dir,)
+    assert leftovers.remove_leftovers(host.parsed(version="all", state="absent"), [].append, ours=True)[0] == (
+        host.base_dir,
+    )
 
 
 def test_the_lock_of_a_version_that_stays_stays(installed):
-    assert clear(installed) == ([], ("%s: what else is in it is not ours, or came meanwhile: 1.13.4" % installed.base_dir,))
+    assert clear(installed) == (
+        [],
+        ("%s: what else is in it is not ours, or came meanwhile: 1.13.4" % installed.base_dir,),
+    )
     assert sorted(os.listdir(installed.base_dir)) == [LOCKS[0], "1.13.4"]
 
 
@@ -88,7 +94,9 @@ def test_only_some_names_are_told(emptied):
 
 def test_a_lock_that_is_held_stays_and_so_does_the_base_dir(emptied):
     def hold(ready):
-        with open_trusted_directory(emptied.base_dir, "base_dir", trusted_owners(), None) as directory, lock.hold_lock(directory, LOCKS[0], 60, None):
+        with open_trusted_directory(emptied.base_dir, "base_dir", trusted_owners(), None) as directory, lock.hold_lock(
+            directory, LOCKS[0], 60, None
+        ):
             ready()
             signal.pause()
 
@@ -139,9 +147,10 @@ def test_the_directory_above_is_moved_away_at_the_last_moment(emptied, monkeypat
 
     def find_hindrance(base, parsed):
         looks.append(real(base, parsed))
-        if len(looks) == 2:     # the one right before the removal
+        if len(looks) == 2:  # the one right before the removal
             os.rename(parent, parent + "-away")
         return looks[-1]
+
     monkeypatch.setattr(leftovers, "_find_obstacle", find_hindrance)
     try:
         removed, left = leftovers.remove_leftovers(emptied.parsed(version="all", state="absent"), lambda line: None)
@@ -191,14 +200,19 @@ def test_which_versions_it_is_about(installed):
     open(os.path.join(installed.base_dir, "1.2.4"), "w").close()
     parsed = installed.parsed(version="all", state="absent", link=installed.at("tf"))
     assert leftovers.find_versions(parsed) == ["1.2.3", "1.10.0-rc1", "1.10.0", "1.13.4"]
-    for target, found in ((installed.binary("1.11.0"), True), ("/elsewhere/1.11.0/terraform", False),
-                          (installed.binary("current"), False), (installed.binary("1.11.0") + "x", False)):
+    for target, found in (
+        (installed.binary("1.11.0"), True),
+        ("/elsewhere/1.11.0/terraform", False),
+        (installed.binary("current"), False),
+        (installed.binary("1.11.0") + "x", False),
+    ):
         os.symlink(target, installed.at("tf"))
         assert ("1.11.0" in leftovers.find_versions(parsed)) is found
         os.unlink(installed.at("tf"))
 
 
 # beside others
+
 
 def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
     """Everything goes between its walk to the base dir and its lock."""
@@ -240,7 +254,11 @@ def test_a_removal_that_waits_finds_all_of_it_gone(installed):
 
 def test_another_remover_may_be_quicker(emptied, monkeypatch):
     """It takes everything between our walk to the base dir and our look, or between that and a lock."""
-    parsed, walked, discarded = emptied.parsed(version="all", state="absent"), leftovers.open_trusted_directory, leftovers.remove_lock
+    parsed, walked, discarded = (
+        emptied.parsed(version="all", state="absent"),
+        leftovers.open_trusted_directory,
+        leftovers.remove_lock,
+    )
 
     def walk(path, *args, **how):
         opened = walked(path, *args, **how)
@@ -281,7 +299,7 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
 
     def install(ready):
         ready()
-        for round_number in range(6):     # as soon as all of it is gone, or the binary alone
+        for round_number in range(6):  # as soon as all of it is gone, or the binary alone
             awaited = installed.base_dir if round_number % 2 else installed.binary()
             wait_until(functools.partial(lambda path: not os.path.exists(path), awaited))
             plan, signers, source = installed._plan(installed.parsed())
@@ -296,7 +314,9 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
             plan, signers, source = installed._plan(installed.parsed(state="absent"))
             if plan.changes:
                 apply.apply_plan(plan, signers, source, installed.log)
-            removed, _left = leftovers.remove_leftovers(installed.parsed(version="all", state="absent"), lambda line: None)
+            removed, _left = leftovers.remove_leftovers(
+                installed.parsed(version="all", state="absent"), lambda line: None
+            )
             note(b"r" * (installed.base_dir in removed))
 
     with another_process(remove) as one, another_process(remove) as two:

@@ -26,6 +26,7 @@ sys.stdin.read()
 
 # refused, and left alone
 
+
 @pytest.mark.parametrize("name", ["terraform", "terraform.json"])
 def test_a_directory_in_the_way_is_refused_before_anything(installed, name):
     path = os.path.join(installed.base_dir, "1.13.4", name)
@@ -60,7 +61,9 @@ def test_a_store_that_others_can_write_is_refused_whatever_is_allowed(installed,
 def test_another_platforms_binary_is_refused_by_name(installed):
     other = installed.offer(platform="linux_arm64" if installed.platform == "linux_amd64" else "linux_amd64")
     failure = installed.refuse(_errors.RequestError, **other)
-    assert installed.platform in str(failure) and other["platform"] in str(failure) and failure.path == installed.binary()
+    assert (
+        installed.platform in str(failure) and other["platform"] in str(failure) and failure.path == installed.binary()
+    )
 
 
 def test_what_is_left_of_another_platform_is_no_hindrance(installed):
@@ -106,6 +109,7 @@ def test_an_executable_for_another_machine_is_not_installed(host, archived):
 
 # left-overs
 
+
 @pytest.fixture
 def stale_temp_files(installed):
     """A left-over of a killed run."""
@@ -122,8 +126,11 @@ def test_left_overs_are_a_change_and_are_swept(installed, stale_temp_files):
 
 
 def test_left_overs_of_a_running_installer_are_none(installed, stale_temp_files):
-    with started([sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
-                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holding:
+    with started(
+        [sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holding:
         assert holding.stdout.readline() == b"held\n"
         assert not installed.check()["changed"] and not installed.run()["changed"]
         holding.stdin.close()
@@ -141,6 +148,7 @@ def test_a_directory_of_such_a_name_is_not_ours(installed):
 
 
 # a twin is at work meanwhile
+
 
 def move_aside(host):
     """The receipt ahead of its binary, as between the two renames of a twin: returns what puts it right."""
@@ -212,6 +220,7 @@ def test_an_input_output_error_is_never_absence(installed, monkeypatch):
 
 # the plan itself
 
+
 def test_a_removal_needs_no_archive_and_no_verdict(installed):
     plan = installed.plan(state="absent")
     assert plan.changes and plan.removes and not plan.needs_archive and not any(plan.drift)
@@ -238,6 +247,7 @@ def test_a_link_to_something_else_or_by_other_words(installed, state, moves, tar
 
 # what there is to choose from
 
+
 def test_an_absent_store_holds_nothing(host):
     assert plan_module.list_installed(host.parsed(version="latest")) == ({}, (), ())
 
@@ -253,14 +263,22 @@ def test_what_is_in_a_store(installed):
     for path in (installed.binary("1.0.0"), os.path.join(installed.base_dir, "1.0.2")):
         with open(path, "wb") as file:
             file.write(b"mine")
-    inventory = plan_module.list_installed(installed.parsed(version="latest", checksum=None, archive=None, checksum_policy="signature"))
+    inventory = plan_module.list_installed(
+        installed.parsed(version="latest", checksum=None, archive=None, checksum_policy="signature")
+    )
     assert inventory == ({"1.13.4": installed.platform, "1.9.8": "windows_amd64"}, ("1.13.3",), ("1.0.0",))
     assert inventory.managed == ["1.13.4", "1.9.8", "1.13.3"]
 
 
-@pytest.mark.parametrize("version,found", [
-    ("latest", {"1.13.4", "1.13.5"}), ("< 1.13.5", {"1.13.4"}), ("!= 1.13.4", {"1.13.4", "1.13.5"}),
-    ("~> 1.9.0", {"1.13.4", "1.9.8"})])
+@pytest.mark.parametrize(
+    "version,found",
+    [
+        ("latest", {"1.13.4", "1.13.5"}),
+        ("< 1.13.5", {"1.13.4"}),
+        ("!= 1.13.4", {"1.13.4", "1.13.5"}),
+        ("~> 1.9.0", {"1.13.4", "1.9.8"}),
+    ],
+)
 def test_the_newest_that_times_leave_in_doubt_is_hashed(version, found, installed):
     """Of what a constraint allows, as long as it is newer than all that is known to be right."""
     for other in ("1.13.5", "1.9.8", "1.13.6"):
@@ -274,8 +292,10 @@ def test_the_newest_that_times_leave_in_doubt_is_hashed(version, found, installe
 
 WRITERS = {
     "a mode": lambda path: os.chmod(path, 0o777),
-    "an owner": pytest.param(lambda path: os.chown(path, 12345, 12345), marks=pytest.mark.skipif(
-        not ROOT, reason="only root gives files away")),
+    "an owner": pytest.param(
+        lambda path: os.chown(path, 12345, 12345),
+        marks=pytest.mark.skipif(not ROOT, reason="only root gives files away"),
+    ),
 }
 
 
@@ -286,7 +306,7 @@ def test_a_binary_that_others_could_have_written_counts_by_its_hash(let_write, d
     newer = installed.offer("1.13.5")
     assert installed.run(**newer)["changed"]
     times = os.stat(installed.binary("1.13.5"))
-    if damaged:     # with the times and the size that the receipt knows
+    if damaged:  # with the times and the size that the receipt knows
         installed.flip(installed.binary("1.13.5"))
         os.utime(installed.binary("1.13.5"), ns=(times.st_atime_ns, times.st_mtime_ns))
     let_write(installed.binary("1.13.5"))
@@ -300,7 +320,9 @@ def test_a_binary_that_others_could_have_written_counts_by_its_hash(let_write, d
 
 def test_a_removal_hashes_nothing(installed):
     os.utime(installed.binary(), ns=(10**18, 10**18))
-    assert plan_module.list_installed(installed.parsed(version="~> 1.13.0", checksum=None, state="absent")).modified == ("1.13.4",)
+    assert plan_module.list_installed(
+        installed.parsed(version="~> 1.13.0", checksum=None, state="absent")
+    ).modified == ("1.13.4",)
 
 
 def test_what_a_twin_is_in_the_middle_of_is_looked_at_again(installed, monkeypatch):
@@ -322,4 +344,6 @@ def test_a_store_that_others_could_change_is_not_chosen_from(installed):
         plan_module.make_plan(installed.parsed(), frozenset())
     os.chmod(installed.folder, 0o777)
     with pytest.raises(_errors.InstallError, match="can be written by others"):
-        plan_module.list_installed(installed.parsed(version="latest", checksum=None, archive=None, checksum_policy="signature"))
+        plan_module.list_installed(
+            installed.parsed(version="latest", checksum=None, archive=None, checksum_policy="signature")
+        )

@@ -11,7 +11,16 @@ import signal
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import accounts, obstacles
-from support.system import NOBODY, ROOT, another_process, as_plain_user, mounted_again, needs_root, open_folder, small_disk
+from support.system import (
+    NOBODY,
+    ROOT,
+    another_process,
+    as_plain_user,
+    mounted_again,
+    needs_root,
+    open_folder,
+    small_disk,
+)
 
 LOCK = ".terraform-1.13.4.lock"
 
@@ -35,12 +44,14 @@ def stocked(place):
 
 def as_user(host, **options):
     """The refusal that a plain user gets from check mode and from a run alike."""
+
     def both():
         with pytest.raises(_errors.InstallError) as foreseen:
             host.check(**options)
         failure = host.fail(_errors.InstallError, **options)
         assert str(failure) == str(foreseen.value) and not failure.changed
         return str(failure), failure.errno, failure.path, failure.hint
+
     return as_plain_user(both)
 
 
@@ -52,6 +63,7 @@ def give(path, uid=NOBODY):
 
 # rights
 
+
 def test_a_plain_user_below_a_directory_of_root(place):
     offer = place.offer()
     os.chmod(place.folder, 0o555)
@@ -59,17 +71,26 @@ def test_a_plain_user_below_a_directory_of_root(place):
     assert (number, path) == (errno.EACCES, place.at("deep", "er", "1.13.4", "terraform"))
     user = accounts.user_name(NOBODY if ROOT else os.geteuid())
     owner = accounts.account_text(os.stat(place.folder))
-    assert message.startswith("cannot write %s: %s may not write to %s (%s, dr-xr-xr-x) on /" % (path, user, place.folder, owner))
+    assert message.startswith(
+        "cannot write %s: %s may not write to %s (%s, dr-xr-xr-x) on /" % (path, user, place.folder, owner)
+    )
     assert "run as a user who may do this" in hint and "another base_dir" in hint
     os.chmod(place.folder, 0o755)
 
 
 @needs_root
-@pytest.mark.parametrize("mine, theirs, doing", [
-    ("store", "store/1.13.4", "write {0}/store/1.13.4/terraform: {1} may not write to {0}/store/1.13.4 "),
-    ("store/1.13.4", "store", "make the lock {0}/store/.terraform-1.13.4.lock: {1} may not write to {0}/store "),
-    ("store", "store/" + LOCK, "open the lock {0}/store/.terraform-1.13.4.lock: {1} may not write to {0}/store/.terr"),
-])
+@pytest.mark.parametrize(
+    "mine, theirs, doing",
+    [
+        ("store", "store/1.13.4", "write {0}/store/1.13.4/terraform: {1} may not write to {0}/store/1.13.4 "),
+        ("store/1.13.4", "store", "make the lock {0}/store/.terraform-1.13.4.lock: {1} may not write to {0}/store "),
+        (
+            "store",
+            "store/" + LOCK,
+            "open the lock {0}/store/.terraform-1.13.4.lock: {1} may not write to {0}/store/.terr",
+        ),
+    ],
+)
 def test_a_plain_user_in_a_store_that_is_partly_of_root(stocked, mine, theirs, doing):
     give(stocked.folder)
     os.chown(stocked.folder, 0, 0)
@@ -95,8 +116,9 @@ def test_a_plain_user_whose_link_is_in_a_directory_of_root(stocked):
 
 
 @needs_root
-@pytest.mark.parametrize("theirs, what", [
-    ("bin", "bin/terraform"), ("store/1.13.4", "store/1.13.4/terraform"), ("store", "store/1.13.4")])
+@pytest.mark.parametrize(
+    "theirs, what", [("bin", "bin/terraform"), ("store/1.13.4", "store/1.13.4/terraform"), ("store", "store/1.13.4")]
+)
 def test_a_removal_by_a_plain_user_is_foreseen_too(stocked, theirs, what):
     give(stocked.folder)
     os.chown(stocked.folder, 0, 0)
@@ -104,7 +126,9 @@ def test_a_removal_by_a_plain_user_is_foreseen_too(stocked, theirs, what):
         os.fchown(lock.fileno(), NOBODY, NOBODY)
     os.chown(stocked.at(theirs), 0, 0)
     message, number, path, _hint = as_user(stocked, state="absent")
-    assert (number, path) == (errno.EACCES, stocked.at(*what.split("/"))) and message.startswith("cannot remove %s: " % path)
+    assert (number, path) == (errno.EACCES, stocked.at(*what.split("/"))) and message.startswith(
+        "cannot remove %s: " % path
+    )
 
 
 @needs_root
@@ -147,21 +171,29 @@ def test_one_fault_of_the_storage_is_not_taken_for_a_no(place, monkeypatch):
 
 # mounts
 
+
 @needs_root
 def test_a_read_only_mount(stocked):
     newer = stocked.offer("1.14.0")
     with mounted_again(stocked.folder, "ro"):
         for options, path in (
-                (newer, stocked.base_dir), (dict(base_dir=stocked.at("new")), stocked.at("new")),
-                (dict(mode="0700"), stocked.base_dir), (dict(link=stocked.at("tf")), stocked.base_dir),
-                (dict(state="absent"), stocked.base_dir)):
+            (newer, stocked.base_dir),
+            (dict(base_dir=stocked.at("new")), stocked.at("new")),
+            (dict(mode="0700"), stocked.base_dir),
+            (dict(link=stocked.at("tf")), stocked.base_dir),
+            (dict(state="absent"), stocked.base_dir),
+        ):
             failure = stocked.refuse(_errors.InstallError, **options)
             assert failure.errno == errno.EROFS and failure.path.startswith(path)
             assert ": %s (" % stocked.folder in str(failure) and str(failure).endswith(") is mounted read-only")
             assert "remount it, or choose another base_dir" in failure.hint
     with mounted_again(stocked.at("bin"), "ro"):
         failure = stocked.refuse(_errors.InstallError, **newer)
-        assert failure.errno == errno.EROFS and failure.path == stocked.at("bin", "terraform") and "another link" in failure.hint
+        assert (
+            failure.errno == errno.EROFS
+            and failure.path == stocked.at("bin", "terraform")
+            and "another link" in failure.hint
+        )
         assert stocked.run(link=None, **newer)["changed"]
 
 
@@ -173,7 +205,9 @@ def test_a_noexec_mount_matters_where_something_is_run(stocked):
     with mounted_again(stocked.folder, "noexec"):
         for options in (newer, dict(link=stocked.at("tf")), dict(mode="0700"), dict(base_dir=stocked.at("new", "er"))):
             failure = stocked.refuse(_errors.RunCheckError, **options)
-            assert failure.errno == errno.EACCES and "%s (" % stocked.folder in str(failure) and "noexec" in str(failure)
+            assert (
+                failure.errno == errno.EACCES and "%s (" % stocked.folder in str(failure) and "noexec" in str(failure)
+            )
             assert "run_check: false" in failure.hint
         assert stocked.run(run_check=False, **newer)["changed"]
         assert stocked.run(link=None, **foreign)["changed"]
@@ -181,6 +215,7 @@ def test_a_noexec_mount_matters_where_something_is_run(stocked):
 
 
 # room
+
 
 @pytest.fixture
 def small(served, site):
@@ -297,7 +332,9 @@ def test_a_kernel_that_does_not_tell_is_not_held_against_the_host(small, monkeyp
 
     monkeypatch.setattr(os, "fstatvfs", refuse)
     assert host.plan().changes
-    monkeypatch.setattr(os, "fstatvfs", lambda fd: real(-1) if fd < 0 else (_ for _ in ()).throw(OSError(errno.EIO, "x")))
+    monkeypatch.setattr(
+        os, "fstatvfs", lambda fd: real(-1) if fd < 0 else (_ for _ in ()).throw(OSError(errno.EIO, "x"))
+    )
     with pytest.raises(_errors.InstallError) as caught:
         host.plan()
     assert caught.value.errno == errno.EIO

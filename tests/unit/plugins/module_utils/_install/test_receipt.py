@@ -12,12 +12,27 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _err
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory as directory_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import receipt as receipt_module
 
-FROZEN = {"format": 1, "product": "terraform", "version": "1.13.4", "platform": "linux_amd64", "sha256": "ab" * 32, "size": 385}
+FROZEN = {
+    "format": 1,
+    "product": "terraform",
+    "version": "1.13.4",
+    "platform": "linux_amd64",
+    "sha256": "ab" * 32,
+    "size": 385,
+}
 OPTIONAL = {
-    "policy": "signature", "signer": "C874011F0AB405110D02105534365D9472D7468F", "signed_at": 1744203816,
-    "archive_sha256": "cd" * 32, "origin": "https://releases.example", "run_check": "1.13.4",
-    "links": ["/usr/local/bin/terraform"], "installed_at": "2026-11-23T12:00:00Z", "collection": "0.1.0",
-    "mtime_ns": 1744203816123456789, "inode": 17, "base_dir_unsafe": ["/tmp can be written by others"],
+    "policy": "signature",
+    "signer": "C874011F0AB405110D02105534365D9472D7468F",
+    "signed_at": 1744203816,
+    "archive_sha256": "cd" * 32,
+    "origin": "https://releases.example",
+    "run_check": "1.13.4",
+    "links": ["/usr/local/bin/terraform"],
+    "installed_at": "2026-11-23T12:00:00Z",
+    "collection": "0.1.0",
+    "mtime_ns": 1744203816123456789,
+    "inode": 17,
+    "base_dir_unsafe": ["/tmp can be written by others"],
 }
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 
@@ -36,7 +51,9 @@ def complaint(data):
 def folder(tmp_path):
     """A version's directory, open."""
     (tmp_path / "1.13.4").mkdir(mode=0o755)
-    with directory_module.open_trusted_directory(str(tmp_path / "1.13.4"), "base_dir", directory_module.trusted_owners(), None) as directory:
+    with directory_module.open_trusted_directory(
+        str(tmp_path / "1.13.4"), "base_dir", directory_module.trusted_owners(), None
+    ) as directory:
         yield directory
 
 
@@ -49,6 +66,7 @@ def put(folder, data):
 
 # parse, to_bytes
 
+
 def test_what_is_written_is_read():
     receipt, found = receipt_module.parse_receipt(as_bytes(**OPTIONAL))
     assert found is None and receipt.links == ("/usr/local/bin/terraform",)
@@ -57,15 +75,28 @@ def test_what_is_written_is_read():
 
 
 def test_the_stored_form_is_lines_of_ascii():
-    receipt = receipt_module.parse_receipt(as_bytes(origin=u"https://\xe9"))[0]
+    receipt = receipt_module.parse_receipt(as_bytes(origin="https://\xe9"))[0]
     lines = receipt_module.receipt_bytes(receipt).decode("ascii").splitlines()
     assert len(lines) == len(receipt) + 2 and '  "sha256": "%s",' % ("ab" * 32) in lines
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"{", b"\0" * 100, b"\xff\xfe", b"null", b"[]", b"1", b'"x"', b"[" * 100000, as_bytes()[:-1], as_bytes() + b"x",
-    b'{"format": ' + b"9" * 5000 + b"}",
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"\0" * 100,
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"1",
+        b'"x"',
+        b"[" * 100000,
+        as_bytes()[:-1],
+        as_bytes() + b"x",
+        b'{"format": ' + b"9" * 5000 + b"}",
+    ],
+)
 def test_bytes_that_are_none(data):
     assert complaint(data) in ("is not JSON", "is not a receipt")
 
@@ -82,25 +113,59 @@ def test_every_frozen_key_is_needed_in_every_format(number, key, value):
     assert key in complaint(as_bytes(format=number, **{key: value}))
 
 
-@pytest.mark.parametrize("fields", [
-    {"sha256": "AB" * 32}, {"sha256": "ab" * 31}, {"sha256": "ab" * 32 + "\n"}, {"sha256": "ab" * 33}, {"sha256": 1},
-    {"size": -1}, {"size": "385"}, {"size": 385.0}, {"size": 1 << 64}, {"version": 1}, {"product": 1}, {"platform": 1},
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sha256": "AB" * 32},
+        {"sha256": "ab" * 31},
+        {"sha256": "ab" * 32 + "\n"},
+        {"sha256": "ab" * 33},
+        {"sha256": 1},
+        {"size": -1},
+        {"size": "385"},
+        {"size": 385.0},
+        {"size": 1 << 64},
+        {"version": 1},
+        {"product": 1},
+        {"platform": 1},
+    ],
+)
 def test_frozen_values_that_are_none(fields):
     assert list(fields)[0] in complaint(as_bytes(**fields))
 
 
-@pytest.mark.parametrize("fields", [
-    {"policy": 1}, {"signer": 1}, {"signed_at": "x"}, {"signed_at": -1}, {"signed_at": 1 << 32}, {"signed_at": 1.5},
-    {"signed_at": True}, {"archive_sha256": "x"}, {"archive_sha256": "CD" * 32}, {"origin": []}, {"run_check": True},
-    {"links": "x"}, {"links": [1]}, {"links": [None]}, {"installed_at": 1}, {"collection": 1}, {"mtime_ns": 1 << 63},
-    {"mtime_ns": "1"}, {"inode": -1}, {"inode": 1 << 64}, {"base_dir_unsafe": "x"}, {"base_dir_unsafe": [[]]},
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"policy": 1},
+        {"signer": 1},
+        {"signed_at": "x"},
+        {"signed_at": -1},
+        {"signed_at": 1 << 32},
+        {"signed_at": 1.5},
+        {"signed_at": True},
+        {"archive_sha256": "x"},
+        {"archive_sha256": "CD" * 32},
+        {"origin": []},
+        {"run_check": True},
+        {"links": "x"},
+        {"links": [1]},
+        {"links": [None]},
+        {"installed_at": 1},
+        {"collection": 1},
+        {"mtime_ns": 1 << 63},
+        {"mtime_ns": "1"},
+        {"inode": -1},
+        {"inode": 1 << 64},
+        {"base_dir_unsafe": "x"},
+        {"base_dir_unsafe": [[]]},
+    ],
+)
 def test_optional_values_that_are_none(fields):
     (key,) = fields
     assert key in complaint(as_bytes(**dict(OPTIONAL, **fields)))
     newer, found = receipt_module.parse_receipt(as_bytes(format=2, **dict(OPTIONAL, **fields)))
-    assert found is None and getattr(newer, key) in (None, ())      # it may have another meaning there
+    assert found is None and getattr(newer, key) in (None, ())  # it may have another meaning there
 
 
 def test_what_is_not_there_is_not_known():
@@ -115,6 +180,7 @@ def test_unknown_keys_are_passed_over():
 
 # read
 
+
 def test_a_receipt_is_read(folder):
     put(folder, as_bytes(**OPTIONAL))
     receipt, found = receipt_module.read_receipt(folder, "1.13.4")
@@ -125,10 +191,15 @@ def test_there_is_none(folder):
     assert receipt_module.read_receipt(folder, "1.13.4") == (None, "%s is missing" % folder.at("terraform.json"))
 
 
-@pytest.mark.parametrize("version, fields, words", [
-    ("1.13.3", {}, "is about 'terraform' '1.13.4'"), ("1.13.4", {"version": "1.13.40"}, "is about 'terraform' '1.13.40'"),
-    ("1.13.4", {"product": "tofu"}, "is about 'tofu' '1.13.4'"), ("1.13.4", {"version": "x\n" * 99}, "'x\\nx"),
-])
+@pytest.mark.parametrize(
+    "version, fields, words",
+    [
+        ("1.13.3", {}, "is about 'terraform' '1.13.4'"),
+        ("1.13.4", {"version": "1.13.40"}, "is about 'terraform' '1.13.40'"),
+        ("1.13.4", {"product": "tofu"}, "is about 'tofu' '1.13.4'"),
+        ("1.13.4", {"version": "x\n" * 99}, "'x\\nx"),
+    ],
+)
 def test_it_is_about_something_else(folder, version, fields, words):
     path = put(folder, as_bytes(**fields))
     receipt, found = receipt_module.read_receipt(folder, version)
@@ -156,9 +227,17 @@ def test_it_is_not_a_file(folder, kind):
     assert receipt_module.read_receipt(folder, "1.13.4") == (None, "%s is not a regular file" % path)
 
 
-@pytest.mark.parametrize("mode, counts", [
-    (0o644, True), (0o600, True), (0o444, True), (0o664, False), (0o646, False), (0o622, False),
-])
+@pytest.mark.parametrize(
+    "mode, counts",
+    [
+        (0o644, True),
+        (0o600, True),
+        (0o444, True),
+        (0o664, False),
+        (0o646, False),
+        (0o622, False),
+    ],
+)
 def test_nobody_else_can_have_written_it(folder, mode, counts):
     os.chmod(put(folder, as_bytes()), mode)
     receipt, found = receipt_module.read_receipt(folder, "1.13.4")
@@ -210,13 +289,21 @@ def test_what_claims_more_than_a_binary_may_have_is_not_believed(size, good):
 
 # find_links
 
+
 def test_links_that_still_lead_to_the_binary(tmp_path):
     binary, other = str(tmp_path / "binary"), str(tmp_path / "other")
     for path in (binary, other):
         open(path, "w").close()
     os.symlink(str(tmp_path), str(tmp_path / "alias"))
-    targets = {"straight": binary, "relative": "binary", "by-alias": str(tmp_path / "alias" / "binary"), "chained": "straight",
-               "away": other, "dangling": str(tmp_path / "none"), "loop": "loop"}
+    targets = {
+        "straight": binary,
+        "relative": "binary",
+        "by-alias": str(tmp_path / "alias" / "binary"),
+        "chained": "straight",
+        "away": other,
+        "dangling": str(tmp_path / "none"),
+        "loop": "loop",
+    }
     for name, target in targets.items():
         os.symlink(target, str(tmp_path / name))
     names = ["straight", "relative", "by-alias", "chained", "away", "dangling", "loop", "binary", "missing"]

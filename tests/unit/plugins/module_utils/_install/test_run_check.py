@@ -59,6 +59,7 @@ def place():
 @pytest.fixture
 def log(place):
     """A maker of programs: shell scripts with these lines, or an ELF file of these bytes; the path of the program."""
+
     def write(program, mode=0o755):
         path = os.path.join(place, "terraform")
         data = program if isinstance(program, bytes) else ("#!/bin/sh\n%s\n" % program).encode()
@@ -66,6 +67,7 @@ def log(place):
             stream.write(data)
         os.chmod(path, mode)
         return path
+
     return write
 
 
@@ -113,28 +115,32 @@ def refusal(path, **settings):
 
 # ------------------------------------------------------------------ what it says of itself
 
+
 @needs_elf
 def test_a_real_program_says_its_version(log, leftovers):
     assert run(log(executables.terraform("1.13.4", NATIVE))) == "1.13.4"
 
 
-@pytest.mark.parametrize("output, said", [
-    ('{"terraform_version": "1.9.8", "platform": "linux_amd64"}', "1.9.8"),
-    ("Terraform v0.11.15\n\nYour version of Terraform is out of date!", "Terraform v0.11.15"),
-    ("{", "{"),
-    ("[1, 2]", "[1, 2]"),
-    ("null", "null"),
-    ('{"terraform_version": null}', '{"terraform_version": null}'),
-    ('{"terraform_version": ""}', '{"terraform_version": ""}'),
-    ('{"terraform_version": {"major": 1}}', '{"terraform_version": {"major": 1}}'),
-    ('{"terraform_version": "1\\n2\\u001b[2J"}', "1?2?[2J"),
-    ("\x1b[31mred", "?[31mred"),
-    ("", "nothing"),
-    ("\n \n", "nothing"),
-    ("x" * 300, "x" * 200),
-    ('{"terraform_version": "%s"}' % ("9" * 300), "9" * 200),
-    ("[" * 60000, "[" * 200),
-])
+@pytest.mark.parametrize(
+    "output, said",
+    [
+        ('{"terraform_version": "1.9.8", "platform": "linux_amd64"}', "1.9.8"),
+        ("Terraform v0.11.15\n\nYour version of Terraform is out of date!", "Terraform v0.11.15"),
+        ("{", "{"),
+        ("[1, 2]", "[1, 2]"),
+        ("null", "null"),
+        ('{"terraform_version": null}', '{"terraform_version": null}'),
+        ('{"terraform_version": ""}', '{"terraform_version": ""}'),
+        ('{"terraform_version": {"major": 1}}', '{"terraform_version": {"major": 1}}'),
+        ('{"terraform_version": "1\\n2\\u001b[2J"}', "1?2?[2J"),
+        ("\x1b[31mred", "?[31mred"),
+        ("", "nothing"),
+        ("\n \n", "nothing"),
+        ("x" * 300, "x" * 200),
+        ('{"terraform_version": "%s"}' % ("9" * 300), "9" * 200),
+        ("[" * 60000, "[" * 200),
+    ],
+)
 def test_what_is_made_of_its_words(log, leftovers, place, output, said):
     with open(os.path.join(place, "words"), "w") as stream:
         stream.write(output)
@@ -153,9 +159,19 @@ def test_it_is_asked_for_its_version_as_json(log, place):
 
 # ------------------------------------------------------------------ what surrounds it
 
+
 def test_its_environment_is_clean_and_its_directory_empty(log, place, leftovers, monkeypatch):
-    for name in ("TF_LOG", "TF_CLI_ARGS", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "TF_VAR_x", "HTTP_PROXY",
-                 "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "CHECKPOINT_DISABLE"):
+    for name in (
+        "TF_LOG",
+        "TF_CLI_ARGS",
+        "TF_CLI_CONFIG_FILE",
+        "TF_PLUGIN_CACHE_DIR",
+        "TF_VAR_x",
+        "HTTP_PROXY",
+        "LD_PRELOAD",
+        "AWS_SECRET_ACCESS_KEY",
+        "CHECKPOINT_DISABLE",
+    ):
         monkeypatch.setenv(name, "leaked")
     run(log("env >%s/env; pwd -P >%s/pwd; ls -A . >%s/ls; stat -c %%a . >%s/mode; cat >%s/input" % ((place,) * 5)))
     found = {}
@@ -198,6 +214,7 @@ def test_no_descriptor_and_no_process_is_left(log):
 
 # ------------------------------------------------------------------ it fails
 
+
 @needs_elf
 def test_its_exit_status_counts(log, leftovers):
     error = refusal(log(executables.terraform("1.13.4", NATIVE, exit_status=3)))
@@ -205,13 +222,16 @@ def test_its_exit_status_counts(log, leftovers):
     assert "it said: {" in str(error)
 
 
-@pytest.mark.parametrize("script, words", [
-    ("echo out; echo oh no >&2; echo more >&2; exit 1", "exit status 1, expected exit status 0; it said: oh no"),
-    ("echo out; exit 1", "it said: out"),
-    ("exit 1", "it said: nothing"),
-    ("kill -SEGV $$", "ended by SIGSEGV, expected exit status 0"),
-    ("kill -40 $$", "ended by signal 40, expected exit status 0"),
-])
+@pytest.mark.parametrize(
+    "script, words",
+    [
+        ("echo out; echo oh no >&2; echo more >&2; exit 1", "exit status 1, expected exit status 0; it said: oh no"),
+        ("echo out; exit 1", "it said: out"),
+        ("exit 1", "it said: nothing"),
+        ("kill -SEGV $$", "ended by SIGSEGV, expected exit status 0"),
+        ("kill -40 $$", "ended by signal 40, expected exit status 0"),
+    ],
+)
 def test_how_it_ended_is_told(log, leftovers, script, words):
     assert words in str(refusal(log(script)))
 
@@ -247,6 +267,7 @@ def test_a_stop_ends_the_program_too(log, place, leftovers):
     def stop():
         wait_until(lambda: os.path.exists(pid_file))
         strike(signal.SIGTERM)
+
     thread = threading.Thread(target=stop)
     thread.start()
     with pytest.raises(InstallError, match="stopped by SIGTERM"), raise_on_signal():
@@ -261,10 +282,11 @@ def test_a_stop_while_it_starts_ends_it_too(log, leftovers, monkeypatch):
     path = log("exec sleep 600")
     ours = os.getpid()
 
-    def limits(uid):    # in the new process
-        while True:     # again: Python may have seen to its signals just before it waits for this process
+    def limits(uid):  # in the new process
+        while True:  # again: Python may have seen to its signals just before it waits for this process
             os.kill(ours, signal.SIGTERM)
             time.sleep(0.1)
+
     monkeypatch.setattr(run_check, "_limits", limits)
     before = processes.find_children()
     with pytest.raises(InstallError, match="stopped by SIGTERM"), raise_on_signal():
@@ -306,6 +328,7 @@ def test_of_what_was_left_some_goes_each_time(log, leftovers):
 
 # ------------------------------------------------------------------ it takes what it gets
 
+
 @pytest.mark.parametrize("redirection", ["", " >&2"])
 def test_a_flood_is_cut_off(log, leftovers, monkeypatch, redirection):
     received = {}
@@ -317,6 +340,7 @@ def test_a_flood_is_cut_off(log, leftovers, monkeypatch, redirection):
         data = real(fd, size)
         received[fd] = before + len(data)
         return data
+
     monkeypatch.setattr(os, "read", read)
     error = refusal(log("printf x%s; exec cat /dev/zero%s" % (redirection, redirection)))
     assert "it wrote 64 KiB or more" in str(error) and 65536 in received.values()
@@ -331,8 +355,10 @@ def test_less_than_a_flood_is_an_answer(log):
 def test_what_it_started_holds_nothing_and_is_ended_with_it(log, place, status, begin):
     """Also in another process group, or in a session of its own."""
     program = "import os, time; %s; print(os.getpid(), flush=True); time.sleep(600)" % begin
-    path = log("%s -Ic '%s' >%s/child &\nwhile ! [ -s %s/child ]; do sleep 0.01; done; exit %d" % (
-        sys.executable, program, place, place, status))
+    path = log(
+        "%s -Ic '%s' >%s/child &\nwhile ! [ -s %s/child ]; do sleep 0.01; done; exit %d"
+        % (sys.executable, program, place, place, status)
+    )
     if status:
         refusal(path)
     else:
@@ -343,13 +369,15 @@ def test_what_it_started_holds_nothing_and_is_ended_with_it(log, place, status, 
 def test_the_answer_is_not_waited_for_beyond_the_end(log, place, monkeypatch):
     """Where what it started cannot be found, that goes on, and holds the pipes."""
     monkeypatch.setattr(processes, "find_children", set)
-    path = log("%s -Ic 'import os, time; os.setsid(); print(1, flush=True); open(\"%s/child\", \"w\").write(str(os.getpid())); "
-               "time.sleep(600)' &\nwhile ! [ -s %s/child ]; do sleep 0.01; done" % (sys.executable, place, place))
+    path = log(
+        '%s -Ic \'import os, time; os.setsid(); print(1, flush=True); open("%s/child", "w").write(str(os.getpid())); '
+        "time.sleep(600)' &\nwhile ! [ -s %s/child ]; do sleep 0.01; done" % (sys.executable, place, place)
+    )
     try:
         assert run(path) == "1"
     finally:
         os.kill(read_pid(place, "child"), signal.SIGKILL)
-        os.waitpid(read_pid(place, "child"), 0)     # by now it is our child
+        os.waitpid(read_pid(place, "child"), 0)  # by now it is our child
 
 
 @needs_root
@@ -361,7 +389,7 @@ def test_a_program_that_cannot_even_be_killed_is_left_behind(log, place, monkeyp
     with lying_disk(disk, 4242):
         error = refusal(log("exec cat %s/mute" % disk), owner=4242, time_limit=2)
     assert "no answer to version -json within 2 s" in str(error)
-    os.wait()   # now it could be
+    os.wait()  # now it could be
 
 
 def read_pid(place, name):
@@ -383,15 +411,19 @@ def test_processor_time_is_limited(log, leftovers, monkeypatch):
 
 
 def test_memory_is_limited(log):
-    path = log("exec %s -Ic 'import mmap\ntry: mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE)\n"
-               "except OSError as exc: print(exc)\nelse: print(\"had\")'" % sys.executable)
+    path = log(
+        "exec %s -Ic 'import mmap\ntry: mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE)\n"
+        'except OSError as exc: print(exc)\nelse: print("had")\'' % sys.executable
+    )
     assert "Cannot allocate memory" in run(path)
 
 
 def test_addresses_are_not_limited(log):
     """Go reserves many, and uses few."""
-    path = log("exec %s -Ic 'import mmap\nmmap.mmap(-1, 64 << 30, flags=mmap.MAP_PRIVATE, prot=0)\nprint(\"had\")'"
-               % sys.executable)
+    path = log(
+        "exec %s -Ic 'import mmap\nmmap.mmap(-1, 64 << 30, flags=mmap.MAP_PRIVATE, prot=0)\nprint(\"had\")'"
+        % sys.executable
+    )
     assert run(path) == "had"
 
 
@@ -438,6 +470,7 @@ def test_what_its_user_has_besides_does_not_count(log, place, monkeypatch):
             for other in others:
                 other.kill()
                 other.wait()
+
     assert as_plain_user(attempt) == "1"
 
 
@@ -450,12 +483,17 @@ def test_a_lower_limit_that_holds_already_stays(log, place, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 8192))
         resource.setrlimit(resource.RLIMIT_CPU, (7, 7))
         return run(path)
+
     assert as_plain_user(attempt) == "16 7 16"
 
 
 def test_the_genuine_binary_starts_within_the_limits(genuine_site, tmp_path):
-    archives = [os.path.join(folder, name) for folder, _folders, names in os.walk(genuine_site) for name in names
-                if name.endswith("_%s.zip" % NATIVE)]
+    archives = [
+        os.path.join(folder, name)
+        for folder, _folders, names in os.walk(genuine_site)
+        for name in names
+        if name.endswith("_%s.zip" % NATIVE)
+    ]
     if not archives:
         pytest.skip("no genuine release for %s in %s" % (NATIVE, genuine_site))
     with zipfile.ZipFile(archives[0]) as archive:
@@ -465,6 +503,7 @@ def test_the_genuine_binary_starts_within_the_limits(genuine_site, tmp_path):
 
 
 # ------------------------------------------------------------------ it cannot be started
+
 
 def test_a_file_that_is_no_program_for_anybody(log, leftovers):
     error = refusal(log("echo 1", mode=0o644))
@@ -508,6 +547,7 @@ def test_however_few_files_it_may_open_it_says_so(log, place, monkeypatch):
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free + failed, free + failed))
         return run_check.run_check(fd, path)
+
     failed = 0
     while failed < 100:
         try:
@@ -528,6 +568,7 @@ def test_no_process_to_be_had_names_the_limit(log, place, monkeypatch):
     def attempt():
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         run(path)
+
     with pytest.raises(RunCheckError) as caught:
         as_plain_user(attempt)
     assert caught.value.errno == errno.EAGAIN
@@ -551,6 +592,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(log, clock):
                 if len(tried) == 2:
                     os.close(writer)
                 raise
+
     subprocess.Popen = Popen
     try:
         assert run(path) == "1.13.4"
@@ -571,6 +613,7 @@ def test_a_file_that_stays_open_for_writing(log, clock, leftovers):
 
 # ------------------------------------------------------------------ no room for the check itself
 
+
 def test_no_directory_for_temporary_files(log, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
     path = log("echo 1")
@@ -587,7 +630,7 @@ def test_a_directory_that_cannot_be_taken_away_hides_nothing(log, place, monkeyp
     os.mkdir(tmp)
     os.chmod(tmp, 0o777)
     monkeypatch.setattr(tempfile, "tempdir", tmp)
-    path = log("mkdir closed && touch closed/file && chmod 000 closed; echo '{\"terraform_version\": \"1.9.8\"}'")
+    path = log('mkdir closed && touch closed/file && chmod 000 closed; echo \'{"terraform_version": "1.9.8"}\'')
     assert as_plain_user(lambda: run(path)) == "1.9.8"
     (left,) = os.listdir(tmp)
     os.chmod(os.path.join(tmp, left, "closed"), 0o700)
@@ -595,7 +638,7 @@ def test_a_directory_that_cannot_be_taken_away_hides_nothing(log, place, monkeyp
 
 def test_directories_however_deep_hide_nothing(log, leftovers):
     """Deeper than Python may recurse when it removes them."""
-    path = log("%s -Ic 'import os\nfor step in range(1500): os.mkdir(\"d\"); os.chdir(\"d\")'; echo 1" % sys.executable)
+    path = log('%s -Ic \'import os\nfor step in range(1500): os.mkdir("d"); os.chdir("d")\'; echo 1' % sys.executable)
     assert run(path) == "1"
     for left in leftovers():
         subprocess.check_call(["rm", "-rf", os.path.join(tempfile.tempdir, left)])
@@ -603,8 +646,12 @@ def test_directories_however_deep_hide_nothing(log, leftovers):
 
 # ------------------------------------------------------------------ what is started, and as whom
 
-@pytest.mark.parametrize("program", [
-    "echo opened", pytest.param(NATIVE and executables.terraform("opened", NATIVE), marks=needs_elf)], ids=["script", "elf"])
+
+@pytest.mark.parametrize(
+    "program",
+    ["echo opened", pytest.param(NATIVE and executables.terraform("opened", NATIVE), marks=needs_elf)],
+    ids=["script", "elf"],
+)
 def test_what_was_opened_is_started_whatever_lies_under_its_path_by_then(log, place, program):
     path = log(program)
     fd = os.open(path, os.O_RDONLY)
@@ -663,9 +710,11 @@ def test_there_is_no_way_back_to_root(log):
     def attempt():
         os.setgroups([0, 5])
         return run(path, owner=4242)
+
     assert in_child(attempt) == (
         "Uid: 4242 4242 4242 4242 Gid: 4242 4242 4242 4242 Groups: CapPrm: 0000000000000000 CapEff: 0000000000000000 "
-        "CapAmb: 0000000000000000")
+        "CapAmb: 0000000000000000"
+    )
 
 
 @needs_root
@@ -698,6 +747,7 @@ def exchanged(place, monkeypatch):
         os.symlink(hidden, made[-1])
         for folder in (hidden, was):
             os.mkdir(os.path.join(folder, "of root"), 0o700)
+
     monkeypatch.setattr(tempfile, "mkdtemp", make)
     monkeypatch.setattr(os, "fchown", give)
     return hidden, was
@@ -729,6 +779,7 @@ def test_root_removes_nothing_that_its_owner_could_not(log, place, monkeypatch):
         made.append(os.path.join(place, prefix + "x"))
         os.mkdir(made[-1], 0o700)
         return made[-1]
+
     monkeypatch.setattr(tempfile, "mkdtemp", make)
     monkeypatch.setattr(os, "fchown", give)
     assert run(log("echo 1"), owner=4242) == "1" and os.path.isdir(os.path.join(made[-1], "of root", "in it"))
@@ -755,7 +806,12 @@ def test_keys_of_root_are_out_of_reach(log):
         syscall.restype = ctypes.c_long
         if syscall(numbers[1], 1, None) < 0 or syscall(numbers[0], b"user", b"of-root", b"secret", 6, -3) < 0:
             return "none"
-        return run(log("grep of-root /proc/keys | wc -l"), owner=4242) if open("/proc/keys").read().count("of-root") else "none"
+        return (
+            run(log("grep of-root /proc/keys | wc -l"), owner=4242)
+            if open("/proc/keys").read().count("of-root")
+            else "none"
+        )
+
     found = in_child(attempt)
     if found == "none":
         pytest.skip("no keys may be made here")
@@ -774,12 +830,13 @@ def test_a_process_that_may_not_become_another_user(log):
 
     def attempt():
         libc = ctypes.CDLL(None, use_errno=True)
-        header, sets = struct.pack("<Ii", 0x20080522, 0), ctypes.create_string_buffer(24)      # capget(2)
+        header, sets = struct.pack("<Ii", 0x20080522, 0), ctypes.create_string_buffer(24)  # capget(2)
         assert libc.capget(header, sets) == 0
         words = list(struct.unpack("<6I", sets.raw))
-        words[0] &= ~(1 << 7)       # CAP_SETUID is no longer effective
+        words[0] &= ~(1 << 7)  # CAP_SETUID is no longer effective
         assert libc.capset(header, struct.pack("<6I", *words)) == 0
         run(path)
+
     with pytest.raises(RunCheckError) as caught:
         in_child(attempt)
     assert "cannot set limits or cannot become user 4242, its owner" in str(caught.value) and caught.value.hint
@@ -793,6 +850,7 @@ def test_an_exit_status_counts_beside_the_main_thread(log):
             run(path)
         except RunCheckError as exc:
             caught.append(str(exc))
+
     path = log("exit 3")
     thread = threading.Thread(target=work)
     thread.start()

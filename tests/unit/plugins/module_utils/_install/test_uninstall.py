@@ -57,6 +57,7 @@ def test_it_can_be_installed_again(installed):
 
 # nothing to remove
 
+
 def test_without_a_base_dir_nothing_is_created(host):
     assert not remove(host)["changed"] and os.listdir(host.folder) == []
     assert not remove(host, link=host.at("bin", "tf"))["changed"] and os.listdir(host.folder) == []
@@ -93,6 +94,7 @@ def test_an_empty_directory_goes(installed):
 
 
 # what is ours
+
 
 def replaced_by_link(path):
     os.unlink(path)
@@ -131,6 +133,7 @@ def test_after_a_crash_in_the_middle(installed, left):
 
 def test_an_unreadable_binary_is_no_hindrance(installed, monkeypatch):
     """A removal reads none of it, so a dying disk cannot keep it."""
+
     def fail(*args):
         raise OSError(errno.EIO, "Input/output error")
 
@@ -164,6 +167,7 @@ def test_paths_are_told_as_they_were_asked_for(installed):
 
 
 # what is not ours
+
 
 def test_a_binary_without_a_receipt_is_refused(installed):
     os.unlink(installed.receipt())
@@ -199,12 +203,15 @@ def test_a_store_that_others_can_write_is_refused(installed, place):
 
 # links
 
+
 def test_the_link_goes_first_when_it_points_there(installed):
     link = installed.at("bin", "tf")
     installed.run(link=link)
     result = remove(installed, link=link)
     assert result["removed"][0] == link and result["previous_version"] == "1.13.4" and not os.path.lexists(link)
-    assert result["diff"]["before"]["link"] == {link: installed.binary()} and result["diff"]["after"]["link"] == {link: "absent"}
+    assert result["diff"]["before"]["link"] == {link: installed.binary()} and result["diff"]["after"]["link"] == {
+        link: "absent"
+    }
 
 
 def test_a_link_that_points_elsewhere_stays(installed):
@@ -213,7 +220,9 @@ def test_a_link_that_points_elsewhere_stays(installed):
     installed.run(link=link, **installed.offer("1.14.0"))
     result = remove(installed, link=link)
     assert link not in result["removed"] and os.readlink(link) == installed.binary("1.14.0")
-    assert result["previous_version"] == "1.14.0" and result["diff"]["after"]["link"] == {link: installed.binary("1.14.0")}
+    assert result["previous_version"] == "1.14.0" and result["diff"]["after"]["link"] == {
+        link: installed.binary("1.14.0")
+    }
 
 
 def test_a_file_in_the_place_of_the_link_stays(installed):
@@ -272,6 +281,7 @@ def test_a_link_made_by_hand_to_it_goes_when_it_is_named(installed):
 
 # in the middle of it
 
+
 def test_a_failure_in_the_middle_says_what_was_done(installed, monkeypatch):
     rename = os.rename
 
@@ -297,11 +307,18 @@ def test_a_failure_before_anything_says_so(installed, monkeypatch):
     assert not failure.changed and failure.errno == errno.EROFS and failure.hint
 
 
-@pytest.mark.parametrize("number, fails", [
-    (errno.EACCES, True), (errno.EIO, True), (errno.ENOTEMPTY, False), (errno.ENOENT, False),
-])
+@pytest.mark.parametrize(
+    "number, fails",
+    [
+        (errno.EACCES, True),
+        (errno.EIO, True),
+        (errno.ENOTEMPTY, False),
+        (errno.ENOENT, False),
+    ],
+)
 def test_a_directory_that_does_not_go(installed, monkeypatch, number, fails):
     """Somebody put something into it just now, or took it away: fine. Everything else is an error."""
+
     def fail(*args, **where):
         raise OSError(number, os.strerror(number))
 

@@ -27,14 +27,30 @@ _MAKERS = types.ModuleType("archive_makers")
 _MAKERS.__path__ = [os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..", "..", "release_site")]
 sys.modules["archive_makers"] = _MAKERS
 executables, odd_archives, zips = (
-    importlib.import_module("archive_makers." + name) for name in ("executables", "odd_archives", "zips"))
+    importlib.import_module("archive_makers." + name) for name in ("executables", "odd_archives", "zips")
+)
 
 BINARY = executables.terraform("1.13.4", "linux_amd64")
 SHA256 = hashlib.sha256(BINARY).hexdigest()
 PLATFORMS = [
-    "darwin_amd64", "darwin_arm64", "freebsd_386", "freebsd_amd64", "freebsd_arm", "linux_386", "linux_amd64",
-    "linux_arm", "linux_arm64", "linux_ppc64le", "linux_s390x", "netbsd_amd64", "openbsd_386", "openbsd_amd64",
-    "solaris_amd64", "windows_386", "windows_amd64", "windows_arm64",
+    "darwin_amd64",
+    "darwin_arm64",
+    "freebsd_386",
+    "freebsd_amd64",
+    "freebsd_arm",
+    "linux_386",
+    "linux_amd64",
+    "linux_arm",
+    "linux_arm64",
+    "linux_ppc64le",
+    "linux_s390x",
+    "netbsd_amd64",
+    "openbsd_386",
+    "openbsd_amd64",
+    "solaris_amd64",
+    "windows_386",
+    "windows_amd64",
+    "windows_arm64",
 ]
 
 
@@ -49,7 +65,7 @@ def unpack(data, platform="linux_amd64"):
     size, digest = zip_archive.extract(binary, written.extend)
     assert (size, digest) == (len(written), hashlib.sha256(written).hexdigest())
     assert size == binary.size
-    zip_archive.check_magic(bytes(written[:zip_archive.HEAD_SIZE]), platform, PATH)
+    zip_archive.check_magic(bytes(written[: zip_archive.HEAD_SIZE]), platform, PATH)
     return binary, bytes(written)
 
 
@@ -66,7 +82,15 @@ def refusal(data, platform="linux_amd64"):
 def end_record(data, **changes):
     """An archive without comment whose end record (APPNOTE.TXT 4.3.16) says something else."""
     names = (
-        "magic", "disk", "directory_disk", "members_here", "members", "directory_size", "directory_at", "comment_size")
+        "magic",
+        "disk",
+        "directory_disk",
+        "members_here",
+        "members",
+        "directory_size",
+        "directory_at",
+        "comment_size",
+    )
     fields = dict(zip(names, struct.unpack("<4s4H2LH", data[-22:])))
     fields.update(changes)
     return data[:-22] + struct.pack("<4s4H2LH", *(fields[name] for name in names))
@@ -87,8 +111,9 @@ def test_the_genuine_archive(genuine_site):
         assert (binary.size, binary.others) == (GENUINE_SIZE, ("LICENSE.txt",))
 
         def write(block):
-            heads.append(block[:zip_archive.HEAD_SIZE] if not heads else b"")
+            heads.append(block[: zip_archive.HEAD_SIZE] if not heads else b"")
             chunks.append(len(block))
+
         assert zip_archive.extract(binary, write) == (GENUINE_SIZE, GENUINE_SHA256)
     assert max(chunks) <= 1 << 20
     zip_archive.check_magic(heads[0], "linux_amd64", path)
@@ -109,8 +134,8 @@ def test_other_members_are_passed_over_and_named():
 MESSAGES = {
     "absolute_name": "has a member '/terraform': bare file names were expected",
     "backslash_in_name": r"has a member '..\\terraform': bare",
-    "bad_crc": "is damaged: its CRC-32 is %08x, where the archive declares %08x" % (
-        zlib.crc32(BINARY), zlib.crc32(BINARY) ^ 1),
+    "bad_crc": "is damaged: its CRC-32 is %08x, where the archive declares %08x"
+    % (zlib.crc32(BINARY), zlib.crc32(BINARY) ^ 1),
     "bomb": "would grow from",
     "broken_stream": "terraform is damaged: Error -3 while decompressing data: invalid block type",
     "bzip2": "is compressed by method 12",
@@ -150,9 +175,22 @@ def test_refused_oddities(name):
     assert MESSAGES[name] in refusal(odd_archives.REFUSED[name](BINARY))
 
 
-@pytest.mark.parametrize("name", [
-    b"", b".", b"..", b"terraform..", b"..terraform", b"a..b", b"a\n", b"a\x1b[31m", b"a\x7f", b"C:\\terraform", b"a/",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"",
+        b".",
+        b"..",
+        b"terraform..",
+        b"..terraform",
+        b"a..b",
+        b"a\n",
+        b"a\x1b[31m",
+        b"a\x7f",
+        b"C:\\terraform",
+        b"a/",
+    ],
+)
 def test_names_that_are_not_bare(name):
     assert "bare file names were expected" in refusal(odd_archives.of(usual(), zips.Member(name, b"")))
 
@@ -162,8 +200,9 @@ def test_a_name_from_an_extra_field_is_refused():
         # Info-ZIP Unicode Path (APPNOTE.TXT 4.6.9): zipfile follows it since Python 3.13, other readers always did.
         field = struct.pack("<BL", 1, zlib.crc32(b"terraform")) + b"LICENSE"
         extra = struct.pack("<2H", 0x7075, len(field)) + field
-        old = directory[46 + len(b"terraform"):]
+        old = directory[46 + len(b"terraform") :]
         return directory[:30] + struct.pack("<H", len(old) + len(extra)) + directory[32:46] + b"terraform" + old + extra
+
     data = with_directory_changed(zips.pack([usual()]), rename)
     assert "extra field of 'terraform': found 0x7075, expected times and owners only" in refusal(data)
 
@@ -178,9 +217,11 @@ def test_windows_has_another_name():
 
 # The end record and the directory, before zipfile reads them.
 
+
 def test_a_hundred_members_and_no_more():
     def members(count):
         return zips.pack([usual()] + [zips.Member(b"%d" % number, b"") for number in range(count - 1)])
+
     assert len(unpack(members(100))[0].others) == 99
     assert "announces 101 members, more than 100" in refusal(members(101))
 
@@ -196,16 +237,22 @@ def test_a_large_directory():
         def change(directory):
             lines = [
                 struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, 4, 0, size, 0, 0, 0, 0)
-                + b"%04d" % number + size * b"x"
+                + b"%04d" % number
+                + size * b"x"
                 for number, size in enumerate(comments)
             ]
             return directory + b"".join(lines)
+
         # Members of no data, in the place of a local header each that nobody reads.
         return zips.pack([usual()]), change
 
     data, change = grow([0xFFFF] * 17)
-    data = end_record(with_directory_changed(data, change), members=18, members_here=18,
-                      directory_size=len(change(data[data.index(b"PK\1\2"):-22])))
+    data = end_record(
+        with_directory_changed(data, change),
+        members=18,
+        members_here=18,
+        directory_size=len(change(data[data.index(b"PK\1\2") : -22])),
+    )
     assert "announces a directory of 11" in refusal(data)
     assert "more than 1048576" in refusal(data)
 
@@ -220,9 +267,10 @@ def test_several_disks():
 def test_zip64_is_refused_where_only_its_locator_shows_it(comment):
     def hide_locator(directory):
         # In a member's comment: zipfile would believe the record it points to, and not the one that was judged.
-        record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10 ** 9, 10 ** 9, 10 ** 9, 0)
+        record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10**9, 10**9, 10**9, 0)
         comment = record + struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
         return directory[:32] + struct.pack("<H", len(comment)) + directory[34:] + comment
+
     data = with_directory_changed(zips.pack([usual()]), hide_locator)
     assert "is a ZIP64 archive" in refusal(end_record(data, comment_size=comment) + comment * b"x")
 
@@ -268,6 +316,7 @@ def test_bytes_in_front():
 def test_data_that_reach_into_the_directory():
     def lengthen(directory):
         return directory[:20] + struct.pack("<L", 1 << 20) + directory[24:]
+
     data = with_directory_changed(zips.pack([usual()]), lengthen)
     assert "bytes before the end of the archive: found 0, expected 16" in refusal(data)
 
@@ -275,6 +324,7 @@ def test_data_that_reach_into_the_directory():
 def test_an_offset_beyond_the_end():
     def move(directory):
         return directory[:42] + struct.pack("<L", 0xFFFFFFF0) + directory[46:]
+
     data = with_directory_changed(zips.pack([usual()]), move)
     assert "byte 0, local header of 'terraform': found 4294967280, expected 0" in refusal(data)
 
@@ -282,22 +332,26 @@ def test_an_offset_beyond_the_end():
 def test_a_dos_directory():
     def mark(directory):
         return directory[:38] + struct.pack("<L", 0x10) + directory[42:]
+
     assert "is not a regular file" in refusal(with_directory_changed(zips.pack([usual()]), mark))
 
 
 def test_a_member_without_a_mode_is_a_file():
     assert unpack(zips.pack([usual(mode=0)]))[1] == BINARY
-    assert unpack(zips.pack([usual(mode=0o600)]))[1] == BINARY      # as zipfile writes them
+    assert unpack(zips.pack([usual(mode=0o600)]))[1] == BINARY  # as zipfile writes them
 
 
 # Sizes.
+
 
 def test_the_largest_binary(monkeypatch):
     assert zip_archive.BINARY_CAP == 1 << 30
     monkeypatch.setattr(zip_archive, "BINARY_CAP", len(BINARY))
     assert unpack(odd_archives.of(usual()))[1] == BINARY
     monkeypatch.setattr(zip_archive, "BINARY_CAP", len(BINARY) - 1)
-    assert "has %d bytes: %d at most were expected" % (len(BINARY), len(BINARY) - 1) in refusal(odd_archives.of(usual()))
+    assert "has %d bytes: %d at most were expected" % (len(BINARY), len(BINARY) - 1) in refusal(
+        odd_archives.of(usual())
+    )
 
 
 def test_the_largest_ratio(monkeypatch):
@@ -344,7 +398,9 @@ def test_what_looks_like_an_end_is_none_without_the_crc():
 
 def test_nothing_is_written_beyond_the_declared_size():
     written = bytearray()
-    binary = zip_archive.find_executable(io.BytesIO(odd_archives.REFUSED["size_too_small"](BINARY)), "linux_amd64", PATH)
+    binary = zip_archive.find_executable(
+        io.BytesIO(odd_archives.REFUSED["size_too_small"](BINARY)), "linux_amd64", PATH
+    )
     with pytest.raises(_errors.ArchiveError):
         zip_archive.extract(binary, written.extend)
     assert len(written) < len(BINARY)
@@ -360,14 +416,27 @@ def test_large_binaries_come_in_pieces():
 
 # Errors of others.
 
-@pytest.mark.parametrize("error", [
-    ValueError("no"), RuntimeError("no"), EOFError("no"), struct.error("no"), zlib.error("no"), KeyError("no"),
-    TypeError("no"),
-    OSError(errno.ENOSPC, "full"), _errors.InstallError("no", errno=errno.ENOSPC), KeyboardInterrupt(),
-], ids=repr)
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no"),
+        RuntimeError("no"),
+        EOFError("no"),
+        struct.error("no"),
+        zlib.error("no"),
+        KeyError("no"),
+        TypeError("no"),
+        OSError(errno.ENOSPC, "full"),
+        _errors.InstallError("no", errno=errno.ENOSPC),
+        KeyboardInterrupt(),
+    ],
+    ids=repr,
+)
 def test_errors_of_the_writer_pass_untouched(error):
     def write(block):
         raise error
+
     binary = zip_archive.find_executable(io.BytesIO(odd_archives.of(usual())), "linux_amd64", PATH)
     with pytest.raises(type(error)) as caught:
         zip_archive.extract(binary, write)
@@ -429,7 +498,9 @@ def test_no_error_of_the_storage_is_called_a_damaged_archive():
     for number in range(1, 1000):
         file = FailingOnce(data, number)
         try:
-            size, _sha256 = zip_archive.extract(zip_archive.find_executable(file, "linux_amd64", PATH), lambda block: None)
+            size, _sha256 = zip_archive.extract(
+                zip_archive.find_executable(file, "linux_amd64", PATH), lambda block: None
+            )
         except _errors.InstallError as error:
             assert (error.errno, error.path) == (errno.EIO, PATH)
         else:
@@ -459,12 +530,13 @@ def test_the_archive_is_read_through_its_file_alone(tmp_path):
 
 # Magic bytes.
 
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_magic_bytes_of_each_platform(platform):
     assert layout.check_platform(platform) == platform
     machine = platform.partition("_")[2]
     for other in PLATFORMS:
-        head = executables.terraform("1.13.4", other)[:zip_archive.HEAD_SIZE]
+        head = executables.terraform("1.13.4", other)[: zip_archive.HEAD_SIZE]
         formats = [name.startswith("darwin_") or 2 * name.startswith("windows_") for name in (platform, other)]
         if formats[0] == formats[1] and other.partition("_")[2] == machine:
             zip_archive.check_magic(head, platform, PATH)
@@ -473,20 +545,35 @@ def test_magic_bytes_of_each_platform(platform):
                 zip_archive.check_magic(head, platform, PATH)
 
 
-@pytest.mark.parametrize("platform, head", [
-    ("linux_amd64", b""), ("linux_amd64", b"\x7fELF"), ("linux_amd64", BINARY[:19]),
-    ("linux_amd64", b"\x7fELG" + BINARY[4:64]),
-    ("linux_amd64", BINARY[:4] + b"\x01" + BINARY[5:64]), ("linux_amd64", BINARY[:4] + b"\x03" + BINARY[5:64]),
-    ("linux_amd64", BINARY[:5] + b"\x02" + BINARY[6:64]), ("linux_amd64", BINARY[:5] + b"\x00" + BINARY[6:64]),
-    ("linux_amd64", b"#!/bin/sh\n" + BINARY), ("linux_amd64", 4096 * b"\0"), ("linux_mips", BINARY), ("linux_", BINARY),
-    ("darwin_arm", b""), ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"), ("darwin_amd64", b"\xcf\xfa\xed\xfe"),
-    ("darwin_s390x", b""),
-    ("windows_amd64", b""), ("windows_amd64", b"MZ"),
-    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
-    ("windows_s390x", b""), ("windows_s390x", b"MZ" + 100 * b"\0"), ("windows_amd64", b"PE\0\0\x64\x86" + 100 * b"\0"),
-    ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"),
-    ("linux_s390x", b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
-])
+@pytest.mark.parametrize(
+    "platform, head",
+    [
+        ("linux_amd64", b""),
+        ("linux_amd64", b"\x7fELF"),
+        ("linux_amd64", BINARY[:19]),
+        ("linux_amd64", b"\x7fELG" + BINARY[4:64]),
+        ("linux_amd64", BINARY[:4] + b"\x01" + BINARY[5:64]),
+        ("linux_amd64", BINARY[:4] + b"\x03" + BINARY[5:64]),
+        ("linux_amd64", BINARY[:5] + b"\x02" + BINARY[6:64]),
+        ("linux_amd64", BINARY[:5] + b"\x00" + BINARY[6:64]),
+        ("linux_amd64", b"#!/bin/sh\n" + BINARY),
+        ("linux_amd64", 4096 * b"\0"),
+        ("linux_mips", BINARY),
+        ("linux_", BINARY),
+        ("darwin_arm", b""),
+        ("darwin_amd64", b"\xca\xfe\xba\xbe\0\0\0\2"),
+        ("darwin_amd64", b"\xcf\xfa\xed\xfe"),
+        ("darwin_s390x", b""),
+        ("windows_amd64", b""),
+        ("windows_amd64", b"MZ"),
+        ("windows_amd64", b"MZ" + 58 * b"\0" + b"\xff\xff\xff\xff" + 100 * b"\0"),
+        ("windows_s390x", b""),
+        ("windows_s390x", b"MZ" + 100 * b"\0"),
+        ("windows_amd64", b"PE\0\0\x64\x86" + 100 * b"\0"),
+        ("windows_amd64", b"MZ" + 58 * b"\0" + b"\x80\0\0\0" + 64 * b"\0" + b"NE\0\0\x64\x86"),
+        ("linux_s390x", b"\x7fELF\x02\0" + 12 * b"\0" + b"\0\x16"),
+    ],
+)
 def test_wrong_magic_bytes(platform, head):
     with pytest.raises(_errors.ArchiveError) as caught:
         zip_archive.check_magic(head, platform, PATH)
@@ -504,22 +591,32 @@ def test_a_32_bit_mach_o_file():
 
 def test_property_damage_is_seen_or_harmless():
     from support.properties import hypothesis
+
     strategies = hypothesis.strategies
     seeds = [
-        zips.pack([usual()]), odd_archives.of(usual(), comment=b"a comment"),
+        zips.pack([usual()]),
+        odd_archives.of(usual(), comment=b"a comment"),
         odd_archives.of(usual(method=zips.STORED)),
-        odd_archives.of(usual(flags=0)), odd_archives.REFUSED["symlink"](BINARY),
+        odd_archives.of(usual(flags=0)),
+        odd_archives.REFUSED["symlink"](BINARY),
     ]
 
     @hypothesis.given(
         strategies.sampled_from(seeds),
-        strategies.lists(strategies.tuples(
-            strategies.booleans(), strategies.integers(0, 1 << 20),
-            strategies.one_of(
-                strategies.binary(min_size=1, max_size=4),
-                strategies.sampled_from([b"PK\5\6", b"PK\6\7", b"PK\1\2", b"PK\3\4", b"\xff\xff\xff\xff", b"\0\0\0\0"]),
+        strategies.lists(
+            strategies.tuples(
+                strategies.booleans(),
+                strategies.integers(0, 1 << 20),
+                strategies.one_of(
+                    strategies.binary(min_size=1, max_size=4),
+                    strategies.sampled_from(
+                        [b"PK\5\6", b"PK\6\7", b"PK\1\2", b"PK\3\4", b"\xff\xff\xff\xff", b"\0\0\0\0"]
+                    ),
+                ),
             ),
-        ), min_size=1, max_size=4),
+            min_size=1,
+            max_size=4,
+        ),
         strategies.one_of(strategies.none(), strategies.integers(0, 2000)),
     )
     def check(seed, changes, length):
@@ -527,7 +624,7 @@ def test_property_damage_is_seen_or_harmless():
         for near_end, place, patch in changes:
             # Most of the structure is at the end.
             at = len(data) - 1 - place % 200 if near_end else place % len(data)
-            data[at:at + len(patch)] = patch
+            data[at : at + len(patch)] = patch
         try:
             dummy, written = unpack(bytes(data[:length]))
         except _errors.ArchiveError as error:

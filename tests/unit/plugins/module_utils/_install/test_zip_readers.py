@@ -18,14 +18,24 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._install im
 from support import tiers, zip_family
 
 PATH = "/srv/a.zip"
-SECONDS = 60        # for one call of a reader, which takes some milliseconds
-EACH = 10 if tiers.QUICK else 6      # of the refused ones, so many are passed over for each that the readers see
+SECONDS = 60  # for one call of a reader, which takes some milliseconds
+EACH = 10 if tiers.QUICK else 6  # of the refused ones, so many are passed over for each that the readers see
 # Oddities that are in order with some kinds of members only.
 SOMETIMES = {
-    "plain": {"ZIP64 sizes", "ZIP64 sizes, streamed, descriptor of 20 bytes", "descriptor of 12 bytes",
-              "license: descriptor of 12 bytes"},
-    "streamed": {"ZIP64 sizes, streamed, descriptor of 20 bytes", "descriptor of 12 bytes", "license: descriptor of 12 bytes",
-                 "local CRC missing", "local packed size missing", "local size missing"},
+    "plain": {
+        "ZIP64 sizes",
+        "ZIP64 sizes, streamed, descriptor of 20 bytes",
+        "descriptor of 12 bytes",
+        "license: descriptor of 12 bytes",
+    },
+    "streamed": {
+        "ZIP64 sizes, streamed, descriptor of 20 bytes",
+        "descriptor of 12 bytes",
+        "license: descriptor of 12 bytes",
+        "local CRC missing",
+        "local packed size missing",
+        "local size missing",
+    },
     "stored": {"ZIP64 sizes"},
 }
 
@@ -45,8 +55,14 @@ def ours(data):
 def _answer(command, data=b""):
     """What a command prints; None when it fails."""
     environment = dict(os.environ, LC_ALL="C", UNZIP="")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-                          start_new_session=True) as process:   # without a terminal to ask for a password
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    ) as process:  # without a terminal to ask for a password
         output, _none = process.communicate(data, timeout=SECONDS)
     return output if process.returncode == 0 else None
 
@@ -55,11 +71,11 @@ def _zipfile(path, data):
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.read("terraform")
-    except Exception:   # it has no end of ways to refuse
+    except Exception:  # it has no end of ways to refuse
         return None
 
 
-READERS = {     # callable(path, bytes of that file) -> bytes of terraform, or None
+READERS = {  # callable(path, bytes of that file) -> bytes of terraform, or None
     "zipfile": _zipfile,
     "unzip": lambda path, data: _answer(["unzip", "-p", path, "terraform"]),
     "bsdtar": lambda path, data: _answer(["bsdtar", "-xOf", path, "terraform"]),
@@ -86,8 +102,10 @@ def family():
 
 def test_the_family_is_large_and_of_both_kinds(family, proof):
     passed, refused = family
-    proof("%d odd archives: we accept %d, and %s read them alike" % (
-        len(passed) + len(refused), len(passed), ", ".join(filter(is_there, sorted(READERS)))))
+    proof(
+        "%d odd archives: we accept %d, and %s read them alike"
+        % (len(passed) + len(refused), len(passed), ", ".join(filter(is_there, sorted(READERS))))
+    )
     assert len(passed) >= 200 and len(refused) >= 700, (len(passed), len(refused))
 
 
@@ -107,7 +125,7 @@ def test_what_passes_is_read_alike(reader, family, tmp_path):
     if not is_there(reader):
         pytest.skip("no %s on this machine" % reader)
     path, otherwise = str(tmp_path / "a.zip"), []
-    for name, (data, binary, _names) in list(family[0].items())[::20 if tiers.QUICK else 1]:
+    for name, (data, binary, _names) in list(family[0].items())[:: 20 if tiers.QUICK else 1]:
         with open(path, "wb") as file:
             file.write(data)
         found = READERS[reader](path, data)
@@ -139,21 +157,30 @@ def test_there_is_something_to_refuse(family, tmp_path):
     assert len(sample) >= 600 // EACH and different >= 120 // EACH and misled, (len(sample), different, misled)
 
 
-@pytest.mark.parametrize("oddity, message", [
-    ("prefix, offsets right", "byte 0, local header of 'LICENSE.txt': found 10, expected 0"),
-    ("gap", "byte 54, local header of 'terraform': found 55, expected 54"),
-    ("gap behind", "byte 870, central directory: found 871, expected 870"),
-    ("local name in another case", "byte 54, name of the local header of 'terraform': found 'Terraform', expected 'terraform'"),
-    ("local method", "byte 54, method of the local header of 'terraform': found 8, expected 0"),
-    ("local size less", "byte 54, size of the local header of 'terraform': found 5, expected 777"),
-    ("line disk", "byte 927, disk of 'terraform': found 1, expected 0"),
-    ("flags: patch", "byte 927, flags of 'terraform': found 32, expected 0"),
-    ("version 6.3", "byte 927, version needed for 'terraform', at most: found 63, expected 45"),
-    ("other name in a local field", "byte 54, extra field of 'terraform': found 0x7075, expected times and owners only"),
-    ("field too long", "byte 936, extra field of 'terraform', bytes of 0x5455: found 5, expected 6"),
-    ("descriptor missing", r"byte 870, descriptor of 'terraform': found 'PK\x01\x02"),
-    ("comment of a member with an end", "byte 870, end records in the central directory: found 1, expected 0"),
-])
+@pytest.mark.parametrize(
+    "oddity, message",
+    [
+        ("prefix, offsets right", "byte 0, local header of 'LICENSE.txt': found 10, expected 0"),
+        ("gap", "byte 54, local header of 'terraform': found 55, expected 54"),
+        ("gap behind", "byte 870, central directory: found 871, expected 870"),
+        (
+            "local name in another case",
+            "byte 54, name of the local header of 'terraform': found 'Terraform', expected 'terraform'",
+        ),
+        ("local method", "byte 54, method of the local header of 'terraform': found 8, expected 0"),
+        ("local size less", "byte 54, size of the local header of 'terraform': found 5, expected 777"),
+        ("line disk", "byte 927, disk of 'terraform': found 1, expected 0"),
+        ("flags: patch", "byte 927, flags of 'terraform': found 32, expected 0"),
+        ("version 6.3", "byte 927, version needed for 'terraform', at most: found 63, expected 45"),
+        (
+            "other name in a local field",
+            "byte 54, extra field of 'terraform': found 0x7075, expected times and owners only",
+        ),
+        ("field too long", "byte 936, extra field of 'terraform', bytes of 0x5455: found 5, expected 6"),
+        ("descriptor missing", r"byte 870, descriptor of 'terraform': found 'PK\x01\x02"),
+        ("comment of a member with an end", "byte 870, end records in the central directory: found 1, expected 0"),
+    ],
+)
 def test_a_refusal_says_where_and_what(oddity, message):
     with pytest.raises(_errors.ArchiveError) as caught:
         zip_archive.find_executable(io.BytesIO(zip_family.make("stored", oddity)), "linux_amd64", PATH)

@@ -25,7 +25,7 @@ def maker():
 
 
 def test_built_in_key_is_read():
-    key, = keys_module.read_keys(())
+    (key,) = keys_module.read_keys(())
     assert (key.fingerprint, key.key_id, key.source) == (HASHICORP, "72D7468F", "the built-in key of 2026-02-18")
     flaws = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
     assert flaws == [None, "may not sign, say its key flags", None, None]
@@ -36,38 +36,52 @@ def test_given_keys_replace_the_built_in_one(maker):
     keys = keys_module.read_keys((demo.armored, other.armored))
     assert [(key.fingerprint, key.key_id, key.source) for key in keys] == [
         (demo.fingerprint, demo.key_id, "entry 1 of trusted_keys"),
-        (other.fingerprint, other.key_id, "entry 2 of trusted_keys")]
+        (other.fingerprint, other.key_id, "entry 2 of trusted_keys"),
+    ]
 
 
-@pytest.mark.parametrize("text", [
-    HASHICORP_KEY.replace("\n", "\r\n"),
-    "    " + HASHICORP_KEY.replace("\n", "\n    "),
-    "pub   rsa4096 2021-04-19 [SC] [expires: 2030-03-01]\n" + HASHICORP_KEY,
-    HASHICORP_KEY.replace("\n\n", "\nComment: from the vendor\n\n"),
-    "\n".join(line for line in LINES if not line.startswith("=")),
-    HASHICORP_KEY * 3,
-], ids=["crlf", "indented", "text before", "armor header", "no checksum", "three times"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        HASHICORP_KEY.replace("\n", "\r\n"),
+        "    " + HASHICORP_KEY.replace("\n", "\n    "),
+        "pub   rsa4096 2021-04-19 [SC] [expires: 2030-03-01]\n" + HASHICORP_KEY,
+        HASHICORP_KEY.replace("\n\n", "\nComment: from the vendor\n\n"),
+        "\n".join(line for line in LINES if not line.startswith("=")),
+        HASHICORP_KEY * 3,
+    ],
+    ids=["crlf", "indented", "text before", "armor header", "no checksum", "three times"],
+)
 def test_key_is_read_in_any_wrapping(text):
     assert [key.fingerprint for key in keys_module.read_keys((text,))] == [HASHICORP]
 
 
-@pytest.mark.parametrize("text, found", [
-    ("", "there is no armored public key in it"),
-    ("/etc/terraform/key.asc", "there is no armored public key in it"),
-    (HASHICORP, "there is no armored public key in it"),
-    ("\x99\x02\x0d\x04\x60", "there is no armored public key in it"),
-    (HASHICORP_KEY.replace("\n", " "), "line breaks lost"),
-    (HASHICORP_KEY[:3000], "no END line"),
-    (HASHICORP_KEY.replace(LINES[20], ""), "checksum does not match"),
-    ("\n".join(LINES[:40] + LINES[-2:]).replace("KEY BLOCK-----\n\n", "KEY BLOCK-----\n\n"), "it was cut"),
-    (HASHICORP_KEY.replace("PUBLIC KEY BLOCK", "SIGNATURE"), "it holds an OpenPGP block that is not a PUBLIC KEY BLOCK"),
-    (HASHICORP_KEY.replace("PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK"), "it is a private key"),
-    ("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----", "a block in it is empty"),
-    (HASHICORP_KEY + "x" * 300000, "longer than 262144 characters"),
-], ids=lambda value: "" if "\n" in value else value[:30])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("", "there is no armored public key in it"),
+        ("/etc/terraform/key.asc", "there is no armored public key in it"),
+        (HASHICORP, "there is no armored public key in it"),
+        ("\x99\x02\x0d\x04\x60", "there is no armored public key in it"),
+        (HASHICORP_KEY.replace("\n", " "), "line breaks lost"),
+        (HASHICORP_KEY[:3000], "no END line"),
+        (HASHICORP_KEY.replace(LINES[20], ""), "checksum does not match"),
+        ("\n".join(LINES[:40] + LINES[-2:]).replace("KEY BLOCK-----\n\n", "KEY BLOCK-----\n\n"), "it was cut"),
+        (
+            HASHICORP_KEY.replace("PUBLIC KEY BLOCK", "SIGNATURE"),
+            "it holds an OpenPGP block that is not a PUBLIC KEY BLOCK",
+        ),
+        (HASHICORP_KEY.replace("PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK"), "it is a private key"),
+        ("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----", "a block in it is empty"),
+        (HASHICORP_KEY + "x" * 300000, "longer than 262144 characters"),
+    ],
+    ids=lambda value: "" if "\n" in value else value[:30],
+)
 def test_text_that_is_no_whole_public_key_is_refused(text, found):
     for number, texts in ((1, (text,)), (2, (HASHICORP_KEY, text))):
-        with pytest.raises(RequestError, match="entry %d of trusted_keys cannot be used: .*%s" % (number, found)) as caught:
+        with pytest.raises(
+            RequestError, match="entry %d of trusted_keys cannot be used: .*%s" % (number, found)
+        ) as caught:
             keys_module.read_keys(texts)
         assert "gpg --armor" in caught.value.hint
         assert LINES[20][:20] not in repr(caught.value) and LINES[2][:20] not in repr(caught.value)
@@ -122,21 +136,29 @@ def test_short_key_is_refused(maker):
 def test_subkey_of_another_algorithm_does_not_matter(maker):
     demo = maker.make_signing_key("Demo")
     odd = demo.subkey._replace(algorithm=18, created=maker.KEY_CREATED + 1)
-    key, = keys_module.read_keys((maker.armor(demo.binary + maker.packet(14, odd.body) + maker.bind(demo.primary, odd)),))
-    assert [member.invalid_reason for member in key.members[1:]] == [None, "is of public-key algorithm 18; RSA expected"]
+    (key,) = keys_module.read_keys(
+        (maker.armor(demo.binary + maker.packet(14, odd.body) + maker.bind(demo.primary, odd)),)
+    )
+    assert [member.invalid_reason for member in key.members[1:]] == [
+        None,
+        "is of public-key algorithm 18; RSA expected",
+    ]
 
 
-@pytest.mark.parametrize("place, tag, found", [
-    (0, 13, "a packet of type 13 is out of place"),
-    (0, 14, "is out of place"),
-    (0, 17, "a packet of type 17 is out of place"),
-    (0, 2, "a signature stands before the key"),
-    (3, 8, "a packet of type 8 is out of place"),
-    (3, 11, "a packet of type 11 is out of place"),
-    (3, 12, "a packet of type 12 is out of place"),
-    (3, 60, "a packet of type 60 is out of place"),
-    (5, 11, "a packet of type 11 is out of place"),
-])
+@pytest.mark.parametrize(
+    "place, tag, found",
+    [
+        (0, 13, "a packet of type 13 is out of place"),
+        (0, 14, "is out of place"),
+        (0, 17, "a packet of type 17 is out of place"),
+        (0, 2, "a signature stands before the key"),
+        (3, 8, "a packet of type 8 is out of place"),
+        (3, 11, "a packet of type 11 is out of place"),
+        (3, 12, "a packet of type 12 is out of place"),
+        (3, 60, "a packet of type 60 is out of place"),
+        (5, 11, "a packet of type 11 is out of place"),
+    ],
+)
 def test_packet_out_of_place_is_refused(maker, place, tag, found):
     demo = maker.make_signing_key("Demo")
     body = {2: demo.sign(b"", bare=True), 14: demo.subkey.body}.get(tag, b"x")
@@ -168,7 +190,7 @@ def test_revocations_alone_are_no_key(maker):
 
 def test_key_exposed_in_2021_is_refused_as_a_subkey_too(maker, genuine):
     with open(genuine + "/keys/hashicorp_348FFC4C_compromised-2021.asc") as file:
-        (_label, data), = keys_module.read_armor(file.read())
+        ((_label, data),) = keys_module.read_armor(file.read())
     body = keys_module.read_packets(data, 20)[0].body
     refuse(packets(maker, (6, maker.make_pair("Demo").body), (14, body)), "exposed in 2021")
 
@@ -177,20 +199,24 @@ def public(modulus=(1 << 2047) + 1, exponent=65537, algorithm=1):
     return PublicKey(b"", 0, algorithm, modulus, exponent, "")
 
 
-@pytest.mark.parametrize("key, invalid_reason", [
-    (public(), None),
-    (public(exponent=3), None),
-    (public(exponent=(1 << 64) - 1), None),
-    (public(modulus=(1 << 8192) - 1), None),
-    (public(modulus=(1 << 2047) - 1), "is an RSA key of 2047 bits; 2048 to 8192 expected"),
-    (public(modulus=(1 << 8192) + 1), "is an RSA key of 8193 bits; 2048 to 8192 expected"),
-    (public(modulus=1 << 2047), "has impossible RSA numbers"),
-    (public(exponent=0), "has impossible RSA numbers"),
-    (public(exponent=1), "has impossible RSA numbers"),
-    (public(exponent=2), "has impossible RSA numbers"),
-    (public(exponent=65536), "has impossible RSA numbers"),
-    (public(exponent=(1 << 64) + 1), "has impossible RSA numbers"),
-    (public(algorithm=3), "is of public-key algorithm 3; RSA expected"),
-], ids=lambda value: "" if isinstance(value, PublicKey) else str(value)[:20])
+@pytest.mark.parametrize(
+    "key, invalid_reason",
+    [
+        (public(), None),
+        (public(exponent=3), None),
+        (public(exponent=(1 << 64) - 1), None),
+        (public(modulus=(1 << 8192) - 1), None),
+        (public(modulus=(1 << 2047) - 1), "is an RSA key of 2047 bits; 2048 to 8192 expected"),
+        (public(modulus=(1 << 8192) + 1), "is an RSA key of 8193 bits; 2048 to 8192 expected"),
+        (public(modulus=1 << 2047), "has impossible RSA numbers"),
+        (public(exponent=0), "has impossible RSA numbers"),
+        (public(exponent=1), "has impossible RSA numbers"),
+        (public(exponent=2), "has impossible RSA numbers"),
+        (public(exponent=65536), "has impossible RSA numbers"),
+        (public(exponent=(1 << 64) + 1), "has impossible RSA numbers"),
+        (public(algorithm=3), "is of public-key algorithm 3; RSA expected"),
+    ],
+    ids=lambda value: "" if isinstance(value, PublicKey) else str(value)[:20],
+)
 def test_rsa_numbers(key, invalid_reason):
     assert str(signatures.find_key_invalid_reason(key)).startswith(str(invalid_reason))

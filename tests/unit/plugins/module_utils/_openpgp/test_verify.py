@@ -6,18 +6,41 @@
 import os
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import ClockError, RequestError, VerificationError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    ClockError,
+    RequestError,
+    VerificationError,
+)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import hashicorp_key, key_status
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import verify as verify_module
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 SIGNING_SUBKEY = "C820C6D5CD27AB87"
 OPENTOFU = "E3E6E43D84CB852EADB0051D0C0AF313E5FD9F80"
-NOW = 1795444000            # 2026-11-23T14:26:40Z
-VERSIONS = ("0.11.15", "0.12.31", "0.15.5", "1.0.11", "1.1.9", "1.2.9", "1.5.7", "1.6.6", "1.8.5", "1.9.8", "1.10.5",
-            "1.11.4", "1.12.2", "1.14.8", "1.14.9", "1.15.8")
-RENEWED, EXPIRED, TWO_BLOCKS = ("hashicorp_72D7468F_expires-2030-03-01.asc", "hashicorp_72D7468F_expired-2026-04-18.asc",
-                                "hashicorp_pgp-key.txt_two-blocks.asc")
+NOW = 1795444000  # 2026-11-23T14:26:40Z
+VERSIONS = (
+    "0.11.15",
+    "0.12.31",
+    "0.15.5",
+    "1.0.11",
+    "1.1.9",
+    "1.2.9",
+    "1.5.7",
+    "1.6.6",
+    "1.8.5",
+    "1.9.8",
+    "1.10.5",
+    "1.11.4",
+    "1.12.2",
+    "1.14.8",
+    "1.14.9",
+    "1.15.8",
+)
+RENEWED, EXPIRED, TWO_BLOCKS = (
+    "hashicorp_72D7468F_expires-2030-03-01.asc",
+    "hashicorp_72D7468F_expired-2026-04-18.asc",
+    "hashicorp_pgp-key.txt_two-blocks.asc",
+)
 
 
 def read(*parts):
@@ -32,7 +55,10 @@ def release(genuine, version):
 
 
 def opentofu(genuine):
-    return (read(genuine, "opentofu", "tofu_1.8.5_SHA256SUMS"), read(genuine, "opentofu", "tofu_1.8.5_SHA256SUMS.gpgsig"))
+    return (
+        read(genuine, "opentofu", "tofu_1.8.5_SHA256SUMS"),
+        read(genuine, "opentofu", "tofu_1.8.5_SHA256SUMS.gpgsig"),
+    )
 
 
 def key_text(genuine, name):
@@ -41,7 +67,9 @@ def key_text(genuine, name):
 
 def verify(document, signature, *texts, **changes):
     keys = verify_module.read_keys(texts)
-    return verify_module.verify(document, signature, keys, changes.get("now", NOW), changes.get("name", "/tmp/sums.sig"))
+    return verify_module.verify(
+        document, signature, keys, changes.get("now", NOW), changes.get("name", "/tmp/sums.sig")
+    )
 
 
 def test_built_in_key_is_the_published_one(genuine):
@@ -49,9 +77,9 @@ def test_built_in_key_is_the_published_one(genuine):
 
 
 def test_built_in_key_is_what_its_file_says():
-    key, = verify_module.read_keys(())
+    (key,) = verify_module.read_keys(())
     assert (key.fingerprint, key.key_id) == (HASHICORP, "72D7468F")
-    signing, = [member for member in key.members if member.public.fingerprint.endswith(SIGNING_SUBKEY)]
+    (signing,) = [member for member in key.members if member.public.fingerprint.endswith(SIGNING_SUBKEY)]
     assert signing.public.fingerprint == "374EC75B485913604A831CC7C820C6D5CD27AB87"
     # 2030-03-01T23:14:24Z and 2026-02-18T23:15:22Z: also for what it signed before, for its older word is not published
     for moment in (1650353382, NOW):
@@ -82,8 +110,10 @@ def own_key():
     return pytest.importorskip("release_site").make_signing_key("Own").armored
 
 
-OTHERS = {"hashicorp_package-signing_A621E701.asc": "HashiCorp's key for Linux packages",
-          "opentofu_E5FD9F80.asc": "OpenTofu's key"}
+OTHERS = {
+    "hashicorp_package-signing_A621E701.asc": "HashiCorp's key for Linux packages",
+    "opentofu_E5FD9F80.asc": "OpenTofu's key",
+}
 
 
 @pytest.mark.parametrize("name", sorted(OTHERS))
@@ -93,14 +123,16 @@ def test_another_key_does_not_vouch_and_is_named_for_what_it_is(genuine, name):
             verify(*release(genuine, "1.11.4") + before + (key_text(genuine, name),))
         assert caught.value.hint == (
             "entry %d of trusted_keys is %s, which signs no release of Terraform; HashiCorp's release key is built in: leave "
-            "trusted_keys out" % (len(before) + 1, OTHERS[name]))
+            "trusted_keys out" % (len(before) + 1, OTHERS[name])
+        )
 
 
 def test_the_release_key_is_named_where_others_are_trusted(genuine):
     with pytest.raises(VerificationError) as caught:
         verify(*release(genuine, "1.11.4") + (own_key(),))
     assert caught.value.hint == (
-        "that is HashiCorp's release key, which is built in: leave trusted_keys out, or add it there")
+        "that is HashiCorp's release key, which is built in: leave trusted_keys out, or add it there"
+    )
 
 
 def test_the_known_keys_are_those_of_their_owners(genuine):
@@ -112,7 +144,11 @@ def test_the_known_keys_are_those_of_their_owners(genuine):
 
 def test_the_key_exposed_in_2021_is_refused(genuine):
     compromised = key_text(genuine, "hashicorp_348FFC4C_compromised-2021.asc")
-    for texts in ((compromised,), (hashicorp_key.HASHICORP_KEY, compromised), (hashicorp_key.HASHICORP_KEY + compromised,)):
+    for texts in (
+        (compromised,),
+        (hashicorp_key.HASHICORP_KEY, compromised),
+        (hashicorp_key.HASHICORP_KEY + compromised,),
+    ):
         with pytest.raises(RequestError, match="entry %d of trusted_keys .* exposed in 2021" % len(texts)):
             verify_module.read_keys(texts)
 
@@ -139,18 +175,22 @@ def test_swapped_signatures_are_refused(genuine):
         verify(document, signature)
 
 
-@pytest.mark.parametrize("change", [
-    lambda sums: b"",
-    lambda sums: sums[:-1],
-    lambda sums: sums[1:],
-    lambda sums: sums + b"\n",
-    lambda sums: sums.replace(b"\n", b"\r\n"),
-    lambda sums: b"0" + sums[1:] if sums[:1] != b"0" else b"1" + sums[1:],
-    lambda sums: sums[:700] + bytes(bytearray([bytearray(sums)[700] ^ 1])) + sums[701:],
-    lambda sums: sums.upper(),
-    lambda sums: sums * 2,
-    lambda sums: b"\n".join(reversed(sums.split(b"\n"))),
-], ids=["empty", "cut", "cut in front", "longer", "crlf", "first", "one bit", "upper", "twice", "reordered"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sums: b"",
+        lambda sums: sums[:-1],
+        lambda sums: sums[1:],
+        lambda sums: sums + b"\n",
+        lambda sums: sums.replace(b"\n", b"\r\n"),
+        lambda sums: b"0" + sums[1:] if sums[:1] != b"0" else b"1" + sums[1:],
+        lambda sums: sums[:700] + bytes(bytearray([bytearray(sums)[700] ^ 1])) + sums[701:],
+        lambda sums: sums.upper(),
+        lambda sums: sums * 2,
+        lambda sums: b"\n".join(reversed(sums.split(b"\n"))),
+    ],
+    ids=["empty", "cut", "cut in front", "longer", "crlf", "first", "one bit", "upper", "twice", "reordered"],
+)
 def test_changed_document_is_refused(genuine, change):
     document, signature = release(genuine, "1.11.4")
     with pytest.raises(VerificationError, match="does not match its document"):
@@ -185,7 +225,7 @@ def test_renewed_key_counts_whatever_stands_before_it(genuine, name, version):
 @pytest.mark.parametrize("order", [(EXPIRED, RENEWED), (RENEWED, EXPIRED)])
 def test_copies_of_one_key_in_several_entries_are_one_key(genuine, order):
     texts = tuple(key_text(genuine, name) for name in order)
-    key, = verify_module.read_keys(texts)
+    (key,) = verify_module.read_keys(texts)
     assert key.fingerprint == HASHICORP
     assert len(key.members) == 4
     assert verify(*release(genuine, "1.14.9") + texts).warnings == ()
@@ -193,13 +233,15 @@ def test_copies_of_one_key_in_several_entries_are_one_key(genuine, order):
 
 def test_expired_key_vouches_for_what_it_signed_before(genuine):
     found = verify(*release(genuine, "1.14.8") + (key_text(genuine, EXPIRED),))
-    warning, = found.warnings
+    (warning,) = found.warnings
     assert "expired on 2026-04-18T21:50:17Z: what it signed before still counts" in warning
     assert "/" not in warning, "hosts and releases are told the same"
 
 
 def test_expired_key_does_not_vouch_for_what_it_signed_after(genuine):
-    with pytest.raises(VerificationError, match="dated 2026-04-20T18:14:18Z, after its key expired on 2026-04-18T21:50:17Z"):
+    with pytest.raises(
+        VerificationError, match="dated 2026-04-20T18:14:18Z, after its key expired on 2026-04-18T21:50:17Z"
+    ):
         verify(*release(genuine, "1.14.9") + (key_text(genuine, EXPIRED),))
 
 

@@ -19,10 +19,11 @@ from_ = hypothesis.strategies
 NOW = 1795444000
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 BUILT_IN = verify.read_keys(())
-(_LABEL, KEY), = armor_module.read_armor(HASHICORP_KEY)
+((_LABEL, KEY),) = armor_module.read_armor(HASHICORP_KEY)
 
 settings = hypothesis.settings(
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow])
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow]
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +43,35 @@ def apply(edits, data):
     """Change data: each edit takes some octets out at a place (in 1/65536 of the length) and puts others there."""
     for place, taken, put in edits:
         at = place * len(data) >> 16
-        data = data[:at] + put + data[at + taken:]
+        data = data[:at] + put + data[at + taken :]
     return data
 
 
-edits = from_.lists(from_.tuples(from_.integers(0, 65535), from_.integers(0, 40), from_.binary(max_size=40)),
-                    min_size=1, max_size=4)
+edits = from_.lists(
+    from_.tuples(from_.integers(0, 65535), from_.integers(0, 40), from_.binary(max_size=40)), min_size=1, max_size=4
+)
 # One octet for another: it gets further than cutting and pasting, because lengths stay right.
-nudges = from_.lists(from_.tuples(from_.integers(0, 65535), from_.just(1), from_.binary(min_size=1, max_size=1)),
-                     min_size=1, max_size=4)
+nudges = from_.lists(
+    from_.tuples(from_.integers(0, 65535), from_.just(1), from_.binary(min_size=1, max_size=1)), min_size=1, max_size=4
+)
 packet = from_.builds(
     lambda tag, body: bytes(bytearray([0xC0 | tag, 0xFF])) + len(body).to_bytes(4, "big") + body,
     from_.sampled_from([2, 2, 2, 5, 6, 6, 10, 13, 14, 17]),
-    from_.builds(lambda head, tail: head + tail, from_.sampled_from(
-        [b"", b"\4", b"\4\0\1\x08\0\0\0\0", b"\4\x18\1\x08\0\6\5\2\0\0\0\1\0\0ab", b"\4\0\0\0\0\1\0\x08\xff\0\2\3", b"PGP"]),
-        from_.binary(max_size=60)))
+    from_.builds(
+        lambda head, tail: head + tail,
+        from_.sampled_from(
+            [
+                b"",
+                b"\4",
+                b"\4\0\1\x08\0\0\0\0",
+                b"\4\x18\1\x08\0\6\5\2\0\0\0\1\0\0ab",
+                b"\4\0\0\0\0\1\0\x08\xff\0\2\3",
+                b"PGP",
+            ]
+        ),
+        from_.binary(max_size=60),
+    ),
+)
 packets = from_.lists(packet, max_size=6).map(b"".join)
 
 
@@ -108,8 +123,10 @@ def test_changed_document(release, changes):
 @settings
 @hypothesis.given(from_.one_of(edits, nudges))
 def test_changed_key_file(release, changes):
-    for keys in (read_or_refused(armor(apply(changes, KEY))), read_or_refused(
-            apply(changes, HASHICORP_KEY.encode()).decode("latin-1"))):
+    for keys in (
+        read_or_refused(armor(apply(changes, KEY))),
+        read_or_refused(apply(changes, HASHICORP_KEY.encode()).decode("latin-1")),
+    ):
         if keys is not None:
             refused_or_good(release[0], release[1], keys)
 
@@ -137,7 +154,7 @@ def test_packets_are_whole_or_malformed(data, most):
 @hypothesis.given(from_.binary(max_size=200), from_.sampled_from(["\n", "\r\n", "\n  "]), from_.integers(1, 80))
 def test_armor_keeps_every_octet(data, ending, width):
     text = base64.b64encode(data).decode()
-    lines = [text[start:start + width] for start in range(0, len(text), width)]
-    hypothesis.assume(not any(line.startswith("=") for line in lines))      # there it would be the checksum
+    lines = [text[start : start + width] for start in range(0, len(text), width)]
+    hypothesis.assume(not any(line.startswith("=") for line in lines))  # there it would be the checksum
     lines = ["-----BEGIN PGP SIGNATURE-----", ""] + lines + ["-----END PGP SIGNATURE-----", ""]
     assert armor_module.read_armor(ending.join(lines)) == [("SIGNATURE", data)]

@@ -17,8 +17,9 @@ WHERE = "https://mirror.example/terraform/index.json"
 def build(platform="linux_amd64", version="1.13.4", **changes):
     system, _score, arch = platform.partition("_")
     name = "terraform_%s_%s.zip" % (version, platform)
-    made = dict(name="terraform", version=version, os=system, arch=arch, filename=name,
-                url="https://elsewhere.example/" + name)
+    made = dict(
+        name="terraform", version=version, os=system, arch=arch, filename=name, url="https://elsewhere.example/" + name
+    )
     made.update(changes)
     return dict((key, value) for key, value in made.items() if value is not ...)
 
@@ -49,11 +50,15 @@ def refusal(data):
 
 # shapes
 
+
 @pytest.mark.parametrize("shape", ["current", "old", "bare"])
 def test_the_shapes_of_a_site(shape, site):
     from release_site import releases
-    made = [releases.make_release(version, platforms, shape=shape)
-            for version, platforms in (("1.9.8", ("linux_amd64",)), ("1.13.4", ("linux_amd64", "darwin_arm64")))]
+
+    made = [
+        releases.make_release(version, platforms, shape=shape)
+        for version, platforms in (("1.9.8", ("linux_amd64",)), ("1.13.4", ("linux_amd64", "darwin_arm64")))
+    ]
     found = index_module.parse_index(releases.make_index(made), WHERE)
     assert found == {"1.9.8": {"linux_amd64"}, "1.13.4": {"linux_amd64", "darwin_arm64"}}
 
@@ -62,12 +67,19 @@ def test_the_index_of_one_release():
     assert listed(entry("1.7.0", [build(version="1.7.0")])) == {"1.7.0": {"linux_amd64"}}
 
 
-@pytest.mark.parametrize("name, versions, some", [
-    ("terraform_index_excerpt_setup-terraform.json", None, ("0.1.0", {"darwin_amd64", "linux_386", "linux_amd64"})),
-    ("terraform_index_excerpt_tenv.json", None, ("1.6.6", {"darwin_arm64", "linux_arm64", "freebsd_386", "windows_amd64"})),
-    ("terraform_1.7.0_index.json", ["1.7.0"], ("1.7.0", {"linux_arm64", "solaris_amd64", "openbsd_386"})),
-    ("api_v1_terraform_0.12.26_hcdl.json", ["0.12.26"], ("0.12.26", {"freebsd_amd64", "linux_amd64"})),
-])
+@pytest.mark.parametrize(
+    "name, versions, some",
+    [
+        ("terraform_index_excerpt_setup-terraform.json", None, ("0.1.0", {"darwin_amd64", "linux_386", "linux_amd64"})),
+        (
+            "terraform_index_excerpt_tenv.json",
+            None,
+            ("1.6.6", {"darwin_arm64", "linux_arm64", "freebsd_386", "windows_amd64"}),
+        ),
+        ("terraform_1.7.0_index.json", ["1.7.0"], ("1.7.0", {"linux_arm64", "solaris_amd64", "openbsd_386"})),
+        ("api_v1_terraform_0.12.26_hcdl.json", ["0.12.26"], ("0.12.26", {"freebsd_amd64", "linux_amd64"})),
+    ],
+)
 def test_the_genuine_ones(name, versions, some, genuine):
     with open(os.path.join(genuine, "index", name), "rb") as file:
         data = file.read()
@@ -76,13 +88,15 @@ def test_the_genuine_ones(name, versions, some, genuine):
     assert sorted(found) == (versions or sorted(described["versions"]))
     assert some[1] <= found[some[0]]
     assert sum(map(len, found.values())) == sum(
-        len(one["builds"]) for one in described.get("versions", {"": described}).values()), "every build is understood"
+        len(one["builds"]) for one in described.get("versions", {"": described}).values()
+    ), "every build is understood"
 
 
 def test_the_doubled_names_of_the_first_alphas():
     name = "terraform_0.12.0-alpha4_terraform_0.12.0-alpha4_linux_amd64.zip"
     assert listed(index(entry("0.12.0-alpha4", [build(version="0.12.0-alpha4", filename=name)]))) == {
-        "0.12.0-alpha4": {"linux_amd64"}}
+        "0.12.0-alpha4": {"linux_amd64"}
+    }
 
 
 def test_an_empty_index_lists_nothing():
@@ -90,23 +104,32 @@ def test_an_empty_index_lists_nothing():
 
 
 def test_a_byte_order_mark_is_no_harm():
-    assert index_module.parse_index(b"\xef\xbb\xbf" + json.dumps(index(entry())).encode("ascii"),
-                       WHERE) == {"1.13.4": {"linux_amd64"}}
+    assert index_module.parse_index(b"\xef\xbb\xbf" + json.dumps(index(entry())).encode("ascii"), WHERE) == {
+        "1.13.4": {"linux_amd64"}
+    }
 
 
 # what is odd in it
 
-@pytest.mark.parametrize("changed", [
-    {"version": "1.13.3"}, {"version": 5}, {"name": "vault"}, {"name": None},
-])
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": "1.13.3"},
+        {"version": 5},
+        {"name": "vault"},
+        {"name": None},
+    ],
+)
 def test_an_entry_about_something_else_is_passed_over(changed):
     other = index(entry("1.9.8"))
     other["versions"]["1.13.4"] = entry(**changed)
     assert listed(other) == {"1.9.8": {"linux_amd64"}}
 
 
-@pytest.mark.parametrize("version", [
-    "../1.0.0", "1.10", "v1.10.0", "01.0.0", "latest", "", "1.0.0\n", "1.0.0/..", "1.0.0+ent", "x" * 999])
+@pytest.mark.parametrize(
+    "version", ["../1.0.0", "1.10", "v1.10.0", "01.0.0", "latest", "", "1.0.0\n", "1.0.0/..", "1.0.0+ent", "x" * 999]
+)
 def test_a_name_that_is_no_version_is_passed_over(version):
     other = index(entry("1.9.8"))
     other["versions"][version] = entry(version=...)
@@ -120,19 +143,32 @@ def test_an_entry_of_another_type_is_passed_over(value):
     assert listed(other) == {"1.9.8": {"linux_amd64"}}
 
 
-@pytest.mark.parametrize("changed", [
-    {"builds": None}, {"builds": {}}, {"builds": "x"}, {"builds": 5}, {"builds": [None, 5, "x", []]}, {}])
+@pytest.mark.parametrize(
+    "changed", [{"builds": None}, {"builds": {}}, {"builds": "x"}, {"builds": 5}, {"builds": [None, 5, "x", []]}, {}]
+)
 def test_an_entry_without_builds_is_there_for_no_platform(changed):
     assert listed(index(dict({"version": "1.13.4"}, **changed))) == {"1.13.4": frozenset()}
 
 
-@pytest.mark.parametrize("changed", [
-    {"os": "../x"}, {"os": "Linux"}, {"os": ""}, {"os": 5}, {"os": None}, {"os": ...}, {"arch": "amd64/.."},
-    {"arch": "x" * 21},
-    {"version": "1.13.3"}, {"name": "vault"}, {"filename": "terraform_1.13.4_linux_amd64.deb"},
-    {"filename": "../x.zip"},
-    {"filename": "terraform_1.13.3_linux_amd64.zip"}, {"filename": 5},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"os": "../x"},
+        {"os": "Linux"},
+        {"os": ""},
+        {"os": 5},
+        {"os": None},
+        {"os": ...},
+        {"arch": "amd64/.."},
+        {"arch": "x" * 21},
+        {"version": "1.13.3"},
+        {"name": "vault"},
+        {"filename": "terraform_1.13.4_linux_amd64.deb"},
+        {"filename": "../x.zip"},
+        {"filename": "terraform_1.13.3_linux_amd64.zip"},
+        {"filename": 5},
+    ],
+)
 def test_a_build_that_is_not_ours_is_passed_over(changed):
     for names in ({}, {"filename": ...}) if set(changed) & {"os", "arch"} else ({},):
         builds = [build("darwin_arm64"), build(**dict(changed, **names))]
@@ -142,7 +178,8 @@ def test_a_build_that_is_not_ours_is_passed_over(changed):
 def test_places_are_not_read():
     """Neither a URL to another host nor a missing one matters: archives are asked for on the site itself."""
     assert listed(index(entry(builds=[build(url="file:///etc/shadow"), build("linux_arm64", url=...)]))) == {
-        "1.13.4": {"linux_amd64", "linux_arm64"}}
+        "1.13.4": {"linux_amd64", "linux_arm64"}
+    }
 
 
 def test_a_platform_that_this_collection_does_not_know_is_listed():
@@ -151,19 +188,35 @@ def test_a_platform_that_this_collection_does_not_know_is_listed():
 
 # what is no index
 
-@pytest.mark.parametrize("data, words", [
-    (b"", "is not JSON"), (b"nonsense", "is not JSON"), (b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"),
-    (b"[1]", "JSON list"),
-    (b"null", "JSON NoneType"), (b'"x"', "JSON str"), (b"5", "JSON int"), (b"{}", "has no versions"),
-    (b'{"versions": []}', "has no versions"),
-    (b'{"versions": null, "builds": []}', "has no versions"), (b'{"version": "../x", "builds": []}', "has no versions"),
-    (b'{"name": "vault", "versions": {}}', "is about vault,"),
-    (b'{"name": ["\\ud800"], "versions": {}}', "is about something else,"),
-    (b'{"versions": {}, "x": NaN}', "NaN"), (b'{"versions": {}, "x": -Infinity}', "Infinity"),
-    (b'{"versions": {}, "versions": {}}', "twice"), (b'{"versions": {"1.0.0": {"builds": [], "builds": []}}}', "twice"),
-    (b'{"versions": {}} {}', "is not JSON"), (b"[" * 100000, "is not JSON"), (b'{"a":' * 100000, "is not JSON"),
-    (b'{"versions": {}, "\xc3\x28": 1}', "is not JSON"), (b"<html>", "is not JSON"),
-])
+
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"", "is not JSON"),
+        (b"nonsense", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[1]", "JSON list"),
+        (b"null", "JSON NoneType"),
+        (b'"x"', "JSON str"),
+        (b"5", "JSON int"),
+        (b"{}", "has no versions"),
+        (b'{"versions": []}', "has no versions"),
+        (b'{"versions": null, "builds": []}', "has no versions"),
+        (b'{"version": "../x", "builds": []}', "has no versions"),
+        (b'{"name": "vault", "versions": {}}', "is about vault,"),
+        (b'{"name": ["\\ud800"], "versions": {}}', "is about something else,"),
+        (b'{"versions": {}, "x": NaN}', "NaN"),
+        (b'{"versions": {}, "x": -Infinity}', "Infinity"),
+        (b'{"versions": {}, "versions": {}}', "twice"),
+        (b'{"versions": {"1.0.0": {"builds": [], "builds": []}}}', "twice"),
+        (b'{"versions": {}} {}', "is not JSON"),
+        (b"[" * 100000, "is not JSON"),
+        (b'{"a":' * 100000, "is not JSON"),
+        (b'{"versions": {}, "\xc3\x28": 1}', "is not JSON"),
+        (b"<html>", "is not JSON"),
+    ],
+)
 def test_bytes_that_are_no_index(data, words):
     assert words in refusal(data)
 
@@ -181,10 +234,15 @@ def test_more_parts_than_fit_into_memory_are_not_read(data):
 
 def test_property_no_value_is_more_than_an_index():
     from support.properties import hypothesis
+
     some = hypothesis.strategies
-    plain = some.one_of(some.none(), some.booleans(), some.integers(), some.text(max_size=5),
-                        some.sampled_from(["terraform", "1.13.4", "linux", "amd64",
-                                           "terraform_1.13.4_linux_amd64.zip"]))
+    plain = some.one_of(
+        some.none(),
+        some.booleans(),
+        some.integers(),
+        some.text(max_size=5),
+        some.sampled_from(["terraform", "1.13.4", "linux", "amd64", "terraform_1.13.4_linux_amd64.zip"]),
+    )
     known = some.sampled_from(["name", "versions", "version", "builds", "os", "arch", "filename", "1.13.4", "1.9.8"])
     keys = some.one_of(known, some.text(max_size=3))
 
@@ -201,34 +259,57 @@ def test_property_no_value_is_more_than_an_index():
             assert str(refused).isprintable() and refused.hint
             return
         assert all(re.match(r"[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.-]*\Z", version) for version in found)
-        assert all(re.match("[a-z0-9]+_[a-z0-9]+\\Z", platform) for platforms in found.values() for platform in platforms)
+        assert all(
+            re.match("[a-z0-9]+_[a-z0-9]+\\Z", platform) for platforms in found.values() for platform in platforms
+        )
 
     check()
 
 
 # advice
 
-LISTING = {"1.0.0": {"linux_amd64"}, "1.0.1": {"linux_amd64"}, "1.0.2-rc1": {"linux_amd64", "darwin_arm64"},
-           "1.0.2": {"linux_amd64", "darwin_arm64"}, "1.1.0": {"linux_amd64"}, "1.2.0-alpha1": {"linux_amd64"},
-           "2.0.0": set()}
+LISTING = {
+    "1.0.0": {"linux_amd64"},
+    "1.0.1": {"linux_amd64"},
+    "1.0.2-rc1": {"linux_amd64", "darwin_arm64"},
+    "1.0.2": {"linux_amd64", "darwin_arm64"},
+    "1.1.0": {"linux_amd64"},
+    "1.2.0-alpha1": {"linux_amd64"},
+    "2.0.0": set(),
+}
 
 
-@pytest.mark.parametrize("version, platform, words", [
-    ("1.1.0", "linux_amd64", "the index lists it, and the site lacks the file: copy it there; or it is being "
-                             "published, if the release is minutes old: try again then"),
-    ("1.0.0", "darwin_arm64", "the first version with a build for darwin_arm64 is 1.0.2; or choose another platform"),
-    ("1.0.0", "linux_s390x", "no version has a build for linux_s390x; or choose another platform"),
-    ("1.0.9", "linux_amd64", "versions there: 1.0.2 (next lower, newest 1.0), 1.1.0 (next higher)"),
-    ("1.1.9", "linux_amd64", "versions there: 1.1.0 (next lower, newest 1.1), 1.2.0-alpha1 (next higher)"),
-    ("1.0.1-rc2", "linux_amd64", "versions there: 1.0.0 (next lower), 1.0.1 (next higher), 1.0.2 (newest 1.0)"),
-    ("1.0.2-rc2", "linux_amd64", "versions there: 1.0.2-rc1 (next lower), 1.0.2 (next higher, newest 1.0)"),
-    ("1.0.2-beta1", "linux_amd64", "versions there: 1.0.1 (next lower), 1.0.2-rc1 (next higher), 1.0.2 (newest 1.0)"),
-    ("1.2.0-alpha2", "linux_amd64", "versions there: 1.2.0-alpha1 (next lower)"),
-    ("0.9.0", "linux_amd64", "versions there: 1.0.0 (next higher)"),
-    ("3.0.0", "linux_amd64", "versions there: 1.1.0 (next lower)"),
-    ("1.0.1-rc1", "darwin_arm64", "versions there: 1.0.2 (next higher, newest 1.0)"),
-    ("3.0.0", "linux_s390x", None),
-])
+@pytest.mark.parametrize(
+    "version, platform, words",
+    [
+        (
+            "1.1.0",
+            "linux_amd64",
+            "the index lists it, and the site lacks the file: copy it there; or it is being "
+            "published, if the release is minutes old: try again then",
+        ),
+        (
+            "1.0.0",
+            "darwin_arm64",
+            "the first version with a build for darwin_arm64 is 1.0.2; or choose another platform",
+        ),
+        ("1.0.0", "linux_s390x", "no version has a build for linux_s390x; or choose another platform"),
+        ("1.0.9", "linux_amd64", "versions there: 1.0.2 (next lower, newest 1.0), 1.1.0 (next higher)"),
+        ("1.1.9", "linux_amd64", "versions there: 1.1.0 (next lower, newest 1.1), 1.2.0-alpha1 (next higher)"),
+        ("1.0.1-rc2", "linux_amd64", "versions there: 1.0.0 (next lower), 1.0.1 (next higher), 1.0.2 (newest 1.0)"),
+        ("1.0.2-rc2", "linux_amd64", "versions there: 1.0.2-rc1 (next lower), 1.0.2 (next higher, newest 1.0)"),
+        (
+            "1.0.2-beta1",
+            "linux_amd64",
+            "versions there: 1.0.1 (next lower), 1.0.2-rc1 (next higher), 1.0.2 (newest 1.0)",
+        ),
+        ("1.2.0-alpha2", "linux_amd64", "versions there: 1.2.0-alpha1 (next lower)"),
+        ("0.9.0", "linux_amd64", "versions there: 1.0.0 (next higher)"),
+        ("3.0.0", "linux_amd64", "versions there: 1.1.0 (next lower)"),
+        ("1.0.1-rc1", "darwin_arm64", "versions there: 1.0.2 (next higher, newest 1.0)"),
+        ("3.0.0", "linux_s390x", None),
+    ],
+)
 def test_advice(version, platform, words):
     assert index_module.advise_on_missing(version, platform, LISTING) == words
 
@@ -237,7 +318,9 @@ def test_the_first_version_for_a_platform_is_read_from_the_index(genuine):
     with open(os.path.join(genuine, "index", "terraform_index_excerpt_setup-terraform.json"), "rb") as file:
         listing = index_module.parse_index(file.read(), WHERE)
     assert index_module.describe_first("plan9_amd64", listing) == "no version has a build for plan9_amd64"
-    assert index_module.describe_first("linux_amd64", listing) == "the first version with a build for linux_amd64 is 0.1.0"
+    assert (
+        index_module.describe_first("linux_amd64", listing) == "the first version with a build for linux_amd64 is 0.1.0"
+    )
 
 
 def test_an_index_has_so_many_versions_and_no_more():

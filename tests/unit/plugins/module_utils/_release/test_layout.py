@@ -40,7 +40,10 @@ def refusal(document, error=_errors.VerificationError, version="1.13.4", platfor
 def test_names():
     assert layout.sums_name("1.13.4") == "terraform_1.13.4_SHA256SUMS"
     assert layout.archive_name("1.13.4", "linux_amd64") == "terraform_1.13.4_linux_amd64.zip"
-    assert layout.release_url("https://example.com:8443/a", "1.13.4", "x") == "https://example.com:8443/a/terraform/1.13.4/x"
+    assert (
+        layout.release_url("https://example.com:8443/a", "1.13.4", "x")
+        == "https://example.com:8443/a/terraform/1.13.4/x"
+    )
     assert layout.signature_names("1.13.4", ["72D7468F", "348ffc4c"]) == (
         "terraform_1.13.4_SHA256SUMS.72D7468F.sig",
         "terraform_1.13.4_SHA256SUMS.348FFC4C.sig",
@@ -49,13 +52,24 @@ def test_names():
     assert layout.signature_names("1.13.4", []) == ("terraform_1.13.4_SHA256SUMS.sig",)
 
 
-@pytest.mark.parametrize("system, machine, platform", [
-    ("Linux", "x86_64", "linux_amd64"), ("Linux", "aarch64", "linux_arm64"), ("Linux", "armv7l", "linux_arm"),
-    ("Linux", "i686", "linux_386"), ("Linux", "s390x", "linux_s390x"), ("Linux", "ppc64le", "linux_ppc64le"),
-    ("Darwin", "arm64", "darwin_arm64"), ("FreeBSD", "amd64", "freebsd_amd64"), ("FreeBSD", "i386", "freebsd_386"),
-    ("OpenBSD", "amd64", "openbsd_amd64"), ("NetBSD", "amd64", "netbsd_amd64"), ("SunOS", "i86pc", "solaris_amd64"),
-    ("Windows", "AMD64", "windows_amd64"),
-])
+@pytest.mark.parametrize(
+    "system, machine, platform",
+    [
+        ("Linux", "x86_64", "linux_amd64"),
+        ("Linux", "aarch64", "linux_arm64"),
+        ("Linux", "armv7l", "linux_arm"),
+        ("Linux", "i686", "linux_386"),
+        ("Linux", "s390x", "linux_s390x"),
+        ("Linux", "ppc64le", "linux_ppc64le"),
+        ("Darwin", "arm64", "darwin_arm64"),
+        ("FreeBSD", "amd64", "freebsd_amd64"),
+        ("FreeBSD", "i386", "freebsd_386"),
+        ("OpenBSD", "amd64", "openbsd_amd64"),
+        ("NetBSD", "amd64", "netbsd_amd64"),
+        ("SunOS", "i86pc", "solaris_amd64"),
+        ("Windows", "AMD64", "windows_amd64"),
+    ],
+)
 def test_detect_platform(system, machine, platform):
     assert layout.detect_platform(system, machine) == platform
     assert layout.check_platform(platform) == platform
@@ -69,11 +83,27 @@ def test_no_platform_is_known(system, machine):
     assert caught.value.hint == "set platform, such as linux_amd64"
 
 
-@pytest.mark.parametrize("text", [
-    "", "linux", "linux_", "_amd64", "amd64_linux", "linux_amd64.zip", "linux-amd64", "linux_amd64_v2", "linux_x86_64",
-    "Linux_amd64",
-    "linux_amd64\n", " linux_amd64", "../linux_amd64", "linux_../amd64", u"l\u0131nux_amd64", "x" * 100000,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "linux",
+        "linux_",
+        "_amd64",
+        "amd64_linux",
+        "linux_amd64.zip",
+        "linux-amd64",
+        "linux_amd64_v2",
+        "linux_x86_64",
+        "Linux_amd64",
+        "linux_amd64\n",
+        " linux_amd64",
+        "../linux_amd64",
+        "linux_../amd64",
+        "l\u0131nux_amd64",
+        "x" * 100000,
+    ],
+)
 def test_check_platform(text):
     with pytest.raises(_errors.RequestError) as caught:
         layout.check_platform(text)
@@ -92,7 +122,7 @@ def test_every_archive_of_every_genuine_release_is_found(genuine):
             document = file.read()
         for expected in document.decode("ascii").splitlines():
             digest, archive = expected.split()
-            platform = archive[len("terraform_%s_" % version):-len(".zip")]
+            platform = archive[len("terraform_%s_" % version) : -len(".zip")]
             assert layout.find_archive(document, version, platform, name) == (archive, digest)
             assert layout.checksum_of(document.decode("ascii"), version, platform) == digest
             assert layout.check_platform(platform) == platform
@@ -106,47 +136,60 @@ def test_genuine_sums_of_another_vendor_are_refused(genuine):
     assert "names no file of terraform 1.8.5: its first name is 'tofu_1.8.5_" in str(error)
 
 
-@pytest.mark.parametrize("document", [
-    GOOD,
-    GOOD.replace(b"\n", b"\r\n"),
-    GOOD.replace(b"  ", b" *"),
-    GOOD.replace(b".zip", b".zip \t "),
-    GOOD.replace(b".zip", b".zip \r"),
-    GOOD[:-1],
-    GOOD + b"\n\n",
-    GOOD + b" \r\n\t\n",
-    GOOD + sums(line(A, "linux_amd64", "1.13.3"), "%s  terraform_1.13.4_SBOM.json" % A),
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        GOOD,
+        GOOD.replace(b"\n", b"\r\n"),
+        GOOD.replace(b"  ", b" *"),
+        GOOD.replace(b".zip", b".zip \t "),
+        GOOD.replace(b".zip", b".zip \r"),
+        GOOD[:-1],
+        GOOD + b"\n\n",
+        GOOD + b" \r\n\t\n",
+        GOOD + sums(line(A, "linux_amd64", "1.13.3"), "%s  terraform_1.13.4_SBOM.json" % A),
+    ],
+)
 def test_tolerated(document):
     assert layout.find_archive(document, "1.13.4", "linux_amd64", URL) == ("terraform_1.13.4_linux_amd64.zip", A)
 
 
-@pytest.mark.parametrize("odd", [
-    line(A[:-1], "netbsd_386"),
-    line(A + "a", "netbsd_386"),
-    line(A.upper(), "netbsd_386"),
-    line("g" + A[1:], "netbsd_386"),
-    line(u"\u0661" + A[1:], "netbsd_386"),
-    line(u"\xe9" + A[2:], "netbsd_386"),
-    line(A, "netbsd_386").replace("  ", " "),
-    line(A, "netbsd_386").replace("  ", "   "),
-    line(A, "netbsd_386").replace("  ", "\t"),
-    line(A, "netbsd_386").replace("  ", "  ./"),
-    line(A, "netbsd_386").replace("  ", "  ../"),
-    line(A, "netbsd_386").replace("  ", "  /"),
-    line(A, "netbsd_386").replace("  ", "  C:\\"),
-    line(A, "netbsd_386").replace("  ", "  **"),
-    line(A, "netbsd_386") + " more",
-    line(A, "netbsd_386") + "\0",
-    line(A, "netbsd_386") + "\r\r",
-    line(A, "netbsd_386") + u"\xa0",
-    line(A, "netbsd_386") + "\x0b" + line(A, "solaris_amd64"),
-    " " + line(A, "netbsd_386"),
-    A, A + "  ", A + "  .", A + "  ..", A + "  " + u"terraform_\u0661",
-    "# comment", "-----BEGIN PGP SIGNED MESSAGE-----", "", " ",
-    "SHA256 (terraform_1.13.4_netbsd_386.zip) = " + A,
-    line(32 * "a", "netbsd_386"),
-])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        line(A[:-1], "netbsd_386"),
+        line(A + "a", "netbsd_386"),
+        line(A.upper(), "netbsd_386"),
+        line("g" + A[1:], "netbsd_386"),
+        line("\u0661" + A[1:], "netbsd_386"),
+        line("\xe9" + A[2:], "netbsd_386"),
+        line(A, "netbsd_386").replace("  ", " "),
+        line(A, "netbsd_386").replace("  ", "   "),
+        line(A, "netbsd_386").replace("  ", "\t"),
+        line(A, "netbsd_386").replace("  ", "  ./"),
+        line(A, "netbsd_386").replace("  ", "  ../"),
+        line(A, "netbsd_386").replace("  ", "  /"),
+        line(A, "netbsd_386").replace("  ", "  C:\\"),
+        line(A, "netbsd_386").replace("  ", "  **"),
+        line(A, "netbsd_386") + " more",
+        line(A, "netbsd_386") + "\0",
+        line(A, "netbsd_386") + "\r\r",
+        line(A, "netbsd_386") + "\xa0",
+        line(A, "netbsd_386") + "\x0b" + line(A, "solaris_amd64"),
+        " " + line(A, "netbsd_386"),
+        A,
+        A + "  ",
+        A + "  .",
+        A + "  ..",
+        A + "  " + "terraform_\u0661",
+        "# comment",
+        "-----BEGIN PGP SIGNED MESSAGE-----",
+        "",
+        " ",
+        "SHA256 (terraform_1.13.4_netbsd_386.zip) = " + A,
+        line(32 * "a", "netbsd_386"),
+    ],
+)
 def test_a_malformed_line_refuses_the_whole(odd):
     document = sums(line(B, "darwin_arm64"), odd, line(A, "linux_amd64"))
     error = refusal(document)
@@ -172,10 +215,15 @@ def test_a_path_is_named_as_such():
     refusal(b"nonsense", where=PATH)
 
 
-@pytest.mark.parametrize("double", [
-    line(B, "linux_amd64"), line(A, "linux_amd64"), line(B, "linux_amd64").replace("  ", " *"),
-    line(C, "darwin_arm64") + " ",
-])
+@pytest.mark.parametrize(
+    "double",
+    [
+        line(B, "linux_amd64"),
+        line(A, "linux_amd64"),
+        line(B, "linux_amd64").replace("  ", " *"),
+        line(C, "darwin_arm64") + " ",
+    ],
+)
 def test_a_name_given_twice_refuses_the_whole(double):
     document = GOOD + sums(double)
     assert "line 4 names 'terraform_1.13.4_" in str(refusal(document))
@@ -183,11 +231,20 @@ def test_a_name_given_twice_refuses_the_whole(double):
         layout.checksum_of(document.decode("ascii"), "1.13.4", "linux_amd64")
 
 
-@pytest.mark.parametrize("name", [
-    "terraform_1.13.4_linux_amd64.zip.bak", "xterraform_1.13.4_linux_amd64.zip", "terraform_1.13.4_linux_amd64_zip",
-    "terraform_1.13.4_linux_arm64.zip", "Terraform_1.13.4_linux_amd64.zip", "terraform_1.13.4_linux_amd64.ZIP",
-    "terraform_1.13.4_linux_amd64", "terraform_1x13.4_linux_amd64.zip", "terraform_1.13.40_linux_amd64.zip",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "terraform_1.13.4_linux_amd64.zip.bak",
+        "xterraform_1.13.4_linux_amd64.zip",
+        "terraform_1.13.4_linux_amd64_zip",
+        "terraform_1.13.4_linux_arm64.zip",
+        "Terraform_1.13.4_linux_amd64.zip",
+        "terraform_1.13.4_linux_amd64.ZIP",
+        "terraform_1.13.4_linux_amd64",
+        "terraform_1x13.4_linux_amd64.zip",
+        "terraform_1.13.40_linux_amd64.zip",
+    ],
+)
 def test_only_exactly_our_name_counts(name):
     document = sums("%s  %s" % (A, name), line(B, "darwin_arm64"))
     error = refusal(document, _errors.RequestError)
@@ -216,19 +273,31 @@ def test_an_empty_document(document):
     assert "is empty" in str(refusal(document))
 
 
-@pytest.mark.parametrize("document", [
-    b"<!DOCTYPE html><html><head><title>Login \x07</title>", b"\n  <html>", b"\xef\xbb\xbf<HTML>",
-    b"<?xml version='1.0'?><Error/>",
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<!DOCTYPE html><html><head><title>Login \x07</title>",
+        b"\n  <html>",
+        b"\xef\xbb\xbf<HTML>",
+        b"<?xml version='1.0'?><Error/>",
+    ],
+)
 def test_a_web_page(document):
     error = refusal(document)
     assert "is a web page, not a list of SHA-256 digests (%d bytes)" % len(document) in str(error)
     assert "login page" in error.hint
 
 
-@pytest.mark.parametrize("document", [
-    b"PK\3\4\0\0", b"\x89\x02\x33", b"\xff\xfe1\x001\x00", b"{\"name\": 1}", b"\0" * 1000,
-])
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"PK\3\4\0\0",
+        b"\x89\x02\x33",
+        b"\xff\xfe1\x001\x00",
+        b'{"name": 1}',
+        b"\0" * 1000,
+    ],
+)
 def test_something_else(document):
     assert "line 1 is not" in str(refusal(document))
 
@@ -253,11 +322,14 @@ def test_the_doubled_name_beside_the_usual_one_is_refused():
         layout.checksum_of(document.decode("ascii"), "0.12.0-alpha4", "linux_amd64")
 
 
-@pytest.mark.parametrize("name", [
-    "terraform_0.12.0-alpha4_terraform_0.12.0-alpha3_linux_amd64.zip",
-    "terraform_0.12.0-alpha3_terraform_0.12.0-alpha4_linux_amd64.zip",
-    3 * "terraform_0.12.0-alpha4_" + "linux_amd64.zip",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "terraform_0.12.0-alpha4_terraform_0.12.0-alpha3_linux_amd64.zip",
+        "terraform_0.12.0-alpha3_terraform_0.12.0-alpha4_linux_amd64.zip",
+        3 * "terraform_0.12.0-alpha4_" + "linux_amd64.zip",
+    ],
+)
 def test_other_doublings_do_not_count(name):
     document = sums("%s  %s" % (A, name), line(B, "linux_arm", "0.12.0-alpha4"))
     refusal(document, _errors.RequestError, "0.12.0-alpha4")
@@ -265,42 +337,56 @@ def test_other_doublings_do_not_count(name):
 
 # The option checksum.
 
-@pytest.mark.parametrize("text", [
-    C, C.upper(), "sha256:" + C, "SHA256:" + C.upper(), " %s\n" % C,
-    line(C, "linux_amd64"), line(C, "linux_amd64").replace("  ", " *"),
-    "\n%s\n%s\n" % (line(A, "darwin_arm64"), line(C, "linux_amd64")),
-    "%s\r\n%s\r\n" % (line(A, "darwin_arm64"), line(C, "linux_amd64")),
-])
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        C,
+        C.upper(),
+        "sha256:" + C,
+        "SHA256:" + C.upper(),
+        " %s\n" % C,
+        line(C, "linux_amd64"),
+        line(C, "linux_amd64").replace("  ", " *"),
+        "\n%s\n%s\n" % (line(A, "darwin_arm64"), line(C, "linux_amd64")),
+        "%s\r\n%s\r\n" % (line(A, "darwin_arm64"), line(C, "linux_amd64")),
+    ],
+)
 def test_checksum(text):
     assert layout.checksum_of(text, "1.13.4", "linux_amd64") == C
 
 
-@pytest.mark.parametrize("text, message", [
-    (40 * "a", "checksum has 40 characters, the length of SHA-1"),
-    (32 * "a", "the length of MD5"),
-    (128 * "a", "the length of SHA-512"),
-    ("sha256:" + 40 * "a", "the length of SHA-1"),
-    (63 * "a", "checksum has 63 characters, where SHA-256 has 64 hex digits"),
-    (65 * "a", "checksum has 65 characters"),
-    ("sha256:", "checksum has 0 characters"),
-    ("sha256:" + 64 * "g", "checksum has 64 characters"),
-    ("sha1:" + 40 * "a", "begins with sha1: and not with sha256:"),
-    ("md5:" + 32 * "a", "begins with md5:"),
-    ("sha512:" + 64 * "a", "begins with sha512:"),
-    ("https://example.com/SHA256SUMS", "begins with https:"),
-    ("", "line 1 is not"),
-    ("nonsense", "line 1 is not"),
-    (64 * "g", "line 1 is not"),
-    ("sha256: " + C, "line 1 is not"),
-    (u"\u0661" + C[1:], "line 1 is not"),
-    (u"\ud800", "line 1 is not"),
-    ("%s %s" % (C, C), "line 1 is not"),
-    ("%s\n%s" % (C, C), "line 1 is not"),
-    ("%s %s" % (line(A, "linux_amd64"), line(B, "darwin_arm64")), "line 1 is not"),
-    (line(C, "linux_arm64"),
-     "has no line for terraform_1.13.4_linux_amd64.zip, only for terraform_1.13.4_linux_arm64.zip"),
-    (line(C, "linux_amd64", "1.13.3"), "only for terraform_1.13.3_linux_amd64.zip"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (40 * "a", "checksum has 40 characters, the length of SHA-1"),
+        (32 * "a", "the length of MD5"),
+        (128 * "a", "the length of SHA-512"),
+        ("sha256:" + 40 * "a", "the length of SHA-1"),
+        (63 * "a", "checksum has 63 characters, where SHA-256 has 64 hex digits"),
+        (65 * "a", "checksum has 65 characters"),
+        ("sha256:", "checksum has 0 characters"),
+        ("sha256:" + 64 * "g", "checksum has 64 characters"),
+        ("sha1:" + 40 * "a", "begins with sha1: and not with sha256:"),
+        ("md5:" + 32 * "a", "begins with md5:"),
+        ("sha512:" + 64 * "a", "begins with sha512:"),
+        ("https://example.com/SHA256SUMS", "begins with https:"),
+        ("", "line 1 is not"),
+        ("nonsense", "line 1 is not"),
+        (64 * "g", "line 1 is not"),
+        ("sha256: " + C, "line 1 is not"),
+        ("\u0661" + C[1:], "line 1 is not"),
+        ("\ud800", "line 1 is not"),
+        ("%s %s" % (C, C), "line 1 is not"),
+        ("%s\n%s" % (C, C), "line 1 is not"),
+        ("%s %s" % (line(A, "linux_amd64"), line(B, "darwin_arm64")), "line 1 is not"),
+        (
+            line(C, "linux_arm64"),
+            "has no line for terraform_1.13.4_linux_amd64.zip, only for terraform_1.13.4_linux_arm64.zip",
+        ),
+        (line(C, "linux_amd64", "1.13.3"), "only for terraform_1.13.3_linux_amd64.zip"),
+    ],
+)
 def test_other_checksums_are_refused(text, message):
     with pytest.raises(_errors.RequestError) as caught:
         layout.checksum_of(text, "1.13.4", "linux_amd64")
@@ -310,15 +396,35 @@ def test_other_checksums_are_refused(text, message):
 
 def test_property_a_digest_found_stood_on_our_line():
     from support.properties import hypothesis
+
     strategies = hypothesis.strategies
-    pieces = strategies.sampled_from([
-        b"\n", b"\r", b" ", b"  ", b" *", b"\t", b"\0", b"\xff", b"<", b"a", A.encode(), B.encode(), b"/", b"..",
-        b"terraform_1.13.4_linux_amd64.zip", b"terraform_1.13.3_linux_amd64.zip", b"terraform_1.13.4_", b".zip",
-    ])
+    pieces = strategies.sampled_from(
+        [
+            b"\n",
+            b"\r",
+            b" ",
+            b"  ",
+            b" *",
+            b"\t",
+            b"\0",
+            b"\xff",
+            b"<",
+            b"a",
+            A.encode(),
+            B.encode(),
+            b"/",
+            b"..",
+            b"terraform_1.13.4_linux_amd64.zip",
+            b"terraform_1.13.3_linux_amd64.zip",
+            b"terraform_1.13.4_",
+            b".zip",
+        ]
+    )
 
     @hypothesis.given(
         strategies.lists(strategies.one_of(pieces, strategies.binary(max_size=3)), max_size=12),
-        strategies.integers(0, len(GOOD)), strategies.integers(0, len(GOOD)),
+        strategies.integers(0, len(GOOD)),
+        strategies.integers(0, len(GOOD)),
     )
     def check(parts, start, end):
         document = GOOD[:start] + b"".join(parts) + GOOD[end:]

@@ -37,7 +37,9 @@ class Said:
 
 
 def choose(text, listing=None, installed=()):
-    return resolver.choose_version(constraint.parse_version_spec(text), OURS, LISTING if listing is None else listing, installed)
+    return resolver.choose_version(
+        constraint.parse_version_spec(text), OURS, LISTING if listing is None else listing, installed
+    )
 
 
 def resolve(text, listings, installed=(), offline_ok=False):
@@ -65,23 +67,30 @@ def refusal(error, text, listings, **how):
 
 
 def down(number=0, status=None):
-    return _errors.FetchError("index from https://%d.example: ECONNREFUSED" % number, url="https://%d.example" % number,
-                              hint="look at the network", status=status)
+    return _errors.FetchError(
+        "index from https://%d.example: ECONNREFUSED" % number,
+        url="https://%d.example" % number,
+        hint="look at the network",
+        status=status,
+    )
 
 
-@pytest.mark.parametrize("text, installed, expected", [
-    ("latest", (), ("1.15.5", "1.15.5", None, ("1.16.0", "1.15.6"))),
-    ("~> 1.15.0", (), ("1.15.5", "1.15.5", None, ("1.15.6",))),
-    ("< 1.15.5", (), ("1.15.4", "1.15.4", None, ())),
-    ("> 1.15.5", (), (None, None, None, ("1.16.0", "1.15.6"))),
-    ("> 1.17.0-beta1", (), ("1.17.0-rc1", "1.17.0-rc1", None, ())),
-    ("latest", ("1.15.4",), ("1.15.5", "1.15.5", "1.15.4", ("1.16.0", "1.15.6"))),
-    ("latest", ("1.15.5",), ("1.15.5", "1.15.5", "1.15.5", ("1.16.0", "1.15.6"))),
-    ("latest", ("1.15.9", "1.20.0-rc1"), ("1.15.9", "1.15.5", "1.15.9", ("1.16.0", "1.15.6"))),
-    ("> 1.15.5, < 1.16", ("1.15.7", "1.15.8", "1.16.1"), ("1.15.8", None, "1.15.8", ("1.15.6",))),
-    ("~> 2.0", ("1.15.5",), (None, None, None, ())),
-    ("latest", ("not-a-version", ".hidden", "1.10"), ("1.15.5", "1.15.5", None, ("1.16.0", "1.15.6"))),
-])
+@pytest.mark.parametrize(
+    "text, installed, expected",
+    [
+        ("latest", (), ("1.15.5", "1.15.5", None, ("1.16.0", "1.15.6"))),
+        ("~> 1.15.0", (), ("1.15.5", "1.15.5", None, ("1.15.6",))),
+        ("< 1.15.5", (), ("1.15.4", "1.15.4", None, ())),
+        ("> 1.15.5", (), (None, None, None, ("1.16.0", "1.15.6"))),
+        ("> 1.17.0-beta1", (), ("1.17.0-rc1", "1.17.0-rc1", None, ())),
+        ("latest", ("1.15.4",), ("1.15.5", "1.15.5", "1.15.4", ("1.16.0", "1.15.6"))),
+        ("latest", ("1.15.5",), ("1.15.5", "1.15.5", "1.15.5", ("1.16.0", "1.15.6"))),
+        ("latest", ("1.15.9", "1.20.0-rc1"), ("1.15.9", "1.15.5", "1.15.9", ("1.16.0", "1.15.6"))),
+        ("> 1.15.5, < 1.16", ("1.15.7", "1.15.8", "1.16.1"), ("1.15.8", None, "1.15.8", ("1.15.6",))),
+        ("~> 2.0", ("1.15.5",), (None, None, None, ())),
+        ("latest", ("not-a-version", ".hidden", "1.10"), ("1.15.5", "1.15.5", None, ("1.16.0", "1.15.6"))),
+    ],
+)
 def test_the_choice(text, installed, expected):
     assert choose(text, installed=installed) == expected
 
@@ -98,8 +107,10 @@ def test_what_matches_comes_the_oldest_first():
 def test_the_newest_of_a_site():
     version, line, said, _asked = resolve("~> 1.15.0", [LISTING], installed=("1.15.4",))
     assert version == "1.15.5" and not said.warnings
-    assert line == ("~> 1.15.0 is 1.15.5, the newest that matches on https://0.example; passed over, having no build for "
-                    "linux_s390x: 1.15.6")
+    assert line == (
+        "~> 1.15.0 is 1.15.5, the newest that matches on https://0.example; passed over, having no build for "
+        "linux_s390x: 1.15.6"
+    )
 
 
 def test_many_that_are_passed_over_are_counted():
@@ -108,10 +119,13 @@ def test_many_that_are_passed_over_are_counted():
     assert resolve("latest", [listing])[1].endswith(": 1.16.8, 1.16.7, 1.16.6 and 6 more")
 
 
-@pytest.mark.parametrize("text, words", [
-    ("latest", "https://0.example is behind, the newest that matches there is 1.15.5"),
-    ("> 1.16", "https://0.example lists 6 versions, the newest for linux_s390x is 1.15.5"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("latest", "https://0.example is behind, the newest that matches there is 1.15.5"),
+        ("> 1.16", "https://0.example lists 6 versions, the newest for linux_s390x is 1.15.5"),
+    ],
+)
 def test_an_installed_version_that_is_newer_stays(text, words):
     version, line, said, _asked = resolve(text, [LISTING], installed=("1.15.4", "1.16.9"))
     assert version == "1.16.9" and said.warnings == [line]
@@ -120,8 +134,11 @@ def test_an_installed_version_that_is_newer_stays(text, words):
 
 def test_the_first_site_with_a_match_is_the_last_to_be_asked():
     for listings, expected, asked in (
-            ([LISTING, {"1.15.9": BOTH}], "1.15.5", 1), ([{}, LISTING], "1.15.5", 2), ([down(), LISTING], "1.15.5", 2),
-            ([{"1.15.9": {OTHER}}, LISTING, {"1.15.9": BOTH}], "1.15.5", 2)):
+        ([LISTING, {"1.15.9": BOTH}], "1.15.5", 1),
+        ([{}, LISTING], "1.15.5", 2),
+        ([down(), LISTING], "1.15.5", 2),
+        ([{"1.15.9": {OTHER}}, LISTING, {"1.15.9": BOTH}], "1.15.5", 2),
+    ):
         found = resolve("latest", listings)
         assert (found[0], len(found[3])) == (expected, asked)
 
@@ -134,34 +151,51 @@ def test_a_site_that_fails_is_told_and_passed_over(status, warns):
 
 def test_nothing_matches():
     error = refusal(_errors.RequestError, "~> 2.0", [LISTING, {}])
-    assert str(error) == ("no version matches ~> 2.0: https://0.example lists 6 versions, the newest for linux_s390x is "
-                          "1.15.5 | https://1.example lists nothing for linux_s390x") and error.hint
+    assert (
+        str(error)
+        == (
+            "no version matches ~> 2.0: https://0.example lists 6 versions, the newest for linux_s390x is "
+            "1.15.5 | https://1.example lists nothing for linux_s390x"
+        )
+        and error.hint
+    )
 
 
 def test_nothing_that_matches_is_for_us():
     error = refusal(_errors.RequestError, "~> 1.16.0", [LISTING])
-    assert "has no build for linux_s390x of 1.16.0; the first version with a build for linux_s390x is 1.15.4" in str(error)
+    assert "has no build for linux_s390x of 1.16.0; the first version with a build for linux_s390x is 1.15.4" in str(
+        error
+    )
 
 
-@pytest.mark.parametrize("make", [
-    lambda: [down()], lambda: [down(), down(1)], lambda: [down(), {}], lambda: [{}, down(1)]])
+@pytest.mark.parametrize(
+    "make", [lambda: [down()], lambda: [down(), down(1)], lambda: [down(), {}], lambda: [{}, down(1)]]
+)
 def test_offline(make):
     installed = ("1.15.4", "1.15.5", "2.0.0")
     error = refusal(_errors.FetchError, "~> 1.15.0", make(), installed=installed)
-    assert "ECONNREFUSED" in str(error) and "1.15.5 is installed and matches: offline_ok: true would use it" in error.hint
+    assert (
+        "ECONNREFUSED" in str(error) and "1.15.5 is installed and matches: offline_ok: true would use it" in error.hint
+    )
     version, line, said, _asked = resolve("~> 1.15.0", make(), installed=installed, offline_ok=True)
     assert version == "1.15.5" and said.warnings[-1] == line and "(offline_ok)" in line and "ECONNREFUSED" in line
     error = refusal(_errors.FetchError, "latest", make(), installed=installed, offline_ok=True)
     assert "2.0.0 is installed: ask for it" in error.hint
-    assert refusal(_errors.FetchError, "~> 3.0", make(), installed=installed,
-                   offline_ok=True).hint == "look at the network"
+    assert (
+        refusal(_errors.FetchError, "~> 3.0", make(), installed=installed, offline_ok=True).hint
+        == "look at the network"
+    )
 
 
 def test_the_only_failure_is_the_error_itself():
     failure = down()
     assert refusal(_errors.FetchError, "latest", [failure]) is failure
     error = refusal(_errors.FetchError, "latest", [down(), down(1)])
-    assert str(error).startswith("no site has latest: ") and "https://1.example" in str(error) and error.url == "https://1.example"
+    assert (
+        str(error).startswith("no site has latest: ")
+        and "https://1.example" in str(error)
+        and error.url == "https://1.example"
+    )
 
 
 def test_offline_is_not_needed_where_a_site_answers():

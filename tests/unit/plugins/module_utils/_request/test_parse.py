@@ -17,9 +17,19 @@ DIGEST = "1ce994251c00281d6845f0f268637ba50c0005657eb3cf096b92f753b42ef4dc"
 
 def test_the_least_that_can_be_said():
     parsed = parse()
-    assert (parsed.requested, parsed.version, parsed.state, parsed.policy) == ("1.13.4", "1.13.4", "present", "signature")
+    assert (parsed.requested, parsed.version, parsed.state, parsed.policy) == (
+        "1.13.4",
+        "1.13.4",
+        "present",
+        "signature",
+    )
     assert (parsed.base_dir, parsed.platform, parsed.native) == (_records.DEFAULT_BASE_DIR, "linux_amd64", True)
-    assert (parsed.sites, parsed.trusted_keys, parsed.checksum, parsed.archive) == ((_records.PUBLIC_SITE,), (), None, None)
+    assert (parsed.sites, parsed.trusted_keys, parsed.checksum, parsed.archive) == (
+        (_records.PUBLIC_SITE,),
+        (),
+        None,
+        None,
+    )
     assert (parsed.uid, parsed.gid, parsed.mode, parsed.link) == (None, None, 0o755, None)
     assert (parsed.timeout, parsed.retries, parsed.lock_timeout) == (30, 4, 2000)
 
@@ -30,7 +40,9 @@ def test_a_leading_v_is_dropped_and_what_was_asked_for_is_kept():
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n"])
 def test_blank_and_null_count_as_not_given(blank):
-    every = dict((key, blank) for key, spec in _argument_spec.SPEC.items() if key != "version" and spec["type"] != "int")
+    every = dict(
+        (key, blank) for key, spec in _argument_spec.SPEC.items() if key != "version" and spec["type"] != "int"
+    )
     assert parse(**every) == parse()
 
 
@@ -46,10 +58,36 @@ def test_entries_of_lists_are_stripped():
 
 # version
 
-@pytest.mark.parametrize("version", [
-    None, "", " ", "1.1", "1.10", "1", "v1.10", 1.1, 1.10, 1, True, "latest!", "~> 1.x", "1.13 .4", "../1.13.4",
-    "1.13.4/..", "1.13.4/../../etc", "..", "/1.13.4", "1.13.x", "1.13.4\n1", "1.13.4\0", "01.13.4", "1.13.4+build",
-])
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        None,
+        "",
+        " ",
+        "1.1",
+        "1.10",
+        "1",
+        "v1.10",
+        1.1,
+        1.10,
+        1,
+        True,
+        "latest!",
+        "~> 1.x",
+        "1.13 .4",
+        "../1.13.4",
+        "1.13.4/..",
+        "1.13.4/../../etc",
+        "..",
+        "/1.13.4",
+        "1.13.x",
+        "1.13.4\n1",
+        "1.13.4\0",
+        "01.13.4",
+        "1.13.4+build",
+    ],
+)
 def test_versions_that_are_none(version):
     assert refusal(version=version).startswith("version ")
 
@@ -63,8 +101,11 @@ def test_what_has_to_be_chosen_has_no_version_yet(version):
     parsed = parse(version=version, checksum="%s  terraform_1.13.4_linux_amd64.zip" % DIGEST)
     assert (parsed.requested, parsed.version, parsed.checksum, parsed.offline_ok) == (version, None, None, False)
     assert parsed.wanted.allows("1.13.4")
-    chosen = parse_module.parse_request(params(version=version, checksum="%s  terraform_1.13.4_linux_amd64.zip" % DIGEST),
-                         lambda: "linux_amd64", "1.13.4")
+    chosen = parse_module.parse_request(
+        params(version=version, checksum="%s  terraform_1.13.4_linux_amd64.zip" % DIGEST),
+        lambda: "linux_amd64",
+        "1.13.4",
+    )
     assert (chosen.requested, chosen.version, chosen.checksum) == (version, "1.13.4", DIGEST)
 
 
@@ -86,8 +127,15 @@ def test_latest_is_not_removed():
 
 def test_all_is_removed_and_nothing_else():
     assert parse(version=" all ", state="absent").wanted.is_all
-    for options in ({}, {"state": "present"}, {"archive": "/x.zip"}, {"checksum_policy": "pinned", "checksum": "0" * 64}):
-        assert refusal(version="all", **options).startswith("version all is for state: absent, and removes everything; write")
+    for options in (
+        {},
+        {"state": "present"},
+        {"archive": "/x.zip"},
+        {"checksum_policy": "pinned", "checksum": "0" * 64},
+    ):
+        assert refusal(version="all", **options).startswith(
+            "version all is for state: absent, and removes everything; write"
+        )
 
 
 def test_a_version_file_is_not_for_this_side():
@@ -97,10 +145,26 @@ def test_a_version_file_is_not_for_this_side():
 
 # base_dir, archive, link
 
+
 @pytest.mark.parametrize("option", ["base_dir", "archive", "link"])
-@pytest.mark.parametrize("path", [
-    "opt/x", "./x", "~/x", "x", "/opt/../etc", "/..", "/opt/x/..", "/", "//", "/./", "/opt/\n", "/opt/\0x", "/opt/\x1f",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "opt/x",
+        "./x",
+        "~/x",
+        "x",
+        "/opt/../etc",
+        "/..",
+        "/opt/x/..",
+        "/",
+        "//",
+        "/./",
+        "/opt/\n",
+        "/opt/\0x",
+        "/opt/\x1f",
+    ],
+)
 def test_paths_that_are_not_absolute_and_plain(option, path):
     assert refusal(**{option: path}).startswith("%s " % option)
 
@@ -116,35 +180,74 @@ def test_paths_are_normalised(option):
     assert getattr(parse(**{option: "/opt/..x/y.."}), option) == "/opt/..x/y.."
 
 
-@pytest.mark.parametrize("link", [
-    "/opt/b", "/opt/b/", "/opt", "/opt/b/1.13.4", "/opt/b/1.13.4/terraform", "/opt/b/1.13.3/bin/terraform",
-    "/opt/b/v1.2.3", "/opt/b/1.14.0-rc1/x", "/opt/b/.terraform-link.lock", "/opt/b/.tmp.binary.x", "/opt//b/./1.13.4/x",
-])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "/opt/b",
+        "/opt/b/",
+        "/opt",
+        "/opt/b/1.13.4",
+        "/opt/b/1.13.4/terraform",
+        "/opt/b/1.13.3/bin/terraform",
+        "/opt/b/v1.2.3",
+        "/opt/b/1.14.0-rc1/x",
+        "/opt/b/.terraform-link.lock",
+        "/opt/b/.tmp.binary.x",
+        "/opt//b/./1.13.4/x",
+    ],
+)
 def test_the_link_does_not_lie_in_the_store_or_in_its_way(link):
     assert "link /opt" in refusal(base_dir="/opt/b", link=link)
 
 
-@pytest.mark.parametrize("link", [
-    "/opt/b/terraform", "/opt/b/current/terraform", "/opt/b/.tools/terraform", "/opt/b2/1.13.4", "/opt/bin", "/opt/b.link",
-])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "/opt/b/terraform",
+        "/opt/b/current/terraform",
+        "/opt/b/.tools/terraform",
+        "/opt/b2/1.13.4",
+        "/opt/bin",
+        "/opt/b.link",
+    ],
+)
 def test_links_beside_the_versions_are_fine(link):
     assert parse(base_dir="/opt/b", link=link).link == link
 
 
 # checksum and policy
 
-@pytest.mark.parametrize("checksum", [
-    "abc", "x" * 64, DIGEST[:-1], DIGEST + "0", "md5:" + "0" * 32, "sha512:" + DIGEST, "%s  other.zip" % DIGEST,
-    "%s  terraform_1.13.3_linux_amd64.zip" % DIGEST, "%s  terraform_1.13.4_linux_arm64.zip" % DIGEST, "sha256:", "0x12",
-])
+
+@pytest.mark.parametrize(
+    "checksum",
+    [
+        "abc",
+        "x" * 64,
+        DIGEST[:-1],
+        DIGEST + "0",
+        "md5:" + "0" * 32,
+        "sha512:" + DIGEST,
+        "%s  other.zip" % DIGEST,
+        "%s  terraform_1.13.3_linux_amd64.zip" % DIGEST,
+        "%s  terraform_1.13.4_linux_arm64.zip" % DIGEST,
+        "sha256:",
+        "0x12",
+    ],
+)
 def test_checksums_that_are_none(checksum):
     assert refusal(checksum=checksum).startswith("checksum")
 
 
-@pytest.mark.parametrize("checksum", [
-    DIGEST, DIGEST.upper(), "sha256:" + DIGEST, " %s\n" % DIGEST,
-    "%s  terraform_1.13.4_linux_arm64.zip\n%s  terraform_1.13.4_linux_amd64.zip\n" % ("0" * 64, DIGEST),
-])
+@pytest.mark.parametrize(
+    "checksum",
+    [
+        DIGEST,
+        DIGEST.upper(),
+        "sha256:" + DIGEST,
+        " %s\n" % DIGEST,
+        "%s  terraform_1.13.4_linux_arm64.zip\n%s  terraform_1.13.4_linux_amd64.zip\n" % ("0" * 64, DIGEST),
+    ],
+)
 def test_checksums(checksum):
     assert parse(checksum=checksum).checksum == DIGEST
 
@@ -160,8 +263,9 @@ def test_pinned_needs_a_checksum():
     assert parse(checksum_policy="pinned", state="absent").policy == "pinned"
 
 
-@pytest.mark.parametrize("site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example",
-                                  "http://[2001:db8::1]"])
+@pytest.mark.parametrize(
+    "site", ["http://mirror.example", "http://192.0.2.1:8080/x", "http://127.0.0.1.example", "http://[2001:db8::1]"]
+)
 def test_unsigned_sums_over_plain_http_are_refused(site):
     assert "plain http" in refusal(checksum_policy="sha256sums", sites=["https://good.example", site])
     assert parse(checksum_policy="sha256sums", sites=[site], checksum=DIGEST).sites == (site,)
@@ -170,67 +274,143 @@ def test_unsigned_sums_over_plain_http_are_refused(site):
     assert parse(checksum_policy="signature", sites=[site]).sites == (site,)
 
 
-@pytest.mark.parametrize("site", [
-    "http://127.0.0.1:8080", "http://127.9.9.9", "http://localhost/x", "http://[::1]:1", "https://mirror.example",
-    "file:///srv/x",
-])
+@pytest.mark.parametrize(
+    "site",
+    [
+        "http://127.0.0.1:8080",
+        "http://127.9.9.9",
+        "http://localhost/x",
+        "http://[::1]:1",
+        "https://mirror.example",
+        "file:///srv/x",
+    ],
+)
 def test_unsigned_sums_from_here_or_by_tls(site):
     assert parse(checksum_policy="sha256sums", sites=[site]).sites == (site,)
 
 
 # sites
 
-@pytest.mark.parametrize("site", [
-    "https://", "https:///x", "ftp://host/x", "host/x", "host.example", "https:host", "http://host:0", "http://host:99999",
-    "http://host:port", "http://[::1", "https://host/?x=1", "https://host/#x", "https://host?x", "file://other/x", "file:x",
-    "https://ho st/x", "https://host/a b", "https://host/\nhttps://two", "https://host\\@other", "\x01https://host",
-])
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "https://",
+        "https:///x",
+        "ftp://host/x",
+        "host/x",
+        "host.example",
+        "https:host",
+        "http://host:0",
+        "http://host:99999",
+        "http://host:port",
+        "http://[::1",
+        "https://host/?x=1",
+        "https://host/#x",
+        "https://host?x",
+        "file://other/x",
+        "file:x",
+        "https://ho st/x",
+        "https://host/a b",
+        "https://host/\nhttps://two",
+        "https://host\\@other",
+        "\x01https://host",
+    ],
+)
 def test_sites_that_are_none(site):
     assert refusal(sites=[site]).startswith("sites: ")
 
 
-@pytest.mark.parametrize("origin", [
-    "https://user:SECRET@host/x", "https://SECRET@host/x", "user:SECRET@host/x", "https:user:SECRET@host", "see //SECRET@host",
-    "ftp://user:SECRET@host", "https://user:S:ECRET@ho@st/x", "from https://user:SECRET@host:port/x",
-])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://user:SECRET@host/x",
+        "https://SECRET@host/x",
+        "user:SECRET@host/x",
+        "https:user:SECRET@host",
+        "see //SECRET@host",
+        "ftp://user:SECRET@host",
+        "https://user:S:ECRET@ho@st/x",
+        "from https://user:SECRET@host:port/x",
+    ],
+)
 def test_no_password_is_recorded_as_an_origin(origin):
     message = refusal(origin=origin, archive="/x.zip")
     assert message.startswith("origin has a user name or password in it") and "ECRET" not in message
 
 
-@pytest.mark.parametrize("origin, recorded", [
-    ("https://host/x?signature=SECRET#SECRET", "https://host/x"), ("the ticket of alice@example.com", None), ("/srv/x.zip", None),
-    ("https://host/@scope/x", None), ("s3://bucket/x", None), (None, None),
-])
+@pytest.mark.parametrize(
+    "origin, recorded",
+    [
+        ("https://host/x?signature=SECRET#SECRET", "https://host/x"),
+        ("the ticket of alice@example.com", None),
+        ("/srv/x.zip", None),
+        ("https://host/@scope/x", None),
+        ("s3://bucket/x", None),
+        (None, None),
+    ],
+)
 def test_an_origin_is_recorded_as_urls_are_shown(origin, recorded):
     assert parse(origin=origin, archive="/x.zip").origin == (recorded or origin)
 
 
-@pytest.mark.parametrize("site", [
-    "https://user:SECRET@host/x", "https://SECRET@host", "http://SECRET:@host", "user:SECRET@host/x", "https:user:SECRET@host",
-    "https:/user:SECRET@host", "ftp://user:SECRET@host", "https://user:SECRET@[bad", "https://user:SECRET@host:port",
-    "https://user:SECRET@ho\u2100st", "https://host/?token=SECRET", "ftp://host/?token=SECRET", "https://user:SECRET @host",
-    "https://host:port?token=SECRET", "file://SECRET@host/x", "https://host/#SECRET",
-])
+@pytest.mark.parametrize(
+    "site",
+    [
+        "https://user:SECRET@host/x",
+        "https://SECRET@host",
+        "http://SECRET:@host",
+        "user:SECRET@host/x",
+        "https:user:SECRET@host",
+        "https:/user:SECRET@host",
+        "ftp://user:SECRET@host",
+        "https://user:SECRET@[bad",
+        "https://user:SECRET@host:port",
+        "https://user:SECRET@ho\u2100st",
+        "https://host/?token=SECRET",
+        "ftp://host/?token=SECRET",
+        "https://user:SECRET @host",
+        "https://host:port?token=SECRET",
+        "file://SECRET@host/x",
+        "https://host/#SECRET",
+    ],
+)
 def test_no_secret_of_a_url_is_shown(site):
     message = refusal(sites=[site])
     assert message.startswith("sites: ") and "SECRET" not in message
 
 
-@pytest.mark.parametrize("site, kept", [
-    ("https://host.example", "https://host.example"), ("https://host.example/a/b//", "https://host.example/a/b"),
-    ("http://host:8080/x", "http://host:8080/x"), ("file:///srv/mirror/", "file:///srv/mirror"),
-    ("file://localhost/srv", "file://localhost/srv"), ("https://host/a@b", "https://host/a@b"),
-])
+@pytest.mark.parametrize(
+    "site, kept",
+    [
+        ("https://host.example", "https://host.example"),
+        ("https://host.example/a/b//", "https://host.example/a/b"),
+        ("http://host:8080/x", "http://host:8080/x"),
+        ("file:///srv/mirror/", "file:///srv/mirror"),
+        ("file://localhost/srv", "file://localhost/srv"),
+        ("https://host/a@b", "https://host/a@b"),
+    ],
+)
 def test_sites(site, kept):
     assert parse(sites=[site]).sites == (kept,)
 
 
 # platform
 
-@pytest.mark.parametrize("platform", [
-    "linux", "linux_", "_amd64", "plan9_amd64", "linux_z80", "Linux_amd64", "linux_amd64/..", "linux-amd64",
-])
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "linux",
+        "linux_",
+        "_amd64",
+        "plan9_amd64",
+        "linux_z80",
+        "Linux_amd64",
+        "linux_amd64/..",
+        "linux-amd64",
+    ],
+)
 def test_platforms_that_are_none(platform):
     assert refusal(platform=platform).startswith("platform ")
 
@@ -253,25 +433,66 @@ def test_an_unknown_host_needs_a_platform_and_is_never_native():
 
 # owner, group, mode
 
-@pytest.mark.parametrize("mode", [
-    "4755", "2755", "1755", "0777", "0775", "0757", "0666", "0022", "0055", "0000", 755, 644, 0o4755, 0o777, "u=rwx", "+x",
-    "rwxr-xr-x", "0x1ed", "0b111", "755.0", 493.0, "0o", "-755", -493, "7 5 5", "000755", "99", True, False, [], [755], {},
-    "7" * 5000,
-])
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "4755",
+        "2755",
+        "1755",
+        "0777",
+        "0775",
+        "0757",
+        "0666",
+        "0022",
+        "0055",
+        "0000",
+        755,
+        644,
+        0o4755,
+        0o777,
+        "u=rwx",
+        "+x",
+        "rwxr-xr-x",
+        "0x1ed",
+        "0b111",
+        "755.0",
+        493.0,
+        "0o",
+        "-755",
+        -493,
+        "7 5 5",
+        "000755",
+        "99",
+        True,
+        False,
+        [],
+        [755],
+        {},
+        "7" * 5000,
+    ],
+)
 def test_modes_that_are_refused(mode):
     assert refusal(mode=mode).startswith("mode ")
 
 
-@pytest.mark.parametrize("mode, words, advice", [
-    (755, "mode 755 without a leading zero is decimal, in octal 1363", "write 0755, with the zero"),
-    (700, "without a leading zero is decimal, in octal 1274", "write 0755, with the zero"),
-    (0o775, "mode 0775 is not allowed: it lets group or others write the binary", "write '0755'"),  # 509: nobody wrote that
-    ("0775", "mode 0775 is not allowed: it lets group or others write the binary", "write '0755'"),
-    ("0o757", "mode 0757 is not allowed: it lets group or others write", "write '0755'"),
-    ("04755", "mode 4755 is not allowed: it has a setuid, setgid or sticky bit", "write '0755'"),
-    ("0055", "mode 0055 is not allowed: its owner cannot read it", "write '0455'"),
-    ("u=rwx,go=rx", "is not octal permission bits", "write 0755, with the zero (in a playbook in quotes: '0755')"),
-])
+@pytest.mark.parametrize(
+    "mode, words, advice",
+    [
+        (755, "mode 755 without a leading zero is decimal, in octal 1363", "write 0755, with the zero"),
+        (700, "without a leading zero is decimal, in octal 1274", "write 0755, with the zero"),
+        (
+            0o775,
+            "mode 0775 is not allowed: it lets group or others write the binary",
+            "write '0755'",
+        ),  # 509: nobody wrote that
+        ("0775", "mode 0775 is not allowed: it lets group or others write the binary", "write '0755'"),
+        ("0o757", "mode 0757 is not allowed: it lets group or others write", "write '0755'"),
+        ("04755", "mode 4755 is not allowed: it has a setuid, setgid or sticky bit", "write '0755'"),
+        ("0055", "mode 0055 is not allowed: its owner cannot read it", "write '0455'"),
+        ("u=rwx,go=rx", "is not octal permission bits", "write 0755, with the zero (in a playbook in quotes: '0755')"),
+    ],
+)
 def test_a_mode_that_is_refused_is_told_what_was_meant(mode, words, advice):
     message = refusal(mode=mode)
     assert words in message and advice in message
@@ -284,10 +505,23 @@ def test_no_decimal_that_reads_as_octal_passes():
             assert "without a leading zero is decimal" in refusal(mode=int("%o" % mode))
 
 
-@pytest.mark.parametrize("mode, bits", [
-    ("0755", 0o755), ("755", 0o755), ("0o755", 0o755), ("0O755", 0o755), (493, 0o755), (0o555, 0o555), ("0500", 0o500),
-    (" 0755 ", 0o755), ("'0755'", 0o755), ('"755"', 0o755), ("00755", 0o755), ("0644", 0o644),
-])
+@pytest.mark.parametrize(
+    "mode, bits",
+    [
+        ("0755", 0o755),
+        ("755", 0o755),
+        ("0o755", 0o755),
+        ("0O755", 0o755),
+        (493, 0o755),
+        (0o555, 0o555),
+        ("0500", 0o500),
+        (" 0755 ", 0o755),
+        ("'0755'", 0o755),
+        ('"755"', 0o755),
+        ("00755", 0o755),
+        ("0644", 0o644),
+    ],
+)
 def test_modes(mode, bits):
     assert parse(mode=mode).mode == bits
 
@@ -301,19 +535,41 @@ def test_owner_and_group_by_name_and_number():
 
 
 @pytest.mark.parametrize("option", ["owner", "group"])
-@pytest.mark.parametrize("name", [
-    "nobody-of-that-name", "-1", "1.5", "\u0663", "\u00b2", "a\0b", "4294967295", "99999999999", "9" * 5000,
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nobody-of-that-name",
+        "-1",
+        "1.5",
+        "\u0663",
+        "\u00b2",
+        "a\0b",
+        "4294967295",
+        "99999999999",
+        "9" * 5000,
+    ],
+)
 def test_owners_and_groups_that_are_none(option, name):
     assert refusal(**{option: name}).startswith("%s " % option)
 
 
 # numbers
 
-@pytest.mark.parametrize("option, number", [
-    ("timeout", 0), ("timeout", -1), ("timeout", 86401), ("timeout", 10**12), ("retries", 0), ("retries", -1), ("retries", 1001),
-    ("lock_timeout", -1), ("lock_timeout", 86401),
-])
+
+@pytest.mark.parametrize(
+    "option, number",
+    [
+        ("timeout", 0),
+        ("timeout", -1),
+        ("timeout", 86401),
+        ("timeout", 10**12),
+        ("retries", 0),
+        ("retries", -1),
+        ("retries", 1001),
+        ("lock_timeout", -1),
+        ("lock_timeout", 86401),
+    ],
+)
 def test_numbers_out_of_range(option, number):
     assert refusal(**{option: number}).startswith("%s is %d " % (option, number))
 
@@ -326,8 +582,14 @@ def test_numbers_at_the_edge():
 
 
 def test_an_order_is_what_a_wish_has_of_it():
-    given = dict(checksum=DIGEST, trusted_keys=[" KEY "], sites=["https://one.example/"], timeout=7, retries=2,
-                 archive="/a//b.zip")
+    given = dict(
+        checksum=DIGEST,
+        trusted_keys=[" KEY "],
+        sites=["https://one.example/"],
+        timeout=7,
+        retries=2,
+        archive="/a//b.zip",
+    )
     parsed, order = parse(**given), parse_module.parse_download_request(params(**given), "linux_amd64")
     for field in _records.DownloadRequest._fields:
         assert getattr(order, field) == getattr(parsed, field), field
@@ -335,13 +597,24 @@ def test_an_order_is_what_a_wish_has_of_it():
 
 
 def test_an_order_knows_no_users_of_the_controller():
-    assert parse_module.parse_download_request(params(owner="nobody-has-this-name", group="nor-this"), "darwin_arm64").platform == "darwin_arm64"
+    assert (
+        parse_module.parse_download_request(
+            params(owner="nobody-has-this-name", group="nor-this"), "darwin_arm64"
+        ).platform
+        == "darwin_arm64"
+    )
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"version": "1.10"}, "1.10"), ({"sites": ["ftp://x"]}, "sites"), ({"timeout": 0}, "timeout"),
-    ({"checksum_policy": "pinned"}, "checksum"), ({"checksum_policy": "sha256sums", "sites": ["http://far.example"]}, "http"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"version": "1.10"}, "1.10"),
+        ({"sites": ["ftp://x"]}, "sites"),
+        ({"timeout": 0}, "timeout"),
+        ({"checksum_policy": "pinned"}, "checksum"),
+        ({"checksum_policy": "sha256sums", "sites": ["http://far.example"]}, "http"),
+    ],
+)
 def test_an_order_is_checked(options, words):
     with pytest.raises(_errors.RequestError) as caught:
         parse_module.parse_download_request(params(**options), "linux_amd64")
@@ -359,17 +632,26 @@ def test_an_order_may_come_before_its_version_and_its_platform():
 def test_where_archives_are_kept():
     assert parse_module.parse_cache_options(params()) == (None, 3)
     assert parse_module.parse_cache_options(params(cache_dir=" ", cache_keep=1)) == (None, 1)
-    assert parse_module.parse_cache_options(params(cache_dir="/var//cache/x/", cache_keep=1000)) == ("/var/cache/x", 1000)
+    assert parse_module.parse_cache_options(params(cache_dir="/var//cache/x/", cache_keep=1000)) == (
+        "/var/cache/x",
+        1000,
+    )
     for options in ({"cache_dir": "x"}, {"cache_dir": "/a/../b"}, {"cache_keep": 0}, {"cache_keep": 1001}):
         with pytest.raises(_errors.RequestError):
             parse_module.parse_cache_options(params(**options))
 
 
-@pytest.mark.parametrize("option, example", [
-    ("ca_path", "/etc/ssl/our-ca.pem"), ("client_cert", "/etc/ssl/builder.pem"), ("client_key", "/etc/ssl/builder.key"),
-    ("link", "/usr/local/bin/terraform"), ("base_dir", "/opt/iac-platform/terraform-binaries"),
-    ("archive", "/srv/incoming/terraform_1.13.4_linux_amd64.zip"),
-])
+@pytest.mark.parametrize(
+    "option, example",
+    [
+        ("ca_path", "/etc/ssl/our-ca.pem"),
+        ("client_cert", "/etc/ssl/builder.pem"),
+        ("client_key", "/etc/ssl/builder.key"),
+        ("link", "/usr/local/bin/terraform"),
+        ("base_dir", "/opt/iac-platform/terraform-binaries"),
+        ("archive", "/srv/incoming/terraform_1.13.4_linux_amd64.zip"),
+    ],
+)
 def test_a_relative_path_is_shown_one_of_that_option(option, example):
     with pytest.raises(_errors.RequestError) as caught:
         parse(**{option: "some/thing"})

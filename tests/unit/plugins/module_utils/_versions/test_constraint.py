@@ -10,8 +10,19 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _err
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import constraint, suggestions
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import version as version_module
 
-VERSIONS = ("0.9.11", "1.0.0", "1.9.8", "1.9.9", "1.10.0-rc1", "1.10.0", "1.10.1", "1.11.0-alpha1", "1.11.0-rc1",
-            "1.11.0", "2.0.0")
+VERSIONS = (
+    "0.9.11",
+    "1.0.0",
+    "1.9.8",
+    "1.9.9",
+    "1.10.0-rc1",
+    "1.10.0",
+    "1.10.1",
+    "1.11.0-alpha1",
+    "1.11.0-rc1",
+    "1.11.0",
+    "2.0.0",
+)
 FINAL = [version for version in VERSIONS if "-" not in version]
 
 
@@ -21,53 +32,81 @@ def allowed(text, versions=VERSIONS):
 
 
 def from_(first):
-    return FINAL[FINAL.index(first):]
+    return FINAL[FINAL.index(first) :]
 
 
 def up_to(last):
-    return FINAL[:FINAL.index(last) + 1]
+    return FINAL[: FINAL.index(last) + 1]
 
 
 # operator and operand -> what is allowed of VERSIONS
 EXAMPLES_OF_OPERATORS = [
     # =, and nothing in its place within a list
-    ("= 1.10.0", ["1.10.0"]), ("= 1.10", ["1.10.0"]), ("= 1", ["1.0.0"]), ("= v1.10", ["1.10.0"]),
+    ("= 1.10.0", ["1.10.0"]),
+    ("= 1.10", ["1.10.0"]),
+    ("= 1", ["1.0.0"]),
+    ("= v1.10", ["1.10.0"]),
     ("=1.10.0-rc1", ["1.10.0-rc1"]),
-    ("= 1.10rc1", ["1.10.0-rc1"]), ("= 1.10.0.0", ["1.10.0"]), ("= 1.10.0+meta", ["1.10.0"]), ("= 01.010", ["1.10.0"]),
-    ("1.10, != 3", ["1.10.0"]), ("= 1.12", []),
+    ("= 1.10rc1", ["1.10.0-rc1"]),
+    ("= 1.10.0.0", ["1.10.0"]),
+    ("= 1.10.0+meta", ["1.10.0"]),
+    ("= 01.010", ["1.10.0"]),
+    ("1.10, != 3", ["1.10.0"]),
+    ("= 1.12", []),
     # !=
     ("!= 1.10.0", [version for version in FINAL if version != "1.10.0"]),
     ("!= 1.10", [version for version in FINAL if version != "1.10.0"]),
-    ("!= 1", [version for version in FINAL if version != "1.0.0"]), ("!= 1.10.0-rc1", FINAL),
+    ("!= 1", [version for version in FINAL if version != "1.0.0"]),
+    ("!= 1.10.0-rc1", FINAL),
     ("!= 1.11.0-rc1", sorted(FINAL + ["1.11.0-alpha1"], key=VERSIONS.index)),
     ("!= 1.10.0.0", [v for v in FINAL if v != "1.10.0"]),
     ("!= 1.10.0.1", FINAL),
     # >, >=
-    ("> 1.10.0", from_("1.10.1")), ("> 1.10", from_("1.10.1")), ("> 1", from_("1.9.8")),
+    ("> 1.10.0", from_("1.10.1")),
+    ("> 1.10", from_("1.10.1")),
+    ("> 1", from_("1.9.8")),
     (">1.10.0-alpha", ["1.10.0-rc1"] + from_("1.10.0")),
-    ("> 1.10.0-rc1", from_("1.10.0")), ("> 1.10.0.5", from_("1.10.1")), ("> 2", []),
-    (">= 1.10.0", from_("1.10.0")), (">= 1.10", from_("1.10.0")), (">= 1", from_("1.0.0")),
+    ("> 1.10.0-rc1", from_("1.10.0")),
+    ("> 1.10.0.5", from_("1.10.1")),
+    ("> 2", []),
+    (">= 1.10.0", from_("1.10.0")),
+    (">= 1.10", from_("1.10.0")),
+    (">= 1", from_("1.0.0")),
     (">= 1.10.0-rc1", ["1.10.0-rc1"] + from_("1.10.0")),
-    (">= 1.10.0.5", from_("1.10.1")), (">= v1.10-rc1", ["1.10.0-rc1"] + from_("1.10.0")), (">= 2.0.1", []),
+    (">= 1.10.0.5", from_("1.10.1")),
+    (">= v1.10-rc1", ["1.10.0-rc1"] + from_("1.10.0")),
+    (">= 2.0.1", []),
     # <, <=
-    ("< 1.10.0", up_to("1.9.9")), ("< 1.10", up_to("1.9.9")), ("< 1", ["0.9.11"]),
+    ("< 1.10.0", up_to("1.9.9")),
+    ("< 1.10", up_to("1.9.9")),
+    ("< 1", ["0.9.11"]),
     ("< 1.10.0-rc2", up_to("1.9.9") + ["1.10.0-rc1"]),
-    ("< 1.10.0-rc1", up_to("1.9.9")), ("< 1.10.0.5", up_to("1.10.0")), ("< 0.9.11", []),
-    ("<= 1.10.0", up_to("1.10.0")), ("<= 1.10", up_to("1.10.0")), ("<= 1", up_to("1.0.0")),
+    ("< 1.10.0-rc1", up_to("1.9.9")),
+    ("< 1.10.0.5", up_to("1.10.0")),
+    ("< 0.9.11", []),
+    ("<= 1.10.0", up_to("1.10.0")),
+    ("<= 1.10", up_to("1.10.0")),
+    ("<= 1", up_to("1.0.0")),
     ("<= 1.10.0-rc1", up_to("1.9.9") + ["1.10.0-rc1"]),
     ("<= 1.10.0.5", up_to("1.10.0")),
     # ~>
-    ("~> 1.9.8", ["1.9.8", "1.9.9"]), ("~> 1.9.9", ["1.9.9"]),
+    ("~> 1.9.8", ["1.9.8", "1.9.9"]),
+    ("~> 1.9.9", ["1.9.9"]),
     ("~> 1.9", ["1.9.8", "1.9.9", "1.10.0", "1.10.1", "1.11.0"]),
-    ("~> 1.10", ["1.10.0", "1.10.1", "1.11.0"]), ("~> 1", from_("1.0.0")), ("~> 0", FINAL),
+    ("~> 1.10", ["1.10.0", "1.10.1", "1.11.0"]),
+    ("~> 1", from_("1.0.0")),
+    ("~> 0", FINAL),
     ("~> 1.10.0-rc1", ["1.10.0-rc1"]),
-    ("~> 1.11.0-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]), ("~> 1.11-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]),
+    ("~> 1.11.0-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]),
+    ("~> 1.11-alpha1", ["1.11.0-alpha1", "1.11.0-rc1"]),
     ("~> 1.9.8.1", []),
     ("~> 1.9.8.0", []),
     # commas
-    (">= 1.9, < 1.10", ["1.9.8", "1.9.9"]), (">=1.9,<1.10,!=1.9.8", ["1.9.9"]),
+    (">= 1.9, < 1.10", ["1.9.8", "1.9.9"]),
+    (">=1.9,<1.10,!=1.9.8", ["1.9.9"]),
     (">= 1.10.0-rc1, < 2.0", from_("1.10.0")[:-1]),
-    (">= 1.11.0-alpha1, != 1.11.0-alpha1", ["1.11.0-rc1", "1.11.0", "2.0.0"]), ("> 2, < 1", []),
+    (">= 1.11.0-alpha1, != 1.11.0-alpha1", ["1.11.0-rc1", "1.11.0", "2.0.0"]),
+    ("> 2, < 1", []),
     (" > 1.10 ,\t< 2 ", ["1.10.1", "1.11.0"]),
 ]
 
@@ -87,16 +126,29 @@ def test_all_is_any_version():
     wanted = constraint.parse_version_spec(" all\n")
     assert wanted.is_all and not wanted.is_latest and wanted.version is None and allowed("all") == list(VERSIONS)
     assert not constraint.parse_version_spec("latest").is_all and not constraint.parse_version_spec("~> 1").is_all
-    for text, place in (("ALL", suggestions.OPTION), ("all", suggestions.FILE), ("all", suggestions.MODULE), ("all, < 2", suggestions.OPTION)):
+    for text, place in (
+        ("ALL", suggestions.OPTION),
+        ("all", suggestions.FILE),
+        ("all", suggestions.MODULE),
+        ("all, < 2", suggestions.OPTION),
+    ):
         with pytest.raises(_errors.RequestError):
             constraint.parse_version_spec(text, place)
 
 
-@pytest.mark.parametrize("text, version", [
-    ("1.13.4", "1.13.4"), ("v1.13.4", "1.13.4"), ("1.14.0-rc1", "1.14.0-rc1"), ("= 1.10", "1.10.0"),
-    ("= 1.10.5, < 2", "1.10.5"),
-    ("1.10, != 1.9", "1.10.0"), ("= 1.10.0, = 1.10", "1.10.0"), ("= 1.0.0.0-rc1", "1.0.0"),
-])
+@pytest.mark.parametrize(
+    "text, version",
+    [
+        ("1.13.4", "1.13.4"),
+        ("v1.13.4", "1.13.4"),
+        ("1.14.0-rc1", "1.14.0-rc1"),
+        ("= 1.10", "1.10.0"),
+        ("= 1.10.5, < 2", "1.10.5"),
+        ("1.10, != 1.9", "1.10.0"),
+        ("= 1.10.0, = 1.10", "1.10.0"),
+        ("= 1.0.0.0-rc1", "1.0.0"),
+    ],
+)
 def test_what_names_one_version_does_not_have_to_be_looked_for(text, version):
     wanted = constraint.parse_version_spec(text)
     assert (wanted.version, wanted.terms, wanted.is_latest) == (version, (), False)
@@ -109,9 +161,17 @@ def test_what_has_to_be_chosen(text):
     assert wanted.version is None and wanted.terms and not wanted.is_latest and wanted.text == text
 
 
-@pytest.mark.parametrize("text, version", [
-    ("1.10", "1.10.0"), ("v1.10", "1.10.0"), ("1", "1.0.0"), ("1.10.5+ent", "1.10.5"), ("01.10.5", "1.10.5"),
-    ("1.10.5.0", "1.10.5")])
+@pytest.mark.parametrize(
+    "text, version",
+    [
+        ("1.10", "1.10.0"),
+        ("v1.10", "1.10.0"),
+        ("1", "1.0.0"),
+        ("1.10.5+ent", "1.10.5"),
+        ("01.10.5", "1.10.5"),
+        ("1.10.5.0", "1.10.5"),
+    ],
+)
 def test_in_a_module_each_part_is_a_constraint(text, version):
     assert constraint.parse_version_spec(text, suggestions.MODULE).version == version
     with pytest.raises(_errors.RequestError):
@@ -133,15 +193,52 @@ def test_blanks_inside_of_a_version_or_an_operator_are_refused(text):
         constraint.parse_version_spec(text)
 
 
-@pytest.mark.parametrize("text", [
-    ">= 1.x", "~> 1.9.*", "> ", "=", "~>", ",", "1.0.0,", ", 1.0.0", ">= 1.9 < 2.0", ">= 1.9 || < 2", "=> 1.9",
-    "== 1.9", "=< 1.9",
-    "> = 1.9", "~ 1.9", "~1.9", "!1.9", "<> 1.9", ">= latest", "latest, < 2", "~> \u0661.0", "> 1.0.0\0", ">= 1..0",
-    ">= 1.0.", ">= .1",
-    ">= 1.0-a..b", ">= 1.0+", "^1.9", "1.x", "*", "newest", ">= v", "> 9223372036854775808.0", "= 1.0.0-01",
-    "= 1.0.0.1", "= 1.0.0-a~",
-    "= 1.0, = 1.1", "= 1.0.0-rc1, != 1.1", "1.0.0, > 2", "= 1.0.0-" + "a" * 64, "> 1.0" + ", > 1.0" * 400,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ">= 1.x",
+        "~> 1.9.*",
+        "> ",
+        "=",
+        "~>",
+        ",",
+        "1.0.0,",
+        ", 1.0.0",
+        ">= 1.9 < 2.0",
+        ">= 1.9 || < 2",
+        "=> 1.9",
+        "== 1.9",
+        "=< 1.9",
+        "> = 1.9",
+        "~ 1.9",
+        "~1.9",
+        "!1.9",
+        "<> 1.9",
+        ">= latest",
+        "latest, < 2",
+        "~> \u0661.0",
+        "> 1.0.0\0",
+        ">= 1..0",
+        ">= 1.0.",
+        ">= .1",
+        ">= 1.0-a..b",
+        ">= 1.0+",
+        "^1.9",
+        "1.x",
+        "*",
+        "newest",
+        ">= v",
+        "> 9223372036854775808.0",
+        "= 1.0.0-01",
+        "= 1.0.0.1",
+        "= 1.0.0-a~",
+        "= 1.0, = 1.1",
+        "= 1.0.0-rc1, != 1.1",
+        "1.0.0, > 2",
+        "= 1.0.0-" + "a" * 64,
+        "> 1.0" + ", > 1.0" * 400,
+    ],
+)
 def test_what_is_refused(text):
     with pytest.raises(_errors.RequestError) as caught:
         constraint.parse_version_spec(text)
@@ -162,11 +259,24 @@ def test_the_part_that_is_wrong_is_named():
 
 
 # The comparison of pre-releases is the library's, not that of Semantic Versioning: pairs (lower, higher).
-@pytest.mark.parametrize("lower, higher", [
-    ("1", "2"), ("2", "10"), ("10", "a"), ("a", "b"), ("A", "a"), ("rc1", "rc2"), ("rc10", "rc9"), ("a.1", "a.2"),
-    ("a.1", "a.b"),
-    ("a", "a.1"), ("a.b", "a"), ("-5", "1"), ("alpha-20220328", "alpha20220413"),
-])
+@pytest.mark.parametrize(
+    "lower, higher",
+    [
+        ("1", "2"),
+        ("2", "10"),
+        ("10", "a"),
+        ("a", "b"),
+        ("A", "a"),
+        ("rc1", "rc2"),
+        ("rc10", "rc9"),
+        ("a.1", "a.2"),
+        ("a.1", "a.b"),
+        ("a", "a.1"),
+        ("a.b", "a"),
+        ("-5", "1"),
+        ("alpha-20220328", "alpha20220413"),
+    ],
+)
 def test_pre_releases(lower, higher):
     lower, higher = "1.0.0-" + lower, "1.0.0-" + higher
     assert allowed("> " + lower, [lower, higher]) == [higher]
@@ -204,8 +314,11 @@ class Model:
             upper = numbers[:-1]
             most = tuple(upper[:-1]) + (upper[-1] + 1,)
         self.inside = {
-            "=": lambda key: key == own, "!=": lambda key: key != own, ">": lambda key: own < key < most,
-            "<": lambda key: least < key < own, ">=": lambda key: own <= key < most,
+            "=": lambda key: key == own,
+            "!=": lambda key: key != own,
+            ">": lambda key: own < key < most,
+            "<": lambda key: least < key < own,
+            ">=": lambda key: own <= key < most,
             "<=": lambda key: least < key <= own,
             "~>": lambda key: own <= key < most and (not word or key[3] != 2),
         }[operator]
@@ -216,18 +329,22 @@ class Model:
 
 def test_property_constraints_are_ranges():
     from support.properties import hypothesis
+
     some = hypothesis.strategies
     number = some.integers(0, 3)
     word = some.sampled_from(["", "", "", "0", "1", "9", "10", "alpha", "beta1", "rc", "rc1", "rc10", "Z"])
-    term = some.tuples(some.sampled_from(["=", "!=", ">", ">=", "<", "<=", "~>"]),
-                       some.lists(number, min_size=1, max_size=3), word)
+    term = some.tuples(
+        some.sampled_from(["=", "!=", ">", ">=", "<", "<=", "~>"]), some.lists(number, min_size=1, max_size=3), word
+    )
     version = some.tuples(some.tuples(number, number, number), word)
     blank = some.sampled_from(["", " ", "  "])
 
     @hypothesis.given(some.lists(term, min_size=1, max_size=3), some.lists(version, min_size=1, max_size=3), blank)
     def check(terms, versions, between):
-        text = ",".join("%s%s%s%s%s" % (between, operator, between, ".".join(map(str, numbers)), word and "-" + word)
-                        for operator, numbers, word in terms)
+        text = ",".join(
+            "%s%s%s%s%s" % (between, operator, between, ".".join(map(str, numbers)), word and "-" + word)
+            for operator, numbers, word in terms
+        )
         models = [Model(*term) for term in terms]
         try:
             wanted = constraint.parse_version_spec(text)
@@ -244,11 +361,14 @@ def test_property_constraints_are_ranges():
 
 def test_property_no_text_is_anything_else():
     from support.properties import hypothesis
-    some = hypothesis.strategies
-    alphabet = some.text(u"0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
 
-    @hypothesis.given(some.one_of(alphabet, some.text(max_size=30)),
-                      some.sampled_from([suggestions.OPTION, suggestions.FILE, suggestions.MODULE]))
+    some = hypothesis.strategies
+    alphabet = some.text("0123456789.-v+ \t,rc<>=!~^*A\u0661\0\n", max_size=30)
+
+    @hypothesis.given(
+        some.one_of(alphabet, some.text(max_size=30)),
+        some.sampled_from([suggestions.OPTION, suggestions.FILE, suggestions.MODULE]),
+    )
     def check(text, place):
         try:
             wanted = constraint.parse_version_spec(text, place)

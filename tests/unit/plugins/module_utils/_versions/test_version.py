@@ -30,10 +30,26 @@ def test_every_published_version_has_its_own_place(genuine):
     assert len(set(version_module.sort_key(version) for version in versions)) == len(versions)
 
 
-@pytest.mark.parametrize("version", [
-    "1.13.4", "0.1.0", "0.12.0-dev20190520H16", "1.2.0-alpha-20220328", "0.11.15-oci", "1.14.0-rc1", "0.12.0-alpha4",
-    "1.0.0-0", "1.0.0-rc.1", "1.0.0-0a", "1.0.0--", "1.0.0-x-y.0.z9", "0.0.0", "10.20.30", "1.0.0-" + 58 * "x",
-])
+@pytest.mark.parametrize(
+    "version",
+    [
+        "1.13.4",
+        "0.1.0",
+        "0.12.0-dev20190520H16",
+        "1.2.0-alpha-20220328",
+        "0.11.15-oci",
+        "1.14.0-rc1",
+        "0.12.0-alpha4",
+        "1.0.0-0",
+        "1.0.0-rc.1",
+        "1.0.0-0a",
+        "1.0.0--",
+        "1.0.0-x-y.0.z9",
+        "0.0.0",
+        "10.20.30",
+        "1.0.0-" + 58 * "x",
+    ],
+)
 def test_exact_versions(version):
     assert version_module.parse_exact(version) == version
 
@@ -43,17 +59,66 @@ def test_a_leading_v_is_dropped():
     assert version_module.parse_exact("v1.14.0-rc1") == "1.14.0-rc1"
 
 
-@pytest.mark.parametrize("text", [
-    "../1.0.0", "1.0.0/..", "1.0.0/", "1.0.0\\x", "..", ".", "1.0.0-..", "1.0.0-a/../b", "1.0.0-a\\b",
-    "1.0.0\0", "1.0.0-\0", "1.0.0\n1", "1.\n0.0", "1. 0.0", "1.0.0 -rc1",
-    "1.0.0-rc 1", "1.0\t.0",
-    "01.0.0", "1.00.0", "1.0.01", "1.0.0-01", "1.0.0-rc.01", "00.0.0",
-    "1.0.0-", "1.0.0-a.", "1.0.0-.a", "1.0.0-a..b", "1.0.0.0", "1..0", "1.0.", ".1.0.0", "-1.0.0", "1.0.-1",
-    u"1\u0661.0.0", u"1.0.1\u0661", u"1.0.0-1\u0661", u"\u0661.0.0", u"1.0.\u0661", u"1.0.0-\u0661", u"1.0.0-rc\u0661",
-    u"1.0.0-\xe9", u"\uff11.0.0",
-    "vv1.0.0", "V1.0.0", "v", "v 1.0.0", "version", "True", "[1.0.0]", "1.0.0-rc_1", "1,0,0", "1e3", "0x1.0.0",
-    "1.0.0-" + 59 * "x", 65 * "1" + ".0.0",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "../1.0.0",
+        "1.0.0/..",
+        "1.0.0/",
+        "1.0.0\\x",
+        "..",
+        ".",
+        "1.0.0-..",
+        "1.0.0-a/../b",
+        "1.0.0-a\\b",
+        "1.0.0\0",
+        "1.0.0-\0",
+        "1.0.0\n1",
+        "1.\n0.0",
+        "1. 0.0",
+        "1.0.0 -rc1",
+        "1.0.0-rc 1",
+        "1.0\t.0",
+        "01.0.0",
+        "1.00.0",
+        "1.0.01",
+        "1.0.0-01",
+        "1.0.0-rc.01",
+        "00.0.0",
+        "1.0.0-",
+        "1.0.0-a.",
+        "1.0.0-.a",
+        "1.0.0-a..b",
+        "1.0.0.0",
+        "1..0",
+        "1.0.",
+        ".1.0.0",
+        "-1.0.0",
+        "1.0.-1",
+        "1\u0661.0.0",
+        "1.0.1\u0661",
+        "1.0.0-1\u0661",
+        "\u0661.0.0",
+        "1.0.\u0661",
+        "1.0.0-\u0661",
+        "1.0.0-rc\u0661",
+        "1.0.0-\xe9",
+        "\uff11.0.0",
+        "vv1.0.0",
+        "V1.0.0",
+        "v",
+        "v 1.0.0",
+        "version",
+        "True",
+        "[1.0.0]",
+        "1.0.0-rc_1",
+        "1,0,0",
+        "1e3",
+        "0x1.0.0",
+        "1.0.0-" + 59 * "x",
+        65 * "1" + ".0.0",
+    ],
+)
 def test_refused(text):
     with pytest.raises(_errors.RequestError) as caught:
         version_module.parse_exact(text)
@@ -86,10 +151,26 @@ def test_partial_versions_are_not_exact(text):
     assert "'1.10.5'" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", [
-    "latest", "~> 1.13.0", "~>1.13", ">= 1.9, < 2.0", "= 1.10", "=1.10.5", "!= 1.0.0", ">1", "<2.0.0", "^1.0.0",
-    "1.0.0, 1.0.1", "1.13.x", "1.x", "1.13.*", "1.X.2",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "latest",
+        "~> 1.13.0",
+        "~>1.13",
+        ">= 1.9, < 2.0",
+        "= 1.10",
+        "=1.10.5",
+        "!= 1.0.0",
+        ">1",
+        "<2.0.0",
+        "^1.0.0",
+        "1.0.0, 1.0.1",
+        "1.13.x",
+        "1.x",
+        "1.13.*",
+        "1.X.2",
+    ],
+)
 def test_what_is_not_one_version(text):
     with pytest.raises(_errors.RequestError, match="is not of the form X.Y.Z") as caught:
         version_module.parse_exact(text)
@@ -97,12 +178,18 @@ def test_what_is_not_one_version(text):
     assert not version_module.is_exact(text)
 
 
-@pytest.mark.parametrize("value, words", [
-    (True, "is the boolean true"), (False, "is the boolean false"),
-    (datetime.date(2026, 1, 1), "is the date 2026-01-01"),
-    (datetime.datetime(2026, 1, 1), "is the date 2026-01-01"), (["1.0.0"], "is a list"), ({}, "is a mapping"),
-    (b"1.0.0", "is a bytes"),
-])
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        (True, "is the boolean true"),
+        (False, "is the boolean false"),
+        (datetime.date(2026, 1, 1), "is the date 2026-01-01"),
+        (datetime.datetime(2026, 1, 1), "is the date 2026-01-01"),
+        (["1.0.0"], "is a list"),
+        ({}, "is a mapping"),
+        (b"1.0.0", "is a bytes"),
+    ],
+)
 def test_what_yaml_may_make_of_a_version(value, words):
     with pytest.raises(_errors.RequestError) as caught:
         version_module.coerce_text(value)
@@ -132,10 +219,30 @@ def test_a_long_text_is_shortened():
 
 # Semantic Versioning 2.0.0, item 11, and what Terraform published.
 ORDERED = [
-    ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1",
-     "1.0.0"],
-    ["0.9.11", "0.10.0-beta1", "0.10.0", "0.10.1", "0.11.0", "1.0.0", "1.9.8", "1.10.0-rc3", "1.10.0", "1.13.3",
-     "1.13.4", "2.0.0"],
+    [
+        "1.0.0-alpha",
+        "1.0.0-alpha.1",
+        "1.0.0-alpha.beta",
+        "1.0.0-beta",
+        "1.0.0-beta.2",
+        "1.0.0-beta.11",
+        "1.0.0-rc.1",
+        "1.0.0",
+    ],
+    [
+        "0.9.11",
+        "0.10.0-beta1",
+        "0.10.0",
+        "0.10.1",
+        "0.11.0",
+        "1.0.0",
+        "1.9.8",
+        "1.10.0-rc3",
+        "1.10.0",
+        "1.13.3",
+        "1.13.4",
+        "2.0.0",
+    ],
     ["1.0.0-1", "1.0.0-2", "1.0.0-10", "1.0.0-1a", "1.0.0-A", "1.0.0-a", "1.0.0-a-", "1.0.0-a1", "1.0.0"],
     ["1.2.0-alpha-20220328", "1.2.0-alpha20220413", "1.2.0-beta1", "1.2.0-rc1", "1.2.0-rc2", "1.2.0"],
     ["0.11.14", "0.11.15-oci", "0.11.15", "0.12.0-alpha4", "0.12.0-dev20190520H16", "0.12.0-rc1", "0.12.0"],
@@ -162,6 +269,7 @@ def test_order_takes_exact_versions_only():
 
 def compare_by_the_book(left, right):
     """-1, 0 or 1: Semantic Versioning 2.0.0, item 11, sentence by sentence, on the texts."""
+
     def parts(version):
         core, _dash, pre_release = version.partition("-")
         return [int(number) for number in core.split(".")], pre_release
@@ -195,12 +303,16 @@ def test_the_published_versions_in_order(genuine):
 
 def test_property_order_is_that_of_the_book():
     from support.properties import hypothesis
+
     from_ = hypothesis.strategies
-    identifier = from_.sampled_from(["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y",
-                                     "alpha-20220328", "z"])
+    identifier = from_.sampled_from(
+        ["0", "1", "2", "10", "a", "A", "rc", "rc1", "1a", "-", "-1", "x-y", "alpha-20220328", "z"]
+    )
     version = from_.builds(
         lambda numbers, identifiers: ".".join(map(str, numbers)) + ("-" + ".".join(identifiers) if identifiers else ""),
-        from_.tuples(*[from_.integers(0, 2)] * 3), from_.lists(identifier, max_size=3))
+        from_.tuples(*[from_.integers(0, 2)] * 3),
+        from_.lists(identifier, max_size=3),
+    )
 
     @hypothesis.given(version, version)
     def check(left, right):
@@ -212,12 +324,16 @@ def test_property_order_is_that_of_the_book():
 
 def test_property_accepted_versions_are_safe_names():
     from support.properties import hypothesis
-    alphabet = hypothesis.strategies.text(u"0123456789.-v+ /\\\0\nrcAZ~>=\u0661", max_size=20)
 
-    @hypothesis.given(hypothesis.strategies.one_of(
-        alphabet, hypothesis.strategies.text(),
-        hypothesis.strategies.from_regex(r"\Av?[0-9]{1,2}\.[0-9]\.[0-9](-[0-9a-z.-]*)?\n?\Z"),
-    ))
+    alphabet = hypothesis.strategies.text("0123456789.-v+ /\\\0\nrcAZ~>=\u0661", max_size=20)
+
+    @hypothesis.given(
+        hypothesis.strategies.one_of(
+            alphabet,
+            hypothesis.strategies.text(),
+            hypothesis.strategies.from_regex(r"\Av?[0-9]{1,2}\.[0-9]\.[0-9](-[0-9a-z.-]*)?\n?\Z"),
+        )
+    )
     def check(text):
         try:
             version = version_module.parse_exact(text)

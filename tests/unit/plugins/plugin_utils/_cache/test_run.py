@@ -60,17 +60,21 @@ class Run:
         with contextlib.ExitStack() as stack:
             kept = None
             if self.kept:
-                kept = persistent.PersistentCache(stack.enter_context(storage.open_cache_dir(self.kept)), self.keep, self.log)
+                kept = persistent.PersistentCache(
+                    stack.enter_context(storage.open_cache_dir(self.kept)), self.keep, self.log
+                )
             run = stack.enter_context(storage.open_run_dir(self.folder, "ours"))
             yield run_module.RunCache(run, kept, self.log, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
         """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
+
         def fetch(sink):
             self.note("fetches")
             if before:
                 before()
             sink.write(data)
+
         digest = hashlib.sha256(data).hexdigest()
         with self.cache() as cache:
             return cache.archive(digest, place or digest, key, "a.zip", fetch)
@@ -81,6 +85,7 @@ class Run:
             if error:
                 raise error
             return data
+
         with self.cache() as cache:
             return cache.document(key, "SUMS", fetch)
 
@@ -113,6 +118,7 @@ def new_run(folder, name, **options):
 
 def at_once(count, function):
     """What the function gives (or raises) in so many processes that run at the same time."""
+
     def work(stream):
         try:
             answer = "ok %s" % (function(),)
@@ -127,6 +133,7 @@ def at_once(count, function):
 
 def asking(run, count, then=None):
     """A function for at_once(): it asks for the archive, which is fetched when so many have come to ask."""
+
     def fetched():
         run.wait_for("asked", count)
         if then:
@@ -135,6 +142,7 @@ def asking(run, count, then=None):
     def ask():
         run.note("asked")
         return run.archive(before=fetched)
+
     return ask
 
 
@@ -142,11 +150,13 @@ def asking(run, count, then=None):
 def no_locks(monkeypatch):
     def flock(fd, how):
         raise OSError(errno.ENOLCK, "no locks")
+
     monkeypatch.setattr(fcntl, "flock", flock)
 
 
 def test_many_processes_without_locks_fetch_alike(run, no_locks, tmp_path):
     """All have begun before the first one ends: none removes or misses what another works on."""
+
     def begun():
         run.note("begun")
         run.wait_for("begun", 6)
@@ -164,7 +174,9 @@ def test_that_there_are_no_locks_is_said_once_a_task_and_folder(run, no_locks, t
             cache.document("%064x" % number, "SUMS", lambda: b"sums")
             cache.put_document("%064x" % number, b"sums")
     assert [line.partition(":")[0] for line in run.warnings] == [
-        "no locks on the file system of %s" % folder for folder in (os.path.join(os.path.realpath(run.folder), "ours"), run.kept)]
+        "no locks on the file system of %s" % folder
+        for folder in (os.path.join(os.path.realpath(run.folder), "ours"), run.kept)
+    ]
 
 
 def test_what_another_put_there_meanwhile_will_do(run, monkeypatch):
@@ -177,6 +189,7 @@ def test_what_another_put_there_meanwhile_will_do(run, monkeypatch):
             done.append(directory.at("archive.zip"))
             shutil.copy(done[0], done[0] + ".other")
             os.rename(done[0] + ".other", done[0])
+
     monkeypatch.setattr(directory_module.Directory, "sync", sync)
     assert [run.archive()] == done
 
@@ -191,11 +204,13 @@ def test_without_locks_what_a_killed_run_left_goes_when_it_is_old(tmp_path, no_l
         path.chmod(0o600)
     os.utime(str(old), (1, 1))
     run.archive(b"new")
-    assert os.listdir(str(tmp_path / "kept" / folder)) == [young.name]      # the archive was evicted
+    assert os.listdir(str(tmp_path / "kept" / folder)) == [young.name]  # the archive was evicted
 
 
 def everything(folder):
-    return sorted(os.path.join(parent, name) for parent, folders, names in os.walk(str(folder)) for name in folders + names)
+    return sorted(
+        os.path.join(parent, name) for parent, folders, names in os.walk(str(folder)) for name in folders + names
+    )
 
 
 def test_many_processes_cause_one_fetch(run):
@@ -226,11 +241,22 @@ def test_documents_of_different_keys_are_not_shared(run):
     assert run.document(b"other", "a1")[0] == b"one" and run.fetches == 2
 
 
-@pytest.mark.parametrize("error, cause", [
-    (_errors.FetchError("zip: HTTP 404", next_site=False, status=404, url="http://h/x", hint="look"), " (HTTP 404)"),
-    (_errors.FetchError("zip: " + "x" * 61, next_site=False, errno=errno.ECONNREFUSED, url="http://h/x", hint="look"), ""),
-    (_errors.VerificationError("wrong", path="/p", hint="no"), ""),
-])
+@pytest.mark.parametrize(
+    "error, cause",
+    [
+        (
+            _errors.FetchError("zip: HTTP 404", next_site=False, status=404, url="http://h/x", hint="look"),
+            " (HTTP 404)",
+        ),
+        (
+            _errors.FetchError(
+                "zip: " + "x" * 61, next_site=False, errno=errno.ECONNREFUSED, url="http://h/x", hint="look"
+            ),
+            "",
+        ),
+        (_errors.VerificationError("wrong", path="/p", hint="no"), ""),
+    ],
+)
 def test_what_failed_is_not_tried_again_and_the_others_say_where_to_look(run, error, cause):
     outcomes = at_once(6, asking(run, 6, error))
     kind = type(error).__name__
@@ -251,7 +277,7 @@ def test_in_the_next_round_it_is_tried_again(run):
     with pytest.raises(_errors.FetchError):
         run.document(error=_errors.FetchError("dead"))
     assert Run(run.folder, turn="r2").document() == (b"sums", False)
-    with pytest.raises(_errors.FetchError):     # the first round stays as it was
+    with pytest.raises(_errors.FetchError):  # the first round stays as it was
         run.document()
 
 
@@ -298,6 +324,7 @@ def test_a_full_cache_dir_is_told_apart_from_a_full_folder_of_the_run(tmp_path):
 def test_a_killed_fetch_is_taken_over_and_leaves_nothing(run):
     def dies(ready):
         run.archive(before=lambda: (ready(), signal.pause()))
+
     with another_process(dies) as pid:
         assert [path for path in everything(run.folder) if ".tmp.archive." in path]
         os.kill(pid, signal.SIGKILL)
@@ -310,6 +337,7 @@ def test_a_killed_fetch_is_taken_over_and_leaves_nothing(run):
 def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
     def stop():
         raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         run.archive(before=stop)
     assert not [path for path in everything(run.folder) if ".tmp." in path]
@@ -324,6 +352,7 @@ def test_who_waits_long_is_told_so_once(run, monkeypatch):
 
     def holds(ready):
         run.archive(before=lambda: (ready(), run.wait_for("told")))
+
     monkeypatch.setattr(storage, "PATIENCE", 0)
     run.waited = Waited()
     with another_process(holds):
@@ -339,8 +368,9 @@ def test_who_waits_a_moment_is_not(run, monkeypatch):
 
     def holds(ready):
         run.archive(before=lambda: (ready(), run.wait_for("waits")))
+
     with another_process(holds):
-        clock = Clock()     # it stands still: the moment is none
+        clock = Clock()  # it stands still: the moment is none
         clock.sleep = pause
         monkeypatch.setattr(lock, "time", clock)
         run.archive()
@@ -371,7 +401,7 @@ def test_something_else_in_the_place_of_an_archive_is_refused(run, make):
 @needs_root
 def test_an_archive_of_somebody_else_is_refused(run):
     path = run.archive()
-    os.chown(path, OTHER_UID, OTHER_UID)      # who could change it after we have looked
+    os.chown(path, OTHER_UID, OTHER_UID)  # who could change it after we have looked
     with pytest.raises(_errors.InstallError) as caught:
         run.archive()
     assert path in str(caught.value) and "not a regular file of ours" in str(caught.value)
@@ -398,7 +428,7 @@ def test_a_later_run_takes_what_was_kept(tmp_path):
     first.archive()
     path = second.archive()
     assert (first.fetches, second.fetches) == (1, 0)
-    assert path.startswith(os.path.realpath(second.folder))     # what others do to the kept ones does not matter to it
+    assert path.startswith(os.path.realpath(second.folder))  # what others do to the kept ones does not matter to it
     assert any("taken from the cache: %s" % tmp_path in line for line in second.lines)
 
 
@@ -441,12 +471,14 @@ def test_the_ones_used_last_stay(tmp_path):
     for number, data in enumerate(contents[:2]):
         new_run(tmp_path, "r%d" % number, kept=tmp_path / "kept", keep=2).archive(data)
         used = tmp_path / "kept" / hashlib.sha256(data).hexdigest() / "archive.zip"
-        os.utime(str(used), (number, number))   # in 1970
-    new_run(tmp_path, "again", kept=tmp_path / "kept", keep=2).archive(contents[0])     # used, and so the newer one
+        os.utime(str(used), (number, number))  # in 1970
+    new_run(tmp_path, "again", kept=tmp_path / "kept", keep=2).archive(contents[0])  # used, and so the newer one
     last = new_run(tmp_path, "last", kept=tmp_path / "kept", keep=2)
     last.archive(contents[2])
     assert kept_digests(tmp_path / "kept") == digests(contents[0], contents[2])
-    assert not [name for name in os.listdir(str(tmp_path / "kept")) if name.startswith(hashlib.sha256(contents[1]).hexdigest())]
+    assert not [
+        name for name in os.listdir(str(tmp_path / "kept")) if name.startswith(hashlib.sha256(contents[1]).hexdigest())
+    ]
     assert any("removed, 2 newer ones are kept" in line for line in last.lines)
 
 
@@ -465,6 +497,7 @@ def test_one_in_use_stays(tmp_path):
         with storage.open_cache_dir(str(tmp_path / "kept")) as kept, lock.hold_lock(kept, name + ".lock", 5, print):
             ready()
             signal.pause()
+
     with another_process(holds):
         new_run(tmp_path, "r2", kept=tmp_path / "kept", keep=1).archive(b"b")
         assert kept_digests(tmp_path / "kept") == digests(b"a", b"b")
@@ -474,7 +507,7 @@ def test_one_in_use_stays(tmp_path):
 
 def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path):
     new_run(tmp_path, "r1", kept=tmp_path / "kept").archive()
-    left = tmp_path / "kept" / DIGEST / ".tmp.archive.abcd1234"     # as when it is killed while it copies
+    left = tmp_path / "kept" / DIGEST / ".tmp.archive.abcd1234"  # as when it is killed while it copies
     left.write_bytes(b"half")
     new_run(tmp_path, "r2", kept=tmp_path / "kept").archive()
     assert sorted(os.listdir(str(tmp_path / "kept" / DIGEST))) == ["archive.zip"]
@@ -499,6 +532,7 @@ def test_many_processes_may_find_a_document_good_at_once(tmp_path):
         with run.cache() as cache:
             for number in range(40):
                 cache.put_document("%02d" % number, b"sums of " + str(number).encode())
+
     assert at_once(8, keeps_many) == ["ok None"] * 8
     assert run.document(key="07") == (b"sums of 7", False)
     assert not [path for path in everything(tmp_path) if ".tmp." in path]
@@ -515,6 +549,7 @@ def test_kept_documents_are_bounded(tmp_path):
 
 def foreign_folder(make=None, name="ab" * 32, content="archive.zip", mode=0o700, file_mode=0o600):
     """callable(folder): makes a folder in it that is not quite as we make them."""
+
     def lay(folder):
         path = os.path.join(folder, name)
         os.mkdir(path)
@@ -528,6 +563,7 @@ def foreign_folder(make=None, name="ab" * 32, content="archive.zip", mode=0o700,
                 os.chmod(file, file_mode)
         os.chmod(path, mode)
         return path
+
     return lay
 
 
@@ -547,19 +583,28 @@ def foreign_file(name, mode=0o600):
             stream.write(b"precious")
         os.chmod(path, mode)
         return path
+
     return lay
 
 
 FOREIGN = {
-    "no-digest": foreign_folder(name="x" * 64), "upper-case": foreign_folder(name="AB" * 32),
-    "shorter": foreign_folder(name="ab" * 31), "longer": foreign_folder(name="ab" * 32 + "\n"),
-    "another-file": foreign_folder(content="notes.txt"), "a-temporary-file": foreign_folder(content=".tmp.notes"),
+    "no-digest": foreign_folder(name="x" * 64),
+    "upper-case": foreign_folder(name="AB" * 32),
+    "shorter": foreign_folder(name="ab" * 31),
+    "longer": foreign_folder(name="ab" * 32 + "\n"),
+    "another-file": foreign_folder(content="notes.txt"),
+    "a-temporary-file": foreign_folder(content=".tmp.notes"),
     "a-temporary-file-of-another-kind": foreign_folder(content=".tmp.binary.abcd1234"),
-    "a-folder": foreign_folder(make=os.mkdir), "a-pipe": foreign_folder(make=os.mkfifo),
+    "a-folder": foreign_folder(make=os.mkdir),
+    "a-pipe": foreign_folder(make=os.mkfifo),
     "a-link": foreign_folder(make=lambda path: os.symlink("/etc/hostname", path)),
-    "readable": foreign_folder(mode=0o755), "readable-file": foreign_folder(file_mode=0o644), "linked": foreign_link,
-    "a-file": foreign_file("ab" * 32), "document": foreign_file("letter.document"),
-    "document-of-no-digest": foreign_file("g" * 64 + ".document"), "upper-case-document": foreign_file("AB" * 32 + ".document"),
+    "readable": foreign_folder(mode=0o755),
+    "readable-file": foreign_folder(file_mode=0o644),
+    "linked": foreign_link,
+    "a-file": foreign_file("ab" * 32),
+    "document": foreign_file("letter.document"),
+    "document-of-no-digest": foreign_file("g" * 64 + ".document"),
+    "upper-case-document": foreign_file("AB" * 32 + ".document"),
     "hidden-document": foreign_file("." + "ab" * 32 + ".document"),
     "readable-document": foreign_file("ab" * 32 + ".document", 0o644),
 }
@@ -604,6 +649,7 @@ def test_what_was_put_there_meanwhile_stays(tmp_path, monkeypatch):
     def locked(*arguments):
         notes.write_bytes(b"precious")
         return lock.hold_lock(*arguments)
+
     monkeypatch.setattr(persistent, "hold_lock", locked)
     new_run(tmp_path, "r2", kept=kept, keep=1).archive(b"b")
     assert sorted(os.listdir(str(notes.parent))) == ["archive.zip", "notes.txt"]

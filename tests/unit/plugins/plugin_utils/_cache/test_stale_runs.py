@@ -40,7 +40,9 @@ class Home:
     def sweep(self):
         """What is left of the other runs after the first task of one more."""
         parent = self.run(os.getpid(), random="myownrun")
-        stale_runs.remove_stale_run_dirs(parent, NAME, lambda line, warning=False: (self.warnings if warning else self.said).append(line))
+        stale_runs.remove_stale_run_dirs(
+            parent, NAME, lambda line, warning=False: (self.warnings if warning else self.said).append(line)
+        )
         assert os.listdir(os.path.join(parent, NAME))
         return sorted(set(os.listdir(self.folder)) - {os.path.basename(parent)})
 
@@ -98,8 +100,12 @@ def test_links_in_it_are_removed_and_not_followed(home, killed, tmp_path_factory
     (other / "kept").mkdir()
     (other / "kept" / "file").write_text("x")
     os.makedirs(os.path.join(killed, NAME, "deep", "er"))
-    for place, target in (("to-dir", other), ("deep/to-dir", other / "kept"), ("deep/er/to-file", other / "kept" / "file"),
-                          ("nowhere", "/nowhere")):
+    for place, target in (
+        ("to-dir", other),
+        ("deep/to-dir", other / "kept"),
+        ("deep/er/to-file", other / "kept" / "file"),
+        ("nowhere", "/nowhere"),
+    ):
         os.symlink(str(target), os.path.join(killed, NAME, place))
     assert home.sweep() == [] and (other / "kept" / "file").read_text() == "x"
 
@@ -112,8 +118,11 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
     for place in (NAME, NAME + "/deep"):
         (other / place / "precious").write_text("x")
     os.mkdir(os.path.join(killed, NAME, "deep"))
-    path, target = {"the run": (killed, other), "our folder": (os.path.join(killed, NAME), other / NAME),
-                    "a folder in it": (os.path.join(killed, NAME, "deep"), other / NAME / "deep")}[exchanged]
+    path, target = {
+        "the run": (killed, other),
+        "our folder": (os.path.join(killed, NAME), other / NAME),
+        "a folder in it": (os.path.join(killed, NAME, "deep"), other / NAME / "deep"),
+    }[exchanged]
     real = stale_runs._is_left
 
     def exchange(*about):
@@ -127,9 +136,14 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
     assert (other / NAME / "precious").exists() and (other / NAME / "deep" / "precious").exists()
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda path: os.chmod(path, 0o777), lambda path: os.chmod(os.path.join(path, NAME), 0o770),
-    pytest.param(lambda path: os.chown(path, OTHER_UID, OTHER_UID), marks=needs_root)])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: os.chmod(path, 0o777),
+        lambda path: os.chmod(os.path.join(path, NAME), 0o770),
+        pytest.param(lambda path: os.chown(path, OTHER_UID, OTHER_UID), marks=needs_root),
+    ],
+)
 def test_what_others_could_have_put_there_stays(home, killed, spoil):
     spoil(killed)
     assert home.sweep() == [os.path.basename(killed)] and not home.said and not home.warnings
@@ -182,7 +196,9 @@ def test_what_nobody_claimed_stays(home):
     assert home.sweep() == [os.path.basename(parent)]
 
 
-@pytest.mark.parametrize("name", ["ansible-local-12", "ansible-local-xabcdefgh", "ansible-tmp-12abcdefgh", "12abcdefgh"])
+@pytest.mark.parametrize(
+    "name", ["ansible-local-12", "ansible-local-xabcdefgh", "ansible-tmp-12abcdefgh", "12abcdefgh"]
+)
 def test_a_directory_of_another_name_is_neither_claimed_nor_swept(name, home, killed):
     parent = os.path.join(home.folder, name)
     os.rename(killed, parent)
@@ -226,7 +242,10 @@ def test_what_belongs_to_another_user_stays(home, killed):
 def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
     def refuse(outer, name):
         raise PermissionError(13, "Permission denied", os.path.join(killed, name))
+
     monkeypatch.setattr(stale_runs, "_remove", refuse)
     assert home.sweep() == [os.path.basename(killed)] and not home.said
-    assert home.warnings == ["left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')" % (
-        killed, NAME, killed, NAME)]
+    assert home.warnings == [
+        "left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')"
+        % (killed, NAME, killed, NAME)
+    ]

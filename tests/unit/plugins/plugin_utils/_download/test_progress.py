@@ -55,6 +55,7 @@ class Clock:
 @pytest.fixture
 def download():
     """callable(blocks, total): the lines, each with the second of its own, for pairs of (seconds since then, bytes)."""
+
     def run(blocks, total=None):
         clock, sink, lines = Clock(), Sink(), []
         watched = ProgressSink(sink, "a.zip", lambda line: lines.append((clock.now - 100.0, line)), clock)
@@ -64,6 +65,7 @@ def download():
             clock.now += seconds
             watched.write(bytes(count))
         return lines
+
     return run
 
 
@@ -77,7 +79,9 @@ def test_one_that_ends_just_after_two_seconds_says_that_it_did(download):
 
 def test_at_most_one_line_for_each_quarter(download):
     lines = download([(0.125, MB)] * 100, 100 * MB)
-    assert [line for _seconds, line in lines] == ["a.zip: %d %% of 100.0 MB, 8.0 MB/s" % part for part in (25, 50, 75, 100)]
+    assert [line for _seconds, line in lines] == [
+        "a.zip: %d %% of 100.0 MB, 8.0 MB/s" % part for part in (25, 50, 75, 100)
+    ]
 
 
 def test_a_slow_one_has_a_line_each_ten_seconds(download):
@@ -103,27 +107,48 @@ def test_a_new_try_begins_at_nothing():
     assert watched.sha256 == "digest" and watched.reader() == "reader"
 
 
-@pytest.mark.parametrize("count, text", [
-    (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (27841443, "27.8 MB"), (5 * 10**9, "5.0 GB")])
+@pytest.mark.parametrize(
+    "count, text", [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (27841443, "27.8 MB"), (5 * 10**9, "5.0 GB")]
+)
 def test_bytes_for_people(count, text):
     assert in_units(count) == text
 
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
-INSTALLED = {"changed": True, "msg": "Terraform 1.13.4 installed at /opt/t", "version": "1.13.4", "previous_version": None,
-             "base_dir": "/opt", "path": "/opt/1.13.4/terraform", "platform": "linux_amd64"}
+INSTALLED = {
+    "changed": True,
+    "msg": "Terraform 1.13.4 installed at /opt/t",
+    "version": "1.13.4",
+    "previous_version": None,
+    "base_dir": "/opt",
+    "path": "/opt/1.13.4/terraform",
+    "platform": "linux_amd64",
+}
 SIGNED = {"policy": "signature", "signer": HASHICORP, "signed_at": "2025-04-09T13:35:39Z", "site": None}
 
 
-@pytest.mark.parametrize("more, line", [
-    ({}, "Terraform 1.13.4 installed at /opt/t"),
-    ({"previous_version": "1.13.4"}, "Terraform 1.13.4 installed at /opt/t"),
-    ({"previous_version": "1.10.5", "verification": SIGNED},
-     "Terraform 1.13.4 installed at /opt/t (was 1.10.5), signed by HashiCorp 2025-04-09"),
-    ({"verification": dict(SIGNED, signer="0" * 40)},
-     "Terraform 1.13.4 installed at /opt/t, signed by the key %s 2025-04-09" % ("0" * 40)),
-    ({"verification": dict(SIGNED, policy="pinned", signer=None, signed_at=None)}, "Terraform 1.13.4 installed at /opt/t"),
-    ({"msg": "Terraform 1.13.4 removed", "version": "1.13.4", "previous_version": "1.13.4"}, "Terraform 1.13.4 removed"),
-])
+@pytest.mark.parametrize(
+    "more, line",
+    [
+        ({}, "Terraform 1.13.4 installed at /opt/t"),
+        ({"previous_version": "1.13.4"}, "Terraform 1.13.4 installed at /opt/t"),
+        (
+            {"previous_version": "1.10.5", "verification": SIGNED},
+            "Terraform 1.13.4 installed at /opt/t (was 1.10.5), signed by HashiCorp 2025-04-09",
+        ),
+        (
+            {"verification": dict(SIGNED, signer="0" * 40)},
+            "Terraform 1.13.4 installed at /opt/t, signed by the key %s 2025-04-09" % ("0" * 40),
+        ),
+        (
+            {"verification": dict(SIGNED, policy="pinned", signer=None, signed_at=None)},
+            "Terraform 1.13.4 installed at /opt/t",
+        ),
+        (
+            {"msg": "Terraform 1.13.4 removed", "version": "1.13.4", "previous_version": "1.13.4"},
+            "Terraform 1.13.4 removed",
+        ),
+    ],
+)
 def test_a_change_in_one_line(more, line):
     assert describe_change(read_answer(dict(INSTALLED, **more), "web1", Asked(base_dir="/opt"))) == line

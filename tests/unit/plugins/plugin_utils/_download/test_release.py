@@ -42,8 +42,12 @@ class Controller:
     @contextlib.contextmanager
     def delivery(self, task="one", version=VERSION, platform=PLATFORM, **options):
         order = parse.parse_download_request(params(version=version, retries=1, **options), platform)
-        with storage.open_run_dir(self.folder, "run") as run, storage.open_cache_dir(os.path.join(self.folder, "kept")) as kept:
-            cache = run_module.RunCache(run, persistent.PersistentCache(kept, 3, self.log), self.log, print, task, "web1")
+        with storage.open_run_dir(self.folder, "run") as run, storage.open_cache_dir(
+            os.path.join(self.folder, "kept")
+        ) as kept:
+            cache = run_module.RunCache(
+                run, persistent.PersistentCache(kept, 3, self.log), self.log, print, task, "web1"
+            )
             yield release.ControllerDownload(order, cache, self.environ, self.log)
 
     def obtain(self, task="one", **options):
@@ -72,6 +76,7 @@ def controller(tmp_path):
 def other(signing_key):
     """A second site with the same releases."""
     from release_site import Site
+
     with Site(versions=(VERSION,), key=signing_key) as running:
         yield running
 
@@ -79,6 +84,7 @@ def other(signing_key):
 @pytest.fixture
 def wrong():
     from release_site import misbehaviours
+
     return misbehaviours
 
 
@@ -130,6 +136,7 @@ def test_documents_that_nobody_trusted_signed_are_not_kept(controller, site, oth
 def test_what_takes_the_place_of_kept_documents_has_to_be_good_too(controller, site, other, wrong, tmp_path):
     """Those of the first site do not do any more, and are read anew; then that site fails."""
     from release_site import releases
+
     controller.obtain(**both(site, other))
     later = Controller(tmp_path / "later")
     os.mkdir(later.folder)
@@ -217,6 +224,7 @@ def test_what_a_lax_neighbour_is_refused_is_not_refused_to_a_strict_one(controll
 
 def test_what_a_strict_neighbour_got_by_plain_http_is_not_for_a_lax_one(controller, site, monkeypatch):
     """Who believes signatures does not mind who listens there."""
+
     def refuse(url, what, why):
         raise _errors.VerificationError("another user listens there")
 
@@ -266,7 +274,7 @@ def test_a_failure_is_told_to_hosts_that_want_the_same(controller, site):
     for _host in range(3):
         with pytest.raises(_errors.VerificationError):
             controller.obtain(platform=OTHER_PLATFORM, **pinned(site))
-    assert asked(site) == [ZIP.replace(PLATFORM, OTHER_PLATFORM)] * 2      # once more from a clean file, in one try
+    assert asked(site) == [ZIP.replace(PLATFORM, OTHER_PLATFORM)] * 2  # once more from a clean file, in one try
 
 
 @pytest.mark.parametrize("policy", ["signature", "sha256sums"])
@@ -281,7 +289,8 @@ def test_a_checksum_beside_signed_sums_is_each_ones_own_affair_too(controller, s
 
 def test_an_expired_key_is_a_warning_once_a_run(controller, site, tmp_path):
     from release_site import make_signing_key
-    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})   # it was good when it signed
+
+    old = make_signing_key("Old", certification={"expires": 2 * 366 * 86400})  # it was good when it signed
     for version in (VERSION, "1.13.3"):
         site.publish(version, key=old)
         for task in ("one", "two"):
@@ -296,12 +305,16 @@ def test_an_expired_key_is_a_warning_once_a_run(controller, site, tmp_path):
 
 # the controller's Python
 
-@pytest.mark.parametrize("mark, hint", [
-    ("pipx_metadata.json", "pipx inject ansible-core requests; "),
-    ("uv-receipt.toml", "uv tool install --with requests ansible-core; "),
-    (None, "%s -m pip install requests; " % sys.executable),
-    ("", "install python3-requests (dnf, apt), or %s -m pip" % sys.executable),
-])
+
+@pytest.mark.parametrize(
+    "mark, hint",
+    [
+        ("pipx_metadata.json", "pipx inject ansible-core requests; "),
+        ("uv-receipt.toml", "uv tool install --with requests ansible-core; "),
+        (None, "%s -m pip install requests; " % sys.executable),
+        ("", "install python3-requests (dnf, apt), or %s -m pip" % sys.executable),
+    ],
+)
 @pytest.mark.parametrize("policy", ["signature", "pinned"])
 def test_requests_that_is_missing_on_the_controller(controller, site, monkeypatch, mark, hint, policy):
     prefix = os.path.join(controller.folder, "ansible-core")
@@ -321,6 +334,7 @@ def test_requests_that_is_missing_on_the_controller(controller, site, monkeypatc
 def test_copies_of_one_certificate_are_one_and_the_same(controller, site, tmp_path):
     """What is decrypted for each host has a name of its own."""
     from release_site.certificates import Authority
+
     authority, other = Authority(), Authority()
     for name, text in (("one", authority.pem), ("two", authority.pem), ("three", other.pem)):
         (tmp_path / name).write_text(text)

@@ -28,28 +28,42 @@ def test_what_is_not_listed_stays_here():
 
 def test_sites_from_the_environment_stand_in_for_the_option():
     environ = {"TERRAFORM_BINARY_SITES": " https://one.example\thttps://two.example/x \n"}
-    assert options_module.apply_environment({}, environ, {})["sites"] == ["https://one.example", "https://two.example/x"]
-    assert options_module.apply_environment({"sites": ["https://own.example"]}, environ, {})["sites"] == ["https://own.example"]
-    assert options_module.apply_environment({"version": "1.13.4"}, {"TERRAFORM_BINARY_SITES": " "}, {}) == {"version": "1.13.4"}
+    assert options_module.apply_environment({}, environ, {})["sites"] == [
+        "https://one.example",
+        "https://two.example/x",
+    ]
+    assert options_module.apply_environment({"sites": ["https://own.example"]}, environ, {})["sites"] == [
+        "https://own.example"
+    ]
+    assert options_module.apply_environment({"version": "1.13.4"}, {"TERRAFORM_BINARY_SITES": " "}, {}) == {
+        "version": "1.13.4"
+    }
 
 
 CREDENTIAL = {"TERRAFORM_BINARY_TOKEN": " SECRET \n", "TERRAFORM_BINARY_SITES": "https://one.example"}
 SITES = {"sites": ["https://one.example"]}
 OWN = [{"url_token": "own"}, {"url_username": "alice", "url_password": "own"}]
-ELSEWHERE = [{"sites": ["https://two.example"]}, {"sites": "https://one.example"}, {"sites": "https://releases.hashicorp.com"},
-             {"sites": ["file:///srv/mirror"]}]
+ELSEWHERE = [
+    {"sites": ["https://two.example"]},
+    {"sites": "https://one.example"},
+    {"sites": "https://releases.hashicorp.com"},
+    {"sites": ["file:///srv/mirror"]},
+]
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"download": "target"}, "download: target would hand it to the hosts"),
-    ({"download": " target "}, "download: target would hand it to the hosts"),
-    ({"ca_path": "/tmp/mine.pem"}, "ca_path, given by an option"),
-    ({"validate_certs": False}, "validate_certs: false"),
-    ({"validate_certs": "No"}, "validate_certs: false"),
-    ({"validate_certs": 0}, "validate_certs: false"),
-    ({"validate_certs": -0.0}, "validate_certs: false"),
-    ({"validate_certs": "maybe"}, "validate_certs: false"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"download": "target"}, "download: target would hand it to the hosts"),
+        ({"download": " target "}, "download: target would hand it to the hosts"),
+        ({"ca_path": "/tmp/mine.pem"}, "ca_path, given by an option"),
+        ({"validate_certs": False}, "validate_certs: false"),
+        ({"validate_certs": "No"}, "validate_certs: false"),
+        ({"validate_certs": 0}, "validate_certs: false"),
+        ({"validate_certs": -0.0}, "validate_certs: false"),
+        ({"validate_certs": "maybe"}, "validate_certs: false"),
+    ],
+)
 def test_a_token_of_the_environment_is_shown_to_nobody_whom_an_option_chose(options, words):
     with pytest.raises(_errors.RequestError) as caught:
         options_module.apply_environment(options, CREDENTIAL, {})
@@ -94,8 +108,14 @@ def test_a_token_in_the_environment_is_not_for_the_default(sites):
     assert "TERRAFORM_BINARY_SITES is not set" in str(caught.value) and "one AWX credential" in caught.value.hint
 
 
-@pytest.mark.parametrize("arguments", [dict(where, **what) for where in ELSEWHERE + [{}] for what in (
-    {"state": "absent"}, {"state": " absent "}, {"archive": "/x.zip"})])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        dict(where, **what)
+        for where in ELSEWHERE + [{}]
+        for what in ({"state": "absent"}, {"state": " absent "}, {"archive": "/x.zip"})
+    ],
+)
 def test_a_token_in_the_environment_is_left_out_where_no_site_is_asked(arguments):
     assert options_module.apply_environment(arguments, {"TERRAFORM_BINARY_TOKEN": "SECRET"}, {}) == arguments
     assert "url_token" not in options_module.apply_environment(arguments, CREDENTIAL, {})
@@ -123,6 +143,15 @@ class Encrypted:
 
 
 def test_encrypted_values_become_text_at_any_depth():
-    given = {"version": Encrypted(), "url_headers": {"X": Encrypted()}, "sites": [Encrypted(), ["a", Encrypted()]], "mode": 493}
+    given = {
+        "version": Encrypted(),
+        "url_headers": {"X": Encrypted()},
+        "sites": [Encrypted(), ["a", Encrypted()]],
+        "mode": 493,
+    }
     assert options_module.decrypt_values(given) == {
-        "version": "plain", "url_headers": {"X": "plain"}, "sites": ["plain", ["a", "plain"]], "mode": 493}
+        "version": "plain",
+        "url_headers": {"X": "plain"},
+        "sites": ["plain", ["a", "plain"]],
+        "mode": 493,
+    }

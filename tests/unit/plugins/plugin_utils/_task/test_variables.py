@@ -24,14 +24,25 @@ def refusal(function, *arguments):
     return "%s; %s" % (caught.value, caught.value.hint)
 
 
-@pytest.mark.parametrize("written, meant", [
-    ("basedir", "base_dir"), ("lnk", "link"), ("checksum_polcy", "checksum_policy"), ("Version", "version"), ("site", "sites"),
-    ("trusted_key", "trusted_keys"),
-])
+@pytest.mark.parametrize(
+    "written, meant",
+    [
+        ("basedir", "base_dir"),
+        ("lnk", "link"),
+        ("checksum_polcy", "checksum_policy"),
+        ("Version", "version"),
+        ("site", "sites"),
+        ("trusted_key", "trusted_keys"),
+    ],
+)
 def test_an_unknown_name_is_refused_with_a_near_one(written, meant):
-    for words in (refusal(check_options, {"version": "1.13.4", written: "x"}),
-                  refusal(read_role_variables, {"terraform_binary_" + written: "x"}, as_it_is)):
-        assert written in words and ("did you mean %s?" % meant in words or "did you mean terraform_binary_%s?" % meant in words)
+    for words in (
+        refusal(check_options, {"version": "1.13.4", written: "x"}),
+        refusal(read_role_variables, {"terraform_binary_" + written: "x"}, as_it_is),
+    ):
+        assert written in words and (
+            "did you mean %s?" % meant in words or "did you mean terraform_binary_%s?" % meant in words
+        )
 
 
 def test_none_is_made_up():
@@ -40,7 +51,7 @@ def test_none_is_made_up():
 
 def test_every_option_is_known():
     check_options(SPEC)
-    check_options(["headers"])     # an alias
+    check_options(["headers"])  # an alias
     given = {"terraform_binary_" + option: option for option in SPEC}
     assert read_role_variables(given, as_it_is) == {option: option for option in SPEC}
 
@@ -51,18 +62,30 @@ def test_a_name_may_be_anything():
 
 
 def test_other_variables_are_nobodys_business():
-    given = {"terraform_version": "1", "terraform_binaries": 2, "terraform_binary": 3, "terraform_binary_hosts": "all",
-             "terraform_binary_result": {}, "terraform_binary_outcome": {}, "omit": "__omit__"}
+    given = {
+        "terraform_version": "1",
+        "terraform_binaries": 2,
+        "terraform_binary": 3,
+        "terraform_binary_hosts": "all",
+        "terraform_binary_result": {},
+        "terraform_binary_outcome": {},
+        "omit": "__omit__",
+    }
     assert read_role_variables(given, as_it_is) == {}
 
 
 @pytest.mark.parametrize("option", ["sites", "download", "version", "anything"])
 def test_a_host_sets_no_variable_of_the_role_by_a_fact(option):
     """Any module that a host runs may answer facts, and core makes variables of them."""
-    given = {"terraform_binary_version": "1.13.4", "ansible_facts": {"terraform_binary_result": {}, "distribution": "Debian"}}
+    given = {
+        "terraform_binary_version": "1.13.4",
+        "ansible_facts": {"terraform_binary_result": {}, "distribution": "Debian"},
+    }
     assert read_role_variables(given, as_it_is) == {"version": "1.13.4"}
     given["ansible_facts"]["terraform_binary_" + option] = "x"
-    assert refusal(read_role_variables, given, as_it_is).startswith("terraform_binary_%s is among the facts of the host" % option)
+    assert refusal(read_role_variables, given, as_it_is).startswith(
+        "terraform_binary_%s is among the facts of the host" % option
+    )
 
 
 def test_what_is_omitted_is_not_set():
@@ -74,10 +97,15 @@ def test_what_is_omitted_is_not_set():
 def test_the_names_of_failed_templates_are_told():
     def fail(variable):
         raise RequestError("no value: %s" % ", ".join(variable))
-    assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith("no value: terraform_binary_link")
+
+    assert refusal(read_role_variables, {"terraform_binary_link": "x"}, fail).startswith(
+        "no value: terraform_binary_link"
+    )
 
 
-TEXTS = sorted(name for name, spec in SPEC.items() if spec["type"] in ("str", "path") and not name.startswith("version"))
+TEXTS = sorted(
+    name for name, spec in SPEC.items() if spec["type"] in ("str", "path") and not name.startswith("version")
+)
 INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
 
 
@@ -86,16 +114,25 @@ INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
 def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value):
     """From ansible-core 2.19 on, yes arrives as true and 1.10 as 1.1: as a token, nobody would see why a site refuses it."""
     words = refusal(check_types, {"version": "1.13.4", name: value})
-    assert words.startswith("%s is a %s, as YAML" % (name, "boolean" if isinstance(value, bool) else "number with a fraction"))
+    assert words.startswith(
+        "%s is a %s, as YAML" % (name, "boolean" if isinstance(value, bool) else "number with a fraction")
+    )
     assert ("whole number" if name in INTEGERS else "in quotes") in words.partition(";")[2]
     assert str(value) not in words
 
 
-@pytest.mark.parametrize("given", [
-    {"owner": 1000, "url_password": 12345678, "origin": 20261127}, {"timeout": 30, "retries": "3"},
-    {"mode": 493, "run_check": True},
-    {"url_headers": {"X-Version": 1.1}}, {"trusted_keys": ["/etc/key.asc"]}, {"version": 1.1}, {"version_file": True},
-])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"owner": 1000, "url_password": 12345678, "origin": 20261127},
+        {"timeout": 30, "retries": "3"},
+        {"mode": 493, "run_check": True},
+        {"url_headers": {"X-Version": 1.1}},
+        {"trusted_keys": ["/etc/key.asc"]},
+        {"version": 1.1},
+        {"version_file": True},
+    ],
+)
 def test_the_rest_is_judged_elsewhere(given):
     check_types(given)
 
@@ -104,10 +141,26 @@ def test_there_are_integers_and_texts():
     assert len(INTEGERS) == 4 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
 
 
-@pytest.mark.parametrize("value, wanted", [
-    (True, True), ("true", True), (" Yes ", True), (1, True), ("1", True), (False, False), ("false", False), ("no", False),
-    (0, False), (None, False), ("", False), ("  ", False), ("__omit__", False), ({}, True), ({"web1": {"failed": False}}, True),
-])
+@pytest.mark.parametrize(
+    "value, wanted",
+    [
+        (True, True),
+        ("true", True),
+        (" Yes ", True),
+        (1, True),
+        ("1", True),
+        (False, False),
+        ("false", False),
+        ("no", False),
+        (0, False),
+        (None, False),
+        ("", False),
+        ("  ", False),
+        ("__omit__", False),
+        ({}, True),
+        ({"web1": {"failed": False}}, True),
+    ],
+)
 def test_a_report_is_wanted_where_it_is_said_or_where_the_job_before_left_one(value, wanted):
     given = {"terraform_binary_report": value, "omit": "__omit__"}
     assert report_wanted(given, as_it_is) is wanted
@@ -116,8 +169,12 @@ def test_a_report_is_wanted_where_it_is_said_or_where_the_job_before_left_one(va
 
 @pytest.mark.parametrize("value", ["maybe", 2, [True], "html"])
 def test_a_report_is_wanted_or_not(value):
-    assert "neither true nor false; write true or false" in refusal(report_wanted, {"terraform_binary_report": value}, as_it_is)
+    assert "neither true nor false; write true or false" in refusal(
+        report_wanted, {"terraform_binary_report": value}, as_it_is
+    )
 
 
 def test_no_report_is_wanted_where_nothing_is_said():
-    assert not report_wanted({}, as_it_is) and not report_wanted({"terraform_binary_report": "{{ omit }}"}, lambda variable: {})
+    assert not report_wanted({}, as_it_is) and not report_wanted(
+        {"terraform_binary_report": "{{ omit }}"}, lambda variable: {}
+    )
