@@ -300,6 +300,7 @@ def check(session):
         mirror_checkout()
         with session.chdir(TREE):
             clock.run(*RUFF)
+            clock.run(*FORMAT)
         with session.chdir(COLLECTIONS):  # the names of modules begin here
             clock.run(*MYPY)
         session.env["TERRAFORM_BINARY_PROOF"] = "quick"
@@ -511,6 +512,7 @@ def make_home(session):
 
 
 RUFF = ("ruff", "check", "--no-cache", "--output-format", "concise", ".")
+FORMAT = ("ruff", "format", "--no-cache", "--check", ".")
 MYPY = (
     "mypy",
     "--strict",
