@@ -533,6 +533,7 @@ def lint(session):
         mirror_checkout()
         commands = [
             RUFF,
+            FORMAT,
             MYPY,
             ("ansible-lint", "--offline", "--profile", "production"),
             ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=self", "."),
