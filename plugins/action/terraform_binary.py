@@ -10,7 +10,6 @@ mode: where it finds nothing to do, that is the answer. The target repeats the w
 import collections
 import contextlib
 import errno
-import hashlib
 import importlib
 import os
 import platform
@@ -47,8 +46,6 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._records im
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release.layout import detect_platform
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release.resolver import (
-    matching_versions,
-    newest_version,
     resolve_version,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request.parse import (
@@ -228,7 +225,7 @@ class ActionModule(ActionBase):
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
         if params["download"] == "target":
-            return self._from_target(arguments)
+            return self._with_steps(self._module(arguments))
         sent = target_arguments(arguments)
         if arguments.get("archive"):
             return self._with_steps(self._module(sent))
@@ -279,7 +276,7 @@ class ActionModule(ActionBase):
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
             self._host,
         )
-        return ControllerDownload(order, cache, environ, self._log, self._display if tells else None)
+        return ControllerDownload(order, cache, environ, self._log, self._display_line if tells else None)
 
     def _run_folder(self) -> Folder:
         """Our folder of this run, to be closed; the first task of a run removes those of runs that were killed."""
@@ -321,34 +318,6 @@ class ActionModule(ActionBase):
             plan = self._plan(dict(sent, version=version))
         version, told = resolve_version(order, sorted(intact), delivery.listing, self._log)
         return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
-
-    def _from_target(self, arguments: Params) -> Answer:
-        """The answer where the target downloads. The version that it chose is remembered for the tasks to come."""
-        wanted = read_version(arguments["version"])
-        if wanted.version:
-            return self._with_steps(self._module(arguments))
-        key = self._key(arguments)
-        with self._run_folder() as run:
-            notes = RunCache(run, None, self._log, _null_log, "", self._host)
-            version = notes.note(key)
-            if version:
-                # Before anything is done: a newer one may have come since, and a site that is behind must not roll it back.
-                known = dict(arguments, version=version)
-                plan = self._plan(known)
-                if (
-                    not plan.failed
-                    and newest_version([version] + matching_versions(wanted, plan.intact_versions)) == version
-                ):
-                    return self._with_steps(self._module(known) if plan.changed or self._task.async_val else plan)
-            result = self._module(arguments)
-            if result.version and not result.failed:
-                notes.set_choice(key, result.version)
-        return self._with_steps(result)
-
-    def _key(self, arguments: Params) -> str:
-        """What decides on the choice of a version on a target, as a name for a file."""
-        parts = [arguments.get(name) for name in ("version", "sites", "platform", "base_dir")]
-        return hashlib.sha256(repr([self._host, self.get_become_option("become_user"), parts]).encode()).hexdigest()
 
     def _with_steps(self, answer: Answer) -> Answer:
         """An Answer with the steps of the controller before those of the target."""
@@ -394,7 +363,7 @@ class ActionModule(ActionBase):
         if not (answer.failed or answer.job or foreseen) and answer.base_dir:
             known.update(success_facts(self._state, result))
         if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
-            self._display(describe_change(answer))
+            self._display_line(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
 
     def _explained(self, result: Params) -> Params:
@@ -561,14 +530,14 @@ class ActionModule(ActionBase):
         if warning:
             self._warnings.append(line)
 
-    def _display(self, line: str) -> None:
+    def _display_line(self, line: str) -> None:
         # stdout belongs to the callback, which may write JSON there.
         display.display(
             "terraform_binary: [%s] %s" % (self._host, redacted(printable(line), self._secrets)), stderr=True
         )
 
     def _display_waiting(self, what: str) -> None:
-        self._display("waiting for the download of %s for another host" % what)
+        self._display_line("waiting for the download of %s for another host" % what)
 
     def _arguments(self, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
         """The task's own arguments, null and blank ones dropped, key files replaced by their text."""

@@ -153,7 +153,7 @@ class Player:
                 {
                     "name": "each",
                     MODULE: None,
-                    "args": "{{ wish }}",
+                    "args": "{{ task_args }}",
                     "ignore_errors": True,
                     "environment": "{{ surroundings }}",
                 },

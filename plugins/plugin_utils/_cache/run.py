@@ -27,7 +27,7 @@ from ...module_utils._records import Log
 from .persistent import ARCHIVE, DOCUMENT, PersistentCache
 from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
 
-_FAILURE, _NOTE = ".failure", ".note"
+_FAILURE = ".failure"
 _SHORT = 60  # characters of a reason that is told to other hosts, too
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
@@ -96,18 +96,12 @@ class RunCache:
 
     def put_document(self, key: str, data: bytes, for_later: bool = True) -> None:
         """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
-        self._keep(key, key + DOCUMENT, data, "what vouches for it")  # all hosts find it good at once
+        if read_file(self._run, key + DOCUMENT) != data:
+            with self._exclusive(key, "its signature"):  # all hosts find it good at once
+                if read_file(self._run, key + DOCUMENT) != data:
+                    write_file(self._run, key + DOCUMENT, data)
         if self._kept and for_later:
             self._kept.put_document(key, data)
-
-    def _keep(self, key: str, name: str, data: bytes, what: str) -> bool:
-        """:returns: bool, it was not there."""
-        if read_file(self._run, name) != data:
-            with self._exclusive(key, what):
-                if read_file(self._run, name) != data:
-                    write_file(self._run, name, data)
-                    return True
-        return False
 
     def drop_document(self, key: str) -> None:
         """Forget, for this run, a document that was found good. Raises InstallError."""
@@ -117,15 +111,6 @@ class RunCache:
         """Forget a document of earlier runs, which was found bad. Raises InstallError."""
         if self._kept:
             self._kept.drop_document(key)
-
-    def note(self, key: str) -> Optional[str]:
-        """The text that was noted in this run, or None. Raises InstallError."""
-        data = read_file(self._run, key + _NOTE)
-        return None if data is None else data.decode()
-
-    def set_choice(self, key: str, text: str) -> bool:
-        """Note a text for this run: bool, it was not noted before. Raises InstallError."""
-        return self._keep(key, key + _NOTE, text.encode(), "a note")
 
     def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
         """The archive of that digest: its path, after all of it was hashed.
