@@ -54,6 +54,11 @@ class Table:
         ]
         return pytest.mark.parametrize("world, name", pairs, indirect=["world"])
 
+    def every_world_with(self, *names):
+        """A mark for a test with ``world``: each in which all these cases were run."""
+        runs = [run for run, (runner, side) in sorted(RUNS.items()) if self.of(runner, side).keys() >= set(names)]
+        return pytest.mark.parametrize("world", runs, indirect=True)
+
     @contextlib.contextmanager
     def worlds(self, request, build):
         """callable(run) -> what ``build`` made for it; each is made when it is first asked for, and ends with the body."""

@@ -492,20 +492,20 @@ def test_what_is_refused_by_itself_asks_nobody(world, name):
     assert world.asked(name) == []
 
 
-@every_world
+@TABLE.every_world_with("identity-password", "proxy-https-with-a-password")
 def test_the_mirror_knew_whom_it_let_in(world):
     assert [asked.user for asked in world.asked("identity-password", world.mirror.guarded)] == [USER] * 3
     assert {asked.user for asked in world.squids["closed"].asked() if asked.status == 200} == {PROXY_USER}
 
 
-@every_world
+@TABLE.every_world_with("identity-password-past-a-proxy-that-would-read-it")
 def test_credentials_were_not_read_on_the_way(world):
     name = "identity-password-past-a-proxy-that-would-read-it"
     assert [(asked.user, asked.status) for asked in world.asked(name, world.mirror.guarded)] == [(USER, 200)] * 3
     assert not [asked for asked in world.squids["open"].asked() if world.versions[name] in asked.url]
 
 
-@every_world
+@TABLE.every_world_with("resumed-after-a-cut", "blind-private-site")
 def test_the_rest_came_from_nginx_itself(world):
     first, second = (asked for asked in world.asked("resumed-after-a-cut") if asked.path.endswith(".zip"))
     (whole,) = (asked.bytes for asked in world.asked("blind-private-site") if asked.path.endswith(".zip"))

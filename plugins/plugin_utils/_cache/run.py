@@ -27,7 +27,7 @@ from ...module_utils._records import Log
 from .persistent import ARCHIVE, DOCUMENT, PersistentCache
 from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
 
-_FAILURE = ".failure"
+_FAILURE, _ASKED = ".failure", ".asked"
 _SHORT = 60  # characters of a reason that is told to other hosts, too
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
@@ -111,6 +111,15 @@ class RunCache:
         """Forget a document of earlier runs, which was found bad. Raises InstallError."""
         if self._kept:
             self._kept.drop_document(key)
+
+    def is_first(self, key: str) -> bool:
+        """Whether nobody has asked for that key in this run before, on whichever host. Raises InstallError."""
+        name = key + _ASKED
+        with self._exclusive(name, "a note"):
+            if self._run.stat(name) is not None:
+                return False
+            write_file(self._run, name, b"")
+            return True
 
     def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
         """The archive of that digest: its path, after all of it was hashed.

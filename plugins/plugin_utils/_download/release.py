@@ -21,8 +21,9 @@ from ...module_utils._fs.directory import trusted_owners
 from ...module_utils._fs.trusted_file import open_trusted_file
 from ...module_utils._http.client import DownloadResult, Fetcher
 from ...module_utils._records import DownloadRequest, Guard, Log, Provenance, VerifiedArchive
-from ...module_utils._release.index import index_url as index_url
+from ...module_utils._release.index import index_url
 from ...module_utils._source import Source, is_unsigned, load_trusted_keys
+from .._cache.run import RunCache
 from .._task.key_files import OPTIONS as FILE_OPTIONS
 from .progress import ProgressSink
 from .python import how_to_install
@@ -51,7 +52,7 @@ class ControllerDownload:
     """What one task has done on the controller.
 
     :param order: Order.
-    :param cache: Cache.
+    :param cache: RunCache.
     :param environ: mapping: proxies and trust.
     :param log: callable(line, warning=False).
     :param show: callable(line), for lines about a long download; None: none.
@@ -60,7 +61,7 @@ class ControllerDownload:
     def __init__(
         self,
         order: DownloadRequest,
-        cache: Any,
+        cache: RunCache,
         environ: Mapping[str, str],
         log: Log,
         show: Optional[Callable[[str], None]] = None,
@@ -137,7 +138,7 @@ class ControllerDownload:
 
     def _warn_once(self, line: str, warning: bool = False) -> None:
         """A warning is one for the first host of a run; for the others it is a line."""
-        self._log(line, warning and self._cache.set_choice(hashlib.sha256(line.encode()).hexdigest(), line))
+        self._log(line, warning and self._cache.is_first(hashlib.sha256(line.encode()).hexdigest()))
 
     def _verified(self, attempt: Callable[[], _Judged]) -> _Judged:
         """What the attempt gives, a pair with the Provenance; of all that was read, what that was made from is kept."""
@@ -200,7 +201,7 @@ class _CachingFetcher:
     ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
     """
 
-    def __init__(self, fetcher: Fetcher, cache: Any, key: Callable[[str], str]) -> None:
+    def __init__(self, fetcher: Fetcher, cache: RunCache, key: Callable[[str], str]) -> None:
         self.documents: Dict[str, bytes] = {}
         self.kept: Set[str] = set()
         self._fetcher = fetcher
