@@ -77,7 +77,9 @@ class TaskRunner:
             for name, options in args_by_host.items()
         }
         return self(
-            [{"name": "each", MODULE: "task_args", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how)
+            [{"name": "each", MODULE: "task_args", "environment": "surroundings"}],
+            hosts=hosts,
+            **dict({"forks": 16}, **how),
         )
 
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):
