@@ -722,6 +722,9 @@ MUTANTS = {
         "        if True:\n            link_state",
         INSTALL_LINKS,
     ),
+    "a new file gets the identity of the old one": _never(
+        "_install/apply.py", "(known.mtime_ns, known.inode) == (plan.receipt.mtime_ns, plan.receipt.inode)", POLICIES
+    )._replace(new="if True:"),
     "a link into the store passes": _never(
         "_install/plan.py",
         'first == request.version or first.startswith((".terraform-", ".tmp.")) or directory.stat(RECEIPT) is not None',

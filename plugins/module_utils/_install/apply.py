@@ -259,11 +259,12 @@ def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, s
     :param known: Receipt, the one that holds.
     :returns: Receipt, the one that holds now.
     """
-    request, drift = run.request, run.plan.drift
-    status = run.plan.found.stat if run.plan.found is not None else None
+    request, plan = run.request, run.plan
+    status = plan.found.stat if plan.found is not None else None
     receipt = known._replace(run_check=said)
-    if status is not None and drift.update_receipt and not drift.recopy:
-        receipt = receipt._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+    if status is not None and plan.receipt is not None and plan.drift.update_receipt:
+        if (known.mtime_ns, known.inode) == (plan.receipt.mtime_ns, plan.receipt.inode):  # no new file was put in place
+            receipt = receipt._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
     if request.link and request.link not in receipt.links:
         receipt = receipt._replace(links=find_links(receipt, request.path) + (request.link,))
     if receipt != known and receipt.format <= FORMAT:

@@ -149,6 +149,13 @@ def test_a_release_that_was_made_anew_is_installed_anew(served, site, digest):
     assert not served.run()["changed"]
 
 
+def test_a_file_that_came_anew_is_not_given_the_identity_of_the_old_one(signed):
+    """The receipt knows neither the policy nor the archive nor the file: the binary is installed anew, and then known."""
+    signed.write_receipt(policy=None, archive_sha256=None, inode=1)
+    assert signed.run(verify="receipt")["changed"]
+    assert not signed.run(verify="receipt")["changed"]
+
+
 def test_damage_and_short_vouching_are_one_repair(served, site, digest):
     install(served, site, checksum_policy="pinned", checksum=digest)
     served.flip(served.binary())
