@@ -23,7 +23,7 @@ from ._records import Params, Provenance, Request, SetContext
 from ._release.layout import detect_platform
 from ._release.resolver import matching_versions, resolve_version
 from ._request.parse import parse_request
-from ._source import NoSource, Source, load_trusted_keys
+from ._source import NoSource, Source, trusted_signers
 from ._versions.version import components, is_exact, sort_key
 
 
@@ -65,14 +65,13 @@ class ModuleRun:
         self.steps = steps
         self.missed: Set[str] = set()
         self.request = self.parse()
-        keys = load_trusted_keys(self.request)
-        self.signers = frozenset(key.fingerprint for key in keys)
+        self.signers = trusted_signers(self.request)
         self.set_context = set_context
         # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
         no_source = self.request.download == "controller" and not self.request.archive
         guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
         self.source: Union[NoSource, Source] = (
-            NoSource(self.request) if no_source else Source(self.request, keys, steps, guard)
+            NoSource(self.request) if no_source else Source(self.request, steps, guard)
         )
 
     def parse(self, chosen: Optional[str] = None) -> Request:

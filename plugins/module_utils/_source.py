@@ -18,7 +18,8 @@ from ._fs.hashing import hash_of
 from ._http import client, credentials
 from ._http.response import open_any
 from ._openpgp import verify
-from ._records import Guard, Listing, Log, Ordered, Provenance, Request, Sink, VerifiedArchive
+from ._openpgp.hashicorp_key import FINGERPRINT
+from ._records import Fingerprints, Guard, Listing, Log, Ordered, Provenance, Request, Sink, VerifiedArchive
 from ._release import index, layout
 
 _Keys = Tuple[verify.TrustedKey, ...]
@@ -35,8 +36,18 @@ _OTHER_PLATFORM = (
 
 
 def load_trusted_keys(request: Ordered) -> _Keys:
-    """The keys that may vouch for a release. Raises RequestError for what is not an OpenPGP public key."""
+    """The keys that may sign a release. Raises RequestError for what is not an OpenPGP public key."""
     return verify.read_keys(request.trusted_keys)
+
+
+def trusted_signers(request: Ordered) -> Fingerprints:
+    """The fingerprints of the trusted keys' primaries. Raises RequestError as load_trusted_keys() does.
+
+    The built-in key is not read for that: a run that finds all in order only compares the receipt with its fingerprint.
+    """
+    if not request.trusted_keys:
+        return frozenset((FINGERPRINT,))
+    return frozenset(key.fingerprint for key in load_trusted_keys(request))
 
 
 def is_unsigned(request: Ordered) -> bool:
@@ -51,21 +62,19 @@ class Source:
     repeat the judgement. ``documents`` has the same bytes by the URLs that they came from.
 
     :param request: Request, or Order.
-    :param keys: from read_signers().
     :param log: callable(line, warning=False).
     :param guard: callable(path, what) -> int, which opens a local file unless others could write it.
     :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
     """
 
-    def __init__(self, request: Ordered, keys: _Keys, log: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
+    def __init__(self, request: Ordered, log: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
         self.index_bytes = 0  # read from the network for listings
         self.verification_files: Dict[str, bytes] = {}
         self.documents: Dict[str, bytes] = {}
-        self._wish = request
+        self._request = request
         self._version = request.version or ""  # empty as long as it is to be chosen: then only listings are asked for
         self._platform = request.platform or ""  # empty as long as it is not known
         self._given = request.archive or ""  # path of the given archive; empty: the sites are asked
-        self._keys = keys
         self._log = log
         self._guard = guard
         self._own_fetcher = fetcher
@@ -73,12 +82,16 @@ class Source:
         self._unlisted: Dict[str, FetchError] = {}  # by site: why its listing cannot be had
         self._lacking: List[str] = []  # sites that do not have what was asked for
 
+    @property
+    def _keys(self) -> _Keys:
+        return load_trusted_keys(self._request)
+
     def listing(self, site: str) -> Listing:
         """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
         if site in self._unlisted:
             raise self._unlisted[site]
         if site not in self._listings:
-            with self._fetcher() as fetcher, redacting(credentials.secrets(self._wish.access)):
+            with self._fetcher() as fetcher, redacting(credentials.secrets(self._request.access)):
                 before = fetcher.downloaded
                 try:
                     self._listings[site] = _read_index(fetcher, site)
@@ -95,7 +108,7 @@ class Source:
 
     def with_version(self, request: Ordered) -> "Source":
         """The same source for the request with its version chosen; what was learned of the sites is kept."""
-        chosen = Source(request, self._keys, self._log, self._guard, self._own_fetcher)
+        chosen = Source(request, self._log, self._guard, self._own_fetcher)
         chosen._listings, chosen._unlisted, chosen.index_bytes = self._listings, self._unlisted, self.index_bytes
         return chosen
 
@@ -106,8 +119,8 @@ class Source:
         """
         if self._given:
             return self._vouch_beside()
-        if self._wish.policy == "pinned":
-            return self._pinned(self._wish.sites[0])
+        if self._request.policy == "pinned":
+            return self._pinned(self._request.sites[0])
         with self._with_advice(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._vouch_at(fetcher, site))
 
@@ -119,7 +132,7 @@ class Source:
         :returns: VerifiedArchive, whose ``file`` is to be closed; None: nothing tells what its digest has to be.
         Raises RequestError, VerificationError.
         """
-        request, stream = self._wish, self._open_given()
+        request, stream = self._request, self._open_given()
         try:
             expected = provenance.archive_sha256 if provenance else request.checksum
             if expected is not None:
@@ -162,7 +175,7 @@ class Source:
             return self._from_sites(lambda site: attempt(fetcher, site))
 
     def _fetcher(self) -> _Asked:
-        request = self._wish
+        request = self._request
         return self._own_fetcher or client.Fetcher(
             request.timeout,
             request.retries,
@@ -176,7 +189,7 @@ class Source:
     def _quick_fetcher(self) -> _Asked:
         """For what is only good to know: one try, and no word about it."""
         return self._own_fetcher or client.Fetcher(
-            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target"
+            self._request.timeout, 1, access=self._request.access, sites=self._request.sites, machine="the target"
         )
 
     @contextlib.contextmanager
@@ -187,7 +200,8 @@ class Source:
         except (FetchError, RequestError) as exc:
             if self._lacking:
                 exc.hint = self._advice(self._lacking[0]) or exc.hint
-                exc.redact(credentials.secrets(self._wish.access))  # versions have the names that the site gives them
+                # Versions have the names that the site gives them.
+                exc.redact(credentials.secrets(self._request.access))
             raise
 
     def _advice(self, site: str) -> Optional[str]:
@@ -212,17 +226,17 @@ class Source:
     def _from_sites(self, attempt: Callable[[str], _Found]) -> _Found:
         """The first site's answer; the next one's when a site fails."""
         failures: List[FetchError] = []
-        for site in self._wish.sites:
+        for site in self._request.sites:
             try:
                 return attempt(site)
             except FetchError as exc:
-                if not exc.next_site or len(self._wish.sites) == 1:
+                if not exc.next_site or len(self._request.sites) == 1:
                     raise
                 failures.append(exc)
                 self._log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
         raise FetchError(
             "all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
-            url=self._wish.sites[-1],
+            url=self._request.sites[-1],
             hint=failures[-1].hint,
         ) from failures[-1]
 
@@ -231,10 +245,10 @@ class Source:
         return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
 
     def _vouching_of(self, fetcher: _Asked, site: str) -> Provenance:
-        return self._pinned(site) if self._wish.policy == "pinned" else self._vouch_at(fetcher, site)
+        return self._pinned(site) if self._request.policy == "pinned" else self._vouch_at(fetcher, site)
 
     def _download(self, fetcher: _Asked, site: str, provenance: Provenance, sink: Sink) -> VerifiedArchive:
-        request = self._wish
+        request = self._request
         url = layout.release_url(site, self._version, provenance.archive_name)
         for once_more in (True, False):
             sink.restart()
@@ -252,7 +266,7 @@ class Source:
         )
 
     def _vouch_at(self, fetcher: _Asked, site: str) -> Provenance:
-        request = self._wish
+        request = self._request
         url = layout.release_url(site, self._version, layout.sums_name(self._version))
         with self._noting_failures(site):
             sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
@@ -291,7 +305,7 @@ class Source:
 
     def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
         """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
-        request = self._wish
+        request = self._request
         signed = None
         verification_files = {layout.sums_name(self._version): sums}
         if signature is not None:
@@ -328,11 +342,11 @@ class Source:
 
     def _pinned(self, site: str) -> Provenance:
         name = layout.archive_name(self._version, self._platform)
-        return Provenance("pinned", name, self._wish.checksum or "", None, None, site, 0)
+        return Provenance("pinned", name, self._request.checksum or "", None, None, site, 0)
 
     def _vouch_beside(self) -> Provenance:
         """The same judgement over the files beside a given archive."""
-        request = self._wish
+        request = self._request
         origin = request.origin or self._given
         if is_unsigned(request):
             with os_error_context("read", self._given, RequestError):
@@ -354,7 +368,7 @@ class Source:
         return os.path.join(os.path.dirname(self._given), name)
 
     def _read_beside(self, path: str, cap: int) -> bytes:
-        hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
+        hint = "checksum_policy %s needs it beside the archive" % self._request.policy
         with os_error_context("read", path, RequestError, hint=hint):
             with self._open(path, "SHA256SUMS") as stream:
                 data = stream.read(cap + 1)
@@ -364,7 +378,7 @@ class Source:
 
     def _open(self, path: str, what: str) -> BinaryIO:
         """A regular file, open for reading. Raises OSError, RequestError, VerificationError for one that others could write."""
-        fd = (self._guard if is_unsigned(self._wish) else open_any)(path, what)
+        fd = (self._guard if is_unsigned(self._request) else open_any)(path, what)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise RequestError("%s is not a regular file" % path, path=path)
@@ -400,7 +414,7 @@ class Source:
 
     def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
         hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
-        if self._wish.policy == "pinned":
+        if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
 
@@ -439,14 +453,14 @@ class NoSource:
     """
 
     def __init__(self, request: Request) -> None:
-        self._wish = request
+        self._request = request
 
     def provenance(self) -> NoReturn:
         """Raises RequestError."""
         raise RequestError(
             "%s needs the archive of %s now, and did not when the controller planned this run"
-            % (self._wish.path, self._wish.version),
-            path=self._wish.path,
+            % (self._request.path, self._request.version),
+            path=self._request.path,
             hint="another process changed it meanwhile: run again",
         )
 
@@ -457,7 +471,7 @@ class NoSource:
     def listing(self, site: str) -> NoReturn:
         """Raises RequestError."""
         raise RequestError(
-            "version %s is chosen by the controller, which did not" % self._wish.requested,
+            "version %s is chosen by the controller, which did not" % self._request.requested,
             hint="use download: target for calls of the module past its action plugin",
         )
 

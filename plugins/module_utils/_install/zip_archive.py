@@ -9,7 +9,6 @@ their last byte. Memory stays small whatever the archive claims. It reads throug
 nothing by name.
 """
 
-import hashlib
 import re
 import stat
 import struct
@@ -88,20 +87,16 @@ def find_executable(file: IO[bytes], platform: str, path: str) -> Executable:
     return Executable(ours[0].size, tuple(entry.name for entry in others), ours[0], archive)
 
 
-def extract(binary: Executable, write: Callable[[bytes], object]) -> Tuple[int, str]:
+def extract(binary: Executable, write: Callable[[bytes], object]) -> None:
     """Inflate the binary, chunk by chunk.
 
     :param binary: Binary.
     :param write: callable that takes bytes; what it raises passes untouched.
-    :returns: (bytes, sha256): how many there were, and 64 lower-case hex digits.
     :raises ArchiveError: damaged, or not of the declared size; some of it was written by then.
     :raises InstallError: the archive cannot be read.
     """
-    digest = hashlib.sha256()
     for block in _blocks(binary.archive, binary.entry):
         write(block)
-        digest.update(block)
-    return binary.size, digest.hexdigest()
 
 
 def check_magic(head: bytes, platform: str, path: str) -> None:

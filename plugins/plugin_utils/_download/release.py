@@ -22,7 +22,7 @@ from ...module_utils._fs.trusted_file import open_trusted_file
 from ...module_utils._http.client import DownloadResult, Fetcher
 from ...module_utils._records import DownloadRequest, Guard, Log, Provenance, VerifiedArchive
 from ...module_utils._release.index import index_url
-from ...module_utils._source import Source, is_unsigned, load_trusted_keys
+from ...module_utils._source import Source, is_unsigned
 from .._cache.run import RunCache
 from .._task.key_files import OPTIONS as FILE_OPTIONS
 from .progress import ProgressSink
@@ -101,7 +101,7 @@ class ControllerDownload:
             show=show,
         )
         self._asked = _CachingFetcher(fetcher, cache, self._key)
-        self._source = Source(order, load_trusted_keys(order), self._warn_once, guard, self._asked)
+        self._source = Source(order, self._warn_once, guard, self._asked)
 
     @property
     def downloaded_bytes(self) -> int:

@@ -98,13 +98,12 @@ class Host:
         return self._plan(self.parsed(**options))[0]
 
     def _plan(self, parsed):
-        keys = _source.load_trusted_keys(parsed)
-        signers = frozenset(key.fingerprint for key in keys)
+        signers = _source.trusted_signers(parsed)
         return plan_module.make_plan(parsed, signers, self.set_context), signers, self.source(parsed)
 
     def source(self, parsed):
         guard = functools.partial(trusted_file.open_trusted_file, owners=directory.trusted_owners(parsed.uid))
-        return _source.Source(parsed, _source.load_trusted_keys(parsed), self.log, guard)
+        return _source.Source(parsed, self.log, guard)
 
     def check(self, **options):
         """The results of check mode."""

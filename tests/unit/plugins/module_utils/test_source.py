@@ -345,7 +345,8 @@ def test_the_only_site_fails_with_its_own_words(online, site):
 def test_a_key_that_is_none(online):
     for key in ("nonsense", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"):
         with pytest.raises(_errors.RequestError):
-            online.source(trusted_keys=[key])
+            _source.trusted_signers(online.host.parsed(trusted_keys=[key]))
+        assert online.refusal(_errors.RequestError, trusted_keys=[key])
 
 
 # given archives

@@ -33,7 +33,7 @@ request = parse.parse_request(params, lambda: params["platform"])
 say = lambda line, warning=False: None
 try:
     planned = plan.make_plan(request, frozenset())
-    outcome = apply.apply_plan(planned, frozenset(), _source.Source(request, (), say, None), say)
+    outcome = apply.apply_plan(planned, frozenset(), _source.Source(request, say, None), say)
     print(json.dumps({"changed": outcome.changed, "error": None}))
 except _errors.TerraformBinaryError as exc:
     print(json.dumps({"changed": exc.changed, "error": str(exc), "errno": exc.errno, "path": exc.path}))

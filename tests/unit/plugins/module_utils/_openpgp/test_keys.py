@@ -9,7 +9,10 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import key_status, signatures
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import keys as keys_module
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import HASHICORP_KEY
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import (
+    FINGERPRINT,
+    HASHICORP_KEY,
+)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.packets import PublicKey
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
@@ -26,6 +29,7 @@ def maker():
 
 def test_built_in_key_is_read():
     (key,) = keys_module.read_keys(())
+    assert key.fingerprint == FINGERPRINT, "what a run compares receipts with, without reading the key"
     assert (key.fingerprint, key.key_id, key.source) == (HASHICORP, "72D7468F", "the built-in key of 2026-02-18")
     flaws = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
     assert flaws == [None, "may not sign, say its key flags", None, None]
