@@ -424,7 +424,7 @@ def to_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, An
     """
     message = str(error)
     if isinstance(error, ClockError):
-        message = "%s (judged by the %s, %s)" % (message, side, host)
+        message = "%s (checked by the %s, %s)" % (message, side, host)
     result: Dict[str, Any] = printable(
         {
             "msg": compose_message(message, error.hint),

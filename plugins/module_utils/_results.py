@@ -160,9 +160,13 @@ def cleared_result(
 def planned_steps(plan: _Plan) -> Tuple[str, ...]:
     """The steps a plan would take, a line each."""
     request, drift = plan.request, plan.drift
-    lines = ["would remove the left-over %s" % path for path in plan.stale_temp_files if request.state == "present"]
+    lines = [
+        "would remove the stale temporary file %s" % path
+        for path in plan.stale_temp_files
+        if request.state == "present"
+    ]
     lines += ["would install: %s" % reason for reason in drift.install]
-    lines += ["would verify anew: %s" % reason for reason in drift.reverify]
+    lines += ["would verify again: %s" % reason for reason in drift.reverify]
     lines += ["would replace: %s" % reason for reason in drift.recopy]
     lines += ["would mend: %s" % reason for reason in drift.fix_metadata]
     lines += ["would run it: %s" % reason for reason in drift.run_check]
@@ -316,7 +320,7 @@ def _summary(plan: _Plan, would: str) -> str:
         word
         for word, reasons in (
             (installed, drift.install),
-            ("verified anew", drift.reverify),
+            ("verified again", drift.reverify),
             ("repaired", drift.recopy + drift.fix_metadata),
             ("run", drift.run_check),
             ("recorded", drift.update_receipt),
@@ -347,7 +351,7 @@ def _before(plan: _Plan) -> Params:
             state="present",
             size=found.stat.st_size,
             sha256=found.sha256
-            or (found.receipt.sha256 if found.receipt and not plan.drift.install else "not vouched for"),
+            or (found.receipt.sha256 if found.receipt and not plan.drift.install else "not verified"),
             mode=_mode(found.stat),
             owner=account_text(found.stat),
         )

@@ -413,7 +413,7 @@ class Source:
         return VerifiedArchive(sink.reader(), self._given, sink.size, self._version, self._platform, provenance, 0)
 
     def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
-        hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
+        hint = "the archive is damaged or is not the one that the release names: nothing was installed"
         if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)

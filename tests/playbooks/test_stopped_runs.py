@@ -119,11 +119,11 @@ def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path
 
     check = tasks([task("check", site, store, version=BIG)], check=True)["check"]
     assert check["changed"] and left_overs() == left
-    assert "target: would remove the left-over %s/%s" % (folder, left[0]) in check["steps"]
+    assert "target: would remove the stale temporary file %s/%s" % (folder, left[0]) in check["steps"]
 
     run = tasks([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
     assert run["second"]["changed"] and not run["second"]["failed"], run["second"]
-    assert "target: left-over removed: %s/%s" % (folder, left[0]) in run["second"]["steps"]
+    assert "target: stale temporary file removed: %s/%s" % (folder, left[0]) in run["second"]["steps"]
     assert not run["third"]["changed"] and not run["third"]["failed"], run["third"]
     assert names(folder) == ["terraform", "terraform.json"]
 
@@ -137,7 +137,7 @@ def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks,
     site.stop()
     run = tasks([task("sweep", site, store), task("again", site, store)])
     assert run["sweep"]["changed"] and not run["sweep"]["failed"], run["sweep"]
-    assert not os.path.exists(left) and "target: left-over removed: %s" % left in run["sweep"]["steps"]
+    assert not os.path.exists(left) and "target: stale temporary file removed: %s" % left in run["sweep"]["steps"]
     assert not run["again"]["changed"], run["again"]
 
 

@@ -240,7 +240,7 @@ def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iter
     """
     for name in list_temp_files(directory):
         path = directory.at(name)
-        with os_error_context("remove the left-over", path, place=directory.place), contextlib.suppress(
+        with os_error_context("remove the stale temporary file", path, place=directory.place), contextlib.suppress(
             FileNotFoundError
         ):
             age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
@@ -257,9 +257,9 @@ def remove_file(directory: Directory, name: str) -> None:
     """
     path = directory.at(name)
     aside = "%sremoved.%s" % (TEMP_PREFIX, name)
-    with os_error_context("remove the left-over", directory.at(aside), place=directory.place), contextlib.suppress(
-        FileNotFoundError
-    ):
+    with os_error_context(
+        "remove the stale temporary file", directory.at(aside), place=directory.place
+    ), contextlib.suppress(FileNotFoundError):
         os.unlink(aside, dir_fd=directory.fd)  # rename(2) between two names of one file does nothing and says 0
     with os_error_context("remove", path, place=directory.place):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)

@@ -306,7 +306,7 @@ class Fetcher:
                 if reason is None:
                     stack.push(part.pop_all())
                     return body
-            self._log("%s is not resumed at byte %d but begun again: %s" % (what, so_far.count, reason))
+            self._log("%s cannot be resumed at byte %d, starting again: %s" % (what, so_far.count, reason))
             so_far.restart()
         body = self._follow(stack, url, what, ends, {})
         so_far.accept(body)

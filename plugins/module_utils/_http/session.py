@@ -122,7 +122,7 @@ class Session:
                 "read the certificates",
                 store,
                 RequestError,
-                hint="install certifi anew, which requests has them from, or name a bundle by ca_path",
+                hint="reinstall certifi, which requests has them from, or name a bundle by ca_path",
             ):
                 context.load_verify_locations(**{"capath" if os.path.isdir(store) else "cafile": store})
         return context

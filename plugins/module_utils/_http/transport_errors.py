@@ -26,7 +26,7 @@ RETRY_AFTER_CAP = 120.0  # seconds that a server may ask us to wait
 NETWORK_HINT = "look at the network and the proxy settings (https_proxy, no_proxy) there, or name another site"
 _PROXY_HINT = "look at that proxy, and at https_proxy, http_proxy and no_proxy; use_proxy: false asks directly"
 _KEPT_BACK = (
-    "the credentials were kept back: they go only to the sites that you named and below their paths, not with a redirect "
+    "the credentials were not sent: they go only to the sites that you named and below their paths, not with a redirect "
     "that leads out of there, not over plain http, and not to the public site"
 )
 _TLS_HINT = (
@@ -232,7 +232,7 @@ def _describe_tls_error(
         for_whom = " (it is for %s%s)" % (", ".join(told), more) if names else ""
         return quoted(
             detail, 120
-        ) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
+        ) + for_whom, "write the URL with a name that its certificate has, or have a new one issued"
     issuer = " (issued by %s)" % quoted(shown.issuer) if shown and _ISSUER.match(shown.issuer or "") else ""
     return quoted(detail, 120) + issuer, (
         "add its CA, or that of a proxy that inspects TLS, to ca_path or the system's trust store; trusted: %s" % store

@@ -126,7 +126,7 @@ def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
                 raise exc.error from exc
             if str(exc.error) != told:  # a file system where nothing can be made looks the same each time
                 told = str(exc.error)
-                run.log("begun anew, since somebody removes all of it: %s" % told)
+                run.log("starting again, because another process removes everything: %s" % told)
 
 
 def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
@@ -202,7 +202,7 @@ def _converge(run: InstallContext, base: Directory) -> None:
         with defer_signals():
             for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):
                 run.changed = True
-                run.log("left-over removed: %s" % path)
+                run.log("stale temporary file removed: %s" % path)
         touched, receipt = _ensure_binary(run, directory)
         if run.changed:
             _verify_result(run)
@@ -235,7 +235,7 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
         run.log("to install: %s" % "; ".join(drift.install))
         return True, binary.install_binary(run, directory)
     if drift.reverify:
-        run.log("to verify anew: %s" % "; ".join(drift.reverify))
+        run.log("to verify again: %s" % "; ".join(drift.reverify))
         provenance: Provenance = run.source.provenance()
         run.downloaded_bytes += provenance.downloaded_bytes
         if provenance.archive_sha256 != receipt.archive_sha256:

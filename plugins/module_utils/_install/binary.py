@@ -144,7 +144,7 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
             os.fsync(fd)
             mended = os.fstat(fd)
         check_mode(mended, request.mode, request.path)
-        run.log("mended: %s" % "; ".join(plan.drift.fix_metadata))
+        run.log("repaired: %s" % "; ".join(plan.drift.fix_metadata))
         run.log("mode set: %s on %s" % (stat.filemode(mended.st_mode), request.path))
     finally:
         os.close(fd)

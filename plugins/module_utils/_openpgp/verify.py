@@ -27,7 +27,7 @@ _PACKET = b"\x80"  # RFC 9580 section 4.2: the first bit of a packet is always s
 _AHEAD = 30 * 60  # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
-_CLOCK_HINT = "set the clock of the machine that judged this"
+_CLOCK_HINT = "set the clock of the machine that checked this"
 _KEY_HINT = (
     "do not use this release; for a new key of its publisher, or one with its older self-signatures, upgrade this "
     "collection or set trusted_keys"
@@ -221,7 +221,7 @@ def _check_validity_period(fields: SignatureFields, member: SigningKey, now: int
         return _Refusal("does not count: the key %s" % key_status.invalid_reason, _KEY_HINT)
     if key_status.self_signature_created > now + _AHEAD:
         return _Refusal(
-            "cannot be judged: its key's own signature is dated %s, in the future: %s"
+            "cannot be checked: its key's own signature is dated %s, in the future: %s"
             % (format_time(key_status.self_signature_created), clock),
             _CLOCK_HINT,
             ClockError,
@@ -234,7 +234,7 @@ def _check_validity_period(fields: SignatureFields, member: SigningKey, now: int
     if fields.expires is not None and fields.expires <= now:
         return _Refusal(
             "%s and expired on %s: %s" % (dated, format_time(fields.expires), clock),
-            ("ask its publisher for a new signature, or set the clock of the machine that judged this"),
+            ("ask its publisher for a new signature, or set the clock of the machine that checked this"),
             ClockError,
         )
     return None

@@ -162,7 +162,7 @@ class ControllerDownload:
         except VerificationError as exc:
             if not self._asked.kept:
                 raise
-            self._log("what was kept from an earlier run does not do, and is asked for anew: %s" % exc)
+            self._log("cached SHA256SUMS or signature no longer verifies, downloading again: %s" % exc)
             for key in self._asked.kept:
                 self._cache.drop_kept(key)
             self._asked.kept.clear()

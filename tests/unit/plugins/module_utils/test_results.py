@@ -143,11 +143,11 @@ def test_the_diff_of_a_reinstall(installed):
     sha256 = installed.read_receipt()["sha256"]
     installed.flip(installed.binary())
     before = installed.check()["diff"]["before"]
-    assert before["sha256"] not in (sha256, "not vouched for") and before["state"] == "present"
+    assert before["sha256"] not in (sha256, "not verified") and before["state"] == "present"
     diff = installed.run()["diff"]
     assert diff["before"] == before and diff["after"]["sha256"] == sha256
     os.unlink(installed.receipt())
-    assert installed.check()["diff"]["before"]["sha256"] == "not vouched for"
+    assert installed.check()["diff"]["before"]["sha256"] == "not verified"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_diff_of_a_reinstall(installed):
         (lambda host: os.chmod(host.binary(), 0o700), "repaired at"),
         (lambda host: os.chmod(host.binary(), 0o777), "repaired at"),
         (lambda host: setattr(host, "run_check", True), "run at"),
-        (lambda host: host.write_receipt(policy=None), "verified anew at"),
+        (lambda host: host.write_receipt(policy=None), "verified again at"),
     ],
 )
 def test_the_one_line_about_it(installed, strike, words):

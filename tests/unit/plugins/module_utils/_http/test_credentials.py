@@ -348,7 +348,7 @@ def test_what_to_do_about_a_refusal(file_site, misbehaviours, status):
     ]
     assert len(set(hints)) == 3
     wants, not_good, kept_back = hints
-    assert "url_token" in wants and "credentials" in not_good and "kept back" in kept_back
+    assert "url_token" in wants and "credentials" in not_good and "not sent" in kept_back
 
 
 @pytest.mark.parametrize("access", EACH, ids=NAMES)
@@ -389,7 +389,7 @@ def test_the_agent(file_site):
     [
         ("https://a.example/x", credentials.NONE, "or hides it from those without credentials (url_token"),
         ("https://a.example/x", credentials.SENT, "or hides it from those with these credentials"),
-        ("https://a.example/x", credentials.WITHHELD, "or hides it: the credentials were kept back"),
+        ("https://a.example/x", credentials.WITHHELD, "or hides it: the credentials were not sent"),
         (PUBLIC_SITE + "/x", credentials.WITHHELD, "this version and platform"),
     ],
 )

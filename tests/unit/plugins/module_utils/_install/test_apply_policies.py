@@ -73,7 +73,7 @@ def test_check_mode_knows_an_impossible_version(served):
 def test_a_stronger_policy_has_it_vouched_for_and_nothing_else(served, site, digest, weak, strong):
     before = install(served, site, checksum_policy=weak, checksum=digest)
     foreseen = served.check(checksum_policy=strong)
-    assert foreseen["changed"] and foreseen["needs_archive"] and "verified anew" in foreseen["msg"]
+    assert foreseen["changed"] and foreseen["needs_archive"] and "verified again" in foreseen["msg"]
     del site.requests[:]
     result = served.run(checksum_policy=strong)
     assert result["changed"] and result["verification"]["policy"] == strong
@@ -168,7 +168,7 @@ def test_vouching_and_mending_go_together(served, site, digest):
     os.chmod(served.binary(), 0o700)
     result = served.run()
     assert result["changed"] and site.counts(".zip").requests == 0
-    assert "verified anew and repaired" in result["msg"]
+    assert "verified again and repaired" in result["msg"]
     assert served.read_receipt()["policy"] == "signature" and not served.run()["changed"]
 
 

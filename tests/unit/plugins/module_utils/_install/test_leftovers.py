@@ -225,7 +225,10 @@ def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
             assert clear(emptied)[0] == LOCKS + ["store"]
 
     assert apply.apply_plan(plan, signers, source, log).changed
-    assert len([line for line in lines if line.startswith("begun anew, since somebody removes all of it: ")]) == 1
+    assert (
+        len([line for line in lines if line.startswith("starting again, because another process removes everything: ")])
+        == 1
+    )
     emptied.assert_right()
 
 

@@ -119,7 +119,9 @@ def stale_temp_files(installed):
 
 
 def test_left_overs_are_a_change_and_are_swept(installed, stale_temp_files):
-    assert installed.check()["changed"] and installed.lines == ("would remove the left-over %s" % stale_temp_files,)
+    assert installed.check()["changed"] and installed.lines == (
+        "would remove the stale temporary file %s" % stale_temp_files,
+    )
     assert installed.check()["diff"]["before"]["left_overs"] == [stale_temp_files]
     result = installed.mend()
     assert not result["needs_archive"] and "tidied up" in result["msg"]

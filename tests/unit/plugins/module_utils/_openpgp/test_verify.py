@@ -252,7 +252,7 @@ def test_expired_key_does_not_warn_before_it_expires(genuine):
 
 
 def test_key_that_was_renewed_after_the_clock_is_not_judged(genuine):
-    with pytest.raises(ClockError, match="cannot be judged: its key's own signature is dated 2026-02-18T23:15:22Z"):
+    with pytest.raises(ClockError, match="cannot be checked: its key's own signature is dated 2026-02-18T23:15:22Z"):
         verify(*release(genuine, "0.11.15"), now=1700000000)
     assert verify(*release(genuine, "0.11.15"), now=1771456522 - 1800).warnings == ()
 
@@ -260,4 +260,4 @@ def test_key_that_was_renewed_after_the_clock_is_not_judged(genuine):
 def test_slow_clock_is_named(genuine):
     with pytest.raises(VerificationError, match="in the future: the clock says 1970-01-01T00:00:10Z") as caught:
         verify(*release(genuine, "1.15.8"), now=10)
-    assert "set the clock of the machine that judged this" in caught.value.hint
+    assert "set the clock of the machine that checked this" in caught.value.hint

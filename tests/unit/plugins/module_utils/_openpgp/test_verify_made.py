@@ -1184,8 +1184,8 @@ def test_a_quarrel_with_the_clock_names_the_machine(name):
     with pytest.raises(ClockError) as caught:
         verify(BAD[name][0]())
     result = to_result(caught.value, "controller", "awx-1")
-    assert "the clock says 2025-05-31T00:00:00Z (judged by the controller, awx-1); " in result["msg"]
-    assert "set the clock of the machine that judged this" in result["msg"]
+    assert "the clock says 2025-05-31T00:00:00Z (checked by the controller, awx-1); " in result["msg"]
+    assert "set the clock of the machine that checked this" in result["msg"]
     assert (result["error"]["step"], result["error"]["side"]) == ("verify", "controller")
 
 
