@@ -165,10 +165,7 @@ MUTANTS = {
         DIRECTORIES,
     ),
     "a new directory's mode is left to an access control list": _change(
-        "_fs/directory.py",
-        "                    os.fchmod(\n                        fd, mode\n                    )",
-        "                    pass",
-        DIRECTORIES,
+        "_fs/directory.py", "                    os.fchmod(fd, mode)", "                    pass", DIRECTORIES
     ),
     "what another owner put in a new directory's place gets its mode": _change(
         "_fs/directory.py", " and os.fstat(self.fd).st_uid in (0, os.geteuid()):", ":", DIRECTORIES
@@ -238,9 +235,7 @@ MUTANTS = {
         LOCK,
         KILLS,
     ),
-    "who looked at the lock may keep it": _without(
-        "_fs/lock.py", "_flock(\n                fd, fcntl.LOCK_UN\n            )", LOCK
-    ),
+    "who looked at the lock may keep it": _without("_fs/lock.py", "_flock(fd, fcntl.LOCK_UN)", LOCK),
     "who waits for the lock waits for ever": _never("_fs/lock.py", "told and time.monotonic() >= deadline", LOCK),
     "a file system without locks is an error": _never("_fs/lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(
