@@ -453,7 +453,7 @@ MUTANTS = {
     ),
     "a mend that failed half-way is no change": _change(
         "_install/binary.py",
-        "            finally:  # the owner may be another one already where the mode could not be set\n",
+        "            finally:  # the owner may have changed even if the mode could not be set\n",
         "            except ZeroDivisionError:\n                raise\n            else:\n",
         BINARY,
     ),

@@ -134,7 +134,7 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
         with defer_signals():
             try:
                 set_owner_and_mode(fd, request.path, request.mode, request.uid, request.gid, directory.place)
-            finally:  # the owner may be another one already where the mode could not be set
+            finally:  # the owner may have changed even if the mode could not be set
                 run.changed = run.changed or _is_another(fd, plan.found.stat)
             if plan.found.label_differs:
                 with os_error_context("label", request.path, place=directory.place):

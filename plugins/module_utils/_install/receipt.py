@@ -18,7 +18,7 @@ from .._errors import os_error_context
 from .._fs.directory import Directory
 from .._records import BINARY_CAP, PRODUCT, RECEIPT, Receipt
 
-FORMAT = 1  # that we write; of a newer one only the frozen keys are used, and it stays as it is
+FORMAT = 1  # the format that we write; a newer receipt stays as it is, and only its frozen fields are used
 CAP = 64 * 1024  # bytes
 MODE = 0o644
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK

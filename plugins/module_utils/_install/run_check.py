@@ -237,7 +237,7 @@ def _start(
         if user:
             leave_keys()
             _become(user)
-        os.fchdir(folder)  # as that user by now: it cannot lead where only root may go
+        os.fchdir(folder)  # by descriptor, as that user: the path may lead where only root may go
 
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
