@@ -1,9 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the plan: read the installed state and find its drift. It creates nothing, locks nothing, needs no network.
+"""Make the plan: read the installed state and find its drift. It creates nothing and needs no network.
 
-Check mode ends here. So does every run that finds no drift, whichever user runs it.
+It holds no lock, except that is_held() takes one for an instant. Check mode ends here. So does every run that finds no
+drift, whichever user runs it.
 """
 
 import contextlib
