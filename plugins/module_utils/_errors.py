@@ -384,13 +384,13 @@ def _without_forms(text: str, forms: Set[str]) -> str:
         begun = max([_starts_with_secret(plain, until, form) for form in forms] or [0])
         if begun:
             spans.append((starts[until - begun], cut.end() - 4))
-    concealed_until = 0
+    redacted_until = 0
     parts: List[str] = []
     for start, end in sorted(spans):
-        if start >= concealed_until:
-            parts += [text[concealed_until:start], _ASTERISKS]
-        concealed_until = max(concealed_until, end)
-    return "".join(parts) + text[concealed_until:]
+        if start >= redacted_until:
+            parts += [text[redacted_until:start], _ASTERISKS]
+        redacted_until = max(redacted_until, end)
+    return "".join(parts) + text[redacted_until:]
 
 
 def _starts_with_secret(plain: str, until: int, form: str) -> int:

@@ -93,7 +93,7 @@ class ModuleRun:
             self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
 
     @contextlib.contextmanager
-    def tolerate_missing(self) -> Iterator[None]:
+    def allow_missing(self) -> Iterator[None]:
         """In check mode, turn an error of the body about something missing into a warning.
 
         A task before this one would create it in a real run. Only missing things count: what exists and is wrong is an
@@ -109,10 +109,10 @@ class ModuleRun:
     def predict_provenance(self, plan: Plan, source: Source) -> Optional[Provenance]:
         """Return what check mode can know of the archive's provenance; None if it is unknown."""
         provenance = None
-        with self.tolerate_missing():
+        with self.allow_missing():
             provenance = source.provenance()
         if plan.request.archive:
-            with self.tolerate_missing():
+            with self.allow_missing():
                 archive = source.inspect(provenance)
                 if archive is not None:
                     with archive.file:
@@ -173,8 +173,8 @@ def install_newest(run: ModuleRun) -> Params:
     inventory = list_installed(run.request).intact
     fitting = [version for version, built_for in inventory.items() if built_for == run.request.platform]
     version, source = None, run.source
-    with run.tolerate_missing():
-        version, told = resolve_version(run.request, fitting, source.listing, run.steps)
+    with run.allow_missing():
+        version, choice = resolve_version(run.request, fitting, source.listing, run.steps)
     if version is None or isinstance(source, NoSource):  # NoSource has no listing to choose from
         result = _results.undecided_result(run.request, fitting)
         run.steps(result["msg"])
@@ -185,7 +185,7 @@ def install_newest(run: ModuleRun) -> Params:
     result["downloaded_bytes"] += source.index_bytes
     if not result["changed"]:
         del run.steps.lines[:]
-        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
+        lines = ("%s; %s" % (choice, lines[0]),) + tuple(lines[1:])
     for line in lines:
         run.steps(line)
     return result

@@ -123,7 +123,7 @@ def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, 
     """Return (fd, whether it is locked)."""
     deadline = time.monotonic() + timeout
     pause = 0.02
-    told = False
+    waited = False
     while True:
         fd = _open(directory, name, path)
         held: Optional[bool] = None
@@ -136,16 +136,16 @@ def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, 
             if not held:
                 log("no locks on the file system of %s (%s): going on without" % (path, word), warning=True)
             return fd, held
-        if told and time.monotonic() >= deadline:
+        if waited and time.monotonic() >= deadline:
             raise LockError(
                 "%s holds %s (%s); waited %d s" % (who, path, word, timeout),
                 path=path,
                 errno=errno.EAGAIN,
                 hint="wait for it to end or raise lock_timeout",
             )
-        if not told:
+        if not waited:
             log("waiting for %s: %s is held (%s)" % (who, path, word))
-            told = True
+            waited = True
         time.sleep(max(min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic()), 0.01))
         pause = min(pause * 1.5, 0.5)
 

@@ -115,7 +115,7 @@ def apply_plan(
 
 
 def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
-    told: Optional[str] = None
+    logged: Optional[str] = None
     left = _ATTEMPTS
     while True:
         try:
@@ -124,9 +124,9 @@ def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
             left -= 1
             if not left:
                 raise exc.error from exc
-            if str(exc.error) != told:  # do not log it twice: the file system may always fail like this
-                told = str(exc.error)
-                run.log("begun anew, since somebody removes all of it: %s" % told)
+            if str(exc.error) != logged:  # do not log it twice: the file system may always fail like this
+                logged = str(exc.error)
+                run.log("begun anew, since somebody removes all of it: %s" % logged)
 
 
 def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:

@@ -110,10 +110,10 @@ def recopy_binary(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
 def _publish(run: Run, directory: Directory, pending: PendingFile, receipt: Receipt) -> Receipt:
     """P11 to P14: owner, mode, sync and read back of the complete temporary file; receipt; binary."""
     request = run.request
-    settled = pending.finalize(request.mode, request.uid, request.gid, run.set_context, request.path)
-    run.log("mode set: %s on %s" % (stat.filemode(settled.st_mode), pending.path))
+    finished = pending.finalize(request.mode, request.uid, request.gid, run.set_context, request.path)
+    run.log("mode set: %s on %s" % (stat.filemode(finished.st_mode), pending.path))
     run.log("synced and read back: %s, %d bytes, sha256 %s" % (pending.path, pending.size, pending.sha256))
-    receipt = receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
+    receipt = receipt._replace(mtime_ns=finished.st_mtime_ns, inode=finished.st_ino)
     receipt = write_receipt(run, directory, receipt, "receipt in place: %s")
     with defer_signals():
         pending.publish(PRODUCT)
@@ -142,10 +142,10 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
                 run.changed = True
         with os_error_context("sync", request.path, place=directory.place):
             os.fsync(fd)
-            mended = os.fstat(fd)
-        check_mode(mended, request.mode, request.path)
+            repaired = os.fstat(fd)
+        check_mode(repaired, request.mode, request.path)
         run.log("mended: %s" % "; ".join(plan.drift.fix_metadata))
-        run.log("mode set: %s on %s" % (stat.filemode(mended.st_mode), request.path))
+        run.log("mode set: %s on %s" % (stat.filemode(repaired.st_mode), request.path))
     finally:
         os.close(fd)
     if receipt.run_check is None:
@@ -153,20 +153,20 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
     return write_receipt(run, directory, receipt._replace(run_check=None))
 
 
-def _is_another(fd: int, judged: os.stat_result) -> bool:
+def _is_another(fd: int, planned: os.stat_result) -> bool:
     """Return whether owner, group or mode have changed; also True if that is unknown."""
     try:
         found = os.fstat(fd)
     except OSError:
         return True
-    return (found.st_uid, found.st_gid, found.st_mode) != (judged.st_uid, judged.st_gid, judged.st_mode)
+    return (found.st_uid, found.st_gid, found.st_mode) != (planned.st_uid, planned.st_gid, planned.st_mode)
 
 
 def _open_checked(run: Run, directory: Directory) -> int:
     """Open the file that the plan checked for reading. Raises InstallError if another file is there now."""
-    path, judged = run.request.path, run.plan.found.stat
+    path, planned = run.request.path, run.plan.found.stat
     fd, found = installed.open_binary(directory)
-    if fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino):
+    if fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino):
         return fd
     if fd is not None:
         os.close(fd)

@@ -75,7 +75,7 @@ def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
         check_free_space(base.fd, archive.size + binary.size, request.path, base.place)
 
 
-def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callable[[], Optional[bool]]) -> None:
+def _check_file_system(plan: Plan, directory: Directory, is_locked: Callable[[], Optional[bool]]) -> None:
     """Check the file system that the binary is on, or will be on."""
     request, drift = plan.request, plan.drift
     if plan.runs_check:
@@ -95,7 +95,7 @@ def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callab
             check_names(directory, request.path)
     except InstallError as exc:
         # A concurrent run uses the space for the very same file: after waiting for its lock, we will find it there.
-        if exc.errno != errno.ENOSPC or not twin_is_at_work():
+        if exc.errno != errno.ENOSPC or not is_locked():
             raise
 
 
