@@ -109,7 +109,7 @@ class Provenance(NamedTuple):
 
 
 class VerifiedArchive(NamedTuple):
-    """An archive with the right digest, open for reading: the only record that both halves know.
+    """An archive with the right digest, open for reading: the record in which the two halves meet.
 
     ``file`` is the open file whose bytes were hashed. Nobody opens it by name again.
     """

@@ -33,7 +33,7 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class PendingFile:
-    """A temporary file that publish() renames to its final name. As a context manager, it removes itself otherwise.
+    """A temporary file that publish() renames. As a context manager, it removes itself unless it was published.
 
     :param directory: the open directory in which it is created.
     :param kind: part of the temporary name: ``binary``, ``receipt``, ``archive``.

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open local files that have no other proof than that only trusted users could have written them.
+"""Open local files that are trusted only because no untrusted user could have written them.
 
 If the digest of an archive comes from an unsigned file beside it, the archive is only as safe as the permissions of
 the two files and of the directories above them. Those are checked like the way to the store.
