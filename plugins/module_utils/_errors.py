@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error tree: what went wrong, grouped by who must act.
+"""The error classes: what went wrong, grouped by who must act.
 
-Every refusal of this collection is one of these. The class carries the step, the instance carries what the operator
-needs: one line of text with full paths, the path or URL, the errno where the system gave one, and a way out.
+Every refusal of this collection is one of these. The class says which step failed. The instance holds what the operator
+needs: one line of text with full paths, the path or URL, the errno if the system gave one, and a hint what to do.
 """
 
 import base64
@@ -36,19 +36,19 @@ MESSAGE_LIMIT = 400  # characters: AWX shows 1,024 bytes of an event's output
 _ASTERISKS = "********"
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
-_HARMLESS = 3  # so many first characters of a secret do not give it away
-# One character as others may write it: percent-encoded once or more often, or as ascii() has it; several blanks are one.
+_HARMLESS = 3  # number of first characters of a secret that may be shown
+# One character as the other side may write it: percent-encoded once or more, or as ascii() does; blanks count as one.
 _CODED = re.compile(
     r"%(?:25)*([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+U([0-9A-Fa-f]{8})|\\(['\"\\])|\s+|.",
     re.DOTALL,
 )
-_UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")  # may not stand for itself; percent sign, backslash and plus among them
-_CUT = re.compile(
-    r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}"
-)  # where a quote ends, maybe within a character
+# What _plain() has to convert: percent sign, plus, backslash, two blanks, and anything that is not printable ASCII.
+_UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")
+# The end of a shortened quote, which may be within an encoded character.
+_CUT = re.compile(r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")
 _QUOTE = 200  # characters of the longest quote
 
-# The usual way out, by what went wrong; {0} is what else may be chosen, by where it did, {1} is how to become another user.
+# Default hints by errno. {0} becomes the option to change, which depends on the place, {1} how to become another user.
 _HINTS: Dict[Optional[int], str] = {
     _errno.EROFS: "the file system is mounted read-only: remount it{0}",
     _errno.ENOSPC: "free some space (or inodes) on that file system{0}",
@@ -57,10 +57,9 @@ _HINTS: Dict[Optional[int], str] = {
     _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
 }
 _RIGHTS = "let the user who runs Ansible do this{0}"
-_ALSO = ("/usr/local/bin", "/usr/bin")  # where sudo(8) and doas(1) are looked for, beside PATH
-_ELSEWHERE: Dict[
-    Optional[str], Tuple[str, str]
-] = {  # place: what is set in its stead, and the way to the right to write there
+_ALSO = ("/usr/local/bin", "/usr/bin")  # where to look for sudo(8) and doas(1) besides PATH
+# By place: the option to change, and how to get the permission to write there.
+_ELSEWHERE: Dict[Optional[str], Tuple[str, str]] = {
     "base_dir": ("base_dir", "run as a user who may do this{1}{0}"),
     "link": ("link", "run as a user who may do this{1}{0}"),
     "cache_dir": ("cache_dir", _RIGHTS),
@@ -69,15 +68,15 @@ _ELSEWHERE: Dict[
 
 
 class TerraformBinaryError(Exception):
-    """Something this collection refuses to do, or could not do.
+    """Something that this collection refuses to do, or could not do.
 
-    :param message: str, one line: what, on which path or URL, what was found, what was expected.
-    :param path: str, the file or directory concerned, absolute.
-    :param url: str, the URL concerned, without userinfo, query and fragment.
-    :param errno: int, the system's error number, where there was one.
-    :param hint: str, what the operator can do about it; None: the usual way out for errors of this class.
+    :param message: one line: what failed, on which path or URL, what was found, what was expected.
+    :param path: the file or directory concerned, absolute.
+    :param url: the URL concerned, without userinfo, query and fragment.
+    :param errno: the system's error number, if there was one.
+    :param hint: what the operator can do about it; None: the default hint of the class (``way_out``).
 
-    ``changed`` is set to True by the half that acts when the host had already been changed.
+    ``changed`` is set to True by the second half if the host had already been changed.
     """
 
     step = ""
@@ -99,24 +98,25 @@ class TerraformBinaryError(Exception):
         self.changed = False
 
     def redact(self, secrets: Collection[str]) -> None:
-        """Put asterisks in the place of secrets that the other side repeated to us: see concealed()."""
+        """Replace secrets that the other side repeated to us with asterisks: see redacted()."""
         self.args = tuple(redacted(text, secrets) for text in self.args)
         self.path, self.url, self.hint = (redacted(each, secrets) for each in (self.path, self.url, self.hint))
 
 
 class RequestError(TerraformBinaryError):
-    """An impossible or malformed wish: the playbook has to change."""
+    """An impossible or malformed request: the playbook has to change."""
 
     step = "request"
     way_out = "correct it in the playbook, inventory or survey"
 
 
 class FetchError(TerraformBinaryError):
-    """The network or a site failed: a later try may work.
+    """The network or a mirror failed: a later try may work.
 
-    :param retry: bool, the same URL may be asked again.
-    :param next_site: bool, another site may be asked instead.
-    :param status: int, the HTTP status, where there was one.
+    :param retry: the same URL may be requested again.
+    :param next_site: another mirror may be tried.
+    :param status: the HTTP status, if there was one.
+    :param where: path, url, errno and hint, as for TerraformBinaryError.
     """
 
     step = "fetch"
@@ -132,32 +132,32 @@ class FetchError(TerraformBinaryError):
 
 
 class VerificationError(TerraformBinaryError):
-    """A digest or a signature refuses: nobody may retry."""
+    """A digest or a signature does not verify: do not retry."""
 
     step = "verify"
     way_out = "look what that site has under this name, or name another site"
 
 
 class ClockError(VerificationError):
-    """A signature's dates do not fit the clock of the machine that judged it: one of the two is wrong."""
+    """The dates of a signature do not fit the clock of the machine that checked it: one of the two is wrong."""
 
 
 class ArchiveError(TerraformBinaryError):
-    """Not the zip we expect."""
+    """The archive is not the zip that we expect."""
 
     step = "extract"
     way_out = "get it again from whoever published it; if it stays so, report it to them"
 
 
 class InstallError(TerraformBinaryError):
-    """The file system said no (errno is always set)."""
+    """The file system refused something (``errno`` is always set)."""
 
     step = "install"
     way_out = "look at that path (ls -ld), and run again"
 
 
 class LockError(TerraformBinaryError):
-    """Someone else is installing."""
+    """Another process is installing."""
 
     step = "lock"
 
@@ -169,18 +169,18 @@ class RunCheckError(TerraformBinaryError):
 
 
 class MissingDependency(TerraformBinaryError):
-    """A Python package is absent on the side that needs it."""
+    """A Python package is missing on the side that needs it."""
 
     step = "setup"
 
 
 def hint_for(number: Optional[int], place: Optional[str] = None) -> Optional[str]:
-    """The usual way out of an error of the system.
+    """Return the default hint for an error of the system.
 
-    :param number: int, the errno.
-    :param place: str, the option or setting that says where it happened: base_dir, link, cache_dir, local_tmp; None, or
-        another: nothing else can be chosen.
-    :returns: str, or None where none is known.
+    :param number: the errno.
+    :param place: the option or setting that says where it happened: base_dir, link, cache_dir, local_tmp. With None or
+        any other text, the hint names no other choice.
+    :returns: None if there is no hint for this errno.
     """
     option, rights = _ELSEWHERE.get(place, (None, "let the user who does this do so"))
     hint = rights if number in (_errno.EACCES, _errno.EPERM) else _HINTS.get(number)
@@ -188,7 +188,7 @@ def hint_for(number: Optional[int], place: Optional[str] = None) -> Optional[str
 
 
 def _how_to_become() -> str:
-    """Where this machine has what become needs, that it is there; in a container there often is none."""
+    """Return a text about ``become`` if this machine has sudo or doas, which containers often lack; else ""."""
     folders = (os.environ.get("PATH") or os.defpath).split(os.pathsep) + list(_ALSO)
     found = any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders for name in ("sudo", "doas"))
     return " (become: true)" if found else ""
@@ -202,13 +202,13 @@ def os_error_context(
     hint: Optional[str] = None,
     place: Optional[str] = None,
 ) -> Iterator[None]:
-    """Turn an OSError of the body into a typed error that names the act and the path.
+    """Turn an OSError of the body into a typed error that names the action and the path.
 
-    :param doing: str, the act as a verb with its object: ``create directory``.
-    :param path: str, the full path that the act is about.
+    :param doing: the action as a verb with its object: ``create directory``.
+    :param path: the full path that the action is about.
     :param error: the class to raise; it takes message, path, errno and hint.
-    :param hint: str, a better way out than the usual one for that errno.
-    :param place: str, as for hint_for(), which says what the usual one is.
+    :param hint: a better hint than the default one for that errno.
+    :param place: as for hint_for(), which gives the default.
     """
     try:
         yield
@@ -222,9 +222,9 @@ def os_error_context(
 
 
 def open_regular(path: str) -> BinaryIO:
-    """Open a file for reading, whatever a path leads to: no device, nor a pipe that nobody writes to, is waited for.
+    """Open a regular file for reading, without waiting for a device or for a pipe that nobody writes to.
 
-    :returns: binary stream. Raises OSError, without a number for what is no regular file.
+    :returns: binary file object. Raises OSError; it has no errno if the path does not lead to a regular file.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -235,7 +235,7 @@ def open_regular(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def after_change() -> Iterator[None]:
-    """The body comes after a change of the host: its errors have ``changed`` set."""
+    """Set ``changed`` on errors of the body, which runs after a change of the host."""
     try:
         yield
     except TerraformBinaryError as exc:
@@ -244,16 +244,16 @@ def after_change() -> Iterator[None]:
 
 
 def errno_text(number: Optional[int], fallback: object = "") -> str:
-    """``Permission denied (EACCES)`` for an errno; the fallback's text when there is none."""
+    """Return ``Permission denied (EACCES)`` for an errno; the fallback's text if there is none."""
     if number is None:
         return str(fallback)
     return "%s (%s)" % (os.strerror(number), _errno.errorcode.get(number, number))
 
 
 def quoted(text: Union[str, bytes], limit: int = 60) -> str:
-    """Foreign text, or bytes, as it may stand in a message: shortened, escaped, and in quotes.
+    """Return text or bytes from outside as a message can show them: shortened, escaped, and in quotes.
 
-    :param limit: int, characters of it that are shown.
+    :param limit: maximum number of characters or bytes to show.
     """
     if isinstance(text, bytes):
         text = text[: limit + 1].decode("latin-1")
@@ -269,12 +269,13 @@ def printable(value: Any) -> Any: ...
 
 
 def printable(value: Any) -> Any:
-    """A value of a result, or a line, as it may be written and shown: what is not printable becomes ``?``.
+    """Return a result value or a line in a form that can be shown: every character that is not printable becomes ``?``.
 
-    Names of files may be anything, line ends, escapes of terminals and bytes that are no text included: these cannot be
-    sent as JSON. Blanks of all kinds are left: a path with a no-break space in it has to stay that path.
+    File names can contain anything, even line ends, terminal escapes, and bytes that are not text, which cannot be sent
+    as JSON. Blanks of all kinds stay, so that a path with a no-break space in it remains that path.
 
-    :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
+    :param value: str, or a dict, list or tuple that contains such values, also as keys; anything else is not changed.
+    :returns: the same kind of value; a list for a tuple.
     """
     if isinstance(value, str):
         return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)
@@ -287,7 +288,7 @@ def printable(value: Any) -> Any:
 
 @contextlib.contextmanager
 def redacting(secrets: Collection[str]) -> Iterator[None]:
-    """Conceal secrets in what the body refuses, which may quote the other side."""
+    """Redact secrets in errors of the body, which may quote the other side."""
     try:
         yield
     except TerraformBinaryError as exc:
@@ -304,11 +305,14 @@ def redacted(value: Any, secrets: Collection[str]) -> Any: ...
 
 
 def redacted(value: Any, secrets: Collection[str]) -> Any:
-    """A value with asterisks in the place of secrets, in whatever letters the other side repeats them: in other case,
-    percent-encoded wholly, partly or more than once, escaped(), in base64; and when they are cut off where a quote ends.
+    """Return a value with asterisks in place of secrets, however the other side repeats them.
 
-    :param value: str, or a dict, list or tuple with such in them, also as keys; anything else is left alone.
-    :param secrets: collection of str: they are gone through more than once.
+    Secrets are found in upper or lower case, percent-encoded in part, in whole or more than once, escaped as by
+    quoted(), in base64, and cut off at the end of a quote.
+
+    :param value: str, or a dict, list or tuple that contains such values, also as keys; anything else is not changed.
+    :param secrets: collection of str, which is iterated more than once.
+    :returns: the same kind of value; a list for a tuple.
     """
     if isinstance(value, dict):
         return dict((redacted(key, secrets), redacted(one, secrets)) for key, one in value.items())
@@ -317,7 +321,7 @@ def redacted(value: Any, secrets: Collection[str]) -> Any:
     if not isinstance(value, str):
         return value
     for secret in secrets:
-        if len(secret) <= _HARMLESS:  # in other letters that would be any text
+        if len(secret) <= _HARMLESS:  # its other forms would match in any text
             value = value.replace(secret, _ASTERISKS)
     return _without_forms(
         value, set(_plain(form)[0] for secret in secrets if len(secret) > _HARMLESS for form in _secret_forms(secret))
@@ -325,7 +329,7 @@ def redacted(value: Any, secrets: Collection[str]) -> Any:
 
 
 def _secret_forms(secret: str) -> Tuple[str, ...]:
-    """A secret as it is, escaped, and as base64 has it, without the padding; in other letters as far as ASCII's do not tell."""
+    """Return a secret as it is, in other case (_plain() ignores only ASCII case), escaped, and in unpadded base64."""
     data = secret.encode("utf-8", "surrogatepass")
     coded = base64.b64encode(data).decode("ascii").rstrip("=")
     return (
@@ -340,9 +344,9 @@ def _secret_forms(secret: str) -> Tuple[str, ...]:
 
 
 def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
-    """A text in the form in which it is compared, and where each of its characters stood.
+    """Return a text in the form that is compared, and where each of its characters was.
 
-    :returns: (str of bytes as characters, sequence of where each begins in the text, sequence of where each ends).
+    :returns: (bytes of the text as characters, start of each in the text, end of each in the text).
     """
     if not _UNUSUAL.search(text):
         return text.lower(), range(len(text)), range(1, len(text) + 1)
@@ -354,9 +358,9 @@ def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
         char = found.group(5) or found.group()
         if number:
             char = chr(min(int(number, 16), sys.maxunicode))
-        # Only ASCII's letters: a byte of any other one does not tell its case.
+        # This folds the case of ASCII letters only: a single byte of another letter has no case.
         data = (bytes(bytearray((int(byte, 16),))) if byte else char.encode("utf-8", "surrogatepass")).lower()
-        if data.isspace() or data == b"+":  # a blank in a form's encoding; those of a message are put together
+        if data.isspace() or data == b"+":  # "+" encodes a blank in a form; a message joins blanks
             data = b" "
         plain.append(data.decode("latin-1"))
         starts += [found.start()] * len(data)
@@ -365,7 +369,7 @@ def _plain(text: str) -> Tuple[str, Sequence[int], Sequence[int]]:
 
 
 def _without_forms(text: str, forms: Set[str]) -> str:
-    """A text without secrets in the form of _plain()."""
+    """Return a text with asterisks in place of secrets; ``forms`` are these secrets as _plain() returns them."""
     if not forms:
         return text
     plain, starts, ends = _plain(text)
@@ -380,47 +384,46 @@ def _without_forms(text: str, forms: Set[str]) -> str:
         begun = max([_starts_with_secret(plain, until, form) for form in forms] or [0])
         if begun:
             spans.append((starts[until - begun], cut.end() - 4))
-    concealed_until = 0
+    redacted_until = 0
     parts: List[str] = []
     for start, end in sorted(spans):
-        if start >= concealed_until:
-            parts += [text[concealed_until:start], _ASTERISKS]
-        concealed_until = max(concealed_until, end)
-    return "".join(parts) + text[concealed_until:]
+        if start >= redacted_until:
+            parts += [text[redacted_until:start], _ASTERISKS]
+        redacted_until = max(redacted_until, end)
+    return "".join(parts) + text[redacted_until:]
 
 
 def _starts_with_secret(plain: str, until: int, form: str) -> int:
-    """How much of a secret's beginning stands before a place: int, 0 for what does not give it away."""
+    """Return how many first characters of a secret end at a position; 0 if so few that they may be shown."""
     most = min(len(form) - 1, until, _QUOTE)
     return next((length for length in range(most, _HARMLESS, -1) if plain.endswith(form[:length], 0, until)), 0)
 
 
 def compose_message(message: str, hint: Optional[str] = None, machine: str = "") -> str:
-    """The one line that a failure is told in, of at most MESSAGE_LIMIT characters. What to do is never what is cut.
+    """Return the one line that reports a failure, of at most MESSAGE_LIMIT characters. The hint is never cut.
 
-    :param message: str: what, where, found, expected.
-    :param hint: str, what to do.
-    :param machine: str, the machine that it is about, for the beginning; empty: the reader knows.
+    :param message: what, where, found, expected.
+    :param hint: what to do.
+    :param machine: the machine that the failure is about, put in front; empty if the reader knows it.
     """
     if machine and not message.startswith(machine):
         message = "%s: %s" % (machine, message)
     end = "; %s" % hint if hint else ""
     room = MESSAGE_LIMIT - len(end)
-    if len(message) > room:  # the error has them whole
+    if len(message) > room:  # the return value ``error`` has them in full
         message = _DIGEST.sub(r"\1...", _LONG_URL.sub(r"\1/.../\2", message))
-    if len(message) > room:  # in its later part: the end has what was found
+    if len(message) > room:  # cut after the first two thirds, because the end says what was found
         end_of_it = max(room - 3, 0) // 3
         message = "%s...%s" % (message[: max(room - 3, 0) - end_of_it], message[len(message) - end_of_it :])
     return message + end
 
 
 def to_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, Any]:
-    """The failure as returned to Ansible.
+    """Return a failure as return values for Ansible.
 
-    :param error: TerraformBinaryError.
-    :param side: str, ``controller`` or ``target``.
-    :param host: str, the name of the machine that failed.
-    :returns: dict with ``msg`` (see composed()), ``error`` and ``changed``.
+    :param side: ``controller`` or ``target``.
+    :param host: the name of the machine that failed.
+    :returns: dict with ``msg`` (see compose_message()), ``error`` and ``changed``.
     """
     message = str(error)
     if isinstance(error, ClockError):
@@ -428,7 +431,7 @@ def to_result(error: TerraformBinaryError, side: str, host: str) -> Dict[str, An
     result: Dict[str, Any] = printable(
         {
             "msg": compose_message(message, error.hint),
-            "changed": error.changed and side == "target",  # what the controller does to itself changes no host
+            "changed": error.changed and side == "target",  # changes on the controller itself do not count
             "error": {
                 "step": error.step,
                 "side": side,

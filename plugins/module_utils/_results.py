@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documented return values, from a plan (check mode, or nothing to do) or from an outcome. No decisions here."""
+"""The documented return values, from a plan (check mode, or nothing to do) or from its result. No decisions here."""
 
 import os
 import re
@@ -14,17 +14,17 @@ from ._fs.symlink import backup_name
 from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
-_Plan = Any  # that of _plan, which no file of this step may import
+_Plan = Any  # Plan in _install.plan, which this file may not import
 
 
 def predicted_result(
     plan: _Plan, provenance: Optional[Provenance] = None, check_mode: bool = True
 ) -> Tuple[Params, Tuple[str, ...]]:
-    """What a plan says: the answer of check mode, and of a run that finds nothing to do.
+    """Return what a plan would do: the answer of check mode, and of a run that finds nothing to do.
 
     :param plan: Plan.
-    :param vouching: Provenance, when the release was looked up; None otherwise.
-    :returns: (dict of return values, tuple of step lines).
+    :param provenance: if the release was looked up; None otherwise.
+    :returns: (return values, step lines).
     """
     request = plan.request
     receipt = plan.found.receipt if plan.found and not plan.drift.install and request.state == "present" else None
@@ -42,7 +42,7 @@ def predicted_result(
         ),
     )
     if plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid):
-        result["needs_archive"] = None  # nothing is fetched as long as it is not known for whom
+        result["needs_archive"] = None  # nothing is downloaded before the owner exists
     result["msg"] = _summary(plan, "would be " if plan.changes else "")
     if not check_mode:
         result["ansible_facts"] = success_facts(request.state, result)
@@ -50,10 +50,11 @@ def predicted_result(
 
 
 def undecided_result(request: Request, installed: Iterable[str]) -> Params:
-    """The answer of check mode where not even the version can be known yet: dict of return values.
+    """Return the answer of check mode if not even the version is known yet.
 
     :param request: Request without a version.
-    :param installed: the versions under base_dir that are intact.
+    :param installed: the intact versions under base_dir.
+    :returns: return values.
     """
     asked = " ".join(request.requested.split())
     return dict(
@@ -69,7 +70,7 @@ def undecided_result(request: Request, installed: Iterable[str]) -> Params:
 
 
 def with_provenance(provenance: Provenance) -> Params:
-    """What is known of an archive that is not installed yet: dict of return values."""
+    """Return the return values that are known of an archive before it is installed."""
     return {
         "archive_sha256": provenance.archive_sha256,
         "verification": _verification(provenance.policy, provenance.signer, provenance.signed_at, provenance.site),
@@ -77,10 +78,10 @@ def with_provenance(provenance: Provenance) -> Params:
 
 
 def applied_result(outcome: Any) -> Params:
-    """What came of a plan.
+    """Return the result of an applied plan.
 
-    :param outcome: Outcome, with the plan as it was under the lock.
-    :returns: dict of return values.
+    :param outcome: ApplyResult, whose plan was made under the lock.
+    :returns: return values.
     """
     plan, request = outcome.plan, outcome.plan.request
     result = _common(request, outcome.receipt, outcome.previous, outcome.intact)
@@ -99,12 +100,12 @@ def applied_result(outcome: Any) -> Params:
 
 
 def merged_result(request: Request, results: Sequence[Params], intact: Iterable[str], check_mode: bool) -> Params:
-    """The answer of a removal by a constraint, from those of its versions.
+    """Merge the results of a removal by constraint, one for each version.
 
     :param request: Request without a version.
-    :param results: list of dict, from foreseen() or done(), the oldest version first; maybe none.
+    :param results: from predicted_result() or applied_result(), the oldest version first; may be empty.
     :param intact: the versions under base_dir that are intact afterwards.
-    :returns: dict of return values; what can only be about one version is about the newest.
+    :returns: return values. Those that can only be about one version are about the newest.
     """
     if results:
         result = dict(results[-1], msg="; ".join(one["msg"] for one in results))
@@ -131,12 +132,12 @@ def merged_result(request: Request, results: Sequence[Params], intact: Iterable[
 def cleared_result(
     result: Params, request: Request, paths: Sequence[str], left: Iterable[str], check_mode: bool
 ) -> Params:
-    """The answer of a removal of everything, from that of its versions.
+    """Return the result of a removal of everything.
 
-    :param result: dict, from combined().
-    :param paths: what went, or would go, beside the versions: lock files, the base dir.
-    :param left: lines about what stays.
-    :returns: dict of return values.
+    :param result: from merged_result(), for the versions.
+    :param paths: what else was, or would be, removed: lock files, the base dir.
+    :param left: a line for each thing that stays.
+    :returns: return values.
     """
     removed = result["removed"] + list(paths)
     would = "would be " if check_mode and removed else ""
@@ -158,7 +159,7 @@ def cleared_result(
 
 
 def planned_steps(plan: _Plan) -> Tuple[str, ...]:
-    """The steps a plan would take, a line each."""
+    """Return a line for each step that a plan would take."""
     request, drift = plan.request, plan.drift
     lines = [
         "would remove the stale temporary file %s" % path
@@ -187,12 +188,12 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
 
 
 def previous_version(plan: _Plan) -> Optional[str]:
-    """The version that the link means as a plan finds it; None when there is no link, or it means none."""
+    """Return the version that the link points to, as the plan found it; None if it points to no version."""
     return _version_of(plan.link_state.target) if plan.link_state else None
 
 
 def _version_of(target: Optional[str]) -> Optional[str]:
-    """The version in a link's target ``.../<version>/terraform``; None for any other target."""
+    """Return the version in a link's target ``.../<version>/terraform``; None for any other target."""
     found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
     return found.group(1) if found else None
 
@@ -232,10 +233,10 @@ def _verification(
 
 
 def success_facts(state: str, result: Params) -> Params:
-    """The facts that go with a result, outside check mode.
+    """Return the facts that go with a result, outside check mode.
 
-    :param state: str, present or absent: what was asked for.
-    :param result: dict of return values.
+    :param state: the requested state: present or absent.
+    :param result: return values.
     """
     present = state == "present"
     return {
@@ -255,10 +256,10 @@ def success_facts(state: str, result: Params) -> Params:
 
 
 def failed_facts(result: Params, requested: Optional[str]) -> Params:
-    """The facts that go with a failure.
+    """Return the facts that go with a failure.
 
     :param result: dict with ``changed``, ``msg`` and ``error``.
-    :param requested: str, the version as it was written; None: there was none.
+    :param requested: the version as written; None if there was none.
     """
     return {
         "terraform_binary_result": {
@@ -273,7 +274,7 @@ def failed_facts(result: Params, requested: Optional[str]) -> Params:
 
 
 def _paths_to_remove(plan: _Plan) -> List[str]:
-    """The paths that a removal takes away, in its order."""
+    """Return the paths that a removal removes, in that order."""
     request = plan.request
     if request.state == "present":
         return []
@@ -287,6 +288,7 @@ def _paths_to_remove(plan: _Plan) -> List[str]:
 
 
 def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
+    """Return one line on a state that needs no change, in a tuple."""
     request = plan.request
     if request.state == "absent":
         return ("%s is absent" % request.path,)
@@ -306,7 +308,7 @@ def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
 
 
 def _summary(plan: _Plan, would: str) -> str:
-    """One line on what was, or would be, done."""
+    """Return one line on what was, or would be, done."""
     request, drift = plan.request, plan.drift
     if not plan.changes:
         return "Terraform %s is %s" % (
@@ -374,7 +376,7 @@ def _before(plan: _Plan) -> Params:
 
 
 def _planned_backup(plan: _Plan) -> Optional[str]:
-    """The path of what will be kept, as far as it can be known; None: nothing."""
+    """Return the path of the file that will be kept, as far as it can be known; None if none is."""
     return backup_name(plan.request.link) if plan.keeps_backup else None
 
 
@@ -410,12 +412,12 @@ def _diff(before: Params, after: Params) -> Params:
 
 
 def _headed(request: Request, before: Params, after: Params) -> Params:
-    """A diff that says first which version there was, and which there is: core shows the headers above all else."""
+    """Return a diff with the version before and after as headers, which ansible-core shows above all else."""
     return dict(_diff(before, after), before_header=_header(request, before), after_header=_header(request, after))
 
 
 def _header(request: Request, state: Params) -> str:
-    """Terraform's version by the link that people call it by; without a link, by its path."""
+    """Return a header with Terraform's version and the link's path; without a link, the binary's path."""
     if request.link:
         target = state.get("link", {}).get(request.link, "absent")
         return "%s: Terraform %s" % (

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One call of the module: parse the parameters, plan, choose a version, and apply the plan or predict it."""
+"""One call of the module: parse the parameters, choose a version, plan, and apply the plan or predict its result."""
 
 import contextlib
 import errno
@@ -28,13 +28,13 @@ from ._versions.version import components, is_exact, sort_key
 
 
 class Steps:
-    """The lines of this run: kept for the result, and sent to syslog at once so that a killed run leaves its trace.
+    """The log of a run. Lines are kept for the result, and sent to syslog at once so that a killed run leaves a trace.
 
-    ``previous_version`` is kept here for the failures.
+    ``previous_version`` is stored here for failures.
 
-    :param write: callable(line), to the system's log.
-    :param warn: callable(text), a warning of the task.
-    :param secrets: texts to redact, which sites and proxies could repeat.
+    :param write: callable(line) that writes to the system's log.
+    :param warn: callable(text) that issues a warning of the task.
+    :param secrets: texts to redact, because mirrors and proxies could repeat them.
     """
 
     def __init__(self, write: Callable[[str], None], warn: Callable[[str], None], secrets: Sequence[str] = ()) -> None:
@@ -45,7 +45,7 @@ class Steps:
         self._warn = warn
 
     def __call__(self, line: str, warning: bool = False) -> None:
-        # syslog takes neither line ends nor bytes that are no text.
+        # syslog accepts neither line ends nor bytes that are not text.
         line = redacted("target: %s" % printable(line), self.secrets)
         self.lines.append(line)
         self._write(line)
@@ -53,11 +53,12 @@ class Steps:
             self.warn(line)
 
     def warn(self, text: str) -> None:
+        """Issue a warning of the task, with secrets redacted."""
         self._warn(redacted(printable(text), self.secrets))
 
 
 class ModuleRun:
-    """One call of the module: its parameters, and what every version that it is about has in common."""
+    """One call of the module: its parameters, and what all versions that it is about have in common."""
 
     def __init__(self, params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext]) -> None:
         self.params = params
@@ -67,7 +68,7 @@ class ModuleRun:
         self.request = self.parse()
         self.signers = trusted_signers(self.request)
         self.set_context = set_context
-        # Otherwise the controller asks the sites, once it knows the plan, and brings the archive in a run of its own.
+        # With download: controller, the controller gets the archive once it knows the plan, and runs the module again.
         no_source = self.request.download == "controller" and not self.request.archive
         guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
         self.source: Union[NoSource, Source] = (
@@ -75,6 +76,7 @@ class ModuleRun:
         )
 
     def parse(self, chosen: Optional[str] = None) -> Request:
+        """Return the request, for a chosen version if one is given. Raises RequestError."""
         missing: Optional[List[str]] = [] if self.check_mode else None
         request = parse_request(
             self.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing
@@ -84,16 +86,17 @@ class ModuleRun:
         return request
 
     def miss(self, what: object) -> None:
-        """Warn once of what a real run would not go on without."""
+        """Warn once about something missing that a real run would need."""
         if str(what) not in self.missed:
             self.missed.add(str(what))
             self.steps.warn("check mode: %s; in a real run a task before this one has to change that" % what)
 
     @contextlib.contextmanager
-    def tolerate_missing(self) -> Iterator[None]:
-        """The body may need what a task before this one makes, and check mode keeps from making: then that is a warning.
+    def allow_missing(self) -> Iterator[None]:
+        """In check mode, turn an error of the body about something missing into a warning.
 
-        Only what is not there at all. What is there, and wrong, is wrong in check mode as well.
+        A task before this one would create it in a real run. Only missing things count: what exists and is wrong is an
+        error in check mode as well.
         """
         try:
             yield
@@ -103,12 +106,12 @@ class ModuleRun:
             self.miss(exc)
 
     def predict_provenance(self, plan: Plan, source: Source) -> Optional[Provenance]:
-        """What check mode can know of the archive: Provenance, or None."""
+        """Return what check mode can know of the archive's provenance; None if it is unknown."""
         provenance = None
-        with self.tolerate_missing():
+        with self.allow_missing():
             provenance = source.provenance()
         if plan.request.archive:
-            with self.tolerate_missing():
+            with self.allow_missing():
                 archive = source.inspect(provenance)
                 if archive is not None:
                     with archive.file:
@@ -116,12 +119,16 @@ class ModuleRun:
         return provenance
 
     def plan(self, request: Request) -> Plan:
+        """Plan for a request, and note the version that was linked before. Raises as make_plan()."""
         plan = make_plan(request, self.signers, self.set_context)
         self.steps.previous_version = self.steps.previous_version or _results.previous_version(plan)
         return plan
 
     def apply_or_predict(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
-        """Act on a plan, or say what it would do: (return values, lines about them)."""
+        """Apply a plan, or predict its result in check mode; return (return values, step lines about them).
+
+        Raises TerraformBinaryError.
+        """
         lines: Tuple[str, ...]
         if plan.changes and not self.check_mode:
             outcome = apply_plan(plan, self.signers, self.source, self.steps, self.set_context)
@@ -141,9 +148,9 @@ class ModuleRun:
 
 
 def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext] = None) -> Params:
-    """Parse the parameters, plan, and apply the plan or predict what it would do.
+    """Parse the parameters, plan, and apply the plan or predict its result.
 
-    :param params: the module's parameters, as SPEC has them.
+    :param params: the module's parameters, as in SPEC.
     :param set_context: from selinux_labeler(), on a host with SELinux.
     :returns: the return values of the module. Raises TerraformBinaryError.
     """
@@ -161,13 +168,13 @@ def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Opti
 
 
 def install_newest(run: ModuleRun) -> Params:
-    """Choose the version, and put it in place: the return values. Raises TerraformBinaryError."""
+    """Choose the version, and install it; return the return values. Raises TerraformBinaryError."""
     inventory = list_installed(run.request).intact
     fitting = [version for version, built_for in inventory.items() if built_for == run.request.platform]
     version, source = None, run.source
-    with run.tolerate_missing():
-        version, told = resolve_version(run.request, fitting, source.listing, run.steps)
-    if version is None or isinstance(source, NoSource):  # which has no listing to choose from
+    with run.allow_missing():
+        version, choice = resolve_version(run.request, fitting, source.listing, run.steps)
+    if version is None or isinstance(source, NoSource):  # NoSource has no listing to choose from
         result = _results.undecided_result(run.request, fitting)
         run.steps(result["msg"])
         return result
@@ -177,16 +184,18 @@ def install_newest(run: ModuleRun) -> Params:
     result["downloaded_bytes"] += source.index_bytes
     if not result["changed"]:
         del run.steps.lines[:]
-        lines = ("%s; %s" % (told, lines[0]),) + tuple(lines[1:])
+        lines = ("%s; %s" % (choice, lines[0]),) + tuple(lines[1:])
     for line in lines:
         run.steps(line)
     return result
 
 
 def remove_matching(run: ModuleRun) -> Params:
-    """Remove every installed version that matches, or none when one of them may not go: the return values.
+    """Remove every installed version that matches, or none if one of them must not be removed.
 
-    One after the other, each under its own lock. Raises TerraformBinaryError.
+    They are removed one after the other, each under its own lock.
+
+    :returns: return values. Raises TerraformBinaryError.
     """
     request = run.request
     inventory = list_installed(request)
@@ -202,7 +211,7 @@ def remove_matching(run: ModuleRun) -> Params:
         versions = [version for version in leftovers.find_versions(request) if version not in inventory.unmanaged]
     plans = [run.plan(run.parse(version)) for version in versions]
     if request.wanted.is_all:
-        plans = [plan for plan in plans if plan.changes]  # of the others there is nothing of ours
+        plans = [plan for plan in plans if plan.changes]  # the others contain nothing of ours
     results: List[Params] = []
     try:
         for plan in plans:
@@ -223,7 +232,7 @@ def remove_matching(run: ModuleRun) -> Params:
 
 
 def remove_remaining(run: ModuleRun, result: Params) -> Params:
-    """Remove what no version has beside the versions: the return values of all. Raises TerraformBinaryError."""
+    """Remove what is left after the versions; return the result of the whole removal. Raises TerraformBinaryError."""
     if run.check_mode:
         rest = leftovers.find_leftovers(run.request, removed_names(run.request, result))
         paths: Sequence[str] = ["%s/%s" % (run.request.base_dir, name) for name in rest.locks] + [
@@ -234,19 +243,19 @@ def remove_remaining(run: ModuleRun, result: Params) -> Params:
             run.steps("would remove: %s" % path)
     else:
         paths, left = leftovers.remove_leftovers(run.request, run.steps, bool(result["removed"]))
-    if result["removed"] or paths:  # else the message says it
+    if result["removed"] or paths:  # otherwise the message says it
         for line in left:
             run.steps("left: %s" % line, warning=True)
     return _results.cleared_result(result, run.request, paths, left, run.check_mode)
 
 
 def removed_names(request: Request, result: Params) -> List[str]:
-    """The names in the base dir that a removal would take."""
+    """Return the names in the base dir that a removal would remove."""
     return [os.path.basename(path) for path in result["removed"] if os.path.dirname(path) == request.base_dir]
 
 
 def log_unmatched(run: ModuleRun, inventory: Inventory) -> None:
-    """Name the versions that a constraint does not match, above all pre-releases, of which that surprises."""
+    """Log the versions that a constraint does not match: users often do not expect that for pre-releases."""
     request = run.request
     others = [
         version
@@ -266,7 +275,7 @@ def log_unmatched(run: ModuleRun, inventory: Inventory) -> None:
 
 
 def log_leftovers(run: ModuleRun, result: Params) -> None:
-    """After the last version, name what a removal leaves. Raises TerraformBinaryError."""
+    """After the last version was removed, log what the removal leaves. Raises TerraformBinaryError."""
     rest = leftovers.find_leftovers(run.request, removed_names(run.request, result) if run.check_mode else ())
     if rest.base:
         run.steps(

@@ -165,10 +165,7 @@ MUTANTS = {
         DIRECTORIES,
     ),
     "a new directory's mode is left to an access control list": _change(
-        "_fs/directory.py",
-        "                    os.fchmod(\n                        fd, mode\n                    )",
-        "                    pass",
-        DIRECTORIES,
+        "_fs/directory.py", "                    os.fchmod(fd, mode)", "                    pass", DIRECTORIES
     ),
     "what another owner put in a new directory's place gets its mode": _change(
         "_fs/directory.py", " and os.fstat(self.fd).st_uid in (0, os.geteuid()):", ":", DIRECTORIES
@@ -238,10 +235,8 @@ MUTANTS = {
         LOCK,
         KILLS,
     ),
-    "who looked at the lock may keep it": _without(
-        "_fs/lock.py", "_flock(\n                fd, fcntl.LOCK_UN\n            )", LOCK
-    ),
-    "who waits for the lock waits for ever": _never("_fs/lock.py", "told and time.monotonic() >= deadline", LOCK),
+    "who looked at the lock may keep it": _without("_fs/lock.py", "_flock(fd, fcntl.LOCK_UN)", LOCK),
+    "who waits for the lock waits for ever": _never("_fs/lock.py", "waited and time.monotonic() >= deadline", LOCK),
     "a file system without locks is an error": _never("_fs/lock.py", "number in _NO_LOCKS", LOCK),
     "a lock that blocks is not given up": _change(
         "_fs/lock.py",
@@ -287,7 +282,7 @@ MUTANTS = {
         "_install/preflight.py", "plan.removes and plan.empties_version_dir", OBSTACLES
     ),
     "a twin's file leaves no room for itself": _change(
-        "_install/preflight.py", "if exc.errno != errno.ENOSPC or not twin_is_at_work():", "if True:", OBSTACLES
+        "_install/preflight.py", "if exc.errno != errno.ENOSPC or not is_locked():", "if True:", OBSTACLES
     ),
     "left-overs are not given back": _change(
         "_install/preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES
@@ -458,7 +453,7 @@ MUTANTS = {
     ),
     "a mend that failed half-way is no change": _change(
         "_install/binary.py",
-        "            finally:  # the owner may be another one already where the mode could not be set\n",
+        "            finally:  # the owner may have changed even if the mode could not be set\n",
         "            except ZeroDivisionError:\n                raise\n            else:\n",
         BINARY,
     ),
@@ -550,7 +545,7 @@ MUTANTS = {
     ),
     "another file than the judged one is mended": _never(
         "_install/binary.py",
-        "fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino)",
+        "fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino)",
         BINARY,
     )._replace(new="if fd is not None:"),
     "a copy of changed bytes is put in place": _never("_install/binary.py", "pending.sha256 != receipt.sha256", BINARY),

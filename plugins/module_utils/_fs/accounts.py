@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is in a group, and what users and groups are called, as far as this host's databases of them tell."""
+"""Members of groups, and names of users and groups, as far as this host's user databases know them."""
 
 import contextlib
 import grp
@@ -9,22 +9,22 @@ import os
 import pwd
 from typing import AbstractSet, List, Optional
 
-_SHOWN = 3  # names in a message
+_SHOWN = 3  # number of names that a message lists
 
 
 def other_members(gid: int, trusted: AbstractSet[int]) -> Optional[str]:
-    """Who may act as a group besides the trusted: its members, and accounts that have it as primary group.
+    """Return who else can act as a group: members that are not trusted, and accounts with it as their primary group.
 
-    :param gid: int.
-    :param trusted: set of uids.
-    :returns: str, their names; None when nobody else is known. Accounts that a directory service does not list are not
-        known; when not even our own account is listed, that is said instead of a name.
+    :param gid: the group's number.
+    :param trusted: uids of the trusted users.
+    :returns: their names, for a message; None if nobody else is known. Accounts that a directory service does not
+        list are not known. If the databases do not even list our own account, the text says so instead of a name.
     """
     accounts = pwd.getpwall()
     others = set(account.pw_name for account in accounts if account.pw_gid == gid and account.pw_uid not in trusted)
-    groups = [group for group in grp.getgrall() if group.gr_gid == gid]  # several names may share a number
-    with contextlib.suppress(KeyError):  # a group need not have a name
-        groups.append(grp.getgrgid(gid))  # a directory service may not list it, but know it
+    groups = [group for group in grp.getgrall() if group.gr_gid == gid]  # several groups can have the same number
+    with contextlib.suppress(KeyError):  # a gid can have no name
+        groups.append(grp.getgrgid(gid))  # a directory service can know a group without listing it
     others.update(name for group in groups for name in group.gr_mem if _uid_of(name) not in trusted)
     if others:
         names = sorted(others)
@@ -34,7 +34,7 @@ def other_members(gid: int, trusted: AbstractSet[int]) -> Optional[str]:
 
 
 def _uid_of(name: str) -> Optional[int]:
-    """None for a member without an account, who may get one."""
+    """Return the uid of an account; None if a member has no account (one may be created later)."""
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
@@ -42,17 +42,17 @@ def _uid_of(name: str) -> Optional[int]:
 
 
 def _are_listed(accounts: List[pwd.struct_passwd]) -> bool:
-    """Whether the list of accounts is worth something: LDAP and the like often answer for names, but list nothing."""
+    """Return False if the list lacks our own account: LDAP often answers for single names but lists none."""
     uid = os.geteuid()
     try:
         pwd.getpwuid(uid)
-    except KeyError:  # as in a container
+    except KeyError:  # our uid has no account, as in some containers
         return True
     return any(account.pw_uid == uid for account in accounts)
 
 
 def user_name(uid: int) -> str:
-    """The name of a user; the number where there is none."""
+    """Return the name of a user; its number if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except (KeyError, OverflowError):
@@ -60,7 +60,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """The name of a group; the number where there is none."""
+    """Return the name of a group; its number if it has no name."""
     try:
         return grp.getgrgid(gid).gr_name
     except (KeyError, OverflowError):
@@ -68,5 +68,5 @@ def group_name(gid: int) -> str:
 
 
 def account_text(found: os.stat_result) -> str:
-    """``alice:users`` for a stat result."""
+    """Return the owner and group of a stat result as ``alice:users``."""
     return "%s:%s" % (user_name(found.st_uid), group_name(found.st_gid))

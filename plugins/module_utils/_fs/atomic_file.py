@@ -1,11 +1,12 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that appear whole or not at all: written to a temporary name, synced, read back, then renamed.
+"""Write files that appear whole or not at all: write a temporary file, sync it, read it back, rename it.
 
-Everything is relative to an open directory. Owner, mode and label are set on the descriptor *before* the sync and the
-rename: a chmod after the fsync is lost on btrfs, a rename without the fsync comes back as a 0-byte executable on ext4
-and xfs. A failed fsync is never retried: the kernel has dropped the pages it could not write (fsync(2), NOTES).
+All names are relative to an open directory. Owner, mode and SELinux context are set through the descriptor *before*
+the sync and the rename. btrfs loses a chmod that comes after the fsync. On ext4 and xfs, a rename without an fsync
+can leave a 0-byte executable after a power cut. A failed fsync is never retried: the kernel has dropped the pages
+that it could not write (fsync(2), NOTES).
 """
 
 import contextlib
@@ -27,16 +28,17 @@ from .mounts import check_free_space
 
 TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
-# Close-on-exec comes from Python itself, here and wherever something is opened (PEP 446).
+# Python makes every descriptor close-on-exec (PEP 446), so os.open() needs no O_CLOEXEC.
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class PendingFile:
-    """A file on its way to its name. As a context manager it removes itself unless it was published.
+    """A temporary file that publish() renames. As a context manager, it removes itself unless it was published.
 
-    :param directory: an open directory with ``fd``, ``place``, ``at(name)`` and ``sync(done)``.
-    :param kind: str, part of the temporary name: ``binary``, ``receipt``, ``archive``.
-    :param final: str, path of the file that it is needed for, for messages; None: ``kind`` in that directory.
+    :param directory: the open directory in which it is created.
+    :param kind: part of the temporary name: ``binary``, ``receipt``, ``archive``.
+    :param final: path of the file that it is needed for, for messages; None: ``kind`` in that directory.
+    Raises InstallError if it cannot be created.
     """
 
     def __init__(self, directory: Directory, kind: str, final: Optional[str] = None) -> None:
@@ -60,30 +62,30 @@ class PendingFile:
 
     @property
     def sha256(self) -> str:
-        """Of what was written so far, in hex."""
+        """SHA-256 in lower-case hex of what has been written so far."""
         return self._hash.hexdigest()
 
     def check_free_space(self, size: int) -> None:
-        """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+        """Raise InstallError early if the file does not fit: a friendlier ENOSPC, not a guarantee.
 
-        :param size: int, bytes still to be written.
+        :param size: bytes still to be written.
         """
         check_free_space(self.fd, size, self.final, self.directory.place)
 
     def write(self, data: bytes) -> None:
-        """Append all of it, however short the single writes are."""
+        """Append all of the data, however many write(2) calls that takes. Raises InstallError."""
         self._hash.update(data)
         view = memoryview(data)
         with self._errors("write"):
             while view:
                 count = os.write(self.fd, view)
-                if not count:  # no error and no progress: broken storage, not a short write
+                if not count:  # no error, but no progress either: the storage is broken
                     raise OSError(errno.EIO, "nothing was written")
                 self.size += count
                 view = view[count:]
 
     def restart(self) -> None:
-        """Forget what was written: the source starts over."""
+        """Discard what has been written, because the source starts over. Raises InstallError."""
         with self._errors("truncate"):
             os.lseek(self.fd, 0, os.SEEK_SET)
             os.ftruncate(self.fd, 0)
@@ -91,18 +93,18 @@ class PendingFile:
         self._hash = hashlib.sha256()
 
     def unlink(self) -> None:
-        """Drop the name and keep the bytes: a kill leaves nothing behind."""
+        """Remove the name but keep the bytes, so that a killed run leaves no file. Raises InstallError."""
         with self._errors("unlink"):
             os.unlink(self.name, dir_fd=self.directory.fd)
         self.name = ""
 
     def reader(self) -> BinaryIO:
-        """A binary file object over the same bytes, at their start; the caller's to close. No write() after that.
+        """Return a binary file object over the same bytes, at their start; the caller closes it. No write() after that.
 
-        Without a buffer, whose seek() drops the errno when lseek(2) fails.
+        It is unbuffered: the seek() of a buffered one drops the errno when lseek(2) fails. Raises InstallError.
         """
         with self._errors("read back"):
-            os.lseek(self.fd, 0, os.SEEK_SET)  # the offset is shared with the duplicate
+            os.lseek(self.fd, 0, os.SEEK_SET)  # dup(2) shares the offset
             return os.fdopen(os.dup(self.fd), "rb", 0)
 
     def finalize(
@@ -113,13 +115,14 @@ class PendingFile:
         set_context: Optional[SetContext] = None,
         path: Optional[str] = None,
     ) -> os.stat_result:
-        """Give it its owner, mode and label, sync it, and read all of that back.
+        """Set owner, mode and SELinux context, sync the file, and read it all back.
 
-        :param mode: int, permission bits.
-        :param uid, gid: int, or None: leave as it is.
-        :param set_context: callable(fd, path, restore), or None; ``path`` is the path it will have; None: its own.
-        :returns: os.stat_result of what is there now.
-        Raises InstallError, also when what is read back is not what was written.
+        :param mode: permission bits.
+        :param uid, gid: None: leave as it is.
+        :param set_context: callable(fd, path, restore), or None.
+        :param path: the path that the file will have, for set_context; None: its own.
+        :returns: os.stat_result of the finished file.
+        Raises InstallError, also if what is read back is not what was written.
         """
         set_owner_and_mode(self.fd, self.path, mode, uid, gid, self.directory.place)
         if set_context is not None:
@@ -141,11 +144,11 @@ class PendingFile:
         return found
 
     def publish(self, name: str, alone: bool = True) -> os.stat_result:
-        """Rename it to its name and sync the directory.
+        """Rename the file to its final name and sync the directory.
 
-        :param alone: bool, nobody else renames to that name now: what is there then has to be this file.
-        :returns: os.stat_result before the rename.
-        Raises InstallError; with ``changed`` set when the rename was done and only what follows failed.
+        :param alone: nobody else renames to that name at the moment, so afterwards it must be this file.
+        :returns: os.stat_result from before the rename.
+        Raises InstallError; its ``changed`` is set if the rename succeeded and a later step failed.
         """
         with self._errors("close"):
             found = os.fstat(self.fd)
@@ -167,7 +170,7 @@ class PendingFile:
         return found
 
     def discard(self) -> None:
-        """Close and remove it; never hides an error in flight. What cannot be removed is swept by the next run."""
+        """Close and remove the file without hiding an error in flight. If that fails, the next run removes the file."""
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             with contextlib.suppress(OSError):
@@ -186,7 +189,13 @@ def set_owner_and_mode(
     gid: Optional[int] = None,
     place: Optional[str] = None,
 ) -> None:
-    """fchown(2), then fchmod(2) (a chown drops bits of the mode). Raises InstallError; ``place`` as for hint_for()."""
+    """Call fchown(2), then fchmod(2), because a chown clears bits of the mode. None for uid or gid: leave as it is.
+
+    :param path: for messages.
+    :param mode: permission bits.
+    :param place: see hint_for().
+    Raises InstallError.
+    """
     if uid is not None or gid is not None:
         with os_error_context(
             "set the owner %s:%s of"
@@ -200,7 +209,7 @@ def set_owner_and_mode(
 
 
 def check_mode(found: os.stat_result, mode: int, path: str) -> None:
-    """Compare a stat result with the mode that was set. Raises InstallError."""
+    """Raise InstallError if a stat result does not have the mode (permission bits) that was set."""
     if stat.S_IMODE(found.st_mode) != mode:
         raise InstallError(
             "the mode of %s is %04o after it was set to %04o" % (path, stat.S_IMODE(found.st_mode), mode),
@@ -211,7 +220,7 @@ def check_mode(found: os.stat_result, mode: int, path: str) -> None:
 
 
 def copy_file(fd: int, path: str, pending: PendingFile) -> None:
-    """Write all bytes of an open file to a pending one. Raises InstallError."""
+    """Append all bytes of an open file to a pending one. Raises InstallError."""
     offset = 0
     while True:
         with os_error_context("read", path):
@@ -223,7 +232,7 @@ def copy_file(fd: int, path: str, pending: PendingFile) -> None:
 
 
 def list_temp_files(directory: Directory) -> Tuple[str, ...]:
-    """The names of our temporary files in a directory. Raises InstallError."""
+    """Return the names of our temporary files in a directory. Raises InstallError."""
     names = (name for name in directory.names() if name.startswith(TEMP_PREFIX))
     return tuple(name for name in names if _is_file(directory.stat(name)))
 
@@ -233,10 +242,11 @@ def _is_file(found: Optional[os.stat_result]) -> bool:
 
 
 def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iterator[str]:
-    """Remove temporary files that a killed run left behind; call it under the version's lock only.
+    """Remove temporary files that killed runs left behind. Call it only under the version's lock.
 
-    :param older_than: number of seconds; younger ones are left alone (they may be in use where locks do not work).
-    Yields the full path of each right after it is gone.
+    :param older_than: seconds; younger files stay, since another run may use them where locks do not work.
+    :yields: the full path of each file, right after it is removed.
+    Raises InstallError.
     """
     for name in list_temp_files(directory):
         path = directory.at(name)
@@ -244,23 +254,23 @@ def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iter
             FileNotFoundError
         ):
             age = time.time() - os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mtime
-            if older_than and age < older_than:  # 0 takes all: after the clock went back, ages are negative
+            if older_than and age < older_than:  # 0 removes all: ages are negative after the clock was set back
                 continue
             os.unlink(name, dir_fd=directory.fd)
             yield path
 
 
 def remove_file(directory: Directory, name: str) -> None:
-    """Take a name away in one step (rename to a temporary one), then unlink it and sync.
+    """Remove a file in one step: rename it to a temporary name, then unlink that and sync.
 
-    Raises InstallError; with ``changed`` set when the name is gone and only what follows failed.
+    Raises InstallError; its ``changed`` is set if the name is gone and a later step failed.
     """
     path = directory.at(name)
     aside = "%sremoved.%s" % (TEMP_PREFIX, name)
     with os_error_context(
         "remove the stale temporary file", directory.at(aside), place=directory.place
     ), contextlib.suppress(FileNotFoundError):
-        os.unlink(aside, dir_fd=directory.fd)  # rename(2) between two names of one file does nothing and says 0
+        os.unlink(aside, dir_fd=directory.fd)  # rename(2) of one name of a file to another does nothing and succeeds
     with os_error_context("remove", path, place=directory.place):
         os.rename(name, aside, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     with after_change(), os_error_context("unlink", directory.at(aside), place=directory.place):

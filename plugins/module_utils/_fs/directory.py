@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories that nobody but the trusted can change: opened once, judged on the way, named by descriptor afterwards.
+"""Directories that only trusted users can change: checked on the way, opened once, then used by descriptor.
 
-A path is only as good as the weakest directory on the way to it: whoever may rename one component replaces everything
-below. So a path is walked from the root one component at a time, each judged by its owner and mode, and what comes
-after is relative to the descriptor that was judged (openat(2), O_NOFOLLOW), never to the path again.
+A path is only as safe as the weakest directory on it: whoever can rename one component can replace everything below.
+So a path is opened from the root, one component at a time. Each component's owner and mode are checked. Every later
+name is relative to the checked descriptor (openat(2), O_NOFOLLOW), and the path is not used again.
 """
 
 import contextlib
@@ -21,33 +21,33 @@ from .accounts import account_text, other_members, user_name
 from .mounts import find_mounter, mount_number
 
 DIRECTORY_MODE = 0o755
-MAX_LINKS = 40  # symbolic links on one path, as path_resolution(7)
+MAX_LINKS = 40  # symbolic links that one path may lead through, as in path_resolution(7)
 
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # file systems that cannot sync a directory say one of these
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)  # from file systems that cannot sync a directory
 _ACL = "system.posix_acl_access"
-_NO_ACL = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)  # none set, no such thing on this file system, no /proc
+_NO_ACL = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)  # no ACL set, no ACLs on this file system, no /proc
 
 
 class TrustedOwners(NamedTuple):
-    """Who may be able to change what lies on the way."""
+    """Users and groups who may be able to change the components of a path."""
 
     uids: FrozenSet[int]
-    gids: FrozenSet[int]  # groups whose write permission does no harm while nobody else is in them
+    gids: FrozenSet[int]  # may have write permission as long as only trusted users are in them
 
 
 class UnsafeReason(NamedTuple):
-    """Why others could change something."""
+    """Why untrusted users could change something."""
 
     reason: str
-    remedy: Optional[str] = None  # what to do, where something would do
+    remedy: Optional[str] = None  # what the operator can do about it, if anything
 
 
 def trusted_owners(owner: Optional[int] = None) -> TrustedOwners:
-    """Root, the effective user and the owner asked for; for a plain user its primary group as well.
+    """Return root, the effective user and the requested owner; for a user other than root also its primary group.
 
-    :param owner: int or None, the uid that the binary shall belong to.
+    :param owner: the uid that will own the binary, if one was requested.
     """
     uid = os.geteuid()
     uids = {0, uid} if owner is None else {0, uid, owner}
@@ -55,13 +55,13 @@ def trusted_owners(owner: Optional[int] = None) -> TrustedOwners:
 
 
 class Directory:
-    """An open directory. Names given to its methods are single components, relative to its descriptor.
+    """An open directory. The names that its methods take are single components, relative to its descriptor.
 
-    :param fd: int, owned by this object, whose ``fd`` is -1 once it is closed.
-    :param path: str, where the walk found it: links resolved.
-    :param owners: Trust, by which entries are judged.
-    :param place: str, the option that led here, by which errors tell the way out: see hint_for().
-    :param mount: (number, uid or None), which mount the directory above is on and who mounted that, if known.
+    :param fd: a descriptor that this object now owns; ``fd`` is -1 after close().
+    :param path: where it was found, with links resolved.
+    :param owners: the users whose entries are trusted.
+    :param place: the option that led here, for the hints of errors: see hint_for().
+    :param mount: (number, uid or None): the mount of the directory above and who mounted it, if known.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Directory:
     def close(self) -> None:
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
-            with contextlib.suppress(OSError):  # nothing was written through it, and an error may be in flight
+            with contextlib.suppress(OSError):  # nothing was written through it; do not hide an error in flight
                 os.close(fd)
 
     def at(self, name: str) -> str:
-        """The full path of an entry."""
+        """Return the full path of an entry."""
         return os.path.join(self.path, name)
 
     def stat(self, name: str) -> Optional[os.stat_result]:
-        """lstat(2) of an entry; None when there is none. Raises InstallError."""
+        """Return lstat(2) of an entry; None if there is none. Raises InstallError."""
         with os_error_context("look at", self.at(name), place=self.place):
             try:
                 return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
@@ -103,15 +103,15 @@ class Directory:
                 return None
 
     def described(self) -> str:
-        """Its path with owner and mode, read from the descriptor. Raises InstallError."""
+        """Return its path with owner and mode, read from the descriptor. Raises InstallError."""
         with os_error_context("look at directory", self.path, place=self.place):
             return "%s (%s)" % (self.path, owner_text(os.fstat(self.fd)))
 
     def unsafe_reason(self, entry: Optional[os.stat_result]) -> Optional[UnsafeReason]:
-        """Who but the trusted could replace an entry of this directory.
+        """Return why an untrusted user could replace an entry of this directory; None if nobody could.
 
-        :param entry: os.stat_result of the entry, None when it does not exist yet.
-        :returns: Weakness; None when nobody could. Raises InstallError.
+        :param entry: lstat(2) of the entry; None if it does not exist yet.
+        Raises InstallError.
         """
         with os_error_context("look at directory", self.path, place=self.place):
             own = os.fstat(self.fd)
@@ -134,9 +134,9 @@ class Directory:
         return None
 
     def _writers(self, own: os.stat_result) -> Tuple[str, Optional[str]]:
-        """Who but the trusted may write here by its mode.
+        """Return who else may write here by the mode.
 
-        :returns: (words about them, maybe none; the command that takes it from them); ("", None) when nobody may.
+        :returns: (text about them, maybe empty; command that revokes their right); ("", None) if nobody else may.
         """
         if own.st_mode & stat.S_IWOTH:
             return "", "chmod go-w"
@@ -152,9 +152,9 @@ class Directory:
         return "", None
 
     def _find_mounter(self) -> Optional[int]:
-        """The uid of the user who mounted the file system that this is on; None: root, or it cannot be told.
+        """Return the uid of the user who mounted this file system; None for root, or if unknown.
 
-        A mount has its number while something on it is open, so the same number as above means the same mount.
+        A mount keeps its number while something on it is open: the number of the directory above means the same mount.
         """
         number = mount_number(self.fd)
         if self._mount is None or self._mount[0] != number:
@@ -162,10 +162,10 @@ class Directory:
         return self._mount[1]
 
     def check_mount(self, fd: int, name: str) -> None:
-        """Refuse a file that another user mounted over the one of that name: it claims whatever owner it likes (fuse(4)).
+        """Refuse a file on a mount that an untrusted user put over that name: it claims any owner it likes (fuse(4)).
 
-        :param fd: int, the file, open.
-        :raises InstallError: its file system was mounted by somebody who is not trusted.
+        :param fd: the open file.
+        Raises InstallError.
         """
         with os_error_context("look at", self.at(name), place=self.place):
             number = mount_number(fd)
@@ -179,22 +179,30 @@ class Directory:
             )
 
     def _has_acl(self) -> bool:
-        """Whether more users and groups have rights here than the mode tells: its group bits then are the mask of
-        all of them (acl(5)). Linux only; elsewhere such lists do not show in the mode, and are not seen."""
+        """Return whether the ACL gives rights to more users or groups than the mode shows.
+
+        With an ACL, the mode's group bits are the mask of all its entries (acl(5)). Linux only: on other systems an ACL
+        does not show in the mode, and is not noticed.
+        """
         if not hasattr(os, "getxattr"):
             return False
         with os_error_context("look at the access control list of", self.path, place=self.place):
             try:
-                return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))  # by descriptor O_PATH forbids it
+                return bool(os.getxattr("/proc/self/fd/%d" % self.fd, _ACL))  # O_PATH does not allow fgetxattr(2)
             except OSError as exc:
                 if exc.errno not in _NO_ACL:
                     raise
                 return False
 
     def make(self, name: str, log: Log, mode: int = DIRECTORY_MODE) -> None:
-        """Create a sub-directory, its mode set whatever the umask, checked and durable. A twin's is as good as ours."""
+        """Create a sub-directory with exactly this mode, check it and sync. Accept one that a concurrent run created.
+
+        :param log: called with a line when the directory was created.
+        :param mode: permission bits, whatever the umask.
+        Raises InstallError.
+        """
         path = self.at(name)
-        umask = os.umask(0o777 & ~mode)  # so that a kill between mkdir and fchmod locks nobody out
+        umask = os.umask(0o777 & ~mode)  # so the mode is right if we are killed before fchmod
         try:
             with os_error_context("create directory", path, place=self.place):
                 os.mkdir(name, mode, dir_fd=self.fd)
@@ -209,13 +217,12 @@ class Directory:
             try:
                 made = os.fstat(fd)
                 if made.st_mode & 0o777 != mode and os.fstat(self.fd).st_uid in (0, os.geteuid()):
-                    os.fchmod(
-                        fd, mode
-                    )  # an access control list may take bits away; of another owner it may be another one
+                    # An ACL may have removed bits. If another user owns the parent, this may not be the one we made.
+                    os.fchmod(fd, mode)
                     made = os.fstat(fd)
             finally:
                 os.close(fd)
-        if made.st_mode & 0o777 != mode:  # that it is a directory was a condition of the open
+        if made.st_mode & 0o777 != mode:  # open() has already checked that it is a directory
             raise InstallError(
                 "created directory %s but found %s there, expected %s"
                 % (path, owner_text(made), stat.filemode(stat.S_IFDIR | mode)),
@@ -228,16 +235,16 @@ class Directory:
         log("directory created and checked: %s (%s)" % (path, stat.filemode(made.st_mode)))
 
     def enter(self, name: str) -> "Directory":
-        """Open a sub-directory that is there; it is the caller's to close. Raises InstallError."""
+        """Open an existing sub-directory. The caller closes it. Raises InstallError."""
         path = self.at(name)
         with os_error_context("open directory", path, place=self.place):
             fd = os.open(name, _LOOK, dir_fd=self.fd)
         return Directory(fd, os.path.normpath(path), self.owners, self.place, self._mount)
 
     def sync(self, done: Optional[str] = None) -> None:
-        """fsync(2) of the directory: what was created, renamed or unlinked in it survives a power cut.
+        """Call fsync(2) on the directory, so that created, renamed and unlinked names survive a power cut.
 
-        :param done: str, what has already happened in it: an error then says so and has ``changed`` set.
+        :param done: what has already happened in it: an error then says so and has ``changed`` set.
         Raises InstallError.
         """
         try:
@@ -266,7 +273,7 @@ class Directory:
             os.close(fd)
 
     def names(self) -> List[str]:
-        """The entries' names, sorted; raises InstallError."""
+        """Return the names of its entries, sorted. Raises InstallError."""
         with os_error_context("list directory", self.path, place=self.place):
             fd = os.open(".", _READ, dir_fd=self.fd)
             try:
@@ -275,7 +282,7 @@ class Directory:
                 os.close(fd)
 
     def is_gone(self) -> bool:
-        """Whether its path leads somewhere else by now, or nowhere. Raises InstallError."""
+        """Return whether its path now leads nowhere or to another directory. Raises InstallError."""
         with os_error_context("look at directory", self.path):
             own = os.fstat(self.fd)
             try:
@@ -293,16 +300,15 @@ def open_trusted_directory(
     create: bool = False,
     safety_warnings: Optional[List[str]] = None,
 ) -> Optional[Directory]:
-    """Open the directory at an absolute path, every component judged on the way.
+    """Open the directory at an absolute path, and check every component on the way.
 
-    :param path: str, absolute.
-    :param what: str, how the user calls it, for messages: ``base_dir``.
-    :param owners: Trust.
-    :param log: callable(line), told of every directory that is created; None: nothing is created.
-    :param create: bool, create what is missing.
-    :param tolerated: list that receives what would be refused, for allow_unsafe_base_dir; None: refuse.
-    :returns: Directory, or None when something is missing and create is off.
-    Raises InstallError. The directory itself is not judged here but with what is to be put into it.
+    :param path: absolute.
+    :param what: the option's name, for messages: ``base_dir``.
+    :param log: called with a line for every directory that is created; None: create nothing.
+    :param create: create missing directories.
+    :param safety_warnings: list that receives why a component is unsafe, for allow_unsafe_base_dir; None: refuse it.
+    :returns: Directory; None if something is missing and nothing is created.
+    Raises InstallError. The last directory is not checked here: check_entry() does that for each entry put into it.
     """
     here, whole = find_trusted_directory(path, what, owners, safety_warnings, log if create else None)
     if whole:
@@ -318,10 +324,10 @@ def find_trusted_directory(
     safety_warnings: Optional[List[str]] = None,
     make: Optional[Log] = None,
 ) -> Tuple[Directory, bool]:
-    """Open as much as there is of the way to a directory; see walk().
+    """Open as much of the way to a directory as exists; see open_trusted_directory().
 
-    :param make: callable(line), told of every directory that is created; None: nothing is.
-    :returns: (Directory, bool: it is the one at the path, and not one above it, in which the next component is missing).
+    :param make: called with a line for every directory that is created; None: create nothing.
+    :returns: (Directory, True if it is the one at the path). With False, it is one above, without the next component.
     Raises InstallError.
     """
     todo = [name for name in reversed(path.split("/")) if name]
@@ -332,7 +338,7 @@ def find_trusted_directory(
             name = todo.pop()
             entry = here.stat(name)
             if entry is None:
-                check_entry(here, None, path, what, safety_warnings)  # check mode promises no more than can be kept
+                check_entry(here, None, path, what, safety_warnings)  # so that check mode predicts only what will work
                 if make is None:
                     return here, False
                 here.make(name, make)
@@ -417,9 +423,13 @@ def check_entry(
     safety_warnings: Optional[List[str]] = None,
     own: bool = False,
 ) -> None:
-    """Refuse (or note in ``tolerated``) an entry of a directory that others could replace; see walk().
+    """Refuse an entry of a directory that untrusted users could replace, or add the reason to ``safety_warnings``.
 
-    :param own: bool, the directory belongs to the store, whose rules nothing relaxes.
+    :param here: the directory.
+    :param entry: lstat(2) of the entry; None if it does not exist yet.
+    :param path, what, safety_warnings: as for open_trusted_directory().
+    :param own: the directory belongs to the store, whose rules no option relaxes.
+    Raises InstallError.
     """
     unsafe_reason = here.unsafe_reason(entry)
     if unsafe_reason:
@@ -436,9 +446,9 @@ def _check_reason(
 
 
 def unsafe_path_error(unsafe_reason: UnsafeReason, path: str, what: str, yields: bool = False) -> InstallError:
-    """The refusal of a place that others could change, by a Weakness.
+    """Return the error for a place that untrusted users could change.
 
-    :param yields: bool, allow_unsafe_base_dir would let it pass.
+    :param yields: allow_unsafe_base_dir would allow it, so the hint names that option.
     """
     us = user_name(os.geteuid())
     ways = (
@@ -463,12 +473,12 @@ def _switch_user_hint(uid: int) -> str:
 
 
 def owner_text(found: os.stat_result) -> str:
-    """``alice:users, drwxrwxr-x`` for a stat result."""
+    """Return owner, group and mode of a stat result as ``alice:users, drwxrwxr-x``."""
     return "%s, %s" % (account_text(found), stat.filemode(found.st_mode))
 
 
 def kind_text(found: os.stat_result) -> str:
-    """``a symbolic link``, ``a regular file of 12 bytes`` and so on, for a stat result."""
+    """Return the file type of a stat result: ``a symbolic link``, ``a regular file of 12 bytes`` and so on."""
     if stat.S_ISREG(found.st_mode):
         return "a regular file of %d bytes" % found.st_size
     kinds = (

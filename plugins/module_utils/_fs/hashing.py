@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SHA-256 of an open file: the one measure by which bytes are the same."""
+"""SHA-256 of an open file: two files with the same hash count as the same."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ CHUNK = 1 << 20  # bytes
 
 
 def hash_of(fd: int) -> str:
-    """SHA-256 in lower-case hex of all bytes of an open file; its offset is neither used nor moved.
+    """Return the SHA-256 of all bytes of an open file, in lower-case hex. The file's offset is not used or moved.
 
     Raises OSError.
     """

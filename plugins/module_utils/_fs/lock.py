@@ -1,11 +1,12 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel's lock on one name: flock(2), waited for with a deadline.
+"""A lock on one name: flock(2) with a deadline.
 
-The lock goes with its holder, however that ends; the text in the file (who, where, since when) is only for the
-message of those who wait. The file stays, for unlinking it would let two processes hold "the" lock at once; but for
-discard(), whose end is like that of a holder: who gets a lock looks whether the name still leads to the same file.
+The kernel releases the lock when its holder ends, however that happens. The text in the file (who, where, since when)
+is only for the messages of those who wait. The file normally stays: if it were unlinked, two processes could hold
+"the" lock at once. remove_lock() unlinks it safely, because whoever gets a lock checks that the name still leads to
+the same file.
 """
 
 import contextlib
@@ -26,15 +27,15 @@ from .accounts import account_text
 from .directory import Directory
 
 LOCK_MODE = 0o600
-_HELD = (errno.EAGAIN, errno.EINTR)  # the only two that mean "someone has it"
+_HELD = (errno.EAGAIN, errno.EINTR)  # the only two that mean that another process holds it
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-_TRY_SECONDS = 5.0  # LOCK_NB itself can block on NFS
+_TRY_SECONDS = 5.0  # even LOCK_NB can block on NFS
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _OWN: Set[Tuple[int, int]] = set()  # (device, inode) of the locks that this process holds
 
 
 class _Blocked(Exception):
-    """The alarm around one try of flock."""
+    """Raised by the alarm around one call of flock."""
 
 
 @contextlib.contextmanager
@@ -47,15 +48,14 @@ def hold_lock(
 ) -> Iterator[bool]:
     """Hold the lock for the body.
 
-    :param directory: an open directory with ``fd``, ``place`` and ``at(name)``.
-    :param name: str, the lock file's name in it.
-    :param timeout: number of seconds to wait for another holder; 0: try once more and no longer, for a mere look
-        by is_held() holds the lock for an instant, too.
-    :param log: callable(line, warning=False).
-    :param who: str, what to call another holder.
-    :yields: bool, False where the file system has no locks: the final rename still decides, but young temporary
-        files may be another's.
-    Raises LockError with the holder's own words when the time is up; InstallError for every other errno.
+    :param directory: the open directory of the lock file.
+    :param name: the lock file's name in it.
+    :param timeout: seconds to wait for another holder. With 0, try only once more, because is_held() in another
+        process also holds the lock for an instant.
+    :param who: what messages call another holder.
+    :yields: False if the file system has no locks. The final rename still decides then, but young temporary files may
+        belong to another run.
+    Raises LockError, with the text that the holder wrote, when the time is up; InstallError for any other errno.
     """
     path = directory.at(name)
     fd, held = _take(directory, name, path, timeout, log, who)
@@ -73,36 +73,36 @@ def hold_lock(
 
 
 def is_held(directory: Directory, name: str) -> Optional[bool]:
-    """Whether another process holds the lock now; None when that cannot be told. Creates nothing.
+    """Return whether another process holds the lock now; None if that is unknown. Creates nothing.
 
-    Raises InstallError for a lock that can be opened, but not looked at.
+    Raises InstallError for a lock file that can be opened but not examined.
     """
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.fd)
     except FileNotFoundError:
         return False
     except OSError:
-        return None  # a plain user cannot look at root's lock; nothing is decided on this alone
+        return None  # an ordinary user cannot open root's lock; callers do not rely on this alone
     try:
         if _identity(fd, directory.at(name)) in _OWN:
             return False
         number = _flock(fd, fcntl.LOCK_SH)
         if not number:
-            _flock(
-                fd, fcntl.LOCK_UN
-            )  # a close that fails may keep the descriptor (POSIX), and so the lock, in our own way
+            # A failed close can leave the descriptor open (POSIX), and with it a lock that blocks this process.
+            _flock(fd, fcntl.LOCK_UN)
     finally:
         _close(fd)
     return {0: False}.get(number, True if number in _HELD else None)
 
 
 def remove_lock(directory: Directory, name: str, unused: Callable[[], bool]) -> str:
-    """Unlink a lock file, under its own lock and as the last that is done under it.
+    """Unlink a lock file while holding its lock. Nothing else may be done under the lock after that.
 
-    Who waited for that file, or opened it before, gets a lock on a file without a name, sees that, and begins anew.
+    A process that waited for the file or opened it before gets a lock on a file without a name. It notices that and
+    starts over.
 
-    :param unused: callable() -> bool, asked under the lock: what it is about is not there.
-    :returns: str, why the file stays; empty when it is gone. Raises InstallError.
+    :param unused: called under the lock; returns whether the thing that the lock protects does not exist.
+    :returns: why the file stays; empty if it is gone. Raises InstallError.
     """
     path = directory.at(name)
     fd = _open(directory, name, path)
@@ -120,10 +120,10 @@ def remove_lock(directory: Directory, name: str, unused: Callable[[], bool]) -> 
 
 
 def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, who: str) -> Tuple[int, bool]:
-    """:returns: (fd, bool: it is locked)."""
+    """Return (fd, whether it is locked)."""
     deadline = time.monotonic() + timeout
     pause = 0.02
-    told = False
+    waited = False
     while True:
         fd = _open(directory, name, path)
         held: Optional[bool] = None
@@ -136,22 +136,22 @@ def _take(directory: Directory, name: str, path: str, timeout: float, log: Log, 
             if not held:
                 log("no locks on the file system of %s (%s): going on without" % (path, word), warning=True)
             return fd, held
-        if told and time.monotonic() >= deadline:
+        if waited and time.monotonic() >= deadline:
             raise LockError(
                 "%s holds %s (%s); waited %d s" % (who, path, word, timeout),
                 path=path,
                 errno=errno.EAGAIN,
                 hint="wait for it to end or raise lock_timeout",
             )
-        if not told:
+        if not waited:
             log("waiting for %s: %s is held (%s)" % (who, path, word))
-            told = True
+            waited = True
         time.sleep(max(min(pause * random.uniform(0.5, 1.0), deadline - time.monotonic()), 0.01))
         pause = min(pause * 1.5, 0.5)
 
 
 def _try(fd: int, directory: Directory, name: str, path: str) -> Tuple[Optional[bool], str]:
-    """:returns: (True: it is ours, None: it is another's, False: there are no locks here; a word about that)."""
+    """Return (True: locked, None: another process holds it, False: no locks here; a text about that)."""
     number = _flock(fd, fcntl.LOCK_EX)
     if number in _NO_LOCKS:
         return False, errno.errorcode[number]
@@ -162,7 +162,7 @@ def _try(fd: int, directory: Directory, name: str, path: str) -> Tuple[Optional[
             raise OSError(number, os.strerror(number))
     there: Optional[os.stat_result] = directory.stat(name)
     if there is None or (there.st_dev, there.st_ino) != _identity(fd, path):
-        return None, "its file was removed just now"  # a lock on a file without that name is no lock
+        return None, "its file was removed just now"  # a lock on a file without a name protects nothing
     return True, ""
 
 
@@ -180,7 +180,7 @@ def _open(directory: Directory, name: str, path: str) -> int:
             found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise _not_ours(path, "is not a regular file (%s)" % stat.filemode(found.st_mode))
-        if found.st_nlink > 1:  # writing our word into it would write into the other name's file
+        if found.st_nlink > 1:  # our text would be written into a file with another name
             raise _not_ours(path, "has %d names" % found.st_nlink)
         if found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise _not_ours(
@@ -203,7 +203,7 @@ def _not_ours(path: str, found: str) -> InstallError:
 
 
 def _close(fd: int) -> None:
-    with contextlib.suppress(OSError):  # what was written through it is but a word to those who wait
+    with contextlib.suppress(OSError):  # only the text for waiting processes was written through it
         os.close(fd)
 
 
@@ -214,7 +214,7 @@ def _identity(fd: int, path: str) -> Tuple[int, int]:
 
 
 def _flock(fd: int, how: int) -> int:
-    """One try; the errno, 0 for success. Bounded by an alarm where signals can be had (the main thread)."""
+    """Try flock once and return the errno, 0 for success. In the main thread, an alarm limits the time."""
     if threading.current_thread() is not threading.main_thread():
         return _flock_now(fd, how)
 
@@ -227,7 +227,7 @@ def _flock(fd: int, how: int) -> int:
         try:
             return _flock_now(fd, how)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)  # inside, for the alarm may come just now
+            signal.setitimer(signal.ITIMER_REAL, 0)  # inside the outer try, because the alarm may strike right here
     except _Blocked:
         return errno.EAGAIN
     finally:
@@ -244,7 +244,7 @@ def _flock_now(fd: int, how: int) -> int:
 
 
 def _write_holder(fd: int) -> None:
-    """Leave word for those who wait. Best effort: a full disk must not stop a removal or a link."""
+    """Write who holds the lock, for waiting processes. Best effort: a full disk must not stop a removal or a link."""
     words = "pid %d on %s since %s\n" % (
         os.getpid(),
         os.uname().nodename,

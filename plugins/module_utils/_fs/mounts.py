@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file system that an open file is on: its mount, what that allows, and who mounted it.
+"""The file system that an open file is on: its mount, its limits, and who mounted it.
 
-A user may mount a file system of their own with FUSE, and it then claims whatever owners and modes they like. The kernel
-knows better: it notes the user as ``user_id`` (proc(5), mountinfo; fuse(4)).
+With FUSE, a user can mount a file system of their own, which claims any owners and modes. The kernel records that user
+as ``user_id`` (proc(5), mountinfo; fuse(4)).
 """
 
 import errno
@@ -14,26 +14,26 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .._errors import InstallError, hint_for, os_error_context
 
-_NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)  # no /proc (macOS), or not for us
+_NOT_TOLD = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM)  # no /proc (macOS), or not readable
 _NUMBER = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 _USER = re.compile(rb"(?:^|,)user_id=(\d+)(?:,|$)")
 
 
 def mount_number(fd: int) -> Optional[int]:
-    """The number of the mount that a descriptor is on, which holds while the descriptor is open.
+    """Return the number of the mount that a descriptor is on. It is valid while the descriptor is open.
 
-    :returns: int, or None where the system does not tell. Raises OSError.
+    :returns: None if the system does not report it. Raises OSError.
     """
     found = _NUMBER.search(_read("/proc/self/fdinfo/%d" % fd) or b"")
     return int(found.group(1)) if found else None
 
 
 def find_mounter(number: Optional[int]) -> Optional[int]:
-    """The uid of the user who mounted a file system; None for root's own, and where the system does not tell.
+    """Return the uid of the user who mounted a file system; None for root's mounts, or if the uid is not reported.
 
-    :param number: int, from mount_number() of a descriptor that is still open; None: not told.
-    Raises OSError; ESTALE for a mount that is gone from the list, as one that was unmounted under us.
+    :param number: from mount_number() of a descriptor that is still open; None: unknown.
+    Raises OSError; ESTALE if the mount is no longer listed, for example because it was just unmounted.
     """
     if number is None:
         return None
@@ -43,14 +43,14 @@ def find_mounter(number: Optional[int]) -> Optional[int]:
     mounters = read_mounters(text)
     if number not in mounters and number != _number_of_root():
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-    return mounters.get(number)  # in a chroot(2) the mount of / is not listed
+    return mounters.get(number)  # None in a chroot(2), where the mount of / is not listed
 
 
 def read_mounters(text: bytes) -> Dict[int, Optional[int]]:
-    """Who mounted what, by the text of mountinfo.
+    """Parse mountinfo into who mounted what.
 
-    :param text: bytes; blanks within a field are escaped in it, and a field may be empty.
-    :returns: dict, number of the mount to uid, or to None where no user is named.
+    :param text: contents of mountinfo. Blanks within a field are escaped in it, and a field may be empty.
+    :returns: mount number to uid, or to None if no user is recorded.
     """
     mounters: Dict[int, Optional[int]] = {}
     for fields, end in _lines(text):
@@ -60,21 +60,21 @@ def read_mounters(text: bytes) -> Dict[int, Optional[int]]:
 
 
 def _lines(text: bytes) -> Iterator[Tuple[List[bytes], int]]:
-    """The fields of each line of mountinfo, and where those end whose number varies: type, source and options follow."""
+    """Yield the fields of each mountinfo line, and the index of ``-``; type, source and options follow it."""
     for line in text.splitlines():
         fields = line.split(b" ")
         yield fields, fields.index(b"-", 6)
 
 
 class Mount(NamedTuple):
-    """Where a file system is mounted, and of what type it is."""
+    """Where a file system is mounted, and its type."""
 
     point: str
     kind: str
 
 
 def find_mount(fd: int) -> Optional[Mount]:
-    """The Mount that an open file is on; None where the system does not tell. Raises OSError."""
+    """Return the mount that an open file is on; None if the system does not report it. Raises OSError."""
     number = mount_number(fd)
     for fields, end in _lines(_read("/proc/self/mountinfo") or b""):
         if int(fields[0]) == number:
@@ -84,13 +84,13 @@ def find_mount(fd: int) -> Optional[Mount]:
 
 
 def describe_mount(fd: int) -> str:
-    """The file system of an open file in words: ``/srv (tmpfs)``, as far as the system tells. Raises OSError."""
+    """Describe the file system of an open file: ``/srv (tmpfs)``, or ``its file system`` if unknown. Raises OSError."""
     mount = find_mount(fd)
     return "%s (%s)" % mount if mount else "its file system"
 
 
 def file_system_status(fd: int) -> Optional[os.statvfs_result]:
-    """What fstatvfs(3) says; None where it says nothing: of a descriptor with O_PATH, before Linux 3.12. Raises OSError."""
+    """Return fstatvfs(3); None if unavailable, as for an O_PATH descriptor before Linux 3.12. Raises OSError."""
     try:
         return os.fstatvfs(fd)
     except OSError as exc:
@@ -100,18 +100,18 @@ def file_system_status(fd: int) -> Optional[os.statvfs_result]:
 
 
 def check_free_space(fd: int, needed: int, path: str, place: Optional[str], freed: int = 0) -> None:
-    """Refuse early what cannot fit: a friendlier ENOSPC, not a guarantee.
+    """Refuse early what does not fit: a friendlier ENOSPC, not a guarantee.
 
-    :param fd: int, of anything on the file system.
-    :param needed: int, bytes.
-    :param path: str, what they are needed for.
-    :param place: str, as for hint_for().
-    :param freed: int, bytes that are given back before.
+    :param fd: of any file or directory on the file system.
+    :param needed: bytes.
+    :param path: what they are needed for.
+    :param place: see hint_for().
+    :param freed: bytes that will be freed before.
     Raises InstallError.
     """
     with os_error_context("ask for the free space of", path, place=place):
         room, where = file_system_status(fd), describe_mount(fd)
-    if room is None or not room.f_blocks:  # ramfs, and tmpfs without a limit, say that they have no blocks at all
+    if room is None or not room.f_blocks:  # ramfs, and tmpfs without a limit, report no blocks at all
         return
     free = room.f_frsize * (room.f_bavail if os.geteuid() else room.f_bfree)
     if needed > free + freed:
@@ -124,7 +124,7 @@ def check_free_space(fd: int, needed: int, path: str, place: Optional[str], free
 
 
 def megabytes(count: int, up: bool = False) -> str:
-    """A number of bytes in words: ``35 MB``, or ``9 kB`` below one; rounded down, or up for what is needed."""
+    """Return a number of bytes as text: ``35 MB``, or ``9 kB`` below 1 MB; rounded down, or up if ``up`` is set."""
     unit, name = (10**6, "MB") if count >= 10**6 else (1000, "kB")
     return "%d %s" % ((count + (unit - 1 if up else 0)) // unit, name)
 

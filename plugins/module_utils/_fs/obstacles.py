@@ -1,9 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be seen to keep a change from being made: rights, mounts and room. Looks only.
+"""Checks for what would stop a change: permissions, mounts and free inodes. Read-only.
 
-It refuses only what is bound to fail. What cannot be told (quotas, file systems that do not count) is left to the act itself.
+They refuse only what is certain to fail. What they cannot see (quotas, file systems that do not count inodes) shows
+when the change is made.
 """
 
 import errno
@@ -15,33 +16,31 @@ from .accounts import user_name
 from .directory import Directory, owner_text
 from .mounts import describe_mount, file_system_status, find_mount
 
-_COUNTING = ("ext2", "ext3", "ext4", "overlay", "tmpfs", "xfs")  # file systems on whose count of inodes one can rely
+_COUNTING = ("ext2", "ext3", "ext4", "overlay", "tmpfs", "xfs")  # file systems with a reliable inode count
 _OF_ROOT = "look for an immutable attribute (lsattr), root_squash of an NFS server or a security module"
 
 
 def check_writing(directory: Directory, doing: str, path: str) -> None:
-    """Refuse a directory in which the user that this runs as can neither make nor remove a name.
+    """Raise InstallError if the current user can neither create nor remove names in a directory.
 
-    :param directory: Directory.
-    :param doing: str, what has to be done, as a verb: ``write``.
-    :param path: str, to what.
-    Raises InstallError.
+    :param doing: what has to be done, as a verb: ``write``.
+    :param path: the path that the verb applies to.
     """
     _check_access(directory, ".", os.W_OK | os.X_OK, doing, path)
 
 
 def check_lock(directory: Directory, name: str) -> None:
-    """Refuse a directory in which a lock can neither be opened nor made. Raises InstallError."""
+    """Raise InstallError if a lock file in a directory can be neither opened nor created."""
     found = directory.stat(name)
     if found is None:
         check_writing(directory, "make the lock", directory.at(name))
-    elif stat.S_ISREG(found.st_mode):  # anything else is refused by a better name when it is taken
+    elif stat.S_ISREG(found.st_mode):  # hold_lock() refuses anything else with a better message
         _check_access(directory, name, os.R_OK | os.W_OK, "open the lock", directory.at(name))
 
 
 def _check_access(directory: Directory, name: str, rights: int, doing: str, path: str) -> None:
-    # access(2) knows modes, access control lists, capabilities and mounts, but its caller cannot tell a no from a fault
-    # of the storage: what is refused has to be refused twice.
+    # access(2) respects modes, ACLs, capabilities and mounts. But its answer looks the same for a refusal and for a
+    # storage error, so only a second "no" counts.
     if _may(directory, name, rights) or _may(directory, name, rights):
         return
     with os_error_context("look at", directory.at(name), place=directory.place):
@@ -69,7 +68,10 @@ def _may(directory: Directory, name: str, rights: int) -> bool:
 
 
 def check_exec(directory: Directory, path: str) -> None:
-    """Refuse a directory on a mount from which nothing can be started. Raises RunCheckError, InstallError."""
+    """Raise RunCheckError if a directory is on a mount with noexec; InstallError if it cannot be examined.
+
+    :param path: the binary that would be run, for messages.
+    """
     with os_error_context("look at", directory.path, place=directory.place):
         room, where = file_system_status(directory.fd), describe_mount(directory.fd)
     if room is not None and room.f_flag & getattr(os, "ST_NOEXEC", 0):
@@ -82,10 +84,9 @@ def check_exec(directory: Directory, path: str) -> None:
 
 
 def check_names(directory: Directory, path: str) -> None:
-    """Refuse a file system on which no new name can be made, for want of inodes.
+    """Raise InstallError if the file system has no free inode for a new name.
 
-    :param path: str, what the name is needed for.
-    Raises InstallError.
+    :param path: what the name is needed for.
     """
     with os_error_context("look at", directory.path, place=directory.place):
         room, mount = file_system_status(directory.fd), find_mount(directory.fd)

@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel tells of processes: how many a user has, how many there may be, and what one has left behind.
+"""What the kernel reports about processes: how many a user has, how many are allowed, and the children of a process.
 
-Most of it is read from /proc (proc(5)); without one, as on macOS, nothing is told.
+Most of it comes from /proc (proc(5)). Without /proc, as on macOS, there is no information.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ _THREADS = re.compile(rb"^Threads:\s*(\d+)", re.MULTILINE)
 _USER = re.compile(rb"^Uid:\s*(\d+)", re.MULTILINE)
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # inode of /proc/self/ns/pid outside of containers (linux/proc_ns.h)
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_PATIENCE = 5  # seconds for what was killed to end: a hanging file system may keep it for ever
+_PATIENCE = 5  # seconds for a killed process to end: a hanging file system can keep it for ever
 
 
 def count_tasks(uid: int) -> Optional[int]:
-    """How many processes and threads a user has, as RLIMIT_NPROC counts them (getrlimit(2)).
+    """Return how many processes and threads a user has, as RLIMIT_NPROC counts them (getrlimit(2)).
 
-    :returns: int; None where not all of them can be seen, as from within a container. Raises OSError.
+    :returns: None if not all of them are visible, as in a container. Raises OSError.
     """
     try:
         if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
@@ -42,13 +42,12 @@ def count_tasks(uid: int) -> Optional[int]:
 
 
 def _read_states() -> Iterator[bytes]:
-    """What /proc says of every process that there is: bytes each."""
+    """Yield what /proc reports about each process."""
     for number in os.listdir("/proc"):
         text = None
         if number.isdigit():
-            with contextlib.suppress(
-                FileNotFoundError, ProcessLookupError, PermissionError
-            ):  # ended just now, or hidden
+            # The process may have ended just now, or be hidden.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 with open("/proc/%s/status" % number, "rb") as stream:
                     text = stream.read()
         if text:
@@ -57,10 +56,10 @@ def _read_states() -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def ending_children() -> Iterator[None]:
-    """What became a child of ours during the body is ended with it, and, on Linux, what it left behind: that becomes a
-    child of ours meanwhile. What cannot be ended is left.
+    """End the child processes that the body started.
 
-    Raises OSError when the children cannot be listed.
+    On Linux, also end what those leave behind: their orphans become our children meanwhile. Processes that cannot be
+    ended stay. Raises OSError if the children cannot be listed.
     """
     _adopt(1)
     try:
@@ -78,13 +77,13 @@ def _adopt(yes: int) -> None:
         import ctypes
 
         prctl = ctypes.CDLL(None).prctl
-    except (ImportError, AttributeError):  # a Python without it; not Linux
+    except (ImportError, AttributeError):  # Python without ctypes; not Linux
         return
     prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(yes), 0, 0, 0)
 
 
 def find_children(pid: Union[int, str] = "self") -> Set[int]:
-    """Our child processes, or those of another one; none where the kernel does not list them. Raises OSError."""
+    """Return the pids of our child processes, or of those of another process; none if not reported. Raises OSError."""
     found: Set[int] = set()
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in os.listdir("/proc/%s/task" % pid):
@@ -94,14 +93,14 @@ def find_children(pid: Union[int, str] = "self") -> Set[int]:
 
 
 def has_ended(process: "subprocess.Popen[Any]") -> bool:
-    """Whether a subprocess.Popen has ended. It is not reaped, so that its number stays its own until that is done."""
+    """Return whether a process has ended, without reaping it, so that its pid is not reused yet."""
     if not hasattr(os, "waitid"):  # macOS
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def end_group(process: "subprocess.Popen[Any]") -> None:
-    """Kill a subprocess.Popen in a session of its own, with its process group, and reap it if it can be ended."""
+    """Kill a process that has its own session, with its process group, and reap it if it ends in time."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -111,11 +110,11 @@ def end_group(process: "subprocess.Popen[Any]") -> None:
 def _end_children(others: Set[int]) -> None:
     ends = time.monotonic() + _PATIENCE
     while time.monotonic() < ends:
-        left = find_children() - others  # what they leave behind comes in the next turn
+        left = find_children() - others  # what they leave behind is ended in the next turn
         if not left:
             return
-        # All at once: each that ends alone would make room for another one, of those that multiply. Whoever is stopped reaps
-        # nobody, so that these numbers stay theirs.
+        # Stop them all first: if processes that fork all the time were killed one by one, others would take their
+        # place. A stopped process reaps none of its children, so these pids are not reused.
         with _before_others():
             for pid in _stop_all(left, ends):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -128,7 +127,7 @@ def _end_children(others: Set[int]) -> None:
 
 @contextlib.contextmanager
 def _before_others() -> Iterator[None]:
-    """The body has a processor whenever it wants one, where we may have that: those that multiply leave us few moments."""
+    """Give the body real-time priority if allowed: processes that fork all the time would leave us little time."""
     before = None
     with contextlib.suppress(OSError, AttributeError):  # not root; not Linux
         before = os.sched_getscheduler(0), os.sched_getparam(0)
@@ -142,10 +141,7 @@ def _before_others() -> Iterator[None]:
 
 
 def _stop_all(children: Set[int], ends: float) -> Set[int]:
-    """Stop processes with all that they have started: what is stopped starts nothing more.
-
-    :returns: set of their numbers.
-    """
+    """Stop processes and all their descendants, so that they start no more; return the pids."""
     stopped: Set[int] = set()
     found = children
     while found and time.monotonic() < ends:
@@ -158,7 +154,7 @@ def _stop_all(children: Set[int], ends: float) -> Set[int]:
 
 
 def describe_task_limits() -> str:
-    """The limits on processes and threads that we are under: ``ulimit -u 4096, pids.max 20``."""
+    """Return the limits on processes and threads that apply to us: ``ulimit -u 4096, pids.max 20``."""
     limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     words = "ulimit -u %s" % ("unlimited" if limit == resource.RLIM_INFINITY else limit)
     most = _find_pids_max()
@@ -166,7 +162,7 @@ def describe_task_limits() -> str:
 
 
 def _find_pids_max() -> Optional[int]:
-    """The lowest limit of the control groups that we are in (cgroups(7)); None where there is none, or it is not told."""
+    """Return the lowest pids.max of our control groups (cgroups(7)); None if there is none or it cannot be read."""
     limits = []
     for folder in _control_groups():
         while folder.startswith(_GROUPS):
@@ -177,7 +173,7 @@ def _find_pids_max() -> Optional[int]:
 
 
 def _control_groups() -> Iterator[str]:
-    """The folders of those of our control groups that may limit processes."""
+    """Yield the directories of our control groups that can limit processes."""
     try:
         with open("/proc/self/cgroup") as stream:
             lines = stream.read().splitlines()

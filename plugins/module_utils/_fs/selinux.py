@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SELinux labels of files, by their extended attribute (security.selinux(7))."""
+"""SELinux contexts of files, by their extended attribute (security.selinux(7))."""
 
 import errno
 import os
@@ -13,13 +13,15 @@ _LABEL = "security.selinux"
 
 
 def selinux_labeler(params: Params, default_context: Callable[[str], Sequence[Optional[str]]]) -> SetContext:
-    """How files get their SELinux label on a host that has SELinux: callable(fd, path, restore) -> bool "differs".
+    """Return the callable(fd, path, restore) -> bool that sets or compares SELinux contexts on a host with SELinux.
 
-    A file that is written or repaired gets the policy's default and what was asked for on top. A file that is there is
-    compared with what was asked for only. Where labels cannot be kept (NFS, say), only asking for one is an error.
+    With ``restore``, for a file that was written or repaired, it sets the policy's default context and the requested
+    parts on top. Without, for an existing file, it only compares the requested parts. It returns whether the context
+    differed. If the file system keeps no contexts (for example NFS), that is an error only if a part was requested.
 
-    :param params: the module's parameters, of which seuser, serole, setype and selevel count.
-    :param default_context: callable(path) -> the four parts that the policy gives a file of that path.
+    :param params: the module's parameters; only seuser, serole, setype and selevel are used.
+    :param default_context: callable(path) -> the four parts that the policy gives a file at that path.
+    The callable raises OSError.
     """
     asked = [(params[part] or "").strip() or None for part in ("seuser", "serole", "setype", "selevel")]
 

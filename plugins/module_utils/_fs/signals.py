@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signals that ask a process to stop become errors, so that temporary files go and the operator reads why."""
+"""Turn signals that ask the process to stop into errors, so that temporary files go and the operator reads why."""
 
 import contextlib
 import errno
@@ -21,18 +21,18 @@ _ASKING: Tuple[signal.Signals, ...] = tuple(
 def raise_on_signal(path: Optional[str] = None) -> Iterator[None]:
     """While the body runs, SIGTERM, SIGINT and SIGHUP raise InstallError (EINTR) in it, once.
 
-    :param path: str, what the body works on, for the message.
-    Raised again at the end of a body that swallowed it: who was asked to stop must not report success. Raised in place of
-    any error that came of it, as when the stop struck between close(2) and the note that it was done, or in a wait of
-    Python's queue, which then releases a lock that it does not hold.
+    :param path: what the body works on, for the message.
+    If the body swallows the error, it is raised again at the end: a process that was asked to stop must not report
+    success. It also replaces any error that it caused: for example, if the signal comes between close(2) and the
+    assignment after it, or in a wait of Python's queue, which then releases a lock that it does not hold.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread (Python's signal module)
+        yield  # only the main thread can set signal handlers (Python's signal module)
         return
 
     def stop(signum: int, frame: Optional[FrameType]) -> NoReturn:
         for asking, _handler in before:
-            signal.signal(asking, signal.SIG_IGN)  # the clean-up runs to its end
+            signal.signal(asking, signal.SIG_IGN)  # let the clean-up finish
         doing = " while working on %s" % path if path else ""
         stopped.append(
             InstallError(
@@ -45,7 +45,7 @@ def raise_on_signal(path: Optional[str] = None) -> Iterator[None]:
         raise stopped[0]
 
     handlers = [(asking, signal.getsignal(asking)) for asking in _ASKING]
-    before = [(asking, handler) for asking, handler in handlers if handler != signal.SIG_IGN]  # nohup stays nohup
+    before = [(asking, handler) for asking, handler in handlers if handler != signal.SIG_IGN]  # respect nohup(1)
     stopped: List[InstallError] = []
     try:
         for asking, _handler in before:
@@ -70,15 +70,15 @@ def _caused_by(exc: Optional[BaseException], first: BaseException) -> bool:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[None]:
-    """Signals that ask to stop wait until the body is done: a change and the note that it was made belong together.
+    """Delay signals that ask to stop until the body is done: a change and the note that it was made belong together.
 
-    One that waited while the body failed does not hide that error.
+    If the body fails, a delayed signal does not hide its error.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
     try:
         yield
     except BaseException:
-        with contextlib.suppress(InstallError):  # the stop, which strikes in here
+        with contextlib.suppress(InstallError):  # the delayed signal raises here
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stable symbolic link: looked at, switched in one rename, removed. Changes are made under the link lock only."""
+"""The stable symbolic link: read it, switch it with one rename, remove it. Change it only under the link lock."""
 
 import contextlib
 import errno
@@ -18,21 +18,21 @@ from .hashing import hash_of
 
 
 class LinkState(NamedTuple):
-    """What lies where the link shall be."""
+    """What is at the path of the link."""
 
     kind: str  # absent, link, file, directory (or a link to one), other
-    target: Optional[str]  # of a link
-    size: Optional[int]  # of a file, bytes
-    sha256: Optional[str]  # of a file that may be replaced
+    target: Optional[str]  # target of a link
+    size: Optional[int]  # bytes of a regular file
+    sha256: Optional[str]  # hash of a regular file that may be replaced
 
 
-# File systems without hard links, too many of them, and files of others that fs.protected_hardlinks guards (proc(5)).
+# No hard links on this file system, too many of them, or fs.protected_hardlinks guards another user's file (proc(5)).
 _NO_SECOND_NAME = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _ABSENT = LinkState("absent", None, None, None)
 
 
 def read_link_state(directory: Directory, name: str, hashed: bool = False) -> LinkState:
-    """What lies there. ``hashed``: a regular file's digest as well. Raises InstallError."""
+    """Return what is at a name. With ``hashed``, also hash a regular file. Raises InstallError."""
     found: Optional[os.stat_result] = directory.stat(name)
     path = directory.at(name)
     if found is None:
@@ -42,16 +42,16 @@ def read_link_state(directory: Directory, name: str, hashed: bool = False) -> Li
             try:
                 target = os.readlink(name, dir_fd=directory.fd)
             except FileNotFoundError:
-                return _ABSENT  # a removal came in between
+                return _ABSENT  # it was removed in between
         return LinkState("directory" if _leads_to_directory(directory, name) else "link", target, None, None)
     if stat.S_ISREG(found.st_mode):
-        small = found.st_size <= BINARY_CAP  # a sparse one of any size costs its owner nothing
+        small = found.st_size <= BINARY_CAP  # a sparse file can have any size: do not hash it for hours
         return LinkState("file", None, found.st_size, _digest(directory, name, path) if hashed and small else None)
     return LinkState("directory" if stat.S_ISDIR(found.st_mode) else "other", None, None, None)
 
 
 def _leads_to_directory(directory: Directory, name: str) -> bool:
-    """Whether a link is another name of a directory, as /bin is on many systems. What cannot be reached is none."""
+    """Return whether a link leads to a directory, as /bin does on many systems; False if its target is out of reach."""
     try:
         return stat.S_ISDIR(os.stat(name, dir_fd=directory.fd).st_mode)
     except OSError:
@@ -59,7 +59,11 @@ def _leads_to_directory(directory: Directory, name: str) -> bool:
 
 
 def check_replaceable(link_state: LinkState, path: str, force: bool) -> None:
-    """Refuse to switch a link over something that is none, or over another name of a directory. Raises InstallError."""
+    """Refuse to replace something that is not a link, or a link to a directory. Raises InstallError.
+
+    :param path: of the link, for messages.
+    :param force: link_force: a regular file may be replaced.
+    """
     if link_state.kind == "directory":
         leads = " (a link to %s)" % link_state.target if link_state.target else ""
         raise InstallError(
@@ -86,11 +90,11 @@ def check_replaceable(link_state: LinkState, path: str, force: bool) -> None:
 
 
 def switch_link(directory: Directory, name: str, target: str, backup: bool = False) -> Optional[str]:
-    """Make the link point to a target, atomically: a temporary link of one fixed name beside it, renamed over.
+    """Make the link point to a target, atomically: create a temporary link with a fixed name beside it, rename it over.
 
-    :param backup: bool, keep the file that is there now, beside it.
-    :returns: str, the name of what was kept; None: nothing.
-    Raises InstallError; with ``changed`` set when the link was switched and only what follows failed.
+    :param backup: keep the file that is there now, beside the link.
+    :returns: the name of the kept file; None if there is none.
+    Raises InstallError; its ``changed`` is set if the link was switched and a later step failed.
     """
     path = directory.at(name)
     aside = _temporary_name(name)
@@ -102,7 +106,7 @@ def switch_link(directory: Directory, name: str, target: str, backup: bool = Fal
             os.symlink(target, aside, dir_fd=directory.fd)
         if backup:
             kept = _back_up(directory, name)
-            directory.sync()  # or a power cut could keep the link alone
+            directory.sync()  # otherwise a power cut could leave the link without the backup
         with os_error_context("switch the link", path, place=directory.place):
             os.rename(aside, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
     except InstallError:
@@ -125,12 +129,12 @@ def switch_link(directory: Directory, name: str, target: str, backup: bool = Fal
 
 
 def backup_name(name: str, pid: object = "<pid>", date: str = "<date>") -> str:
-    """What a kept file is called, as ansible-core's own modules do (basic.AnsibleModule.backup_local)."""
+    """Return the name of a kept file, as ansible-core's own modules choose it (basic.AnsibleModule.backup_local)."""
     return "%s.%s.%s~" % (name, pid, date)
 
 
 def _back_up(directory: Directory, name: str) -> str:
-    """Give the file a second name, or where that cannot be, another one: str. It is never copied, so all of it is kept."""
+    """Keep the file by a hard link, or else by a rename, and return the new name. Never copy it: all of it is kept."""
     kept = backup_name(name, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S"))
     with os_error_context("keep %s as" % directory.at(name), directory.at(kept), place=directory.place):
         try:
@@ -145,7 +149,7 @@ def _back_up(directory: Directory, name: str) -> str:
 
 
 def _restore_backup(directory: Directory, kept: str, name: str) -> None:
-    """Undo _keep(); never hides an error in flight."""
+    """Undo _back_up(), without hiding an error in flight."""
     with contextlib.suppress(OSError):
         try:
             os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
@@ -156,14 +160,14 @@ def _restore_backup(directory: Directory, kept: str, name: str) -> None:
 
 
 def remove_link(directory: Directory, name: str) -> None:
-    """Remove the link. Raises InstallError; with ``changed`` set when only the durability is in doubt."""
+    """Remove the link. Raises InstallError; its ``changed`` is set if it is gone but may not survive a power cut."""
     with os_error_context("remove the link", directory.at(name), place=directory.place):
         os.unlink(name, dir_fd=directory.fd)
     directory.sync(done="link %s is removed" % directory.at(name))
 
 
 def _temporary_name(name: str) -> str:
-    """Of a fixed length, so that a link with a long name has room beside it."""
+    """Return a name of fixed length, so that a link with a long name can have a temporary one beside it."""
     return ".iac-platform-link.%s" % hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 

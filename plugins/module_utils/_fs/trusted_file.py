@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Local files that stand for themselves: opened only where nobody but the trusted could have written them.
+"""Open local files that are trusted only because no untrusted user could have written them.
 
-An archive whose digest is in an unsigned file beside it is as good as the rights on the two, and on the directories above
-them. They are judged as the way to the store is.
+If the digest of an archive comes from an unsigned file beside it, the archive is only as safe as the permissions of
+the two files and of the directories above them. Those are checked like the way to the store.
 """
 
 import errno
@@ -15,24 +15,23 @@ from typing import List, Union
 from .._errors import InstallError, VerificationError
 from .directory import MAX_LINKS, Directory, TrustedOwners, check_entry, open_trusted_directory, owner_text
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # not to block on a FIFO
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # do not block on a FIFO
 
 
 def open_trusted_file(path: Union[str, bytes], what: str, owners: TrustedOwners) -> int:
-    """Open a file that only the trusted can change or replace.
+    """Open a file that only trusted users can change or replace.
 
-    :param path: str or bytes, absolute. Symbolic links are followed, and judged.
-    :param what: str, what it is, for messages: ``SHA256SUMS``.
-    :param owners: Trust.
-    :returns: int, a descriptor; whether it is a regular file is still to be looked at.
-    :raises VerificationError: others could write it, or something on the way to it.
+    :param path: absolute. Symbolic links are followed, and checked.
+    :param what: what the file is, for messages: ``SHA256SUMS``.
+    :returns: a descriptor. The caller checks whether it is a regular file.
+    :raises VerificationError: untrusted users could write the file or something on the way to it.
     :raises OSError: it cannot be opened.
     """
     path = os.fsdecode(path)
     weak: List[str] = []
     try:
         opened = _open(path, what, owners, weak)
-    except InstallError as exc:  # as a plain open(2) would say it
+    except InstallError as exc:  # with the errno that open(2) would give
         number = exc.errno or errno.EIO
         raise OSError(number, os.strerror(number), path) from exc
     try:
@@ -51,7 +50,7 @@ def open_trusted_file(path: Union[str, bytes], what: str, owners: TrustedOwners)
 
 
 def _open(path: str, what: str, owners: TrustedOwners, weak: List[str]) -> Directory:
-    """The file as a Directory, to be judged alike; ``weak`` receives who else could write on the way to it."""
+    """Return the file as a Directory, so that the same checks work; ``weak`` receives why the way to it is unsafe."""
     place = path
     for dummy in range(MAX_LINKS + 1):
         parent, _slash, name = place.rpartition("/")
@@ -70,7 +69,7 @@ def _open(path: str, what: str, owners: TrustedOwners, weak: List[str]) -> Direc
 
 
 def _check_file(opened: Directory, weak: List[str]) -> None:
-    """The rule for directories holds for files, but for the sticky bit, which keeps nobody from writing to a file."""
+    """Apply the rule for directories, but reject the sticky bit: on a file it stops nobody from writing."""
     found = os.fstat(opened.fd)
     if stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_ISVTX:
         weak.append("%s has the sticky bit (%s)" % (opened.path, owner_text(found)))
@@ -78,4 +77,4 @@ def _check_file(opened: Directory, weak: List[str]) -> None:
 
 
 def _null_log(line: str, warning: bool = False) -> None:
-    """The ``say`` of what creates nothing."""
+    """A log that discards its lines, for a caller that creates nothing."""

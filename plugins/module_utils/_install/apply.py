@@ -1,9 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The story of the second half: take the lock, look again, and bring the host to the request, one safe step at a time.
+"""Apply a plan: take the lock, make the plan again, and bring the host to the requested state, one safe step at a time.
 
-Order is everything here: receipt before binary, and the link last, after the binary was read back and was seen to run.
+The order matters: the receipt before the binary, and the link last, after the binary was read back and has run.
+docs/architecture.md numbers the steps (P1 to P18).
 """
 
 import contextlib
@@ -23,29 +24,28 @@ from . import binary, installed, run_check, uninstall
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
 from .receipt import FORMAT, find_links
 
-Source = Any  # see apply()
+Source = Any  # see apply_plan()
 
-_ATTEMPTS = (
-    50  # each after another process that removed everything, within the instant between a directory and a lock in it
-)
+# Attempts to lock the base dir while other processes remove it between its creation and the lock in it.
+_ATTEMPTS = 50
 
 
 class ApplyResult(NamedTuple):
-    """What came of it."""
+    """The result of an applied plan."""
 
-    plan: Plan  # as it was under the lock: what was really to do
+    plan: Plan  # as made under the lock: what really had to be done
     changed: bool
-    receipt: Optional[Receipt]  # of the binary now; None when it is absent
-    previous: Optional[str]  # what the link pointed to before
-    intact: Tuple[str, ...]  # versions for the platform whose binary is the file its receipt knows
+    receipt: Optional[Receipt]  # of the binary as it is now; None if it is absent
+    previous: Optional[str]  # target of the link before
+    intact: Tuple[str, ...]  # versions for the platform whose binary matches its receipt
     removed: Tuple[str, ...]  # full paths
     downloaded_bytes: int
-    backup: Optional[str]  # full path of what was kept
-    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir let pass
+    backup: Optional[str]  # full path of the file that was kept
+    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir allowed
 
 
 class InstallContext:
-    """One run on one version: the request, who is told, and what was done so far."""
+    """One run on one version: the request, the plan, the callables from the plugin, and what has been done so far."""
 
     def __init__(
         self,
@@ -63,16 +63,16 @@ class InstallContext:
         self.set_context = set_context
         self.owners = trusted_owners(plan.request.uid)
         self.safety_warnings: Optional[List[str]] = [] if plan.request.allow_unsafe else None
-        self.held = False  # the version's lock; False also where the file system has none
+        self.held = False  # holds the version's lock; False also if the file system has no locks
         self.receipt: Optional[Receipt] = None
         self.previous = plan.link_state.target if plan.link_state else None
         self.changed = False
         self.removed: List[str] = []
         self.downloaded_bytes = 0
-        self.backup: Optional[str] = None  # full path of what the link replaced
+        self.backup: Optional[str] = None  # full path of the kept file that the link replaced
 
     def look(self) -> Plan:
-        """P5 once more."""
+        """Make the plan again (P5). Raises as make_plan()."""
         return make_plan(self.request, self.signers, self.set_context, patient=not self.held)
 
 
@@ -85,18 +85,18 @@ def apply_plan(
 ) -> ApplyResult:
     """Carry out a plan that has changes.
 
-    :param plan: Plan, from make_plan().
-    :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
+    :param plan: from make_plan().
+    :param signers: fingerprints of the primary keys of the trusted keys.
     :param source: where archives come from: ``archive(sink)`` -> VerifiedArchive and ``provenance()`` -> Provenance.
     :param log: callable(line, warning=False).
     :param set_context: callable(fd, path, restore) -> bool, or None without SELinux.
-    :returns: Outcome. Raises TerraformBinaryError; ``changed`` on it says whether the host had been changed.
+    :returns: ApplyResult.
+    Raises TerraformBinaryError; its ``changed`` says whether the host was changed before the failure.
     """
     run = InstallContext(plan, signers, source, log, set_context)
     try:
-        with raise_on_signal(run.request.path), os_error_context(
-            "work on", run.request.version_dir, place="base_dir"
-        ):  # the word of no step
+        # The message for an OSError that no step describes better.
+        with raise_on_signal(run.request.path), os_error_context("work on", run.request.version_dir, place="base_dir"):
             intact = _apply_with_retries(run)
     except TerraformBinaryError as exc:
         exc.changed = exc.changed or run.changed
@@ -115,7 +115,7 @@ def apply_plan(
 
 
 def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
-    told: Optional[str] = None
+    logged: Optional[str] = None
     left = _ATTEMPTS
     while True:
         try:
@@ -124,9 +124,9 @@ def _apply_with_retries(run: InstallContext) -> Tuple[str, ...]:
             left -= 1
             if not left:
                 raise exc.error from exc
-            if str(exc.error) != told:  # a file system where nothing can be made looks the same each time
-                told = str(exc.error)
-                run.log("starting again, because another process removes everything: %s" % told)
+            if str(exc.error) != logged:  # do not log it twice: the file system may always fail like this
+                logged = str(exc.error)
+                run.log("starting again, because another process removes everything: %s" % logged)
 
 
 def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
@@ -139,9 +139,9 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
     except InstallError as exc:
         if exc.errno != errno.ENOENT:
             raise
-        raise _Removed(exc) from exc  # between its creation and the look at it
+        raise _Removed(exc) from exc  # removed between its creation and the check of it
     if base is None:
-        uninstall.remove_link(run)  # there is no store, so there is no lock to take either
+        uninstall.remove_link(run)  # without a store, there is no lock to take
         return ()
     with base:
         check_entry(base, base.stat(lock_name(request)), request.base_dir, "base_dir", own=True)
@@ -149,7 +149,7 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
         with _locked_in(base, request, run.log) as run.held:
             run.plan = run.look()
             if run.safety_warnings is not None:
-                run.safety_warnings = list(run.plan.safety_warnings)  # of the way to the link as well
+                run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
             if present:
                 _converge(run, base)
             else:
@@ -159,9 +159,9 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
 
 
 class _Removed(Exception):
-    """Somebody who removes everything took the base dir away before the lock in it was held, so before anything was done.
+    """Another process removed the base dir before the lock in it was held, so before anything was done.
 
-    :param error: InstallError, how that showed.
+    :param error: the InstallError that showed it.
     """
 
     def __init__(self, error: InstallError) -> None:
@@ -171,7 +171,7 @@ class _Removed(Exception):
 
 @contextlib.contextmanager
 def _locked_in(base: Directory, request: Request, log: Log) -> Iterator[bool]:
-    """Hold the version's lock for the body. Raises _Removed, and what locked() raises."""
+    """Hold the version's lock for the body. Raises _Removed, and what hold_lock() raises."""
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(hold_lock(base, lock_name(request), request.lock_timeout, log))
@@ -185,7 +185,7 @@ def _locked_in(base: Directory, request: Request, log: Log) -> Iterator[bool]:
 def _converge(run: InstallContext, base: Directory) -> None:
     request, plan = run.request, run.plan
     if not plan.changes:
-        run.receipt = plan.receipt  # a twin did it while we waited for the lock
+        run.receipt = plan.receipt  # a concurrent run did it while we waited for the lock
         return
     if plan.found is None:
         base.make(os.path.basename(request.version_dir), run.log)
@@ -226,9 +226,9 @@ def _converge(run: InstallContext, base: Directory) -> None:
 
 
 def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Receipt]:
-    """Bring bytes, vouching, owner and mode to the request.
+    """Bring bytes, provenance, owner and mode to the requested state.
 
-    :returns: (bool: the binary itself was touched, Receipt: the one that now holds).
+    :returns: (whether the binary itself was touched, the receipt that is valid now).
     """
     drift, receipt = run.plan.drift, run.plan.receipt
     if drift.install or receipt is None:
@@ -253,11 +253,12 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
 
 
 def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, said: Optional[str]) -> Receipt:
-    """What was seen of the binary, and the link that is about to point to it, before it does: a crash in between
-    leaves a link too many in the receipt, which a removal looks at again, and never one too few.
+    """Record the run check's result, and the link that is about to point to the binary, before the link does.
 
-    :param known: Receipt, the one that holds.
-    :returns: Receipt, the one that holds now.
+    After a crash in between, the receipt can list one link too many, but never one too few. A removal checks each link.
+
+    :param known: the receipt that is valid so far.
+    :returns: the receipt that is valid now.
     """
     request, plan = run.request, run.plan
     status = plan.found.stat if plan.found is not None else None
@@ -273,7 +274,7 @@ def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, s
 
 
 def _verify_result(run: InstallContext) -> None:
-    """P15: what is there must now be what was asked for, found by the path from the root again."""
+    """P15: open the path from the root again, and raise InstallError unless the result is what was requested."""
     drift = run.look().drift
     wrong = drift.install + drift.reverify + drift.recopy + drift.fix_metadata
     if wrong:
@@ -286,9 +287,9 @@ def _verify_result(run: InstallContext) -> None:
 
 
 def _check_run(run: InstallContext, directory: Directory, receipt: Receipt) -> str:
-    """P16: the descriptor that is hashed here is the one that is started, whatever the path leads to by then.
+    """P16: hash the binary through a descriptor and run it from the same descriptor, whatever the path now leads to.
 
-    :returns: str, what the binary said of itself. Raises RunCheckError, InstallError.
+    :returns: the version that the binary reported. Raises RunCheckError, InstallError.
     """
     request = run.request
     fd, _found = installed.open_binary(directory)
@@ -321,7 +322,7 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             link_state = inspect_link(directory, link, request, run.safety_warnings)
             run.previous = link_state.target
             if link_state.target == request.path:
-                return  # a twin did it
+                return  # a concurrent run did it
             with defer_signals():
                 kept = symlink.switch_link(
                     directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file"

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The binary's file and its receipt: installed from an archive, replaced by a copy of itself, or mended in place.
+"""Write the binary and its receipt: install from an archive, replace by a copy of itself, or repair in place.
 
-The receipt is renamed before the binary, so a crash in between reads as "reinstall" and never leaves a binary that
-nobody vouches for. What was seen of a binary's running does not count any more once it was touched.
+The receipt is renamed before the binary. A crash in between therefore means "install again", and never leaves a binary
+without provenance. After a change to the binary, the recorded run check is no longer valid.
 """
 
 import errno
@@ -21,16 +21,16 @@ from .._records import COLLECTION_VERSION, PRODUCT, RECEIPT, Provenance, Receipt
 from . import installed, zip_archive
 from .receipt import FORMAT, MODE, receipt_bytes
 
-Run = Any  # see _install, which has us do this
-Plan = Any  # see _plan
+Run = Any  # InstallContext in apply.py, which calls these functions
+Plan = Any  # in plan.py
 
 
 def install_binary(run: Run, directory: Directory) -> Receipt:
-    """P7 to P14: a new binary from a verified archive.
+    """P7 to P14: install a new binary from a verified archive.
 
-    :param run: Run; ``changed`` and ``downloaded_bytes`` are kept up to date.
+    :param run: InstallContext; its ``changed`` and ``downloaded_bytes`` are updated.
     :param directory: the version's directory, open.
-    :returns: Receipt, as it was written.
+    :returns: the receipt as written.
     Raises what the source raises, ArchiveError, InstallError.
     """
     request = run.request
@@ -65,13 +65,13 @@ def install_binary(run: Run, directory: Directory) -> Receipt:
 
 
 def _known_links(plan: Plan) -> Tuple[str, ...]:
-    """A new binary is what the links of the old one point to."""
+    """Return the links to record for a new binary: those that point to the old one."""
     receipt: Optional[Receipt] = plan.receipt
     return receipt.links if receipt is not None else ()
 
 
 def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:
-    """The receipt with who says that its archive is genuine."""
+    """Return the receipt with the provenance of its archive."""
     return receipt._replace(
         policy=provenance.policy,
         signer=provenance.signer,
@@ -82,10 +82,10 @@ def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:
 
 
 def recopy_binary(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
-    """The right bytes, but in a file that others may hold: a fresh copy takes its name.
+    """Replace a file that has the right bytes, but that others may have open or can write: rename a fresh copy over it.
 
-    :param receipt: Receipt, the one that holds.
-    :returns: Receipt, as it was written. Raises InstallError.
+    :param receipt: the valid receipt.
+    :returns: the receipt as written. Raises InstallError.
     """
     path = run.request.path
     run.log("to replace: %s" % "; ".join(run.plan.drift.recopy))
@@ -108,12 +108,12 @@ def recopy_binary(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
 
 
 def _publish(run: Run, directory: Directory, pending: PendingFile, receipt: Receipt) -> Receipt:
-    """P11 to P14, from the finished temporary file on: owner, mode, sync, read back; receipt; binary."""
+    """P11 to P14: owner, mode, sync and read back of the complete temporary file; receipt; binary."""
     request = run.request
-    settled = pending.finalize(request.mode, request.uid, request.gid, run.set_context, request.path)
-    run.log("mode set: %s on %s" % (stat.filemode(settled.st_mode), pending.path))
+    finished = pending.finalize(request.mode, request.uid, request.gid, run.set_context, request.path)
+    run.log("mode set: %s on %s" % (stat.filemode(finished.st_mode), pending.path))
     run.log("synced and read back: %s, %d bytes, sha256 %s" % (pending.path, pending.size, pending.sha256))
-    receipt = receipt._replace(mtime_ns=settled.st_mtime_ns, inode=settled.st_ino)
+    receipt = receipt._replace(mtime_ns=finished.st_mtime_ns, inode=finished.st_ino)
     receipt = write_receipt(run, directory, receipt, "receipt in place: %s")
     with defer_signals():
         pending.publish(PRODUCT)
@@ -123,10 +123,10 @@ def _publish(run: Run, directory: Directory, pending: PendingFile, receipt: Rece
 
 
 def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt:
-    """Owner, mode or label, through the descriptor of the very file that was judged.
+    """Repair owner, mode or SELinux context through the descriptor of the very file that the plan checked.
 
-    :param receipt: Receipt, the one that holds.
-    :returns: Receipt, the one that holds now. Raises InstallError.
+    :param receipt: the valid receipt.
+    :returns: the receipt that is valid now. Raises InstallError.
     """
     request, plan = run.request, run.plan
     fd = _open_checked(run, directory)
@@ -134,7 +134,7 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
         with defer_signals():
             try:
                 set_owner_and_mode(fd, request.path, request.mode, request.uid, request.gid, directory.place)
-            finally:  # the owner may be another one already where the mode could not be set
+            finally:  # the owner may have changed even if the mode could not be set
                 run.changed = run.changed or _is_another(fd, plan.found.stat)
             if plan.found.label_differs:
                 with os_error_context("label", request.path, place=directory.place):
@@ -142,10 +142,10 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
                 run.changed = True
         with os_error_context("sync", request.path, place=directory.place):
             os.fsync(fd)
-            mended = os.fstat(fd)
-        check_mode(mended, request.mode, request.path)
+            repaired = os.fstat(fd)
+        check_mode(repaired, request.mode, request.path)
         run.log("repaired: %s" % "; ".join(plan.drift.fix_metadata))
-        run.log("mode set: %s on %s" % (stat.filemode(mended.st_mode), request.path))
+        run.log("mode set: %s on %s" % (stat.filemode(repaired.st_mode), request.path))
     finally:
         os.close(fd)
     if receipt.run_check is None:
@@ -153,20 +153,20 @@ def repair_metadata(run: Run, directory: Directory, receipt: Receipt) -> Receipt
     return write_receipt(run, directory, receipt._replace(run_check=None))
 
 
-def _is_another(fd: int, judged: os.stat_result) -> bool:
-    """Owner, group or mode are not what they were; also where that cannot be told any more."""
+def _is_another(fd: int, planned: os.stat_result) -> bool:
+    """Return whether owner, group or mode have changed; also True if that is unknown."""
     try:
         found = os.fstat(fd)
     except OSError:
         return True
-    return (found.st_uid, found.st_gid, found.st_mode) != (judged.st_uid, judged.st_gid, judged.st_mode)
+    return (found.st_uid, found.st_gid, found.st_mode) != (planned.st_uid, planned.st_gid, planned.st_mode)
 
 
 def _open_checked(run: Run, directory: Directory) -> int:
-    """The file that the plan judged, open for reading. Raises InstallError when another one is there now."""
-    path, judged = run.request.path, run.plan.found.stat
+    """Open the file that the plan checked for reading. Raises InstallError if another file is there now."""
+    path, planned = run.request.path, run.plan.found.stat
     fd, found = installed.open_binary(directory)
-    if fd is not None and found is not None and (found.st_dev, found.st_ino) == (judged.st_dev, judged.st_ino):
+    if fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino):
         return fd
     if fd is not None:
         os.close(fd)
@@ -179,11 +179,12 @@ def _open_checked(run: Run, directory: Directory) -> int:
 
 
 def write_receipt(run: Run, directory: Directory, receipt: Receipt, line: str = "receipt written: %s") -> Receipt:
-    """Write a receipt beside the binary, and say so; a newer collection's stays as it is.
+    """Write a receipt beside the binary, and log it. Leave the receipt of a newer collection as it is.
 
-    (The frozen keys of a newer one hold, and the rest of it is not ours to drop.)
+    The frozen fields of a newer receipt are valid, and its other fields must not be lost.
 
-    :returns: Receipt, as it was written. Raises InstallError.
+    :param line: the line to log, with %s for the path.
+    :returns: the receipt as written. Raises InstallError.
     """
     if receipt.format > FORMAT:
         return receipt

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in a version's directory now, and the verdict on it: how the binary and its receipt fall short of the request.
+"""What is in a version's directory now, and the drift: how the binary and its receipt differ from the request.
 
-Reads only. An error while looking is an error, never "absent": a disk that cannot be read must not lead to a new
-download over a good binary.
+Read-only. An error while reading is an error, never "absent": a disk that cannot be read must not cause a new download
+over a good binary.
 """
 
 import contextlib
@@ -20,38 +20,38 @@ from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Reques
 from .._versions.version import is_exact, sort_key
 from .receipt import FORMAT, read_receipt
 
-Trust = Any  # as there: ``uids``, who may own the binary
+Trust = Any  # TrustedOwners of _fs.directory: its ``uids`` may own the binary
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class InstalledState(NamedTuple):
-    """What lies in a version's directory."""
+    """What is in a version's directory."""
 
     names: Tuple[str, ...]  # all of its entries
     receipt: Optional[Receipt]
-    complaint: Optional[str]  # why there is no receipt that counts
-    stat: Optional[os.stat_result]  # of the binary; None when there is none
-    sha256: Optional[str] = None  # of the binary; None when it was not hashed
-    unreadable: bool = False  # the binary is ours, and its mode keeps us from reading it
-    label_differs: bool = False  # SELinux
+    complaint: Optional[str]  # why there is no valid receipt
+    stat: Optional[os.stat_result]  # of the binary; None if there is none
+    sha256: Optional[str] = None  # of the binary; None if it was not hashed
+    unreadable: bool = False  # we own the binary, but its mode does not let us read it
+    label_differs: bool = False  # the SELinux context
 
 
 class Drift(NamedTuple):
-    """What is short of the request, each a tuple of reasons in words; all empty: nothing to do."""
+    """The differences from the request, each a tuple of reasons for messages. All empty: nothing to do."""
 
-    install: Tuple[str, ...] = ()  # the bytes are not right: an archive is needed
-    reverify: Tuple[str, ...] = ()  # the bytes are right, but nobody whom the request accepts says so
-    recopy: Tuple[str, ...] = ()  # right bytes in a file that others may hold: a fresh copy, renamed over
-    fix_metadata: Tuple[str, ...] = ()  # mode, owner or label
-    run_check: Tuple[str, ...] = ()  # it was never seen to run
-    update_receipt: Tuple[str, ...] = ()  # right, but the receipt does not know the file (inode, mtime) or the link
+    install: Tuple[str, ...] = ()  # wrong bytes: an archive is needed
+    reverify: Tuple[str, ...] = ()  # right bytes, but without the provenance that the request needs
+    recopy: Tuple[str, ...] = ()  # right bytes in a file that others may have open: replace it by a fresh copy
+    fix_metadata: Tuple[str, ...] = ()  # mode, owner or SELinux context
+    run_check: Tuple[str, ...] = ()  # no run check is recorded
+    update_receipt: Tuple[str, ...] = ()  # the receipt does not record this inode and mtime, or the link
 
 
 def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_result]]:
     """Open the binary for reading.
 
-    :returns: (fd or None, os.stat_result or None): no fd for what is not a regular file, or is our own but unreadable.
+    :returns: (fd or None, os.stat_result or None): no fd if it is not a regular file, or our own but unreadable.
     Raises InstallError.
     """
     path = directory.at(PRODUCT)
@@ -65,7 +65,7 @@ def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_r
             return None, None
         except PermissionError:
             if found.st_uid != os.geteuid() or found.st_mode & stat.S_IRUSR:
-                raise  # not its mode, which an install would mend, but something else
+                raise  # the cause is not the mode, which an install would repair
             return None, found
     try:
         directory.check_mount(fd, PRODUCT)
@@ -79,13 +79,13 @@ def open_binary(directory: Directory) -> Tuple[Optional[int], Optional[os.stat_r
 def read_installed_state(
     directory: Directory, request: Request, set_context: Optional[SetContext] = None
 ) -> InstalledState:
-    """What is there, hashed as far as the request wants it.
+    """Read a version's directory, and hash the binary if the request needs it.
 
     :param directory: the version's directory, open.
-    :param request: Request; ``verify`` decides whether matching size, mode, owner, mtime and inode spare the hashing. For a
-        removal nothing is hashed: a damaged disk must not keep the binary on it.
+    :param request: with ``verify: receipt``, the hash is skipped if size, mode, owner, mtime and inode match. For a
+        removal nothing is hashed: a damaged disk must not prevent the removal.
     :param set_context: callable(fd, path, restore), or None.
-    :returns: Found. Raises InstallError.
+    Raises InstallError.
     """
     names = tuple(directory.names())
     receipt, complaint = read_receipt(directory, request.version)
@@ -110,7 +110,7 @@ def read_installed_state(
 
 
 def _may_skip_hash(found: os.stat_result, receipt: Receipt, request: Request, owners: Trust) -> bool:
-    """The wish lets the receipt speak for the bytes, and nothing about the file says that it cannot."""
+    """Return whether the request trusts the receipt for the bytes, and the file's metadata agree with it."""
     return (
         request.verify == "receipt"
         and _matches_receipt(found, receipt)
@@ -124,11 +124,11 @@ def _matches_receipt(found: os.stat_result, receipt: Receipt) -> bool:
 
 
 def find_drift(request: Request, found: InstalledState, signers: Fingerprints, owners: Trust) -> Drift:
-    """Compare what is there with the request.
+    """Compare the installed state with the request.
 
-    :param signers: frozenset of the trusted keys' fingerprints.
-    :param owners: who may own the binary (``uids``).
-    :returns: Verdict. Raises RequestError when the directory holds another platform's binary.
+    :param signers: fingerprints of the trusted keys.
+    :param owners: its ``uids`` may own the binary.
+    Raises RequestError if the directory holds a binary for another platform.
     """
     receipt, status, path = found.receipt, found.stat, request.path
     if receipt is None:
@@ -151,7 +151,7 @@ def find_drift(request: Request, found: InstalledState, signers: Fingerprints, o
         differs += ("its SELinux label is not the one wanted",)
     recopy = _shared(status, owners, differs, path)
     fix_metadata = () if recopy else tuple("%s: %s" % (path, reason) for reason in differs)
-    if receipt.format > FORMAT:  # judged by the frozen keys alone, and left as it is
+    if receipt.format > FORMAT:  # only its frozen fields are used, and it stays as it is
         return Drift(recopy=recopy, fix_metadata=fix_metadata)
     return Drift(
         recopy=recopy,
@@ -176,14 +176,14 @@ def _wrong_bytes(request: Request, found: InstalledState, status: os.stat_result
         return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
     if found.sha256 is not None and found.sha256 != receipt.sha256:
         return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
-    unknown = receipt.archive_sha256 is None and receipt.format > FORMAT  # no frozen key names the archive
+    unknown = receipt.archive_sha256 is None and receipt.format > FORMAT  # no frozen field has the archive's hash
     if request.checksum and receipt.archive_sha256 != request.checksum and not unknown:
         return "%s came from an archive with sha256 %s, expected %s" % (path, receipt.archive_sha256, request.checksum)
     return None
 
 
 def _owner_and_mode(found: os.stat_result, request: Request) -> Tuple[str, ...]:
-    """The differences in words, as a tuple."""
+    """Return the differences in owner, group and mode, for messages."""
     differs: Tuple[str, ...] = ()
     if request.uid is not None and found.st_uid != request.uid:
         differs += ("owner %s, expected %s" % (user_name(found.st_uid), request.owner),)
@@ -195,7 +195,7 @@ def _owner_and_mode(found: os.stat_result, request: Request) -> Tuple[str, ...]:
 
 
 def _shared(found: os.stat_result, owners: Trust, differs: Tuple[str, ...], path: str) -> Tuple[str, ...]:
-    """Why mending in place is not enough: another user who may have it open for writing, or another name for it."""
+    """Return why a repair in place is not enough: others may have the file open for writing, or it has other names."""
     writers = _writers(found, owners)
     if writers:
         return ("%s %s" % (path, writers),)
@@ -205,7 +205,7 @@ def _shared(found: os.stat_result, owners: Trust, differs: Tuple[str, ...], path
 
 
 def _writers(found: os.stat_result, owners: Trust) -> Optional[str]:
-    """Who but the trusted may write to the binary, in words; None when nobody may."""
+    """Return why an untrusted user can write to the binary, for messages; None if none can."""
     if found.st_uid not in owners.uids:
         return "belongs to %s, who could rewrite it" % user_name(found.st_uid)
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -231,16 +231,16 @@ def intact_versions(
     asked: Optional[str] = None,
     proven: bool = False,
 ) -> Tuple[str, ...]:
-    """The versions under a base dir whose binary is right, as far as names, sizes and times tell.
+    """Return the versions under a base dir whose binary is right, according to names, sizes and times.
 
-    Those that are newer than what was asked for may keep a host from going back, for a site may be behind: where times leave
-    doubt about them (a store that was copied, or restored from a backup), they are hashed.
+    A version newer than the requested one can keep a host from going back, because a mirror may be behind. If the times
+    of such a version leave doubt (the store was copied, or restored from a backup), its binary is hashed.
 
     :param base: the base dir, open.
-    :param platform: str, that the binaries are for.
-    :param asked: str, the version that is to be present; None: none.
-    :param proven: bool, that one was just found right, and is intact whatever its times say.
-    :returns: tuple of str, sorted by name.
+    :param platform: of the binaries.
+    :param asked: the version to be present; None: none.
+    :param proven: that version was just found right, so it counts as intact whatever its times are.
+    :returns: versions, sorted by name. Raises InstallError if the base dir cannot be read.
     """
     intact: List[str] = []
     for name in base.names():
@@ -248,7 +248,7 @@ def intact_versions(
             intact.append(name)
             continue
         doubted = asked is not None and is_exact(name) and sort_key(name) > sort_key(asked)
-        with contextlib.suppress(InstallError):  # what cannot be looked at cannot be called intact
+        with contextlib.suppress(InstallError):  # a version that cannot be read does not count as intact
             receipt = find_intact(base, name, doubted)
             if receipt is not None and receipt.platform == platform:
                 intact.append(name)
@@ -256,21 +256,22 @@ def intact_versions(
 
 
 class Inventory(NamedTuple):
-    """What lies under a base dir, by the names of its directories."""
+    """What is under a base dir, by the names of its directories."""
 
-    intact: Dict[str, str]  # version: platform, of each binary that is the file its receipt knows
-    modified: Tuple[str, ...]  # with a receipt of ours, and a binary that it does not know
-    unmanaged: Tuple[str, ...]  # with a binary, and no receipt
+    intact: Dict[str, str]  # version to platform, for each binary that matches its receipt
+    modified: Tuple[str, ...]  # have a receipt but no binary that matches it, or cannot be read
+    unmanaged: Tuple[str, ...]  # have a binary, but no receipt
 
     @property
     def managed(self) -> List[str]:
+        """The versions that have a receipt."""
         return sorted(self.intact) + list(self.modified)
 
 
 def list_installed(base: Directory) -> Inventory:
-    """Look through a base dir, open. What cannot be looked at is doubtful.
+    """List what is under an open base dir. A version that cannot be read counts as modified.
 
-    :returns: Stock. Raises InstallError when the base dir itself cannot be read.
+    Raises InstallError if the base dir itself cannot be read.
     """
     intact: Dict[str, str] = {}
     modified: List[str] = []
@@ -304,13 +305,13 @@ def _is_version_dir(base: Directory, name: str) -> bool:
 
 
 def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[Receipt]:
-    """The receipt of a version whose binary is right.
+    """Return the receipt of a version whose binary is right; None if it is not.
 
     :param base: the base dir, open.
-    :param name: str, of the version's directory.
-    :param doubted: bool, hash a binary of the right size that is not the file its receipt knows, or that others could have
-        written; else that one is not intact.
-    :returns: Receipt, or None. Raises InstallError.
+    :param name: of the version's directory.
+    :param doubted: hash a binary of the right size that has not the recorded inode and mtime, or that others could have
+        written. Without this, such a binary does not count as intact.
+    Raises InstallError.
     """
     if not _is_version_dir(base, name):
         return None
@@ -320,7 +321,7 @@ def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[R
             return None
         if directory.unsafe_reason(status):
             return None
-        written = _writers(status, directory.owners) is not None  # times and sizes of such a file say nothing
+        written = _writers(status, directory.owners) is not None  # times and sizes of such a file prove nothing
         receipt, _complaint = read_receipt(directory, name)
         if receipt is None or status.st_size != receipt.size:
             return None
@@ -330,7 +331,7 @@ def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[R
 
 
 def _hash(directory: Directory) -> Optional[str]:
-    """The SHA-256 of a version's binary; None when it cannot be opened."""
+    """Return the SHA-256 of a version's binary; None if it cannot be opened."""
     fd, _status = open_binary(directory)
     if fd is None:
         return None

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a removal of everything takes beside the versions: the lock files, and then the base dir if it is empty.
+"""Removes what is left in a base dir after all versions: the lock files, and then the base dir if it is empty.
 
-An installer that comes meanwhile loses nothing: a lock file goes only under its own lock (see _lock.discard), and rmdir(2)
-refuses a directory with anything in it.
+A concurrent install loses nothing: a lock file is removed only under its own lock (see remove_lock()), and rmdir(2)
+refuses a directory that is not empty.
 """
 
 import errno
@@ -22,22 +22,22 @@ from .._records import DEFAULT_BASE_DIR, PRODUCT, Log, Request
 from .._versions.version import is_exact, sort_key
 
 _LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
-_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)  # somebody uses it, or was quicker
-_SHOWN = 10  # names in a line
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)  # another process uses it, or removed it first
+_SHOWN = 10  # number of names that a line lists
 
 
 class Leftovers(NamedTuple):
-    """What is in a base dir beside what is about to go."""
+    """What is in a base dir besides the versions that are removed."""
 
-    locks: Tuple[str, ...]  # names of lock files that may go
-    base: bool  # and then the base dir
-    left: Tuple[str, ...]  # what stays, and why: a line each
+    locks: Tuple[str, ...]  # names of lock files to remove
+    base: bool  # then remove the base dir, too
+    left: Tuple[str, ...]  # a line for each thing that stays, with the reason
 
 
 def find_versions(request: Request) -> List[str]:
-    """The versions that a removal of everything is about: of directories in the base dir, and of what ``link`` points to.
+    """List the versions that a removal of everything concerns: directories in the base dir, and the target of ``link``.
 
-    :returns: list of str, the oldest first. Raises InstallError.
+    :returns: versions, the oldest first. Raises InstallError.
     """
     base = _open_base(request)
     names: Set[str] = set()
@@ -53,13 +53,12 @@ def find_versions(request: Request) -> List[str]:
 
 
 def find_leftovers(request: Request, gone: Collection[str] = (), ours: bool = False) -> Leftovers:
-    """What there is to clear away.
+    """Find what to remove besides the versions.
 
-    :param request: Request.
-    :param gone: names of the version directories that are about to go.
-    :param ours: bool, versions of ours were in it. Without them, or a lock of ours, an empty base dir that is not the default
-        one may be anybody's directory, and stays.
-    :returns: Rest. Raises InstallError.
+    :param gone: names of the version directories that are about to be removed.
+    :param ours: the base dir contained versions of ours. Without them and without a lock of ours, an empty base dir may
+        belong to anybody: it stays unless it is the default one.
+    Raises InstallError.
     """
     base = _open_base(request)
     if base is None:
@@ -74,11 +73,11 @@ def find_leftovers(request: Request, gone: Collection[str] = (), ours: bool = Fa
 
 
 def remove_leftovers(request: Request, log: Log, ours: bool = False) -> Tuple[Tuple[str, ...], Tuple[str, ...]]:
-    """Clear it away, after the versions.
+    """Remove the leftovers, after the versions.
 
     :param log: callable(line, warning=False).
-    :param ours: bool, as for look().
-    :returns: (tuple of the paths that are gone, tuple of lines: what stays, and why). Raises InstallError.
+    :param ours: as for find_leftovers().
+    :returns: (removed paths, a line for each thing that stays, with the reason). Raises InstallError.
     """
     base = _open_base(request)
     if base is None:
@@ -90,7 +89,7 @@ def remove_leftovers(request: Request, log: Log, ours: bool = False) -> Tuple[Tu
             _remove_leftovers(base, request, ours, removed, left)
         except InstallError as exc:
             exc.changed = exc.changed or bool(removed)
-            if exc.errno != errno.ENOENT or not base.is_gone():  # another one who removes everything was quicker
+            if exc.errno != errno.ENOENT or not base.is_gone():  # another run removed it first
                 raise
         finally:
             for path in removed:
@@ -99,7 +98,7 @@ def remove_leftovers(request: Request, log: Log, ours: bool = False) -> Tuple[Tu
 
 
 def _remove_leftovers(base: Directory, request: Request, ours: bool, removed: List[str], left: List[str]) -> None:
-    """Fill the two lists of clear(). Raises InstallError."""
+    """Fill the two lists that remove_leftovers() returns. Raises InstallError."""
     rest = _find_leftovers(base, request, (), ours)
     left += rest.left
     for name in rest.locks:
@@ -115,7 +114,7 @@ def _remove_leftovers(base: Directory, request: Request, ours: bool, removed: Li
 
 
 def _is_unused(base: Directory, name: str) -> bool:
-    """Whether the version whose lock a name is, is not there."""
+    """Return whether the version that a lock's name belongs to does not exist."""
     return base.stat(_LOCK.sub(r"\1", name)) is None
 
 
@@ -130,15 +129,14 @@ def _open_base(request: Request) -> Optional[Directory]:
 
 
 def _version_of(name: str) -> Optional[str]:
-    """The version whose lock a name is, or ``link``; None for what is no lock of ours."""
+    """Return the version that a lock's name belongs to, or ``link``; None if it is not a lock of ours."""
     found = _LOCK.match(name)
     return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None
 
 
 def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ours: bool) -> Leftovers:
-    going = [
-        ".terraform-%s.lock" % name for name in gone if is_exact(name)
-    ]  # whose removal makes locks that are not there yet
+    # The removal of these versions creates their locks if they do not exist yet.
+    going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]
     names = sorted(set(base.names()).difference(gone).union(going, [".terraform-link.lock"] if going else []))
     locks: List[str] = []
     left: List[str] = []
@@ -173,7 +171,7 @@ def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ou
 
 
 def _open_parent(request: Request) -> Tuple[Optional[Directory], str]:
-    """The directory that the base dir is in, open, and its name there."""
+    """Return the open directory that contains the base dir, and the base dir's name in it."""
     parent, _slash, name = request.base_dir.rpartition("/")
     above = open_trusted_directory(
         parent or "/",
@@ -186,7 +184,7 @@ def _open_parent(request: Request) -> Tuple[Optional[Directory], str]:
 
 
 def _find_obstacle(base: Directory, request: Request) -> str:
-    """Why an empty base dir could not be removed, in words; empty: nothing is known."""
+    """Return why an empty base dir could not be removed, for messages; empty if nothing is known to prevent it."""
     above, name = _open_parent(request)
     if above is None:
         return "it was moved away just now"
@@ -210,7 +208,7 @@ def _find_obstacle(base: Directory, request: Request) -> str:
 
 
 def _remove(base: Directory, request: Request) -> str:
-    """Remove the base dir: why it stays, in words; empty: it is gone. Raises InstallError."""
+    """Remove the base dir; return why it stays, or an empty text if it is gone. Raises InstallError."""
     why = _find_obstacle(base, request)
     if why:
         return why

@@ -1,9 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first look: what is there, and what would have to be done. Creates nothing, locks nothing, asks no network.
+"""Make the plan: read the installed state and find its drift. It creates nothing and needs no network.
 
-Check mode ends here, and so does every run that finds all in order, whoever runs it.
+It holds no lock, except that is_held() takes one for an instant. Check mode ends here. So does every run that finds no
+drift, whichever user runs it.
 """
 
 import contextlib
@@ -32,35 +33,35 @@ from . import installed, preflight
 from .receipt import FORMAT, find_links
 
 LINK_LOCK = ".terraform-link.lock"
-RETRY_SECONDS = 0.2  # seconds: a twin between its receipt's rename and its binary's is done by then
-_VANISHED = (errno.ENOENT, errno.ESTALE)  # what a twin that removes leaves those who look meanwhile
-_ATTEMPTS = 10  # at what vanishes each time: one after the other removes and installs it
+RETRY_SECONDS = 0.2  # seconds: by then a concurrent run has renamed its binary after its receipt
+_VANISHED = (errno.ENOENT, errno.ESTALE)  # seen while a concurrent run removes the version
+_ATTEMPTS = 10  # when files vanish each time, because other runs remove and install in turn
 
 
 class Plan(NamedTuple):
-    """What was found, and what is short of the request."""
+    """The installed state, and how it differs from the request."""
 
     request: Request
-    found: Optional[installed.InstalledState]  # None: there is no version directory
+    found: Optional[installed.InstalledState]  # None: the version has no directory
     drift: installed.Drift
-    stale_temp_files: Tuple[str, ...]  # left-over temporary files, full paths
-    link_state: Optional[symlink.LinkState]  # what lies at ``link``; None when no link was asked for
-    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir let pass
-    intact: Tuple[str, ...]  # versions for the platform whose binary is the file its receipt knows
+    stale_temp_files: Tuple[str, ...]  # full paths
+    link_state: Optional[symlink.LinkState]  # what is at ``link``; None if no link was requested
+    safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir allowed
+    intact: Tuple[str, ...]  # versions for the platform whose binary matches its receipt
 
     @property
     def receipt(self) -> Optional[Receipt]:
-        """The one that is there."""
+        """The receipt that is there."""
         return self.found.receipt if self.found is not None else None
 
     @property
     def receipt_is_ahead(self) -> bool:
-        """The receipt may be ahead of the binary: as after a crash, and as between the two renames of a twin."""
+        """The receipt may be newer than the binary: after a crash, or between the two renames of a concurrent run."""
         return bool(self.drift.install) and self.receipt is not None
 
     @property
     def changes_link(self) -> bool:
-        """The link has to be switched (present) or to go (absent)."""
+        """The link has to be switched (present) or removed (absent)."""
         if self.link_state is None:
             return False
         ours = self.link_state.target == self.request.path
@@ -68,7 +69,7 @@ class Plan(NamedTuple):
 
     @property
     def keeps_backup(self) -> bool:
-        """The file that the link replaces is to be kept."""
+        """The file that the link replaces has to be kept."""
         return (
             self.request.backup and self.changes_link and self.link_state is not None and self.link_state.kind == "file"
         )
@@ -94,7 +95,7 @@ class Plan(NamedTuple):
 
     @property
     def writes_version_dir(self) -> bool:
-        """Names in the version's directory, if it is there, will be made or removed."""
+        """The run will create or remove names in the version's directory, if that exists."""
         if self.found is None:
             return False
         drift, receipt = self.drift, self.found.receipt
@@ -114,35 +115,36 @@ class Plan(NamedTuple):
 
     @property
     def empties_version_dir(self) -> bool:
-        """Nothing will be left in the version's directory (absent)."""
+        """Nothing will remain in the version's directory (absent)."""
         names = self.found.names if self.found is not None else ()
         ours = [name for name in (PRODUCT, RECEIPT) if name in names]
         return len(ours) + len(self.stale_temp_files) == len(names)
 
     @property
     def changes(self) -> bool:
+        """The run has something to do."""
         return self.removes or any(self.drift) or bool(self.stale_temp_files) or self.changes_link
 
     @property
     def needs_archive(self) -> bool:
-        """Something would have to be fetched, or read from the archive given."""
+        """The run has to download an archive, or read the given one."""
         return bool(self.drift.install or self.drift.reverify)
 
 
 def lock_name(request: Request) -> str:
+    """Return the name of the version's lock file in the base dir."""
     return ".terraform-%s.lock" % request.version
 
 
 def make_plan(
     request: Request, signers: Fingerprints, set_context: Optional[SetContext] = None, patient: bool = True
 ) -> Plan:
-    """Look at the host and compare it with the request.
+    """Read the state of the host and compare it with the request.
 
-    :param request: Request.
-    :param signers: frozenset of str, fingerprints of the trusted keys' primaries.
-    :param set_context: callable(fd, path, restore) -> bool "differs", or None without SELinux.
-    :param patient: bool, look once more at what a twin may be in the middle of; not needed by who holds the lock.
-    :returns: Plan. Raises InstallError for what cannot be looked at or is not safe, RequestError for what is not ours.
+    :param signers: fingerprints of the primary keys of the trusted keys.
+    :param set_context: callable(fd, path, restore) -> bool, whether the context differs; None without SELinux.
+    :param patient: read again what a concurrent run may be changing; not needed while the lock is held.
+    Raises InstallError for what cannot be read or is not safe, RequestError for what this module did not install.
     """
     plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS if patient else 1)
     if patient and plan.receipt_is_ahead:
@@ -154,12 +156,11 @@ def make_plan(
 def _inspect_with_retries(
     request: Request, signers: Fingerprints, set_context: Optional[SetContext], looks: int
 ) -> Plan:
-    """A look, and another when something vanishes meanwhile, as beside a twin that removes it. Raises as make_plan()."""
+    """Inspect the host, and again if something vanishes, as during a concurrent removal. Raises as make_plan()."""
     for left in reversed(range(looks)):
         try:
-            with os_error_context(
-                "look at", request.version_dir, place="base_dir"
-            ):  # what no step has a better word for
+            # The message for an OSError that no step describes better.
+            with os_error_context("look at", request.version_dir, place="base_dir"):
                 return _inspect(request, signers, set_context)
         except InstallError as exc:
             if not left or exc.errno not in _VANISHED:
@@ -169,13 +170,14 @@ def _inspect_with_retries(
 
 
 def list_installed(request: Request) -> installed.Inventory:
-    """The versions that are there, as far as names and receipts tell: what a constraint chooses from.
+    """List the installed versions, as far as names and receipts show them: a constraint chooses among these.
 
-    Of those that a constraint for an install allows and that are newer than all that is surely right, the newest that is right
-    is found by its hash, where times leave doubt: a store that was copied or restored must not be rolled back.
+    The store may have been copied or restored, which changes times, and must not be rolled back for that. So, for an
+    install by constraint, modified versions that it allows are hashed, the newest first, until one is right. Versions
+    older than the newest intact one are not hashed.
 
-    :param request: Request, with or without a version.
-    :returns: Stock. Raises InstallError.
+    :param request: with or without a version.
+    Raises InstallError.
     """
     try:
         inventory = _list_installed(request)
@@ -183,7 +185,7 @@ def list_installed(request: Request) -> installed.Inventory:
         if exc.errno not in _VANISHED:
             raise
         inventory = _list_installed(request)
-    if inventory.modified:  # a twin may be between its two renames
+    if inventory.modified:  # a concurrent run may be between its two renames
         time.sleep(RETRY_SECONDS)
         inventory = _list_installed(request)
     return inventory
@@ -220,7 +222,7 @@ def _verify_modified(base: Directory, request: Request, inventory: installed.Inv
         if known and sort_key(name) < max(map(sort_key, known)):
             break
         receipt = None
-        with contextlib.suppress(InstallError):  # what cannot be looked at stays doubtful
+        with contextlib.suppress(InstallError):  # what cannot be read stays modified
             receipt = installed.find_intact(base, name, doubted=True)
         if receipt is not None and receipt.platform == request.platform:
             return inventory._replace(
@@ -263,7 +265,7 @@ def _inspect(request: Request, signers: Fingerprints, set_context: Optional[SetC
 
 
 def enter_version(base: Directory, request: Request) -> Optional[Directory]:
-    """Open the version's directory, judged strictly; None when there is none. Raises InstallError."""
+    """Open the version's directory, with the strict checks; None if there is none. Raises InstallError."""
     version = os.path.basename(request.version_dir)
     entry = base.stat(version)
     check_entry(base, entry, request.base_dir, "base_dir", own=True)
@@ -287,7 +289,7 @@ def enter_version(base: Directory, request: Request) -> Optional[Directory]:
 
 
 def _check_entry(directory: Directory, name: str, request: Request) -> None:
-    """Refuse what others could replace, and what no rename can replace. Raises InstallError."""
+    """Refuse an entry that untrusted users could replace, or that a rename cannot replace. Raises InstallError."""
     entry = directory.stat(name)
     check_entry(directory, entry, request.version_dir, "base_dir", own=True)
     if entry is not None and stat.S_ISDIR(entry.st_mode):
@@ -316,7 +318,7 @@ def _inspect_version(
 
 
 def _check_removable(request: Request, found: installed.InstalledState) -> None:
-    """Refuse to remove what is not ours, and what is still in use. Raises RequestError."""
+    """Refuse to remove what this module did not install, and what a link still points to. Raises RequestError."""
     if PRODUCT in found.names and RECEIPT not in found.names:
         raise RequestError(
             "%s has no receipt beside it, so it was not installed by this module" % request.path,
@@ -333,7 +335,7 @@ def _check_removable(request: Request, found: installed.InstalledState) -> None:
 
 
 def _check_link_recorded(request: Request, receipt: Receipt, drift: installed.Drift) -> installed.Drift:
-    """A link that is right but not in the receipt would not be looked at by a removal."""
+    """Add a drift if the link is right but not in the receipt, because a removal would not check it then."""
     if request.link in receipt.links or receipt.format > FORMAT:
         return drift
     return drift._replace(
@@ -347,7 +349,10 @@ def open_link_directory(
     safety_warnings: Optional[List[str]],
     make: Optional[Log] = None,
 ) -> Tuple[Directory, bool]:
-    """Open the directory of a link, or as much as there is of the way to it; see explore(). Raises InstallError."""
+    """Open the directory of a link, or as much of the way to it as exists; see find_trusted_directory().
+
+    Raises InstallError.
+    """
     return find_trusted_directory(link.rpartition("/")[0] or "/", "link", owners, safety_warnings, make)
 
 
@@ -357,7 +362,7 @@ def _inspect_link(
     owners: TrustedOwners,
     safety_warnings: Optional[List[str]],
 ) -> Tuple[Optional[Directory], Optional[symlink.LinkState]]:
-    """:returns: (Directory: of the link, or the nearest one above it; Occupant); (None, None) without a link."""
+    """Return (open directory of the link or the nearest one above it, LinkState); (None, None) without a link."""
     if request.link is None:
         return None, None
     directory, whole = open_link_directory(request.link, owners, safety_warnings)
@@ -368,7 +373,7 @@ def _inspect_link(
 
 
 def _check_outside(request: Request, directory: Directory, name: str) -> None:
-    """Refuse a link that, by another spelling of its path, lies among the store's own files. Raises RequestError."""
+    """Refuse a link whose path, spelled differently, is among the store's own files. Raises RequestError."""
     store = os.path.realpath(request.base_dir) + "/"
     link = directory.at(name)
     if not link.startswith(store):
@@ -388,7 +393,12 @@ def inspect_link(
     request: Request,
     safety_warnings: Optional[List[str]],
 ) -> symlink.LinkState:
-    """What lies at ``link`` in its open directory, refused when it may not be replaced. Raises InstallError."""
+    """Return what is at ``link``.
+
+    :param directory: the open directory of the link.
+    :param safety_warnings: as for open_trusted_directory().
+    Raises InstallError if the link is not safe or may not be replaced, RequestError if it is inside the store.
+    """
     name = link.rpartition("/")[2]
     _check_outside(request, directory, name)
     check_entry(directory, directory.stat(name), link, "link", safety_warnings)

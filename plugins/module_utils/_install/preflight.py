@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last part of the look: whether a host can take what a plan is about to do, before anything is fetched or sent for it.
+"""The last part of planning: check whether the host can take the planned change, before anything is downloaded or sent.
 
-Looks only, and refuses only what is seen to be bound to fail. A race after the look is dealt with by the act itself.
+Read-only. It refuses only what is certain to fail. If something changes after these checks, the change itself fails.
 """
 
 import errno
@@ -18,9 +18,9 @@ from .._fs.obstacles import check_exec, check_lock, check_names, check_writing
 from .._records import Receipt, VerifiedArchive
 from . import zip_archive
 
-Plan = Any  # see _plan, which asks us
+Plan = Any  # in plan.py, which calls these functions
 
-UNKNOWN_SIZE = 100 * 10**6  # bytes that an archive and its binary take, where nobody knows better
+UNKNOWN_SIZE = 100 * 10**6  # bytes that an archive and its binary take, if the real size is unknown
 
 
 def check_target(
@@ -33,10 +33,10 @@ def check_target(
     """Refuse a plan with changes that cannot be carried out.
 
     :param plan: Plan.
-    :param base: Directory, the base dir; the nearest one above it where that is missing.
-    :param whole: bool, it is the base dir.
-    :param link_directory: Directory, that of the link, or the nearest one above it; None: no link was asked for.
-    :param locks: tuple of str, names of the locks that will be taken: that of the version first.
+    :param base: the open base dir; the nearest directory above it if the base dir is missing.
+    :param whole: ``base`` is the base dir.
+    :param link_directory: the open directory of the link, or the nearest one above it; None: no link was requested.
+    :param locks: names of the locks that will be taken, the version's first.
     Raises InstallError, RunCheckError.
     """
     request, present = plan.request, plan.request.state == "present"
@@ -61,9 +61,9 @@ def check_target(
 
 
 def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
-    """Refuse a given archive that cannot be installed, though its digest is right: for check mode.
+    """For check mode: refuse a given archive with the right digest that still cannot be installed.
 
-    :param archive: VerifiedArchive.
+    :param plan: Plan.
     Raises ArchiveError, InstallError.
     """
     request, head = plan.request, bytearray()
@@ -75,8 +75,8 @@ def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
         check_free_space(base.fd, archive.size + binary.size, request.path, base.place)
 
 
-def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callable[[], Optional[bool]]) -> None:
-    """What is about the file system on which the binary is, or will be."""
+def _check_file_system(plan: Plan, directory: Directory, is_locked: Callable[[], Optional[bool]]) -> None:
+    """Check the file system that the binary is on, or will be on."""
     request, drift = plan.request, plan.drift
     if plan.runs_check:
         check_exec(directory, request.path)
@@ -94,13 +94,13 @@ def _check_file_system(plan: Plan, directory: Directory, twin_is_at_work: Callab
         if not freed:
             check_names(directory, request.path)
     except InstallError as exc:
-        # A twin takes the room for the very file that is wanted: who waits for its lock will find it there.
-        if exc.errno != errno.ENOSPC or not twin_is_at_work():
+        # A concurrent run uses the space for the very same file: after waiting for its lock, we will find it there.
+        if exc.errno != errno.ENOSPC or not is_locked():
             raise
 
 
 def _needed(plan: Plan) -> int:
-    """Bytes; 0 for a given archive, which tells its size when it is read, and is neither fetched nor sent."""
+    """Return the bytes that are needed; 0 for a given archive, whose size is known only when it is read."""
     receipt: Optional[Receipt] = plan.receipt
     if receipt is not None:
         return receipt.size

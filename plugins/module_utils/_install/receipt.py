@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The receipt of an installed binary: ``terraform.json`` beside it, as bytes and as a record.
 
-It promises that what it calls a Receipt is a file of ours that nobody else could have written, about this version, with
-every field of its type and range. Keys that it does not know are passed over, so that a newer collection can add some.
+A Receipt that this module returns comes from a file of ours that no untrusted user could have written, is about this
+version, and has every field of the right type and range. Unknown keys are ignored, so that a newer collection can add
+some.
 """
 
 import json
@@ -17,7 +18,7 @@ from .._errors import os_error_context
 from .._fs.directory import Directory
 from .._records import BINARY_CAP, PRODUCT, RECEIPT, Receipt
 
-FORMAT = 1  # what we write; a newer one is judged by its frozen keys and left as it is
+FORMAT = 1  # the format that we write; a newer receipt stays as it is, and only its frozen fields are used
 CAP = 64 * 1024  # bytes
 MODE = 0o644
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -36,7 +37,7 @@ def _is_digest(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)  # true is a number for Python
+    return isinstance(value, int) and not isinstance(value, bool)  # to Python, true is an int
 
 
 def _is_count(value: Any) -> bool:
@@ -44,7 +45,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= BINARY_CAP  # what claims more is not hashed for hours
+    return _is_number(value) and 0 <= value <= BINARY_CAP  # a larger file would take hours to hash
 
 
 def _is_signed(value: Any) -> bool:
@@ -52,7 +53,7 @@ def _is_signed(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < 1 << 32  # four octets, as OpenPGP has them (RFC 4880, 3.5)
+    return _is_number(value) and 0 <= value < 1 << 32  # four octets, as in OpenPGP (RFC 4880, 3.5)
 
 
 _FROZEN: Dict[str, Callable[[Any], bool]] = {
@@ -79,10 +80,11 @@ _OPTIONAL: Dict[str, Callable[[Any], bool]] = {
 
 
 def read_receipt(directory: Directory, version: Optional[str]) -> Tuple[Optional[Receipt], Optional[str]]:
-    """The receipt in a version's directory.
+    """Read the receipt in a version's directory.
 
     :param directory: the version's directory, open.
-    :returns: (Receipt, None), or (None, str: why there is none that counts). Raises InstallError for what cannot be read.
+    :param version: that the receipt has to be about.
+    :returns: (Receipt, None), or (None, why there is no valid one). Raises InstallError if it cannot be read.
     """
     path = directory.at(RECEIPT)
     found: Optional[os.stat_result] = directory.stat(RECEIPT)
@@ -112,7 +114,10 @@ def read_receipt(directory: Directory, version: Optional[str]) -> Tuple[Optional
 
 
 def parse_receipt(data: bytes) -> Tuple[Optional[Receipt], Optional[str]]:
-    """:returns: (Receipt, None), or (None, str: what is wrong with these bytes)."""
+    """Parse the bytes of a receipt.
+
+    :returns: (Receipt, None), or (None, why these bytes are invalid).
+    """
     try:
         fields = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -133,14 +138,14 @@ def parse_receipt(data: bytes) -> Tuple[Optional[Receipt], Optional[str]]:
 
 
 def receipt_bytes(receipt: Receipt) -> bytes:
-    """The receipt as it is stored: JSON, one field a line."""
+    """Return the receipt as it is stored: JSON, one field a line."""
     return (json.dumps(receipt._asdict(), indent=2, sort_keys=True) + "\n").encode("ascii")
 
 
 def find_links(receipt: Receipt, path: str) -> Tuple[str, ...]:
-    """The recorded links that still lead to the binary at a path: tuple of str.
+    """Return the recorded links that still lead to the binary at a path.
 
-    They are looked at by their paths: good for a refusal and for forgetting, never for a change.
+    They are found by path, which is safe enough to refuse a removal or to forget a link, but not to change anything.
     """
     return tuple(
         link for link in receipt.links if os.path.islink(link) and os.path.realpath(link) == os.path.realpath(path)

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The smoke test of an installed binary: it starts, answers ``version`` and exits with 0.
 
-Not its identity: that is the hash (0.12.22 misreports its own version). Its owner may be anybody, and may put other bytes
-into it or another file in its place at any time. So what was hashed is what is started, as its owner and within limits.
+It does not check the identity, which is the hash (0.12.22 reports a wrong version). The owner of the binary may be
+anybody, and can write other bytes into it or put another file in its place at any time. So the file that was hashed is
+the file that is started, as its owner and within limits.
 """
 
 import contextlib
@@ -30,21 +31,21 @@ from .._fs.processes import TASKS_HINT, count_tasks, describe_task_limits, end_g
 _User = Tuple[int, int]  # uid and gid
 
 TIME_LIMIT = 60  # seconds
-OUTPUT_LIMIT = 64 << 10  # bytes of each of its two streams
+OUTPUT_LIMIT = 64 << 10  # bytes of each of its two output streams
 CPU_LIMIT = 60  # seconds of processor time
-MEMORY_LIMIT = 1 << 30  # bytes of data; Go reserves much more of addresses, so those are not limited
-FILE_LIMIT = 1 << 20  # bytes of a file; before 1.3 it writes a small log of its own
-TASK_LIMIT = 512  # processes and threads, besides those that its user has
-_BUSY_SECONDS = 5  # ETXTBSY: a process that was forked while the file was written still holds it
-_LONGEST_PAUSE = 0.05  # seconds until it is asked for again whether it has ended
-_CLEANING = 10  # seconds for the owner of the empty directory to empty it
+MEMORY_LIMIT = 1 << 30  # bytes of data; addresses are not limited, because Go reserves far more of them
+FILE_LIMIT = 1 << 20  # bytes of a file; before 1.3, Terraform writes a small log file
+TASK_LIMIT = 512  # processes and threads, in addition to those that its user has
+_BUSY_SECONDS = 5  # of ETXTBSY: a process that was forked while the file was written still has it open
+_LONGEST_PAUSE = 0.05  # seconds between checks whether it has ended
+_CLEANING = 10  # seconds for removing the directory as its owner
 _PREFIX = "terraform-run-check-"
-_LEFT = 86400  # seconds after which such a directory is of a run that was killed
-_A_FEW = 3  # of these are removed in one run: their owners may make that take its time
-# keyctl(2): its number by machine, as the kernel's unistd.h has it, since no C library has it.
+_LEFT = 86400  # seconds after which such a directory belongs to a killed run
+_A_FEW = 3  # number of these that one run removes, because their owners can make a removal slow
+# Number of the system call keyctl(2) by machine, from the kernel's unistd.h: the C library has no function for it.
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "ppc64le": 271, "s390x": 280, "i686": 288, "armv7l": 311}
 _JOIN_SESSION_KEYRING = 1
-_SHOWN = 200  # characters of output in a message
+_SHOWN = 200  # characters of output that a message quotes
 _BY_HAND = (
     "the check allows %d s of processor time, %d MiB of memory and files of %d MiB: run it by hand there, "
     "or run_check: false" % (CPU_LIMIT, MEMORY_LIMIT >> 20, FILE_LIMIT >> 20)
@@ -56,7 +57,7 @@ _HINTS: Dict[Optional[int], str] = {
     errno.EPERM: _NOT_ALLOWED,
     errno.EAGAIN: TASKS_HINT + "; run_check: false skips this",
     errno.ENOEXEC: _NOT_OURS,
-    errno.ENOENT: _NOT_OURS,  # of what it needs to start
+    errno.ENOENT: _NOT_OURS,  # for example, no dynamic loader of that name
     errno.ETXTBSY: "another process has it open for writing: find and end that one",
 }
 
@@ -66,16 +67,16 @@ def run_check(
 ) -> str:
     """Run ``version -json`` of an open file in an empty directory with a clean environment.
 
-    :param fd: int, the binary, open for reading, its bytes judged by the caller. It is what is started.
-    :param path: str, what to call it.
-    :param owner: int or None, the uid that the binary shall belong to; None: the one that the open file belongs to.
-    :param unsafe: bool, others could have another file under that path by now: then a system that can start only paths,
-        for want of /proc, must not.
-    :param time_limit: seconds.
-    :returns: str, what it said of itself in a word: its version, or the first line of its output.
-    Raises RunCheckError.
+    Root runs the binary of another user as that user.
 
-    Root runs a binary of somebody else as that user.
+    :param fd: the binary, open for reading. The caller has checked its bytes. This descriptor is started.
+    :param path: the path of the binary, for messages.
+    :param owner: the uid that will own the binary; None: the one that owns the open file.
+    :param unsafe: untrusted users could have put another file at that path. Then a system without /proc, which can
+        start only paths, must not start it.
+    :param time_limit: seconds.
+    :returns: the version that it reported, or else the first line of its output.
+    Raises RunCheckError.
     """
     user = _user(fd, owner)
     with _children(), _empty_directory(path, user) as (nowhere, folder), os_error_context(
@@ -95,9 +96,10 @@ def run_check(
 
 @contextlib.contextmanager
 def _empty_directory(path: str, user: Optional[_User]) -> Iterator[Tuple[str, int]]:
-    """An empty directory of that user, or of ours: its path, and a descriptor of it.
+    """Create an empty directory, owned by that user or by us; yield its path and a descriptor.
 
-    Once it is somebody else's its path may lead anywhere, so that root uses the descriptor, and lets its owner empty it.
+    Once it belongs to another user, its path can lead anywhere. So root uses the descriptor, and removes the directory
+    as its owner.
     """
     with os_error_context(
         "make an empty directory for the run check of",
@@ -105,7 +107,7 @@ def _empty_directory(path: str, user: Optional[_User]) -> Iterator[Tuple[str, in
         RunCheckError,
         hint="the run check needs room in /tmp or TMPDIR; run_check: false skips it",
     ):
-        with contextlib.suppress(OSError):  # what cannot be listed is left
+        with contextlib.suppress(OSError):  # directories that cannot be listed stay
             _remove_left(tempfile.gettempdir())
         nowhere = tempfile.mkdtemp(prefix=_PREFIX)
         folder = os.open(nowhere, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -119,18 +121,18 @@ def _empty_directory(path: str, user: Optional[_User]) -> Iterator[Tuple[str, in
 
 
 def _remove(nowhere: str, user: Optional[_User]) -> None:
-    """Remove a directory of that user, or of ours, as far as that is possible: an error may be in flight."""
+    """Remove a directory that belongs to that user or to us, as far as possible: an error may be in flight."""
     if user:
         _empty(nowhere, user)
-        with contextlib.suppress(OSError):  # what its owner left in it, or put in its place, stays
+        with contextlib.suppress(OSError):  # it stays if its owner left files in it or replaced it
             os.rmdir(nowhere)
     else:
-        with contextlib.suppress(RecursionError):  # directories, as deep as they like
+        with contextlib.suppress(RecursionError):  # directories nested too deep
             shutil.rmtree(nowhere, ignore_errors=True)
 
 
 def _remove_left(parent: str) -> None:
-    """Remove what run checks that were killed left, some of it each time. Raises OSError when it cannot be listed."""
+    """Remove some directories of killed run checks. Raises OSError if they cannot be listed."""
     old: List[Tuple[str, int]] = []
     for path in (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith(_PREFIX)):
         with contextlib.suppress(FileNotFoundError):
@@ -142,8 +144,8 @@ def _remove_left(parent: str) -> None:
 
 
 def _empty(nowhere: str, user: _User) -> None:
-    """Remove a directory as its owner would, for as long as we care to wait."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):  # never hides an error in flight
+    """Remove a directory as its owner, within a time limit."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # do not hide an error in flight
         process = subprocess.Popen(
             ["/bin/rm", "-rf", "--", nowhere],
             cwd="/",
@@ -161,47 +163,48 @@ def _empty(nowhere: str, user: _User) -> None:
 
 
 def _become(user: _User) -> None:
-    """Be that user, for good: root sets the real, the effective and the saved ids at once (setuid(2))."""
+    """Become that user for good: root sets the real, effective and saved ids at once (setuid(2))."""
     os.setgroups([])
     os.setgid(user[1])
     os.setuid(user[0])
 
 
 def _keyring_leaver() -> Callable[[], object]:
-    """callable() that makes an empty session keyring: what root's holds stays in reach, whoever we become (session-keyring(7)).
+    """Return a callable that gives the process an empty session keyring (session-keyring(7)).
 
-    Where it is refused, as in containers, keys cannot be read either.
+    Without that, the keys of root's session stay accessible after the change of user. If the call is refused, as in
+    containers, keys cannot be read either.
     """
     call = _KEYCTL.get(os.uname().machine)
     try:
         import ctypes
 
         syscall = ctypes.CDLL(None).syscall
-    except (ImportError, AttributeError):  # a Python without it; not Linux
+    except (ImportError, AttributeError):  # Python without ctypes; not Linux
         call = None
     return (lambda: None) if call is None else (lambda: syscall(call, _JOIN_SESSION_KEYRING, None))
 
 
 def _user(fd: int, owner: Optional[int]) -> Optional[_User]:
-    """Who shall run it: (uid, gid) of its owner; None: as we are."""
+    """Return (uid, gid) of the binary's owner, to run it as; None: run it as we are."""
     return _account(os.fstat(fd).st_uid if owner is None else owner)
 
 
 def _account(uid: int) -> Optional[_User]:
-    """(uid, gid) of a user whom we have to become; None where we are that user, or cannot become another one."""
+    """Return (uid, gid) of a user that we have to become; None if we are not root, or the user is root."""
     if os.geteuid() or not uid:
         return None
     try:
         return uid, pwd.getpwuid(uid).pw_gid
     except KeyError:
-        return uid, uid  # a uid without a name has no group of its own, but none of root's either
+        return uid, uid  # a uid without an account has no group of its own, but must not get root's
 
 
 @contextlib.contextmanager
 def _children() -> Iterator[None]:
-    """Exit statuses can be had: with SIGCHLD ignored, as some parents leave it, every one would read as 0."""
+    """Make exit statuses available: if SIGCHLD is ignored, as some parents leave it, every status reads as 0."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread (Python's signal module)
+        yield  # only the main thread can set signal handlers (Python's signal module)
         return
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -224,8 +227,8 @@ def _start(
         "TMPDIR": nowhere,
         "LC_ALL": "C",
         "CHECKPOINT_DISABLE": "1",
-        "GOMAXPROCS": "2",
-    }  # few threads also on large hosts
+        "GOMAXPROCS": "2",  # few threads, also on large hosts
+    }
     image, leave_keys = _image(fd, path, unsafe), _keyring_leaver()
 
     def restrain() -> None:
@@ -234,7 +237,7 @@ def _start(
         if user:
             leave_keys()
             _become(user)
-        os.fchdir(folder)  # by now as the user: its path may lead where only root may go
+        os.fchdir(folder)  # by descriptor, as that user: the path may lead where only root may go
 
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -260,7 +263,7 @@ def _start(
                     errno=exc.errno,
                     hint=_HINTS.get(exc.errno, _BY_HAND),
                 ) from exc
-        except subprocess.SubprocessError as exc:  # what restrain() raised, without its reason
+        except subprocess.SubprocessError as exc:  # restrain() failed; Python does not pass its reason on
             raise RunCheckError(
                 "run check of %s: this process cannot set limits%s"
                 % (path, " or cannot become user %s, its owner" % user_name(user[0]) if user else ""),
@@ -271,7 +274,7 @@ def _start(
 
 
 def _image(fd: int, path: str, unsafe: bool) -> str:
-    """The name by which exec(2) finds the open file itself, whatever its path leads to by now."""
+    """Return the name by which execve(2) starts the open file itself, whatever its path now leads to."""
     image = "/proc/self/fd/%d" % fd
     if os.path.exists(image):
         return image
@@ -286,14 +289,14 @@ def _image(fd: int, path: str, unsafe: bool) -> str:
 
 
 def _limits(uid: int) -> List[Tuple[int, Tuple[int, int]]]:
-    """For setrlimit(2): pairs of a resource and its (soft, hard) limits, never above those that hold already."""
+    """Return pairs of a resource and its (soft, hard) limits for setrlimit(2), never above the present ones."""
     wanted = [
         ("RLIMIT_CORE", 0, 0),
         ("RLIMIT_CPU", CPU_LIMIT, CPU_LIMIT + 1),
         ("RLIMIT_DATA", MEMORY_LIMIT, MEMORY_LIMIT),
         ("RLIMIT_FSIZE", FILE_LIMIT, FILE_LIMIT),
     ]
-    tasks = count_tasks(uid) if uid else None  # nothing limits those of root
+    tasks = count_tasks(uid) if uid else None  # the kernel does not limit root's
     if tasks is not None:
         wanted.append(("RLIMIT_NPROC", tasks + TASK_LIMIT, tasks + TASK_LIMIT))
     limits: List[Tuple[int, Tuple[int, int]]] = []
@@ -307,8 +310,8 @@ def _limits(uid: int) -> List[Tuple[int, Tuple[int, int]]]:
 
 
 def _finish(process: "subprocess.Popen[bytes]", path: str, time_limit: float) -> Tuple[bytes, bytes]:
-    """What it wrote to its output and its error output. Nothing of its process group is left, however it ended."""
-    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]  # two, as _start() wants it
+    """Return its standard output and standard error. However it ended, its process group is killed."""
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]  # both, as _start() creates them
     with contextlib.ExitStack() as opened:
         for pipe in pipes:
             opened.enter_context(pipe)
@@ -325,14 +328,14 @@ def _listen(
     ends: float,
     time_limit: float,
 ) -> Tuple[bytes, bytes]:
-    """What it wrote until it ended. What it started may hold the pipes for longer: that is not waited for."""
+    """Return what it wrote until it ended. Processes that it started can keep the pipes open: do not wait for them."""
     said = dict.fromkeys(streams, b"")
     pause: float = 0
     with selectors.DefaultSelector() as selector:
         for stream in streams:
             selector.register(stream, selectors.EVENT_READ)
         while True:
-            ended = has_ended(process)  # asked first, so that all it wrote is there to be read
+            ended = has_ended(process)  # check this first, so that everything it wrote can be read
             ready = [key.fd for key, _events in selector.select(0 if ended else pause)]
             for stream in ready:
                 data = os.read(stream, OUTPUT_LIMIT - len(said[stream]))

@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The story of a removal: the link first, then the binary, the receipt, our left-overs, and the directory if it is empty.
+"""Remove a version: first the link, then the binary, the receipt, stale temporary files, and the directory if empty.
 
-What must not be removed was refused by the plan.
+The plan has already refused what must not be removed.
 """
 
 import errno
@@ -19,13 +19,13 @@ from .._fs.signals import defer_signals
 from .._records import PRODUCT, RECEIPT
 from .plan import enter_version, inspect_link, open_link_directory
 
-Run = Any  # see _install, which has us do this
+Run = Any  # InstallContext in apply.py, which calls these functions
 
 
 def remove_version(run: Run, base: Directory) -> None:
-    """Remove a version under its lock and the link lock.
+    """Remove a version, under its lock and the link lock.
 
-    :param run: Run; ``removed`` and ``changed`` are kept up to date.
+    :param run: InstallContext; its ``removed`` and ``changed`` are updated.
     :param base: the base dir, open.
     Raises InstallError.
     """
@@ -35,7 +35,7 @@ def remove_version(run: Run, base: Directory) -> None:
         return
     directory = enter_version(base, request)
     if directory is None:
-        return  # somebody else took all of it away just now
+        return  # another process has just removed all of it
     with directory:
         for name in (PRODUCT, RECEIPT):
             if directory.stat(name) is not None:
@@ -53,7 +53,10 @@ def remove_version(run: Run, base: Directory) -> None:
 
 
 def remove_link(run: Run) -> None:
-    """Remove the link if it points to what is removed. Raises InstallError."""
+    """Remove the link if it points to the removed binary. Raises InstallError.
+
+    :param run: InstallContext; its ``removed``, ``changed`` and ``previous`` are updated.
+    """
     request = run.request
     if request.link is None:
         return
@@ -77,7 +80,7 @@ def _remove_directory(run: Run, base: Directory) -> None:
     except InstallError as exc:
         if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
             raise
-        return  # someone put something into it just now, or took it away
+        return  # another process has just put something into it, or removed it
     _remove_name(run, path)
     base.sync()
 

@@ -1,12 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release's zip and the one binary in it: found, inflated and recognised, never extracted.
+"""A release's zip and the one binary in it: find it, decompress it and check its type. Nothing is extracted by name.
 
-It promises that exactly one regular, top-level member has the binary's name, that no other member could be mistaken
-for it or hide it, and that what was inflated has the declared size and the recorded CRC and took the packed data to
-their last byte. Memory stays small whatever the archive claims. It reads through the file object it is given and opens
-nothing by name.
+Exactly one regular, top-level member must have the binary's name, and no other member may be mistaken for it or hide
+it. The decompressed data must have the declared size and CRC, and must use the compressed data to the last byte.
+Memory use stays small whatever the archive claims. Only the given file object is read; nothing is opened by name.
 """
 
 import re
@@ -19,15 +18,15 @@ from .._errors import ArchiveError, quoted
 from .._records import BINARY_CAP, PRODUCT
 from .zip_layout import DEFLATED, DESCRIPTOR, ArchiveFile, Entry, read_entries
 
-RATIO_CAP = 100  # inflated to packed; genuine binaries are near 3
-HEAD_SIZE = 4096  # bytes of a binary that check_magic wants to see
+RATIO_CAP = 100  # decompressed to compressed size; genuine binaries are near 3
+HEAD_SIZE = 4096  # bytes of a binary that check_magic() needs
 
 _CHUNK = 256 << 10
-_DOS_DIRECTORY, _DOS_VOLUME_LABEL = 0x10, 0x08  # for unzip, which passes over labels
-_NAME = re.compile(r"[0-9A-Za-z._+~ -]*[0-9A-Za-z_+~-]\Z")  # of a member; other letters are read in many ways
+_DOS_DIRECTORY, _DOS_VOLUME_LABEL = 0x10, 0x08  # for unzip, which ignores labels
+_NAME = re.compile(r"[0-9A-Za-z._+~ -]*[0-9A-Za-z_+~-]\Z")  # programs read other characters in different ways
 
-# How each machine shows in the first bytes of a file: ELF's class, byte order and e_machine (elf(5)); the magic number
-# and cputype of Mach-O (mach-o/loader.h); the machine of PE (Microsoft's "PE Format").
+# The bytes that identify each machine: class, byte order and e_machine of ELF (elf(5)); magic number and cputype of
+# Mach-O (mach-o/loader.h); machine of PE (Microsoft's "PE Format").
 _ELF = {
     "386": (b"\x7fELF\x01\x01", b"\x03\x00"),
     "amd64": (b"\x7fELF\x02\x01", b"\x3e\x00"),
@@ -50,22 +49,21 @@ _PE = {
 
 
 class Executable(NamedTuple):
-    """The binary in an archive, found and not yet read."""
+    """The binary in an archive, found but not read yet."""
 
-    size: int  # declared bytes; inflate holds it to that
-    others: Tuple[str, ...]  # names of the members passed over
+    size: int  # declared bytes; extract() enforces this
+    others: Tuple[str, ...]  # names of the other members
     entry: Entry
-    archive: ArchiveFile  # over the file that find_binary was given, which must stay open
+    archive: ArchiveFile  # wraps the file given to find_executable(), which must stay open
 
 
 def find_executable(file: IO[bytes], platform: str, path: str) -> Executable:
-    """The binary in an archive.
+    """Find the binary in an archive.
 
     :param file: binary file object, readable and seekable.
-    :param platform: str, ``windows_*`` has ``terraform.exe``.
-    :param path: str, where the archive is or came from, for messages.
-    :returns: Binary.
-    :raises ArchiveError: not the zip that releases are.
+    :param platform: os_arch; for ``windows_*`` the binary is ``terraform.exe``.
+    :param path: where the archive is or came from, for messages.
+    :raises ArchiveError: not a zip as releases have it.
     :raises InstallError: the file cannot be read.
     """
     wanted = PRODUCT + (".exe" if platform.startswith("windows_") else "")
@@ -81,18 +79,17 @@ def find_executable(file: IO[bytes], platform: str, path: str) -> Executable:
         raise ArchiveError("%s: its member %s is empty" % (path, wanted), path=path)
     if sum(entry.size for entry in others) > BINARY_CAP:
         raise ArchiveError("%s has more than %d bytes beside %s" % (path, BINARY_CAP, wanted), path=path)
-    for entry in others:  # where the data of one end too soon, who reads from the front could find another binary
+    for entry in others:  # if one ended too early, a program that reads from the front could find another binary
         for _block in _blocks(archive, entry):
             pass
     return Executable(ours[0].size, tuple(entry.name for entry in others), ours[0], archive)
 
 
 def extract(binary: Executable, write: Callable[[bytes], object]) -> None:
-    """Inflate the binary, chunk by chunk.
+    """Decompress the binary, chunk by chunk.
 
-    :param binary: Binary.
-    :param write: callable that takes bytes; what it raises passes untouched.
-    :raises ArchiveError: damaged, or not of the declared size; some of it was written by then.
+    :param write: called with bytes; its exceptions pass through.
+    :raises ArchiveError: damaged, or not of the declared size. Some of it has been written by then.
     :raises InstallError: the archive cannot be read.
     """
     for block in _blocks(binary.archive, binary.entry):
@@ -102,9 +99,9 @@ def extract(binary: Executable, write: Callable[[bytes], object]) -> None:
 def check_magic(head: bytes, platform: str, path: str) -> None:
     """Refuse a binary that is not an executable for the platform.
 
-    :param head: bytes, the first HEAD_SIZE of the binary, or all of it.
-    :param platform: str, os_arch.
-    :param path: str, where the binary is, for messages.
+    :param head: the first HEAD_SIZE bytes of the binary, or all of it.
+    :param platform: os_arch.
+    :param path: where the binary is, for messages.
     :raises ArchiveError: another format or another machine.
     """
     system, dummy, architecture = platform.partition("_")
@@ -124,14 +121,14 @@ def check_magic(head: bytes, platform: str, path: str) -> None:
 
 
 def _check_members(entries: List[Entry], path: str) -> None:
-    """Refuse names that could mean something else elsewhere, what is no regular file, and what would fill the disk."""
+    """Refuse names that mean something else on other systems, members that are not regular files, and zip bombs."""
     seen: Set[str] = set()
     for entry in entries:
         name, mode = entry.name, entry.attributes >> 16
         what = "%s: its member %s" % (path, quoted(name))
         if not _NAME.match(name) or ".." in name:
             raise ArchiveError("%s has a member %s: bare file names were expected" % (path, quoted(name)), path=path)
-        if name.lower() in seen:  # for file systems that know no case
+        if name.lower() in seen:  # some file systems ignore case
             raise ArchiveError("%s has two members %s, whatever the case" % (path, quoted(name)), path=path)
         seen.add(name.lower())
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or entry.attributes & (_DOS_DIRECTORY | _DOS_VOLUME_LABEL):
@@ -150,7 +147,7 @@ def _check_members(entries: List[Entry], path: str) -> None:
 
 
 def _blocks(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
-    """What a member has inside, block by block, held to its size and CRC. Raises ArchiveError, InstallError."""
+    """Yield a member's data block by block, and check size and CRC. Raises ArchiveError, InstallError."""
     what = "%s: %s" % (archive.path, entry.name)
     size = crc = 0
     for block in (_inflated if entry.method == DEFLATED else _stored)(archive, entry):
@@ -173,7 +170,7 @@ def _blocks(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
 
 
 def _inflated(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
-    """The blocks of a deflated member, whose stream must end where its packed data do."""
+    """Yield the blocks of a deflated member, whose stream must end where its compressed data end."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     at, end = entry.data_at, entry.data_at + entry.packed_size
     while not inflater.eof:
@@ -196,11 +193,11 @@ def _inflated(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
 
 
 def _stored(archive: ArchiveFile, entry: Entry) -> Iterator[bytes]:
-    """The blocks of a stored member. One that is read from the front would end at a descriptor inside that fits."""
+    """Yield the blocks of a stored member. Refuse data in which a streaming reader would see a valid descriptor."""
     at, end, crc = entry.data_at, entry.data_at + entry.packed_size, 0
     while at < end:
         size = min(_CHUNK, end - at)
-        data = archive.read(at, size + len(DESCRIPTOR) + 3)  # as far as the CRC after a signature that begins in here
+        data = archive.read(at, size + len(DESCRIPTOR) + 3)  # includes the CRC after a signature in this chunk
         begin = 0
         for found in re.finditer(re.escape(DESCRIPTOR), data):
             if found.start() < size:

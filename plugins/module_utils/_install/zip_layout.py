@@ -1,14 +1,14 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which bytes of a zip are what, with one reading only.
+"""Decide what each byte of a zip means, and accept only zips that every program reads in the same way.
 
-Programs read zips in different ways: by the central directory or by the local headers, by the first end record that
-they find or by the last, with or without extra fields. Here an archive passes only when all of them come to the same
-files. From byte 0 on it has local headers, each with its data and maybe a descriptor, then the central directory, then
-one end record with its comment, and not a byte between them. What is said twice is the same both times.
-Source of the layout: PKWARE's APPNOTE.TXT, 4.3 to 4.5; of the differences: unzip 6.0 (process.c, extract.c), libarchive
-3.6 and later (archive_read_support_format_zip.c), Go's archive/zip, Python's zipfile.
+Programs read zips in different ways: by the central directory or by the local headers, by the first end record or by
+the last, with or without extra fields. This module accepts an archive only if all of these give the same files. From
+byte 0 on, it must consist of local headers, each with its data and possibly a descriptor, then the central directory,
+then one end record with its comment, without a byte between them. Values that occur twice must be equal.
+Source of the layout: PKWARE's APPNOTE.TXT, 4.3 to 4.5. Sources of the differences: unzip 6.0 (process.c, extract.c),
+libarchive 3.6 and later (archive_read_support_format_zip.c), Go's archive/zip, Python's zipfile.
 """
 
 import os
@@ -19,36 +19,36 @@ from .._errors import ArchiveError, os_error_context, quoted
 
 MEMBERS_CAP = 100
 DIRECTORY_CAP = 1 << 20  # bytes of the central directory
-DESCRIPTOR = b"PK\7\10"  # how a data descriptor begins, 4.3.9.3
+DESCRIPTOR = b"PK\7\10"  # signature of a data descriptor, 4.3.9.3
 STORED, DEFLATED = 0, 8  # 4.4.5
 
 _END = struct.Struct("<4s4H2LH")  # end of central directory record, 4.3.16
 _END_MAGIC = b"PK\5\6"
 _LINE = struct.Struct("<4s6H3L5H2L")  # central directory header, 4.3.12
 _LOCAL = struct.Struct("<4s5H3L2H")  # local file header, 4.3.7
-_FIELD = struct.Struct("<2H")  # of an extra field, 4.5.1
+_FIELD = struct.Struct("<2H")  # header of an extra field, 4.5.1
 _COMMENT_LIMIT = 0xFFFF
 _ZIP64_LOCATOR_SIZE = 20
-_IN_ZIP64 = 0xFFFFFFFF  # a size that is in the ZIP64 field, 4.5.3
+_IN_ZIP64 = 0xFFFFFFFF  # placeholder for a size that is in the ZIP64 field, 4.5.3
 _ENCRYPTED, _STREAMED = 0x1, 0x8  # 4.4.4
-_FLAGS = _STREAMED | 0x2 | 0x4 | 0x800  # and deflate's level, and a name in UTF-8
-_VERSION_CAP = 45  # needed to extract, 4.4.3.2; unzip passes over what needs more than 4.6
+_FLAGS = _STREAMED | 0x2 | 0x4 | 0x800  # and the deflate level (0x2, 0x4), and a name in UTF-8 (0x800)
+_VERSION_CAP = 45  # version needed to extract, 4.4.3.2; unzip skips members that need more than 4.6
 _ZIP64 = 0x0001
-# Extra fields with times and owners: NTFS, and Info-ZIP's UT, UX, Ux and ux. There are others that give a file another
-# name (0x7075), another type (0x6c78) or another method (0x9901) for some readers.
+# Extra fields with times and owners: NTFS, and Info-ZIP's UT, UX, Ux and ux. Others give a file another name (0x7075),
+# another type (0x6c78) or another method (0x9901) in some readers.
 _HARMLESS = frozenset((0x000A, 0x5455, 0x5855, 0x7855, 0x7875))
 
 
 class Entry(NamedTuple):
-    """One member, as its line of the central directory and its local header describe it. Offsets count from byte 0."""
+    """A member, as its central directory line and its local header describe it. Offsets count from byte 0."""
 
-    name: str  # as it is there, one character a byte
+    name: str  # unchanged, one character per byte
     flags: int
     method: int  # STORED or DEFLATED
     crc: int
-    packed_size: int  # bytes of data
-    size: int  # bytes, unpacked
-    attributes: int  # external ones, 4.4.15
+    packed_size: int  # bytes of compressed data
+    size: int  # bytes, decompressed
+    attributes: int  # external attributes, 4.4.15
     header_at: int
     data_at: int
 
@@ -57,7 +57,7 @@ class ArchiveFile:
     """An archive, read by offsets.
 
     :param file: binary file object, readable and seekable.
-    :param path: str, where it is or came from, for messages.
+    :param path: where it is or came from, for messages.
     """
 
     def __init__(self, file: IO[bytes], path: str) -> None:
@@ -65,11 +65,12 @@ class ArchiveFile:
         self._file = file
 
     def size(self) -> int:
+        """Return its size in bytes. Raises InstallError."""
         with os_error_context("read archive", self.path):
             return self._file.seek(0, os.SEEK_END)
 
     def read(self, at: int, size: int) -> bytes:
-        """Exactly these bytes. Raises ArchiveError when it ends before, InstallError when it cannot be read."""
+        """Return exactly these bytes. Raises ArchiveError if the archive is too short, InstallError if unreadable."""
         parts, left = [], size
         with os_error_context("read archive", self.path):
             self._file.seek(at)
@@ -83,7 +84,7 @@ class ArchiveFile:
         return b"".join(parts)
 
     def expect(self, what: str, at: int, found: object, expected: object) -> None:
-        """Refuse an archive that says something else at an offset. Raises ArchiveError."""
+        """Raise ArchiveError if what was found at an offset is not what was expected."""
         if found != expected:
             raise ArchiveError(
                 "%s: byte %d, %s: found %s, expected %s" % (self.path, at, what, _shown(found), _shown(expected)),
@@ -97,11 +98,9 @@ def _shown(value: object) -> str:
 
 
 def read_entries(archive: ArchiveFile) -> List[Entry]:
-    """The members of an archive, in the order of their data.
+    """Return the members of an archive, in the order of their data.
 
-    :param archive: ArchiveFile.
-    :returns: list of Entry.
-    :raises ArchiveError: no whole zip, or one that can be read in more than one way.
+    :raises ArchiveError: not a complete zip, or one that can be read in more than one way.
     :raises InstallError: the file cannot be read.
     """
     directory_at, directory_size, announced = _find_directory(archive)
@@ -124,11 +123,11 @@ def read_entries(archive: ArchiveFile) -> List[Entry]:
 
 
 def _find_directory(archive: ArchiveFile) -> Tuple[int, int, int]:
-    """Judge the end record: (offset of the central directory, its bytes, how many members there are to be)."""
+    """Check the end record; return (offset of the central directory, its size, announced number of members)."""
     size, path = archive.size(), archive.path
     tail_size = min(size, _END.size + _COMMENT_LIMIT + _ZIP64_LOCATOR_SIZE)
     tail = archive.read(size - tail_size, tail_size)
-    at = tail.rfind(_END_MAGIC)  # the last one, as for all readers: there may be none in the comment
+    at = tail.rfind(_END_MAGIC)  # the last one; for all readers to agree, the comment must contain none
     if at < 0 or at + _END.size > len(tail):
         raise ArchiveError(
             "%s is not a whole zip archive: %d bytes that begin with %s"
@@ -162,7 +161,7 @@ def _find_directory(archive: ArchiveFile) -> Tuple[int, int, int]:
 
 
 def _read_directory(archive: ArchiveFile, directory_at: int, size: int) -> List[Entry]:
-    """The lines of the central directory, which fill it: list of Entry whose data_at is not known yet."""
+    """Return the lines of the central directory, which must fill it; their data_at is still unknown."""
     data, begin = archive.read(directory_at, size), 0
     entries: List[Entry] = []
     archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)
@@ -209,7 +208,7 @@ def _read_directory(archive: ArchiveFile, directory_at: int, size: int) -> List[
 
 
 def _check_kind(archive: ArchiveFile, entry: Entry, needed: int, at: int) -> None:
-    """Refuse what some readers cannot read, or only with a password."""
+    """Refuse members that some readers cannot read, or only with a password."""
     what = "%s: its member %s" % (archive.path, quoted(entry.name))
     if entry.flags & _ENCRYPTED:
         raise ArchiveError("%s is encrypted" % what, path=archive.path)
@@ -223,7 +222,7 @@ def _check_kind(archive: ArchiveFile, entry: Entry, needed: int, at: int) -> Non
 
 
 def _read_extra(archive: ArchiveFile, entry: Entry, data: bytes, at: int, known: FrozenSet[int]) -> Dict[int, bytes]:
-    """The extra fields of a header: dict of id and bytes. Each once, each known, and nothing beside them."""
+    """Return the extra fields of a header by id. Each must be known and occur once, with nothing between them."""
     fields: Dict[int, bytes] = {}
     begin = 0
     while begin < len(data):
@@ -240,7 +239,7 @@ def _read_extra(archive: ArchiveFile, entry: Entry, data: bytes, at: int, known:
 
 
 def _read_local_header(archive: ArchiveFile, line: Entry) -> Tuple[Entry, bool]:
-    """Compare a local header with its line of the directory: (Entry, bool "sizes after the data have 64 bits")."""
+    """Compare a local header with its directory line; return (Entry, whether the descriptor has 64-bit sizes)."""
     at, of = line.header_at, "of the local header of %s" % quoted(line.name)
     (magic, dummy, flags, method, dummy, dummy, crc, packed_size, size, name_size, extra_size) = _LOCAL.unpack(
         archive.read(at, _LOCAL.size)
@@ -259,17 +258,17 @@ def _read_local_header(archive: ArchiveFile, line: Entry) -> Tuple[Entry, bool]:
         ("packed size", packed_size, line.packed_size),
         ("size", size, line.size),
     ):
-        if found or not flags & _STREAMED:  # otherwise it may come after the data
+        if found or not flags & _STREAMED:  # a streamed member may have it after the data
             archive.expect("%s %s" % (what, of), at, found, expected)
     return line._replace(data_at=at + _LOCAL.size + name_size + extra_size), zip64 is not None
 
 
 def _descriptor_size(archive: ArchiveFile, entry: Entry, at: int, is_zip64: bool) -> int:
-    """Compare a data descriptor (4.3.9) with the directory: its bytes."""
+    """Compare a data descriptor (4.3.9) with the directory; return its size in bytes."""
     facts = struct.pack("<L2Q" if is_zip64 else "<3L", entry.crc, entry.packed_size, entry.size)
     found = archive.read(at, len(DESCRIPTOR + facts))
-    # The signature may be missing. What is stored has no other end for who reads from the front, and a CRC can look
-    # like the signature.
+    # The signature may be missing, except after stored data, whose end a streaming reader finds only by it, or if the
+    # CRC looks like the signature.
     if found.startswith(facts) and entry.method == DEFLATED and not facts.startswith(DESCRIPTOR):
         return len(facts)
     archive.expect("descriptor of %s" % quoted(entry.name), at, found, DESCRIPTOR + facts)
