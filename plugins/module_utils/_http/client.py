@@ -100,7 +100,7 @@ class _Pace:
         """Start to count a wait."""
         self._since = time.monotonic()
 
-    def judge(self) -> None:
+    def check(self) -> None:
         """Check the speed and the deadline, during a wait or at its end. Raises FetchError."""
         now = time.monotonic()
         self._waited += now - self._since
@@ -122,7 +122,7 @@ class _Pace:
         """Count the bytes that ended a wait, and check the speed. Raises FetchError."""
         self._count += length
         self._recent += length
-        self.judge()
+        self.check()
 
 
 def _null_log(line: str, warning: bool = False) -> None:
@@ -333,17 +333,17 @@ class Fetcher:
             self._check_listener(url, what, site is not None)  # it may be another one by now
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
-                return check_response(response, redact_url(url), what, credentials, bool(headers), self._judge_pace)
+                return check_response(response, redact_url(url), what, credentials, bool(headers), self._check_pace)
             url = resolve_redirect(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, redact_url(url)),
             url=redact_url(url),
         )
 
-    def _judge_pace(self) -> None:
+    def _check_pace(self) -> None:
         """Check the speed of the current body; called before each wait. Raises FetchError."""
         if self._pace is not None:
-            self._pace.judge()
+            self._pace.check()
 
     def _check_listener(self, url: str, what: str, trusted: bool) -> None:
         """Refuse a loopback port on which another user listens, if its answer is trusted or it gets credentials."""

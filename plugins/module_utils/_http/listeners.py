@@ -40,11 +40,11 @@ def check_listener(url: str, what: str, why: str) -> None:
             url=place,
             hint=_HINT,
         )
-    strangers = sorted(owners - {0, os.geteuid()})
-    if strangers:
+    others = sorted(owners - {0, os.geteuid()})
+    if others:
         raise VerificationError(
             "%s from %s: the user with the number %d listens on port %d, expected root or the user who downloads, since "
-            "whoever does %s" % (what, place, strangers[0], port, why),
+            "whoever does %s" % (what, place, others[0], port, why),
             url=place,
             hint=_HINT,
         )

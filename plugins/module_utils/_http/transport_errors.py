@@ -232,8 +232,10 @@ def _describe_tls_error(
     if trouble == "name":
         names = shown.names if shown else ()
         more = " and %d more" % len(names[_NAMES:]) if names[_NAMES:] else ""
-        told = ["'%s'" % name if _HOST_NAME.match(name) else "a name of another form" for name in names[:_NAMES]]
-        for_whom = " (it is for %s%s)" % (", ".join(told), more) if names else ""
+        quoted_names = [
+            "'%s'" % name if _HOST_NAME.match(name) else "a name of another form" for name in names[:_NAMES]
+        ]
+        for_whom = " (it is for %s%s)" % (", ".join(quoted_names), more) if names else ""
         return quoted(
             detail, 120
         ) + for_whom, "write the URL with a name that its certificate has, or have it issued anew"
