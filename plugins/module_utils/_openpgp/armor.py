@@ -32,14 +32,14 @@ def read_armor(text: str) -> List[Tuple[str, bytes]]:
     lines = iter([line.strip(" \t\r") for line in text.split("\n")])
     for line in lines:
         if line.startswith("-----BEGIN PGP ") and line.endswith("-----") and line.count("-----") == 2:
-            set_context = line[15:-5]
-            blocks.append((set_context, _read_block(set_context, lines)))
+            label = line[15:-5]
+            blocks.append((label, _read_block(label, lines)))
         elif "-----" in line:
             raise MalformedError("dashes that are no BEGIN or END line of OpenPGP armor (were its line breaks lost?)")
     return blocks
 
 
-def _read_block(set_context: str, lines: Iterator[str]) -> bytes:
+def _read_block(label: str, lines: Iterator[str]) -> bytes:
     for line in lines:
         if not line:
             break
@@ -47,7 +47,7 @@ def _read_block(set_context: str, lines: Iterator[str]) -> bytes:
             raise MalformedError("the empty line is missing between the armor's first lines and its data")
     body, checksum = [], None
     for line in lines:
-        if line == "-----END PGP %s-----" % set_context:
+        if line == "-----END PGP %s-----" % label:
             break
         if checksum is not None and line:
             raise MalformedError("something follows the armor's checksum")

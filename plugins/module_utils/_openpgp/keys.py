@@ -121,10 +121,10 @@ def _read_text(text: str) -> Tuple[_Keys, List[_PlacedSignature]]:
     keys: _Keys = []
     placed: List[_PlacedSignature] = []
     blocks = read_armor(text)
-    for set_context, data in blocks:
-        if "PRIVATE" in set_context:
+    for label, data in blocks:
+        if "PRIVATE" in label:
             raise MalformedError("it is a private key, which must not leave its owner; only public keys are taken")
-        if set_context != "PUBLIC KEY BLOCK":
+        if label != "PUBLIC KEY BLOCK":
             raise MalformedError("it holds an OpenPGP block that is not a PUBLIC KEY BLOCK")
         packets = read_packets(data, _PACKETS)
         if not packets:
@@ -172,9 +172,9 @@ def _check_key(primary: PublicKey, source: str, subkeys: List[PublicKey], placed
         invalid_reason = "belongs to a revoked key"
     members = [SigningKey(primary, invalid_reason, primary.created, primary.created, parts, None, renewed)]
     for subkey in subkeys:
-        binding, own_flaw = _read_subkey(primary, subkey, placed)
+        binding, own_reason = _read_subkey(primary, subkey, placed)
         starts, oldest = max(primary.created, subkey.created), min(primary.created, subkey.created)
-        members.append(SigningKey(subkey, invalid_reason or own_flaw, starts, oldest, parts, binding, renewed))
+        members.append(SigningKey(subkey, invalid_reason or own_reason, starts, oldest, parts, binding, renewed))
     return TrustedKey(primary.fingerprint, primary.fingerprint[-8:], source, tuple(members))
 
 

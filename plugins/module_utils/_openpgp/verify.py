@@ -140,7 +140,7 @@ def _read_file(signature: bytes) -> List[SignaturePacket]:
         raise MalformedError("it is longer than %d octets" % SIGNATURE_LIMIT)
     if signature[:1] < _PACKET:
         blocks = read_armor(signature.decode("latin-1"))
-        if [set_context for set_context, _data in blocks] != ["SIGNATURE"]:
+        if [label for label, _data in blocks] != ["SIGNATURE"]:
             raise MalformedError("it is neither binary nor one armored PGP SIGNATURE")
         signature = blocks[0][1]
     found = []
