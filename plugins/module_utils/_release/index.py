@@ -170,8 +170,8 @@ def _nearest(version: str, published: List[str]) -> Optional[str]:
     ):
         if candidates:
             near.setdefault(choose(candidates, key=sort_key), []).append(word)
-    told = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
-    return "versions there: %s" % ", ".join(told) if told else None
+    described = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
+    return "versions there: %s" % ", ".join(described) if described else None
 
 
 def _final_first(version: str, others: List[str]) -> List[str]:

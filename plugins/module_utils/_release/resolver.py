@@ -158,8 +158,8 @@ def _no_answer_error(
     if len(failures) == 1 and not without_match:
         failures[0].hint = hint
         return failures[0]
-    told = " | ".join(without_match + [str(exc) for exc in failures])
-    return FetchError("no site has %s: %s" % (_describe_request(request), told), url=failures[-1].url, hint=hint)
+    reasons = " | ".join(without_match + [str(exc) for exc in failures])
+    return FetchError("no site has %s: %s" % (_describe_request(request), reasons), url=failures[-1].url, hint=hint)
 
 
 def _describe_request(request: Ordered) -> str:
