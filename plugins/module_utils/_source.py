@@ -62,7 +62,7 @@ class Source:
         self.index_bytes = 0  # bytes read from the network for listings
         self.verification_files: Dict[str, bytes] = {}
         self.documents: Dict[str, bytes] = {}
-        self._wish = request
+        self._request = request
         self._version = request.version or ""  # empty until it is chosen; only listings are requested until then
         self._platform = request.platform or ""  # empty until it is known
         self._given = request.archive or ""  # path of the given archive; empty: ask the sites
@@ -79,7 +79,7 @@ class Source:
         if site in self._unlisted:
             raise self._unlisted[site]
         if site not in self._listings:
-            with self._fetcher() as fetcher, redacting(credentials.secrets(self._wish.access)):
+            with self._fetcher() as fetcher, redacting(credentials.secrets(self._request.access)):
                 before = fetcher.downloaded
                 try:
                     self._listings[site] = _read_index(fetcher, site)
@@ -107,11 +107,11 @@ class Source:
         :raises: FetchError, VerificationError, RequestError.
         """
         if self._given:
-            return self._vouch_beside()
-        if self._wish.policy == "pinned":
-            return self._pinned(self._wish.sites[0])
+            return self._verify_beside()
+        if self._request.policy == "pinned":
+            return self._pinned(self._request.sites[0])
         with self._with_advice(), self._fetcher() as fetcher:
-            return self._from_sites(lambda site: self._vouch_at(fetcher, site))
+            return self._from_sites(lambda site: self._verify_at(fetcher, site))
 
     def inspect(self, provenance: Optional[Provenance]) -> Optional[VerifiedArchive]:
         """Verify the given archive as archive() does, but without a copy: for check mode.
@@ -121,7 +121,7 @@ class Source:
         :returns: VerifiedArchive, whose ``file`` the caller closes; None: there is no Provenance.
         :raises: RequestError, VerificationError.
         """
-        request, stream = self._wish, self._open_given()
+        request, stream = self._request, self._open_given()
         try:
             expected = provenance.archive_sha256 if provenance else request.checksum
             if expected is not None:
@@ -159,14 +159,14 @@ class Source:
         """
 
         def attempt(fetcher: _Asked, site: str) -> _Found:
-            provenance = self._vouching_of(fetcher, site)
+            provenance = self._provenance_from(fetcher, site)
             return cache(provenance, lambda sink: self._download(fetcher, site, provenance, sink))
 
         with self._with_advice(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: attempt(fetcher, site))
 
     def _fetcher(self) -> _Asked:
-        request = self._wish
+        request = self._request
         return self._own_fetcher or client.Fetcher(
             request.timeout,
             request.retries,
@@ -180,7 +180,7 @@ class Source:
     def _quick_fetcher(self) -> _Asked:
         """Return a Fetcher for optional information: one try, no log."""
         return self._own_fetcher or client.Fetcher(
-            self._wish.timeout, 1, access=self._wish.access, sites=self._wish.sites, machine="the target"
+            self._request.timeout, 1, access=self._request.access, sites=self._request.sites, machine="the target"
         )
 
     @contextlib.contextmanager
@@ -191,7 +191,7 @@ class Source:
         except (FetchError, RequestError) as exc:
             if self._lacking:
                 exc.hint = self._advice(self._lacking[0]) or exc.hint
-                exc.redact(credentials.secrets(self._wish.access))  # the site chooses the names of its versions
+                exc.redact(credentials.secrets(self._request.access))  # the site chooses the names of its versions
             raise
 
     def _advice(self, site: str) -> Optional[str]:
@@ -216,29 +216,29 @@ class Source:
     def _from_sites(self, attempt: Callable[[str], _Found]) -> _Found:
         """Return the result of the first site that does not fail."""
         failures: List[FetchError] = []
-        for site in self._wish.sites:
+        for site in self._request.sites:
             try:
                 return attempt(site)
             except FetchError as exc:
-                if not exc.next_site or len(self._wish.sites) == 1:
+                if not exc.next_site or len(self._request.sites) == 1:
                     raise
                 failures.append(exc)
                 self._log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
         raise FetchError(
             "all %d sites failed: %s" % (len(failures), " | ".join(map(str, failures))),
-            url=self._wish.sites[-1],
+            url=self._request.sites[-1],
             hint=failures[-1].hint,
         ) from failures[-1]
 
     def _fetch_from(self, fetcher: _Asked, site: str, sink: Sink) -> VerifiedArchive:
         """P8 and P9: SHA256SUMS determines the archive's digest before the archive is requested."""
-        return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
+        return self._download(fetcher, site, self._provenance_from(fetcher, site), sink)
 
-    def _vouching_of(self, fetcher: _Asked, site: str) -> Provenance:
-        return self._pinned(site) if self._wish.policy == "pinned" else self._vouch_at(fetcher, site)
+    def _provenance_from(self, fetcher: _Asked, site: str) -> Provenance:
+        return self._pinned(site) if self._request.policy == "pinned" else self._verify_at(fetcher, site)
 
     def _download(self, fetcher: _Asked, site: str, provenance: Provenance, sink: Sink) -> VerifiedArchive:
-        request = self._wish
+        request = self._request
         url = layout.release_url(site, self._version, provenance.archive_name)
         for once_more in (True, False):
             sink.restart()
@@ -255,14 +255,14 @@ class Source:
             sink.reader(), url, received.bytes, self._version, self._platform, provenance, fetcher.downloaded
         )
 
-    def _vouch_at(self, fetcher: _Asked, site: str) -> Provenance:
-        request = self._wish
+    def _verify_at(self, fetcher: _Asked, site: str) -> Provenance:
+        request = self._request
         url = layout.release_url(site, self._version, layout.sums_name(self._version))
         with self._noting_failures(site):
             sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if request.policy == "signature" else None
         with self._noting_failures(site), redacting(credentials.secrets(request.access)):  # errors quote malformed text
-            provenance = self._judge(sums, url, signature, site)
+            provenance = self._verify_documents(sums, url, signature, site)
         self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
         return provenance._replace(downloaded_bytes=fetcher.downloaded)
 
@@ -291,9 +291,9 @@ class Source:
         ):
             return fetcher.read(url, client.SIGNATURE_CAP, "signature"), url
 
-    def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
+    def _verify_documents(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
         """Verify the signature over the raw bytes, find the archive's line, compare it with the option checksum."""
-        request = self._wish
+        request = self._request
         signed = None
         verification_files = {layout.sums_name(self._version): sums}
         if signature is not None:
@@ -328,11 +328,11 @@ class Source:
 
     def _pinned(self, site: str) -> Provenance:
         name = layout.archive_name(self._version, self._platform)
-        return Provenance("pinned", name, self._wish.checksum or "", None, None, site, 0)
+        return Provenance("pinned", name, self._request.checksum or "", None, None, site, 0)
 
-    def _vouch_beside(self) -> Provenance:
+    def _verify_beside(self) -> Provenance:
         """Verify the files beside a given archive in the same way."""
-        request = self._wish
+        request = self._request
         origin = request.origin or self._given
         if is_unsigned(request):
             with os_error_context("read", self._given, RequestError):
@@ -348,13 +348,13 @@ class Source:
             )
             path = next(filter(os.path.lexists, specific), plain)
             signature = self._read_beside(path, client.SIGNATURE_CAP), path
-        return self._judge(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
+        return self._verify_documents(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
 
     def _beside(self, name: str) -> str:
         return os.path.join(os.path.dirname(self._given), name)
 
     def _read_beside(self, path: str, cap: int) -> bytes:
-        hint = "checksum_policy %s needs it beside the archive" % self._wish.policy
+        hint = "checksum_policy %s needs it beside the archive" % self._request.policy
         with os_error_context("read", path, RequestError, hint=hint):
             with self._open(path, "SHA256SUMS") as stream:
                 data = stream.read(cap + 1)
@@ -364,7 +364,7 @@ class Source:
 
     def _open(self, path: str, what: str) -> BinaryIO:
         """Open a regular file for reading. Raises OSError, RequestError; VerificationError if others could write it."""
-        fd = (self._guard if is_unsigned(self._wish) else open_any)(path, what)
+        fd = (self._guard if is_unsigned(self._request) else open_any)(path, what)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise RequestError("%s is not a regular file" % path, path=path)
@@ -382,7 +382,7 @@ class Source:
 
     def _read_given(self, sink: Sink) -> VerifiedArchive:
         """Copy the given archive before verifying it: its owner could change it between the check and the use."""
-        provenance = self._vouch_beside()
+        provenance = self._verify_beside()
         with self._open_given() as stream:
             sink.check_free_space(os.fstat(stream.fileno()).st_size)
             while True:
@@ -400,7 +400,7 @@ class Source:
 
     def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
         hint = "the archive is damaged or is not the one that was vouched for: nothing was installed"
-        if self._wish.policy == "pinned":
+        if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
 
@@ -439,14 +439,14 @@ class NoSource:
     """
 
     def __init__(self, request: Request) -> None:
-        self._wish = request
+        self._request = request
 
     def provenance(self) -> NoReturn:
         """Raises RequestError."""
         raise RequestError(
             "%s needs the archive of %s now, and did not when the controller planned this run"
-            % (self._wish.path, self._wish.version),
-            path=self._wish.path,
+            % (self._request.path, self._request.version),
+            path=self._request.path,
             hint="another process changed it meanwhile: run again",
         )
 
@@ -457,7 +457,7 @@ class NoSource:
     def listing(self, site: str) -> NoReturn:
         """Raises RequestError."""
         raise RequestError(
-            "version %s is chosen by the controller, which did not" % self._wish.requested,
+            "version %s is chosen by the controller, which did not" % self._request.requested,
             hint="use download: target for calls of the module past its action plugin",
         )
 

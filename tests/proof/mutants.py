@@ -1217,7 +1217,7 @@ MUTANTS = {
         "_source.py", "guard=self._guard if is_unsigned(request) else None", "guard=None", OBTAIN
     ),
     "an unsigned archive of anybody is taken": _change(
-        "_source.py", "(self._guard if is_unsigned(self._wish) else open_any)", "open_any", OBTAIN
+        "_source.py", "(self._guard if is_unsigned(self._request) else open_any)", "open_any", OBTAIN
     ),
     "check mode takes an unsigned archive of anybody": _never("_source.py", "is_unsigned(request)", OBTAIN),
     "a checksum does not make up for who could write": _change(
@@ -1343,10 +1343,10 @@ MUTANTS = {
         "_errors.py", "self.path, self.url, self.hint = (", "self.path, self.url, _hint = (", ERROR_TREE
     ),
     "an index may repeat a secret": _change(
-        "_source.py", "as fetcher, redacting(credentials.secrets(self._wish.access)):", "as fetcher:", OBTAIN
+        "_source.py", "as fetcher, redacting(credentials.secrets(self._request.access)):", "as fetcher:", OBTAIN
     ),
     "the names of versions may repeat a secret": _without(
-        "_source.py", "exc.redact(credentials.secrets(self._wish.access))", OBTAIN
+        "_source.py", "exc.redact(credentials.secrets(self._request.access))", OBTAIN
     ),
     "exceptions from the proxy do not count": _never(
         "_http/proxies.py", 'not proxy or _is_excepted(parts, found.get("no", unset).url)', PROXIES
