@@ -211,9 +211,9 @@ def _failure_bytes(exc: Union[FetchError, VerificationError], host: str) -> byte
 
 def _failure_of(data: bytes) -> Tuple[TerraformBinaryError, str]:
     """Recreate a failure for another host: its subject, its reason if short, and which host has the details."""
-    told = json.loads(data.decode())
-    host, (about, _colon, reason) = told["host"], told["message"].partition(": ")
+    saved = json.loads(data.decode())
+    host, (about, _colon, reason) = saved["host"], saved["message"].partition(": ")
     cause = " (%s)" % reason if reason and len(reason) <= _SHORT else ""
-    return _KINDS[told["kind"]](
-        "%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]
+    return _KINDS[saved["kind"]](
+        "%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **saved["where"]
     ), host

@@ -34,13 +34,13 @@ class ProgressSink:
         self._what = what
         self._display = show
         self._now = now
-        self._begun = self._told_at = now()
+        self._begun = self._shown_at = now()
         self._restarted()
 
     def _restarted(self) -> None:
         self._total: Optional[int] = None  # bytes, if they were announced
         self._came = 0
-        self._told = 0  # per cent in the last line
+        self._shown_percent = 0  # per cent in the last line
         self._since = self._now()
 
     @property
@@ -70,8 +70,8 @@ class ProgressSink:
         if now - self._begun < SILENT:
             return
         percent = self._came * 100 // self._total if self._total else 0
-        if percent >= 100 or percent - self._told >= QUARTER or now - self._told_at >= PAUSE:
-            self._told, self._told_at = percent, now
+        if percent >= 100 or percent - self._shown_percent >= QUARTER or now - self._shown_at >= PAUSE:
+            self._shown_percent, self._shown_at = percent, now
             self._display(self._line(percent, now - self._since))
 
     def _line(self, percent: int, seconds: float) -> str:

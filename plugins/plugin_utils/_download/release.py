@@ -36,7 +36,7 @@ _KEY_FIELDS = frozenset(
 _TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
-_Judged = Tuple[Optional[str], Provenance]  # path of the archive, or None if none was requested
+_Verified = Tuple[Optional[str], Provenance]  # path of the archive, or None if none was requested
 _Fetch = Callable[[Any], VerifiedArchive]  # downloads an archive into a sink
 
 
@@ -133,18 +133,18 @@ class ControllerDownload:
         :raises: what ``provenance()`` raises.
         """
 
-        def shelve(provenance: Provenance, fetch: _Fetch) -> _Judged:
+        def fetch_if_needed(provenance: Provenance, fetch: _Fetch) -> _Verified:
             needed = provenance.archive_sha256 != unless
             return self._through_cache(provenance, fetch) if needed else None, provenance
 
-        path, provenance = self._verified(lambda: self._source.through_cache(shelve))
+        path, provenance = self._verified(lambda: self._source.through_cache(fetch_if_needed))
         return StagedRelease(path, self._source.verification_files, provenance, self.downloaded_bytes)
 
     def _warn_once(self, line: str, warning: bool = False) -> None:
         """Log a line; a warning is shown as a warning only for the first host of a run."""
         self._log(line, warning and self._cache.set_choice(hashlib.sha256(line.encode()).hexdigest(), line))
 
-    def _verified(self, attempt: Callable[[], _Judged]) -> _Judged:
+    def _verified(self, attempt: Callable[[], _Verified]) -> _Verified:
         """Run the attempt, and keep only the documents behind its result: (path or None, Provenance)."""
         failed = self._order.sites
         try:
@@ -159,7 +159,7 @@ class ControllerDownload:
                 self._cache.put_document(self._key(url), data)
         return result
 
-    def _attempt(self, attempt: Callable[[], _Judged]) -> _Judged:
+    def _attempt(self, attempt: Callable[[], _Verified]) -> _Verified:
         """Run the attempt. If documents of an earlier run do not verify, download them again, once."""
         try:
             return attempt()
