@@ -136,7 +136,7 @@ class ActionModule(ActionBase):
         self._previous_version: Optional[str] = None
         self._state = ""  # the option state
         self._platform: Optional[str] = None  # the option platform
-        self._tells = False  # the option progress: show lines about long steps
+        self._shows_progress = False  # the option progress: show lines about long steps
         self._secrets: Tuple[str, ...] = ()  # texts that sites, proxies and targets could repeat
 
     def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
@@ -224,7 +224,7 @@ class ActionModule(ActionBase):
                 "%s is a Windows host: hosts have to be POSIX systems" % self._host,
                 hint="leave it out of this play, or limit the play to other hosts",
             )
-        self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
+        self._state, self._platform, self._shows_progress = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
         if params["download"] == "target":
@@ -241,17 +241,17 @@ class ActionModule(ActionBase):
         """Return the answer if the controller downloads."""
         order = parse_download_request(params, params["platform"])
         parse_cache_options(params)
-        told: Tuple[str, ...] = ()
+        explanation: Tuple[str, ...] = ()
         if order.version:
             plan = self._plan(sent)
         else:
             delivery = self._delivery(order, params, environ, stack)
-            plan, told = self._chosen(order, delivery, sent)
+            plan, explanation = self._chosen(order, delivery, sent)
             if not plan.failed:
                 plan = plan._replace(downloaded_bytes=delivery.downloaded_bytes)
                 sent = dict(sent, version=plan.version)
         if plan.failed or not plan.changed:
-            return self._unchanged(plan, sent, told)
+            return self._unchanged(plan, sent, explanation)
         self._previous_version = plan.previous_version
         if not plan.needs_archive:
             return self._with_steps(plan if self._task.check_mode and not self._task.async_val else self._module(sent))
@@ -264,7 +264,7 @@ class ActionModule(ActionBase):
         """Return the ControllerDownload; the stack closes its cache."""
         folder, keep = parse_cache_options(params)
         check = self._task.check_mode
-        tells = self._tells and not check
+        shows_progress = self._shows_progress and not check
         run = stack.enter_context(self._run_folder())
         persistent = (
             PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
@@ -275,11 +275,11 @@ class ActionModule(ActionBase):
             run,
             persistent,
             self._log,
-            self._display_waiting if tells else _null_log,
+            self._display_waiting if shows_progress else _null_log,
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
             self._host,
         )
-        return ControllerDownload(order, cache, environ, self._log, self._display if tells else None)
+        return ControllerDownload(order, cache, environ, self._log, self._display if shows_progress else None)
 
     def _run_folder(self) -> Folder:
         """Open our directory of this run, which the caller closes; the first task removes those of killed runs."""
@@ -304,7 +304,7 @@ class ActionModule(ActionBase):
         """
         try:
             guessed = order._replace(platform=order.platform or detect_platform(platform.system(), platform.machine()))
-            version, _told = resolve_version(guessed, (), delivery.listing, _null_log)
+            version, _explanation = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
             version = ANY_VERSION  # an installed version may still be enough
         plan = self._plan(dict(sent, version=version))
@@ -316,12 +316,12 @@ class ActionModule(ActionBase):
             # A plan checks versions newer than its own in full, so a plan for a lower version may find more intact
             # ones.
             intact.update(plan.intact_versions)
-            version, _told = resolve_version(order, sorted(intact), delivery.listing, _null_log)
+            version, _explanation = resolve_version(order, sorted(intact), delivery.listing, _null_log)
             if version == plan.version:
                 break
             plan = self._plan(dict(sent, version=version))
-        version, told = resolve_version(order, sorted(intact), delivery.listing, self._log)
-        return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
+        version, explanation = resolve_version(order, sorted(intact), delivery.listing, self._log)
+        return plan if plan.version == version else self._plan(dict(sent, version=version)), (explanation,)
 
     def _from_target(self, arguments: Params) -> Answer:
         """Return the answer if the target downloads. Remembers the version that the target chose for later tasks."""
@@ -392,10 +392,10 @@ class ActionModule(ActionBase):
         known: Params = dict(result.pop("ansible_facts", {}))
         if self._discovered_interpreter_key:  # core adds it to each module's result
             known[self._discovered_interpreter_key] = self._discovered_interpreter
-        foreseen = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
-        if not (answer.failed or answer.job or foreseen) and answer.base_dir:
+        predicted = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
+        if not (answer.failed or answer.job or predicted) and answer.base_dir:
             known.update(success_facts(self._state, result))
-        if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
+        if self._shows_progress and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
             self._display(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
 
@@ -433,7 +433,7 @@ class ActionModule(ActionBase):
         if not path or str(path).startswith("auto"):
             path = (self._task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python") or "python3"
         shell = self._connection._shell
-        told = self._low_level_execute_command(
+        output = self._low_level_execute_command(
             "%s -c %s"
             % (
                 shell.quote(str(path)),
@@ -441,19 +441,19 @@ class ActionModule(ActionBase):
             ),
             sudoable=False,
         )
-        found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
+        found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", output["stdout"].strip())
         return (
             (tuple(map(int, found.groups()[:3])), printable(found.group(4))) if found else (None, printable(str(path)))
         )
 
-    def _unchanged(self, plan: Answer, sent: Params, told: Tuple[str, ...]) -> Answer:
+    def _unchanged(self, plan: Answer, sent: Params, explanation: Tuple[str, ...]) -> Answer:
         """Return the plan as the answer."""
         if plan.failed:
             return self._with_steps(plan)
         if self._task.async_val:
             return self._module(sent)
-        told = self._origin + told  # nothing was done, so drop the other steps
-        return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
+        explanation = self._origin + explanation  # nothing was done, so drop the other steps
+        return plan._replace(steps=("controller: %s" % "; ".join(explanation),) * bool(explanation) + plan.steps)
 
     def _delivered(
         self, plan: Answer, sent: Params, delivery: ControllerDownload, stack: contextlib.ExitStack
@@ -466,8 +466,8 @@ class ActionModule(ActionBase):
             came = plan.downloaded_bytes + provenance.downloaded_bytes
             return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
         staged = delivery.obtain(unless=plan.archive_sha256)  # set if only the provenance is missing
-        laid = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
-        archive = self._bring(laid, staged)
+        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
+        archive = self._bring(staging, staged)
         sent = dict(sent, archive=archive, origin=staged.provenance.site)
         if staged.provenance.policy == "sha256sums":
             # Unsigned SHA256SUMS is only as trustworthy as its directory, which on the host belongs to the login user.
@@ -475,16 +475,16 @@ class ActionModule(ActionBase):
         result = self._module(sent)
         return result if self._task.async_val else self._completed(result, plan, staged, archive)
 
-    def _bring(self, laid: str, staged: StagedRelease) -> str:
+    def _bring(self, staging: str, staged: StagedRelease) -> str:
         """Put the files on the target: str, the path of the archive there. Raises TransferError."""
         name = staged.provenance.archive_name
         if self._connection.transport == "local" and not self._is_become_unprivileged() and not self._task.async_val:
-            return os.path.join(laid, name)  # the module can read it in place
+            return os.path.join(staging, name)  # the module can read it in place
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
         check_target_path(shell.tmpdir, self._host)  # without pipelining, core has already made it
-        sources = {paper: os.path.join(laid, paper) for paper in staged.verification_files}
+        sources = {file_name: os.path.join(staging, file_name) for file_name in staged.verification_files}
         if staged.archive:
             sources[name] = staged.archive
         places = {each: shell.join_path(shell.tmpdir, each) for each in sources}
@@ -515,8 +515,8 @@ class ActionModule(ActionBase):
     def _free_bytes(self) -> Optional[int]:
         """Return the bytes free to plain users in the target's temporary directory; None if unknown (df(1), POSIX)."""
         shell = self._connection._shell
-        told = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
-        words = told["stdout"].strip().splitlines()[-1:] if told["rc"] == 0 else []
+        output = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
+        words = output["stdout"].strip().splitlines()[-1:] if output["rc"] == 0 else []
         fields = words[0].split() if words else []
         return int(fields[3]) * 1024 if len(fields) >= 6 and re.match(r"[0-9]{1,15}\Z", fields[3]) else None
 
