@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part: plan on the target, obtain what is missing once for all hosts, push it, and run the module.
+"""The controller's part: plan on the target, download once for all hosts, send the files, run the module.
 
-What only the controller can read (key files, its environment, credentials) is read here. The plan is the module in check
-mode: where it finds nothing to do, that is the answer. The target repeats the whole verification of what it is sent.
+It reads what only the controller can read: key files, its environment, credentials. The plan is a run of the module in
+check mode; if that finds nothing to do, it is the answer. The target verifies again everything that it is sent.
 """
 
 import collections
@@ -106,13 +106,13 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.varia
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
-RUN_CACHE = "terraform_binary"  # below Ansible's own local temporary directory, which all forks share
-ANY_VERSION = "0.0.0"  # a plan of any version tells what the target has
-_LOOKS = 4  # at a target for one version: a guess, its correction, and what that one finds
+RUN_CACHE = "terraform_binary"  # in Ansible's local temporary directory, which all forks share
+ANY_VERSION = "0.0.0"  # a plan for any version reports what the target has
+_LOOKS = 4  # most plans on a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
 
 display = Display()
-# How often this process, which core forks for each task on each host, has run a task: until and loops run it again.
+# How often this process has run a task: core forks it for each task and host, and until and loops run it again.
 _TRIES: Counter[str] = collections.Counter()
 
 
@@ -126,15 +126,15 @@ class ActionModule(ActionBase):
 
     def _begin(self) -> None:
         self._requested: Optional[str] = None  # the version as it was written
-        self._written = ""  # what was given for it, while it is not read
-        self._origin: Tuple[str, ...] = ()  # where it was written, if not in the task: a line
+        self._written = ""  # the same, before it is parsed
+        self._origin: Tuple[str, ...] = ()  # a line that says where it was written, if not in the task
         self._steps: List[str] = []
         self._warnings: List[str] = []
         self._previous_version: Optional[str] = None
-        self._state = ""  # as it was asked for
-        self._platform: Optional[str] = None  # as it was asked for
-        self._tells = False  # whether somebody watches
-        self._secrets: Tuple[str, ...] = ()  # which sites, proxies and targets could repeat
+        self._state = ""  # the option state
+        self._platform: Optional[str] = None  # the option platform
+        self._shows_progress = False  # the option progress: show lines about long steps
+        self._secrets: Tuple[str, ...] = ()  # texts that sites, proxies and targets could repeat
 
     def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
         self._supports_check_mode = True
@@ -142,7 +142,7 @@ class ActionModule(ActionBase):
         result: Params = super().run(tmp, task_vars)
         _TRIES[self._task._uuid] += 1
         self._task_vars = task_vars or {}
-        self._begin()  # again, for another try by until
+        self._begin()  # again: until may run this object several times
         reports = False
         try:
             reports = self._of_role and report_wanted(self._task_vars, self._template)
@@ -150,7 +150,7 @@ class ActionModule(ActionBase):
         except TerraformBinaryError as exc:
             result.update(self._failure(exc))
         except AnsibleConnectionFailure:
-            raise  # the host is unreachable, which core has its own way to tell
+            raise  # core itself reports that the host is unreachable
         except AnsibleError as exc:
             result.update(
                 self._failure(
@@ -169,10 +169,10 @@ class ActionModule(ActionBase):
         return result
 
     def _report(self, result: Params) -> Params:
-        """This host's part of the report of all hosts, as ansible.builtin.set_stats would have it.
+        """Return this host's part of the report on all hosts, in the form of ansible.builtin.set_stats.
 
-        Core takes it from the result of any task that did not fail, and the role's task never does. Nothing but plain values,
-        and few: it may be about thousands of hosts.
+        Core takes it from the result of any task that did not fail, and the role's task never fails. It has few and
+        plain values, because it may cover thousands of hosts.
         """
         found: Params = {key: result.get(key) for key in ("version", "path", "msg")}
         found.update(changed=bool(result.get("changed")), failed=bool(result.get("failed")))
@@ -180,15 +180,15 @@ class ActionModule(ActionBase):
         return {"data": {REPORT: {self._task_vars["inventory_hostname"]: found}}, "per_host": False, "aggregate": True}
 
     def _failure(self, exc: TerraformBinaryError) -> Params:
-        """A typed error as the result of the task: of the target, or of the controller."""
+        """Turn a typed error into the result of the task, about the target or the controller."""
         of_target = isinstance(exc, (TransferError, AnswerError, StartError))
         side, host = ("target", self._host) if of_target else ("controller", platform.node())
-        exc.redact(self._secrets)  # before anything is cut: nothing knows half a secret again
+        exc.redact(self._secrets)  # before anything is cut: half a secret is not recognized
         found = to_result(exc, side, host)
         return self._named(dict(found, failed=True, steps=self._steps, previous_version=self._previous_version))
 
     def _named(self, result: Params) -> Params:
-        """A failure whose message begins with the machine that it is about, and the fact of it."""
+        """Start the message of a failure with the machine that it is about, and add the fact."""
         result = redacted(result, self._secrets)  # before anything is cut
         error = dict(result["error"])
         if error["side"] == "target":
@@ -199,14 +199,14 @@ class ActionModule(ActionBase):
         found = dict(result, msg=message, error=error)
         if (
             self._of_role and not self._task.check_mode
-        ):  # core drops it but in the role; a prediction must not enter a cache
+        ):  # core drops facts outside the role; a prediction must not enter a cache
             found["ansible_facts"] = failed_facts(found, self._requested or self._written)
         return found
 
     def cleanup(self, force: bool = False) -> None:
-        """A job in the background has taken its folder over by then; one that is still known here was ours alone."""
+        """Remove temporary files. A background job owns its directory by now; a directory known here is only ours."""
         super().cleanup(force=True)
-        self._loader.cleanup_all_tmp_files()  # what _decrypt() made
+        self._loader.cleanup_all_tmp_files()  # the copies from _decrypt()
 
     def _answer(self) -> Answer:
         of_task: Dict[str, Any] = {}
@@ -221,7 +221,7 @@ class ActionModule(ActionBase):
                 "%s is a Windows host: hosts have to be POSIX systems" % self._host,
                 hint="leave it out of this play, or limit the play to other hosts",
             )
-        self._state, self._platform, self._tells = params["state"], params["platform"], params["progress"]
+        self._state, self._platform, self._shows_progress = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
         if params["download"] == "target":
@@ -235,20 +235,20 @@ class ActionModule(ActionBase):
     def _from_controller(
         self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack
     ) -> Answer:
-        """The answer where the controller downloads."""
+        """Return the answer if the controller downloads."""
         order = parse_download_request(params, params["platform"])
         parse_cache_options(params)
-        told: Tuple[str, ...] = ()
+        explanation: Tuple[str, ...] = ()
         if order.version:
             plan = self._plan(sent)
         else:
             delivery = self._delivery(order, params, environ, stack)
-            plan, told = self._chosen(order, delivery, sent)
+            plan, explanation = self._chosen(order, delivery, sent)
             if not plan.failed:
                 plan = plan._replace(downloaded_bytes=delivery.downloaded_bytes)
                 sent = dict(sent, version=plan.version)
         if plan.failed or not plan.changed:
-            return self._unchanged(plan, sent, told)
+            return self._unchanged(plan, sent, explanation)
         self._previous_version = plan.previous_version
         if not plan.needs_archive:
             return self._with_steps(plan if self._task.check_mode and not self._task.async_val else self._module(sent))
@@ -258,10 +258,10 @@ class ActionModule(ActionBase):
     def _delivery(
         self, order: DownloadRequest, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack
     ) -> ControllerDownload:
-        """What the controller obtains; the stack closes its cache."""
+        """Return the ControllerDownload; the stack closes its cache."""
         folder, keep = parse_cache_options(params)
         check = self._task.check_mode
-        tells = self._tells and not check
+        shows_progress = self._shows_progress and not check
         run = stack.enter_context(self._run_folder())
         persistent = (
             PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
@@ -272,14 +272,14 @@ class ActionModule(ActionBase):
             run,
             persistent,
             self._log,
-            self._display_waiting if tells else _null_log,
+            self._display_waiting if shows_progress else _null_log,
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
             self._host,
         )
-        return ControllerDownload(order, cache, environ, self._log, self._display_line if tells else None)
+        return ControllerDownload(order, cache, environ, self._log, self._display_line if shows_progress else None)
 
     def _run_folder(self) -> Folder:
-        """Our folder of this run, to be closed; the first task of a run removes those of runs that were killed."""
+        """Open our directory of this run, which the caller closes; the first task removes those of killed runs."""
         run = open_run_dir(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
         try:
             if claim_run_dir(run, C.DEFAULT_LOCAL_TMP):
@@ -292,39 +292,40 @@ class ActionModule(ActionBase):
     def _chosen(
         self, order: DownloadRequest, delivery: ControllerDownload, sent: Params
     ) -> Tuple[Answer, Tuple[str, ...]]:
-        """The version for ``latest`` or a constraint, chosen as soon as the target has told what it is and has.
+        """Choose the version for ``latest`` or a constraint, once the target reports its platform and versions.
 
-        A first choice, without what the target has and for the platform that it probably is, saves a run of the module
-        there where it turns out to be right.
+        A first guess, for the target's probable platform and without its installed versions, saves a run of the module
+        if it is right.
 
-        :returns: (the plan of the version, tuple of the line that says how it was chosen).
+        :returns: (the plan for the version, tuple of the line that says how it was chosen).
         """
         try:
             guessed = order._replace(platform=order.platform or detect_platform(platform.system(), platform.machine()))
-            version, _told = resolve_version(guessed, (), delivery.listing, _null_log)
+            version, _explanation = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
-            version = ANY_VERSION  # what is installed may still do
+            version = ANY_VERSION  # an installed version may still be enough
         plan = self._plan(dict(sent, version=version))
         order = order._replace(platform=plan.platform)
         intact: Set[str] = set()
         for _look in range(_LOOKS):
             if plan.failed:
                 return plan, ()
-            # A plan looks closely at what is newer than its own version, so that of a lower one may find more intact ones.
+            # A plan checks versions newer than its own in full, so a plan for a lower version may find more intact
+            # ones.
             intact.update(plan.intact_versions)
-            version, _told = resolve_version(order, sorted(intact), delivery.listing, _null_log)
+            version, _explanation = resolve_version(order, sorted(intact), delivery.listing, _null_log)
             if version == plan.version:
                 break
             plan = self._plan(dict(sent, version=version))
-        version, told = resolve_version(order, sorted(intact), delivery.listing, self._log)
-        return plan if plan.version == version else self._plan(dict(sent, version=version)), (told,)
+        version, explanation = resolve_version(order, sorted(intact), delivery.listing, self._log)
+        return plan if plan.version == version else self._plan(dict(sent, version=version)), (explanation,)
 
     def _with_steps(self, answer: Answer) -> Answer:
-        """An Answer with the steps of the controller before those of the target."""
+        """Return an Answer with the controller's steps before the target's."""
         return answer._replace(steps=tuple(self._steps) + answer.steps)
 
     def _plan(self, arguments: Params) -> Answer:
-        """What the module would do: its Answer in check mode. Raises AnswerError."""
+        """Run the module in check mode: its Answer. Raises AnswerError."""
         before = self._task.check_mode
         self._task.check_mode = True
         try:
@@ -333,7 +334,7 @@ class ActionModule(ActionBase):
             self._task.check_mode = before
 
     def _module(self, arguments: Params) -> Answer:
-        """The module for real (or in check mode, if that was asked for), in the background if that was asked for."""
+        """Run the module as the task requests it: for real or in check mode, in the background or not."""
         return self._ask(arguments, self._task.async_val)
 
     def _ask(self, arguments: Params, wrap_async: int) -> Answer:
@@ -352,25 +353,25 @@ class ActionModule(ActionBase):
         return read_answer(raw, self._host, asked, bool(wrap_async))
 
     def _result(self, answer: Answer) -> Params:
-        """An Answer as the result of the task. Facts are the controller's own: what a target says of them is dropped."""
+        """Turn an Answer into the result of the task. The controller sets the facts, and drops those of a target."""
         result = as_raw(answer)
         if answer.failed:
             result = self._named(result if answer.error else self._explained(result))
         known: Params = dict(result.pop("ansible_facts", {}))
-        if self._discovered_interpreter_key:  # by core, which puts it into the result of each module
+        if self._discovered_interpreter_key:  # core adds it to each module's result
             known[self._discovered_interpreter_key] = self._discovered_interpreter
-        foreseen = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
-        if not (answer.failed or answer.job or foreseen) and answer.base_dir:
+        predicted = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
+        if not (answer.failed or answer.job or predicted) and answer.base_dir:
             known.update(success_facts(self._state, result))
-        if self._tells and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
+        if self._shows_progress and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
             self._display_line(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
 
     def _explained(self, result: Params) -> Params:
-        """The failure of a module that did not even start, with the reason that stands in what it printed."""
+        """Explain why a module did not start, from its output."""
         printed = "\n".join(result.get(name) or "" for name in ("module_stderr", "module_stdout", "exception"))
         lines = [line.strip() for line in printed.splitlines() if line.strip()]
-        # Python ends with what is wrong, everybody else begins with it.
+        # Python prints the error last, other programs print it first.
         reason = (
             [line for line in lines if re.match(r"\w*(Error|Exception)\b", line)][-1:]
             or lines[:1]
@@ -395,12 +396,12 @@ class ActionModule(ActionBase):
         return dict(result, msg=failure["msg"], error=failure["error"])
 
     def _find_python(self) -> Tuple[Optional[Tuple[int, ...]], str]:
-        """The Python that runs modules on the target: (tuple of three int, or None when it does not answer, str: its path)."""
+        """Find the target's Python: (tuple of three int, or None if it does not answer; str: its path)."""
         path = self._discovered_interpreter or self._task_vars.get("ansible_python_interpreter")
         if not path or str(path).startswith("auto"):
             path = (self._task_vars.get("ansible_facts") or {}).get("discovered_interpreter_python") or "python3"
         shell = self._connection._shell
-        told = self._low_level_execute_command(
+        output = self._low_level_execute_command(
             "%s -c %s"
             % (
                 shell.quote(str(path)),
@@ -408,50 +409,50 @@ class ActionModule(ActionBase):
             ),
             sudoable=False,
         )
-        found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", told["stdout"].strip())
+        found = re.match(r"([0-9]{1,4}) ([0-9]{1,4}) ([0-9]{1,4}) (\S{1,200})$", output["stdout"].strip())
         return (
             (tuple(map(int, found.groups()[:3])), printable(found.group(4))) if found else (None, printable(str(path)))
         )
 
-    def _unchanged(self, plan: Answer, sent: Params, told: Tuple[str, ...]) -> Answer:
-        """The plan as the answer."""
+    def _unchanged(self, plan: Answer, sent: Params, explanation: Tuple[str, ...]) -> Answer:
+        """Return the plan as the answer."""
         if plan.failed:
             return self._with_steps(plan)
         if self._task.async_val:
             return self._module(sent)
-        told = self._origin + told  # nothing was done, so there is not much to tell
-        return plan._replace(steps=("controller: %s" % "; ".join(told),) * bool(told) + plan.steps)
+        explanation = self._origin + explanation  # nothing was done, so drop the other steps
+        return plan._replace(steps=("controller: %s" % "; ".join(explanation),) * bool(explanation) + plan.steps)
 
     def _delivered(
         self, plan: Answer, sent: Params, delivery: ControllerDownload, stack: contextlib.ExitStack
     ) -> Answer:
-        """The answer where the archive is needed: it is obtained, laid out, brought, and installed by the module."""
+        """Return the answer if the archive is needed: download, stage and send it, and run the module."""
         if self._task.check_mode:
             provenance = delivery.provenance()
             if self._task.async_val:
                 return self._module(sent)
             came = plan.downloaded_bytes + provenance.downloaded_bytes
             return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
-        staged = delivery.obtain(unless=plan.archive_sha256)  # known where only the vouching is short
-        laid = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
-        archive = self._bring(laid, staged)
+        staged = delivery.obtain(unless=plan.archive_sha256)  # set if only the provenance is missing
+        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
+        archive = self._bring(staging, staged)
         sent = dict(sent, archive=archive, origin=staged.provenance.site)
         if staged.provenance.policy == "sha256sums":
-            # Unsigned sums are as good as the directory that they lie in: on the host, that is the login user's.
+            # Unsigned SHA256SUMS is only as trustworthy as its directory, which on the host belongs to the login user.
             sent["checksum"] = staged.provenance.archive_sha256
         result = self._module(sent)
         return result if self._task.async_val else self._completed(result, plan, staged, archive)
 
-    def _bring(self, laid: str, staged: StagedRelease) -> str:
-        """Have the files on the target: str, the path of the archive there. Raises TransferError."""
+    def _bring(self, staging: str, staged: StagedRelease) -> str:
+        """Put the files on the target: str, the path of the archive there. Raises TransferError."""
         name = staged.provenance.archive_name
         if self._connection.transport == "local" and not self._is_become_unprivileged() and not self._task.async_val:
-            return os.path.join(laid, name)  # the module can read it where it is
+            return os.path.join(staging, name)  # the module can read it in place
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
-        check_target_path(shell.tmpdir, self._host)  # without pipelining, core has made it for the module
-        sources = {paper: os.path.join(laid, paper) for paper in staged.verification_files}
+        check_target_path(shell.tmpdir, self._host)  # without pipelining, core has already made it
+        sources = {file_name: os.path.join(staging, file_name) for file_name in staged.verification_files}
         if staged.archive:
             sources[name] = staged.archive
         places = {each: shell.join_path(shell.tmpdir, each) for each in sources}
@@ -466,7 +467,7 @@ class ActionModule(ActionBase):
         try:
             self._transfer_file(source, place)
         except AnsibleConnectionFailure:
-            raise  # the host is unreachable, which core has its own way to tell
+            raise  # core itself reports that the host is unreachable
         except AnsibleError as exc:
             with os_error_context("look at", source):
                 size = os.stat(source).st_size
@@ -480,27 +481,27 @@ class ActionModule(ActionBase):
             ) from exc
 
     def _free_bytes(self) -> Optional[int]:
-        """Room for a plain user in the target's temporary directory; None when that cannot be told (df(1), POSIX)."""
+        """Return the bytes free to plain users in the target's temporary directory; None if unknown (df(1), POSIX)."""
         shell = self._connection._shell
-        told = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
-        words = told["stdout"].strip().splitlines()[-1:] if told["rc"] == 0 else []
+        output = self._low_level_execute_command("df -Pk %s" % shell.quote(shell.tmpdir), sudoable=False)
+        words = output["stdout"].strip().splitlines()[-1:] if output["rc"] == 0 else []
         fields = words[0].split() if words else []
         return int(fields[3]) * 1024 if len(fields) >= 6 and re.match(r"[0-9]{1,15}\Z", fields[3]) else None
 
     def _let_read(self, places: List[str]) -> None:
-        """Let the become user read what was sent."""
+        """Let the become user read the sent files."""
         paths = [self._connection._shell.tmpdir] + places
         try:
             self._fixup_perms2(paths)
         except AnsibleError:
-            # No setfacl(1) there. A published release is no secret, and what is read is verified again.
+            # There is no setfacl(1). A published release is not secret, and the module verifies what it reads.
             done = self._remote_chmod(paths, "a+rX")
             if done["rc"]:
                 raise
 
     def _completed(self, result: Answer, plan: Answer, staged: StagedRelease, archive: str) -> Answer:
-        """The module's Answer, with what the controller did before it."""
-        if result.failed or result.changed:  # or another run did it just now: there is not much to tell
+        """Add what the controller did to the module's Answer."""
+        if result.failed or result.changed:  # otherwise another run just did it: drop our steps
             result = self._with_steps(result)
         if not result.failed:
             return result._replace(downloaded_bytes=plan.downloaded_bytes + staged.downloaded_bytes)
@@ -540,7 +541,7 @@ class ActionModule(ActionBase):
         self._display_line("waiting for the download of %s for another host" % what)
 
     def _arguments(self, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
-        """The task's own arguments, null and blank ones dropped, key files replaced by their text."""
+        """Return the task's arguments without null and blank ones, with key files replaced by their text."""
         given = decrypt_values(self._task.args)
         if self._of_role:
             given.update(decrypt_values(read_role_variables(self._task_vars, self._template)))
@@ -556,7 +557,7 @@ class ActionModule(ActionBase):
         return arguments
 
     def _template(self, variable: Params) -> Params:
-        """A variable, as a dict of its name and value, with its templates replaced. Raises RequestError."""
+        """Evaluate the templates in a variable, given as a dict of its name and value. Raises RequestError."""
         try:
             found: Params = self._templar.template(variable)
         except AnsibleError as exc:
@@ -566,9 +567,9 @@ class ActionModule(ActionBase):
         return found
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
-        """The option version, as it was written or as version_file has it: dict. Raises RequestError.
+        """Return the option version, as written or from version_file: dict. Raises RequestError.
 
-        What is no version is refused here, where it still has the type that YAML gave it.
+        It refuses an invalid version here, while the value still has the type that YAML gave it.
         """
         if version_file is None:
             self._requested = read_version(version).text
@@ -589,7 +590,7 @@ class ActionModule(ActionBase):
         return {"version": wanted.version}
 
     def _decrypt(self, path: str) -> str:
-        """The path of a decrypted copy of a file of the controller, which cleanup() removes. Raises RequestError."""
+        """Return the path of a decrypted copy of a file, which cleanup() removes. Raises RequestError."""
         try:
             plain: str = self._loader.get_real_file(path)
         except AnsibleError as exc:
@@ -601,7 +602,7 @@ class ActionModule(ActionBase):
         return plain
 
     def _find(self, path: str) -> Optional[str]:
-        """A file or folder of the controller, found the way copy finds its src: its path; None: there is none."""
+        """Find a file or directory of the controller as copy finds its src: its path, or None."""
         try:
             found: str = self._find_needle("files", os.path.expanduser(path))
         except AnsibleError:
@@ -620,18 +621,18 @@ class StartError(TerraformBinaryError):
 
 
 def _least_python() -> Tuple[int, ...]:
-    """The oldest Python that a target may have, as a tuple: ours, or that of this ansible-core where it is newer."""
+    """Return the oldest Python for a target, as a tuple: ours, or that of this ansible-core if it is newer."""
     least = getattr(importlib.import_module("ansible.module_utils.basic"), "_PY_MIN", None)
-    return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a truth value up to 2.16
+    return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a boolean up to 2.16
 
 
 def _validate(arguments: Params) -> Params:
-    """The task's arguments as the module will see them, to decide by; they travel as they are. Raises RequestError."""
+    """Validate the arguments as the module will. The result is not sent to the target. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
     for name in given.keys() & {"url_headers", "headers"}:
-        # What the validator takes for a secret, ansible-core 2.22 masks from then on in all that the play shows.
-        with contextlib.suppress(TypeError):  # of which the validator complains
+        # ansible-core 2.22 masks what the validator considers secret in everything that the play shows afterwards.
+        with contextlib.suppress(TypeError):  # the validator reports it
             headers = check_type_dict(given[name])
             short.update((key, value) for key, value in headers.items() if len(str(value)) < SHORTEST_SECRET)
             given[name] = {key: "" if key in short else value for key, value in headers.items()}
@@ -643,4 +644,4 @@ def _validate(arguments: Params) -> Params:
 
 
 def _null_log(line: str, warning: bool = False) -> None:
-    """For those who do not want to hear."""
+    """A log that discards every line."""

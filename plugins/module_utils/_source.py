@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The story of the first half: from a request to an archive whose digest is right, or to those who vouch for one.
+"""The first half of an install: turns a request into a verified archive, or only into its provenance.
 
-SHA256SUMS first: its signature over the raw bytes, then its one line for our archive, then the archive against that.
-A site that fails is passed over for the next one; a digest or signature that refuses stops everything.
+It verifies the signature over the raw bytes of SHA256SUMS, then finds the one line for the archive, then compares the
+archive with that digest. If a site fails, it tries the next one. A wrong digest or signature stops everything.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ from ._records import Fingerprints, Guard, Listing, Log, Ordered, Provenance, Re
 from ._release import index, layout
 
 _Keys = Tuple[verify.TrustedKey, ...]
-_Signature = Tuple[bytes, str]  # its bytes, and their URL or path
-_Asked = Any  # a Fetcher, or what stands in for one
+_Signature = Tuple[bytes, str]  # its bytes, and its URL or path
+_Asked = Any  # a Fetcher, or a replacement for one
 _Found = TypeVar("_Found")
 
 _CHUNK = 1 << 20  # bytes
 _GONE = (404, 410)
-_FRESH = 86400  # seconds after its signature in which files of a release may still be on their way
+_FRESH = 86400  # seconds since its signature in which files of a release may still be missing
 _OTHER_PLATFORM = (
     "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
 )
 
 
 def load_trusted_keys(request: Ordered) -> _Keys:
-    """The keys that may sign a release. Raises RequestError for what is not an OpenPGP public key."""
+    """Load the keys that may sign a release. Raises RequestError if a text is not an OpenPGP public key."""
     return verify.read_keys(request.trusted_keys)
 
 
@@ -51,43 +51,44 @@ def trusted_signers(request: Ordered) -> Fingerprints:
 
 
 def is_unsigned(request: Ordered) -> bool:
-    """Whether nothing but the site itself, or a file beside the archive, says what the archive has to be."""
+    """Whether only the site itself, or a file beside the archive, says which bytes are right."""
     return request.policy == "sha256sums" and not request.checksum
 
 
 class Source:
-    """Where the archive of one request comes from: its sites, or the file given.
+    """The source of the archive for one request: its sites, or a given file.
 
-    ``papers`` maps file names to the bytes that were judged last: what has to lie beside the archive for others to
-    repeat the judgement. ``documents`` has the same bytes by the URLs that they came from.
+    ``verification_files`` maps file names to the bytes that were last verified. Another machine needs them beside the
+    archive to verify it again. ``documents`` has the same bytes by URL.
 
-    :param request: Request, or Order.
+    :param request: Request or DownloadRequest.
     :param log: callable(line, warning=False).
-    :param guard: callable(path, what) -> int, which opens a local file unless others could write it.
-    :param fetcher: what asks the sites, a context manager with the methods of Fetcher; None: a Fetcher.
+    :param guard: callable(path, what) -> int, a descriptor; opens a local file and refuses it if other users could
+        write it.
+    :param fetcher: context manager with the methods of Fetcher, to ask the sites; None: a new Fetcher for each use.
     """
 
     def __init__(self, request: Ordered, log: Log, guard: Guard, fetcher: Optional[_Asked] = None) -> None:
-        self.index_bytes = 0  # read from the network for listings
+        self.index_bytes = 0  # bytes read from the network for listings
         self.verification_files: Dict[str, bytes] = {}
         self.documents: Dict[str, bytes] = {}
         self._request = request
-        self._version = request.version or ""  # empty as long as it is to be chosen: then only listings are asked for
-        self._platform = request.platform or ""  # empty as long as it is not known
-        self._given = request.archive or ""  # path of the given archive; empty: the sites are asked
+        self._version = request.version or ""  # empty until it is chosen; only listings are requested until then
+        self._platform = request.platform or ""  # empty until it is known
+        self._given = request.archive or ""  # path of the given archive; empty: ask the sites
         self._log = log
         self._guard = guard
         self._own_fetcher = fetcher
         self._listings: Dict[str, Listing] = {}  # by site
-        self._unlisted: Dict[str, FetchError] = {}  # by site: why its listing cannot be had
-        self._lacking: List[str] = []  # sites that do not have what was asked for
+        self._unlisted: Dict[str, FetchError] = {}  # by site: why its listing is not available
+        self._lacking: List[str] = []  # sites that lack what was requested
 
     @property
     def _keys(self) -> _Keys:
         return load_trusted_keys(self._request)
 
     def listing(self, site: str) -> Listing:
-        """What a site's index lists: dict of version and platforms. A site is asked once. Raises FetchError."""
+        """Return a site's index: dict of version and platforms. Asks each site once. Raises FetchError."""
         if site in self._unlisted:
             raise self._unlisted[site]
         if site not in self._listings:
@@ -107,30 +108,31 @@ class Source:
         return self._listings[site]
 
     def with_version(self, request: Ordered) -> "Source":
-        """The same source for the request with its version chosen; what was learned of the sites is kept."""
+        """Return a Source for the request with its version chosen; it keeps what is known about the sites."""
         chosen = Source(request, self._log, self._guard, self._own_fetcher)
         chosen._listings, chosen._unlisted, chosen.index_bytes = self._listings, self._unlisted, self.index_bytes
         return chosen
 
     def provenance(self) -> Provenance:
-        """Who says what the digest of our archive is. Fetches SHA256SUMS and its signature at most.
+        """Return who says which digest the archive must have. Downloads SHA256SUMS and its signature at most.
 
-        :returns: Provenance. Raises FetchError, VerificationError, RequestError.
+        :returns: Provenance.
+        :raises: FetchError, VerificationError, RequestError.
         """
         if self._given:
-            return self._vouch_beside()
+            return self._verify_beside()
         if self._request.policy == "pinned":
             return self._pinned(self._request.sites[0])
         with self._with_advice(), self._fetcher() as fetcher:
-            return self._from_sites(lambda site: self._vouch_at(fetcher, site))
+            return self._from_sites(lambda site: self._verify_at(fetcher, site))
 
     def inspect(self, provenance: Optional[Provenance]) -> Optional[VerifiedArchive]:
-        """The given archive, verified as by archive(), and copied nowhere: for check mode.
+        """Verify the given archive as archive() does, but without a copy: for check mode.
 
-        :param vouching: Provenance; None where the files beside the archive are not there yet: then ``checksum`` is all that it
-            can be held against.
-        :returns: VerifiedArchive, whose ``file`` is to be closed; None: nothing tells what its digest has to be.
-        Raises RequestError, VerificationError.
+        :param provenance: Provenance; None: the files beside the archive do not exist yet, so it is only compared with
+            ``checksum``.
+        :returns: VerifiedArchive, whose ``file`` the caller closes; None: there is no Provenance.
+        :raises: RequestError, VerificationError.
         """
         request, stream = self._request, self._open_given()
         try:
@@ -149,11 +151,12 @@ class Source:
         return None
 
     def archive(self, sink: Sink) -> VerifiedArchive:
-        """The archive, every byte of it verified, in the sink.
+        """Copy the archive into the sink and verify every byte of it.
 
-        :param sink: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, and ``reader()`` for the
-            open file that VerifiedArchive carries.
-        :returns: VerifiedArchive. Raises FetchError, VerificationError, RequestError, and what the sink raises.
+        :param sink: ``check_free_space(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, and
+            ``reader()``, which returns the open file for VerifiedArchive.
+        :returns: VerifiedArchive.
+        :raises: FetchError, VerificationError, RequestError, and what the sink raises.
         """
         if self._given:
             return self._read_given(sink)
@@ -161,14 +164,15 @@ class Source:
             return self._from_sites(lambda site: self._fetch_from(fetcher, site, sink))
 
     def through_cache(self, cache: Callable[[Provenance, Callable[[Sink], VerifiedArchive]], _Found]) -> _Found:
-        """The archive by way of a place that may have it already: of the first site where that works out.
+        """Get the archive through a cache that may have it already, from the first site for which that works.
 
-        :param shelf: callable(vouching, fetch); ``fetch(sink)`` brings the archive as ``archive()`` does.
-        :returns: what the shelf returns. Raises what it raises, and what ``provenance()`` does.
+        :param cache: callable(provenance, fetch); ``fetch(sink)`` downloads the archive as ``archive()`` does.
+        :returns: what ``cache`` returns.
+        :raises: what ``cache`` and ``provenance()`` raise.
         """
 
         def attempt(fetcher: _Asked, site: str) -> _Found:
-            provenance = self._vouching_of(fetcher, site)
+            provenance = self._provenance_from(fetcher, site)
             return cache(provenance, lambda sink: self._download(fetcher, site, provenance, sink))
 
         with self._with_advice(), self._fetcher() as fetcher:
@@ -187,25 +191,24 @@ class Source:
         )
 
     def _quick_fetcher(self) -> _Asked:
-        """For what is only good to know: one try, and no word about it."""
+        """Return a Fetcher for optional information: one try, no log."""
         return self._own_fetcher or client.Fetcher(
             self._request.timeout, 1, access=self._request.access, sites=self._request.sites, machine="the target"
         )
 
     @contextlib.contextmanager
     def _with_advice(self) -> Iterator[None]:
-        """When no site has what was asked for, say what there is instead: only then an exact version needs an index."""
+        """If no site has the release, hint at what there is: only then does an exact version need an index."""
         try:
             yield
         except (FetchError, RequestError) as exc:
             if self._lacking:
                 exc.hint = self._advice(self._lacking[0]) or exc.hint
-                # Versions have the names that the site gives them.
-                exc.redact(credentials.secrets(self._request.access))
+                exc.redact(credentials.secrets(self._request.access))  # the site chooses the names of its versions
             raise
 
     def _advice(self, site: str) -> Optional[str]:
-        """What the site's index has to say, or its URL; None when that is nothing: the first error is what counts."""
+        """Return a hint from the site's index or about its URL, or None. Ignores errors: the first error matters."""
         with contextlib.suppress(TerraformBinaryError):
             if site not in self._listings:
                 with self._quick_fetcher() as fetcher:
@@ -215,7 +218,7 @@ class Source:
 
     @contextlib.contextmanager
     def _noting_failures(self, site: str) -> Iterator[None]:
-        """Remember a site that does not have the release, or not for our platform."""
+        """Remember a site that lacks the release, or lacks it for this platform."""
         try:
             yield
         except (FetchError, RequestError) as exc:
@@ -224,7 +227,7 @@ class Source:
             raise
 
     def _from_sites(self, attempt: Callable[[str], _Found]) -> _Found:
-        """The first site's answer; the next one's when a site fails."""
+        """Return the result of the first site that does not fail."""
         failures: List[FetchError] = []
         for site in self._request.sites:
             try:
@@ -241,11 +244,11 @@ class Source:
         ) from failures[-1]
 
     def _fetch_from(self, fetcher: _Asked, site: str, sink: Sink) -> VerifiedArchive:
-        """P8 and P9: the sums decide what the archive has to be, before it is asked for."""
-        return self._download(fetcher, site, self._vouching_of(fetcher, site), sink)
+        """P8 and P9: SHA256SUMS determines the archive's digest before the archive is requested."""
+        return self._download(fetcher, site, self._provenance_from(fetcher, site), sink)
 
-    def _vouching_of(self, fetcher: _Asked, site: str) -> Provenance:
-        return self._pinned(site) if self._request.policy == "pinned" else self._vouch_at(fetcher, site)
+    def _provenance_from(self, fetcher: _Asked, site: str) -> Provenance:
+        return self._pinned(site) if self._request.policy == "pinned" else self._verify_at(fetcher, site)
 
     def _download(self, fetcher: _Asked, site: str, provenance: Provenance, sink: Sink) -> VerifiedArchive:
         request = self._request
@@ -265,21 +268,19 @@ class Source:
             sink.reader(), url, received.bytes, self._version, self._platform, provenance, fetcher.downloaded
         )
 
-    def _vouch_at(self, fetcher: _Asked, site: str) -> Provenance:
+    def _verify_at(self, fetcher: _Asked, site: str) -> Provenance:
         request = self._request
         url = layout.release_url(site, self._version, layout.sums_name(self._version))
         with self._noting_failures(site):
             sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if request.policy == "signature" else None
-        with self._noting_failures(site), redacting(
-            credentials.secrets(request.access)
-        ):  # what is not in order is quoted
-            provenance = self._judge(sums, url, signature, site)
+        with self._noting_failures(site), redacting(credentials.secrets(request.access)):  # errors quote malformed text
+            provenance = self._verify_documents(sums, url, signature, site)
         self.documents = {url: sums} if signature is None else {url: sums, signature[1]: signature[0]}
         return provenance._replace(downloaded_bytes=fetcher.downloaded)
 
     def _read_signature(self, fetcher: _Asked, site: str) -> _Signature:
-        """The key's own signature file; the one without a key in its name where that cannot be had, whatever the reason.
+        """Read the signature file named after the key or, if that fails for any reason, the one without a key id.
 
         :returns: (bytes, str: its URL).
         """
@@ -292,7 +293,7 @@ class Source:
                 reason = str(exc)
             else:
                 if verify.may_be_signature(data):
-                    return data, url  # it is judged, whatever comes of it
+                    return data, url  # it is verified, whatever the result
                 reason = "signature %s is something else" % url
             self._log("%s; asking for %s" % (reason, plain))
         url = layout.release_url(site, self._version, plain)
@@ -303,8 +304,8 @@ class Source:
         ):
             return fetcher.read(url, client.SIGNATURE_CAP, "signature"), url
 
-    def _judge(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
-        """Signature over the raw bytes first, then the one line for our archive, then the user's own checksum."""
+    def _verify_documents(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
+        """Verify the signature over the raw bytes, find the archive's line, compare it with the option checksum."""
         request = self._request
         signed = None
         verification_files = {layout.sums_name(self._version): sums}
@@ -317,9 +318,7 @@ class Source:
                 % (self._version, signed.fingerprint, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(signed.created)))
             )
             for warning in signed.warnings:
-                self._log(
-                    warning, warning=not request.origin
-                )  # who knows the origin has fetched it, and was warned then
+                self._log(warning, warning=not request.origin)  # who set origin downloaded it, and got this warning
         name, sha256 = layout.find_archive(sums, self._version, self._platform, where)
         if request.checksum and sha256 != request.checksum:
             is_url = "://" in where
@@ -344,25 +343,25 @@ class Source:
         name = layout.archive_name(self._version, self._platform)
         return Provenance("pinned", name, self._request.checksum or "", None, None, site, 0)
 
-    def _vouch_beside(self) -> Provenance:
-        """The same judgement over the files beside a given archive."""
+    def _verify_beside(self) -> Provenance:
+        """Verify the files beside a given archive in the same way."""
         request = self._request
         origin = request.origin or self._given
         if is_unsigned(request):
             with os_error_context("read", self._given, RequestError):
-                self._open(self._given, "archive").close()  # check mode has to know, too
+                self._open(self._given, "archive").close()  # check mode must find out too
         if request.policy == "pinned":
             return self._pinned(origin)
         sums_path = self._beside(layout.sums_name(self._version))
         signature = None
         if request.policy == "signature":
-            # By the key's name or without, as on a site; which of the two it is to be is said where there is neither.
+            # With the key id in its name or without, as on a site. If neither exists, the error names the one without.
             *specific, plain = map(
                 self._beside, layout.signature_names(self._version, [key.key_id for key in self._keys])
             )
             path = next(filter(os.path.lexists, specific), plain)
             signature = self._read_beside(path, client.SIGNATURE_CAP), path
-        return self._judge(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
+        return self._verify_documents(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
 
     def _beside(self, name: str) -> str:
         return os.path.join(os.path.dirname(self._given), name)
@@ -377,7 +376,7 @@ class Source:
         return data
 
     def _open(self, path: str, what: str) -> BinaryIO:
-        """A regular file, open for reading. Raises OSError, RequestError, VerificationError for one that others could write."""
+        """Open a regular file for reading. Raises OSError, RequestError; VerificationError if others could write it."""
         fd = (self._guard if is_unsigned(self._request) else open_any)(path, what)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
@@ -385,7 +384,7 @@ class Source:
         return os.fdopen(fd, "rb")
 
     def _open_given(self) -> BinaryIO:
-        """The given archive, open for reading. Raises RequestError, VerificationError."""
+        """Open the given archive for reading. Raises RequestError, VerificationError."""
         path = self._given
         with os_error_context("read", path, RequestError):
             stream = self._open(path, "archive")
@@ -395,8 +394,8 @@ class Source:
         return stream
 
     def _read_given(self, sink: Sink) -> VerifiedArchive:
-        """Copy the given archive before it is judged: whoever owns it could change it between the hash and the use."""
-        provenance = self._vouch_beside()
+        """Copy the given archive before verifying it: its owner could change it between the check and the use."""
+        provenance = self._verify_beside()
         with self._open_given() as stream:
             sink.check_free_space(os.fstat(stream.fileno()).st_size)
             while True:
@@ -405,7 +404,7 @@ class Source:
                 if not data:
                     break
                 if sink.size + len(data) > client.ARCHIVE_CAP:
-                    raise _too_large(self._given)  # it grew
+                    raise _too_large(self._given)  # it grew after it was opened
                 sink.write(data)
         if sink.sha256 != provenance.archive_sha256:
             raise self._wrong_digest(self._given, sink.sha256, provenance.archive_sha256, path=self._given)
@@ -421,7 +420,7 @@ class Source:
 
 @contextlib.contextmanager
 def _with_hint(statuses: Collection[int], hint: str) -> Iterator[None]:
-    """The way out where a site does not have a file that it should have."""
+    """Set the hint of a FetchError with one of these statuses: a site lacks a file that it should have."""
     try:
         yield
     except FetchError as exc:
@@ -431,7 +430,7 @@ def _with_hint(statuses: Collection[int], hint: str) -> Iterator[None]:
 
 
 def _missing_hint(provenance: Provenance) -> str:
-    """What to do where a site has no archive of the name that its SHA256SUMS has."""
+    """Return a hint for a site that lacks an archive which its SHA256SUMS lists."""
     age = time.time() - (provenance.signed_at or 0)
     if age < _FRESH:
         return "SHA256SUMS has it, signed %d minutes ago, so it is being published: try again in some minutes" % (
@@ -441,13 +440,13 @@ def _missing_hint(provenance: Provenance) -> str:
 
 
 def _read_index(fetcher: _Asked, site: str) -> Listing:
-    """What a site's index lists. Raises FetchError."""
+    """Return a site's index: dict of version and platforms. Raises FetchError."""
     url = index.index_url(site)
     return index.parse_index(fetcher.read(url, client.INDEX_CAP, "index"), url)
 
 
 class NoSource:
-    """In the place of a Source where the controller brings the archive, and brought none: it was not needed then.
+    """Replaces a Source if the controller downloads but sent no archive, because its plan needed none.
 
     :param request: Request.
     """

@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gate: what a target answers is input, and becomes a checked record here, or is refused.
+"""Checks every result of a target and turns it into a typed record, or refuses it.
 
-A host that was taken over answers whatever it likes. What it says names files that are sent to it, decides what is asked of a
-mirror, and is shown and registered on the controller. Nothing else on the controller reads a module's raw result. What a
-record does not have, such as facts, is not passed on. SECURITY.md tells who may attack.
+A compromised host can send any result. A result names files that are sent to the host, decides what is requested from a
+mirror, and is shown and registered on the controller. No other code on the controller reads a module's raw result.
+Fields that the record does not have, such as facts, are dropped. SECURITY.md describes the attackers.
 """
 
 import math
@@ -19,11 +19,11 @@ from ..module_utils._release.layout import check_platform
 from ..module_utils._versions.version import is_exact
 
 _TEXT = 8192  # characters of one text, such as a line or a path
-_LONG = 65536  # characters of what may have many lines: what Python printed before it ended
+_LONG = 65536  # characters of a text with many lines: the output of Python before it ended
 _ALL = 1 << 20  # characters of all texts together
 _MANY = 10000  # elements of one list
-_DEPTH = 8  # of what is only shown
-_LARGEST = 1 << 62  # of a number
+_DEPTH = 8  # nesting of values that are only shown
+_LARGEST = 1 << 62  # largest number
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _SIGNER = re.compile(r"[0-9A-F]{40}\Z")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
@@ -36,13 +36,13 @@ _Kinds = Union[type, Tuple[type, ...]]  # as isinstance() takes them
 
 
 class AnswerError(TerraformBinaryError):
-    """A target answered what the module does not say."""
+    """A target sent a result that the module never returns."""
 
     step = "plan"
 
 
 class Answer(NamedTuple):
-    """One result of the module, every field checked. ``None`` where the module says null or nothing."""
+    """One result of the module, every field checked. ``None`` if the module says null or omits the field."""
 
     failed: bool
     changed: bool
@@ -65,11 +65,11 @@ class Answer(NamedTuple):
     removed: Tuple[str, ...]
     backup_file: Optional[str]
     error: Optional[Dict[str, Any]]  # of a failure
-    job: Optional[Dict[str, Any]]  # of a job that was started in the background: what core needs to find it again
-    shown: Dict[str, Any]  # what is only shown and registered: diff, warnings, owner and mode of the path, ...
+    job: Optional[Dict[str, Any]]  # of a background job that was started: what core needs to find it again
+    shown: Dict[str, Any]  # fields that are only shown and registered: diff, warnings, owner and mode of the path, ...
 
 
-# What is only shown, and of which type it is. Of most of these core makes objects of its own: see _message_of().
+# Fields that are only shown, and their types. Core turns most of these into its own objects: see _message_of().
 _SHOWN: Dict[str, _Kinds] = {
     "diff": (dict, list),
     "warnings": (list, tuple),
@@ -86,23 +86,23 @@ _SHOWN: Dict[str, _Kinds] = {
     "exception": object,
     "rc": int,
 }
-_LINES = ("module_stdout", "module_stderr", "exception")  # these keep their line ends
-_INDENT = "    "  # of the lines of an exception, which core shows as they are: none looks like one of Ansible's own
+_LINES = ("module_stdout", "module_stderr", "exception")  # these keep their line breaks
+_INDENT = "    "  # of an exception's lines, which core prints unchanged: none may look like one of Ansible's own
 _TARGET, _CONTROLLER = "target: ", "controller:"
 
 
 class Asked(NamedTuple):
-    """What a target was asked for, as far as its answer has to repeat it."""
+    """The request to a target, as far as its result must repeat it."""
 
-    version: Optional[str] = None  # exact; None: none, or it is to be removed
-    allows: Optional[Callable[[str], bool]] = None  # what the user asked for; None: anything exact
+    version: Optional[str] = None  # exact; None: none, or a removal
+    allows: Optional[Callable[[str], bool]] = None  # whether the user's request allows a version; None: any exact one
     platform: Optional[str] = None  # None: the host's own, whatever it is
-    base_dir: Optional[str] = DEFAULT_BASE_DIR  # None: as the host expands it, whatever comes of that
+    base_dir: Optional[str] = DEFAULT_BASE_DIR  # None: as the host expands it
     link: Optional[str] = ""  # "": none; None: as the host expands it
 
 
 def asked_path(value: Any, default: str) -> Optional[str]:
-    """A path that a task gives, as an answer has to repeat it: str; None where only the host can say (``~``, variables)."""
+    """Return a path as the result must repeat it: str; None if only the host can expand it (``~``, variables)."""
     text = default if value is None else str(value)
     if text.startswith("~") or "$" in text:
         return None
@@ -110,14 +110,14 @@ def asked_path(value: Any, default: str) -> Optional[str]:
 
 
 def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
-    """A module's result as an Answer.
+    """Check a module's result and return it as an Answer.
 
     :param raw: what ``_execute_module`` returned.
-    :param host: str, the inventory's name of the host, for the error.
+    :param host: str, the inventory name of the host, for the error.
     :param asked: Asked.
-    :param job: bool, it was started in the background, and may say so.
+    :param job: bool, the module was started in the background, so the result may describe a job.
     :returns: Answer.
-    :raises AnswerError: whatever is wrong with it: a type, a range, a form, or something else than was asked for.
+    :raises AnswerError: a type, range or form is wrong, or the result does not match the request.
     """
     gate = _Gate(raw, host)
     failed = gate.flag("failed", number=job) or False
@@ -154,7 +154,7 @@ def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
 
 
 def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
-    """Refuse an Answer about something else than was asked for. Raises AnswerError."""
+    """Refuse an Answer that does not match the request. Raises AnswerError."""
     if asked.version is not None and answer.version != asked.version:
         gate.refuse("version", "%s, which was asked for" % asked.version)
     if asked.allows and answer.version is not None and not asked.allows(answer.version):
@@ -165,7 +165,7 @@ def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
         gate.refuse("base_dir", "%s, which was asked for" % asked.base_dir if asked.base_dir else "an absolute path")
     if asked.link is not None and (answer.link or "") != asked.link:
         gate.refuse("link", "%s, which was asked for" % asked.link if asked.link else "none, since none was asked for")
-    # Not known yet: latest in check mode. None: nothing matches what is to be removed.
+    # The version may be unknown (latest in check mode) or None (nothing matches a removal).
     path = answer.version and "%s/%s/%s" % (answer.base_dir, answer.version, PRODUCT)
     if answer.path != path:
         gate.refuse("path", path or "none")
@@ -175,9 +175,9 @@ def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
 
 
 def as_raw(answer: Answer) -> Params:
-    """An Answer as the result of a task: dict, without what the target did not say."""
+    """Return an Answer as the result of a task: dict, without fields that the target omitted."""
     result = dict(answer.shown)
-    said = ("failed", "changed", "msg", "previous_version")  # by the module, whatever happened
+    said = ("failed", "changed", "msg", "previous_version")  # the module always sets these
     result.update(
         (name, value)
         for name, value in answer._asdict().items()
@@ -192,18 +192,18 @@ def as_raw(answer: Answer) -> Params:
             result[name] = list(result[name])
     if answer.job:
         return dict(answer.job, changed=answer.changed)
-    if answer.failed:  # the module says no more of a failure
+    if answer.failed:  # the module omits these in a failure
         for name in ("downloaded_bytes", "needs_archive"):
             result.pop(name, None)
     return result
 
 
 def check_target_path(path: str, host: str) -> None:
-    """Refuse a path that a target named and that is to go into a batch of sftp or a command line.
+    """Refuse a target's path that will be part of an sftp batch or a command line.
 
-    Core quotes it, but a batch ends a command with the line, and programs read quotes in their own ways (sftp(1)).
+    Core quotes it, but a batch ends each command at the line break, and programs parse quotes differently (sftp(1)).
 
-    :raises AnswerError: it is not absolute, or has other than plain characters.
+    :raises AnswerError: it is not absolute, or has characters that are not plain.
     """
     if not _PATH.match(path):
         raise AnswerError(
@@ -215,11 +215,11 @@ def check_target_path(path: str, host: str) -> None:
 
 
 class _Gate:
-    """One raw result, whose values are asked for by name."""
+    """One raw result, read field by field."""
 
     def __init__(self, raw: Any, host: str, left: Optional[List[int]] = None) -> None:
         self._host = host
-        self._left = left or [_ALL]  # characters that texts may still have
+        self._left = left or [_ALL]  # characters left for texts
         if not isinstance(raw, dict):
             raise self._refusal("a result", "a mapping", raw)
         self._raw: Params = raw
@@ -244,7 +244,7 @@ class _Gate:
         return value
 
     def flag(self, name: str, number: bool = False) -> Optional[bool]:
-        """A truth value; with ``number`` also 0 or 1, which core's async_wrapper says up to ansible-core 2.18."""
+        """Return a boolean; with ``number`` also 0 or 1, which core's async_wrapper returns up to ansible-core 2.18."""
         value = self._raw.get(name)
         if number and isinstance(value, int) and value in (0, 1):
             return bool(value)
@@ -264,7 +264,7 @@ class _Gate:
         return None if value is None else self._counted(printable(" ".join(value.splitlines())))
 
     def _counted(self, text: str) -> str:
-        """The text, which counts towards what all of them may have."""
+        """Return the text after counting it towards the limit for all texts."""
         self._left[0] -= len(text)
         if self._left[0] < 0:
             raise self._refusal("all text", "at most %d characters" % _ALL, "longer")
@@ -310,7 +310,7 @@ class _Gate:
         return tuple(self._counted(printable(value)) for value in values)
 
     def steps(self, name: str) -> Tuple[str, ...]:
-        """Lines of the target, which all say that they are."""
+        """Return the steps of the target; each must say that it is the target's."""
         lines = self.texts(name)
         if not all(line.startswith(_TARGET) for line in lines):
             self.refuse(name, "lines that begin with %s" % _TARGET)
@@ -353,7 +353,7 @@ class _Gate:
         return dict(found, side="target", errno=inner.number(name + ".errno"))
 
     def job(self) -> Optional[Params]:
-        """What core's async_wrapper says of a job that it has started; None where this is the module's own result."""
+        """Return what core's async_wrapper says about a job; None if this is the module's own result."""
         if not self.has("ansible_job_id"):
             return None
         found: Params = {
@@ -361,13 +361,13 @@ class _Gate:
             "results_file": self.text("results_file"),
         }
         for name in ("started", "finished"):
-            if not isinstance(self._raw.get(name), (bool, int)):  # it became a truth value in ansible-core 2.19
+            if not isinstance(self._raw.get(name), (bool, int)):  # a boolean since ansible-core 2.19
                 self.refuse(name, "true or false")
             found[name] = self._raw[name]
         return found
 
     def any(self, name: str, kinds: _Kinds) -> Any:
-        """What is only shown: plain values of bounded size, the texts printable."""
+        """Return a value that is only shown: plain values of limited size, with printable texts."""
         if not isinstance(self._raw[name], kinds):
             self.refuse(name, "of another type")
         if name in _LINES:
@@ -382,7 +382,7 @@ class _Gate:
         return value
 
     def _lines(self, name: str, text: str) -> str:
-        if len(text) > _LONG:  # a Python that cannot read a module shows all of it
+        if len(text) > _LONG:  # a Python that cannot parse a module prints all of it
             text = "%s\n...\n%s" % (text[: _LONG // 2], text[-_LONG // 2 :])
         lines = "\n".join(map(printable, text.split("\n")))
         return self._counted(re.sub("(?m)^(?=.)", _INDENT, lines) if name == "exception" else lines)
@@ -409,5 +409,5 @@ class _Gate:
 
 
 def _message_of(value: Any) -> str:
-    """The text of a warning, which is a record with an event from ansible-core 2.19 on."""
+    """Return the text of a warning, which is a record with an event since ansible-core 2.19."""
     return str(getattr(getattr(value, "event", None), "msg", value))

@@ -1236,7 +1236,7 @@ MUTANTS = {
         "_fs/trusted_file.py", "check_entry(directory, entry, path, what, weak)", GUARD
     ),
     "a link of anybody is followed": _never("_fs/trusted_file.py", "entry.st_uid not in owners.uids", GUARD),
-    "whoever listens here is believed": _never("_http/listeners.py", "strangers", LISTENERS),
+    "whoever listens here is believed": _never("_http/listeners.py", "others", LISTENERS),
     "a system that does not tell who listens is believed": _never("_http/listeners.py", "owners is None", LISTENERS),
     "a site on this host is believed whoever runs it": _never("_http/client.py", "self._guard is not None", LISTENERS),
     "a site on this host gets credentials whoever runs it": _change(

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificate that a server shows: what of it explains why it was refused.
+"""Reads the certificate that a server presents, to explain why a TLS connection refused it.
 
-It is read only to word an error, after a verified connection has failed: nothing is sent over the one that is made here,
-and nothing is decided by what it brings.
+This happens only after a verified connection has failed, to word the error. The extra connection made here sends no
+request, and no decision depends on what it returns.
 """
 
 import base64
@@ -24,20 +24,20 @@ _Field = Tuple[int, int, int]  # tag, begin, end
 
 
 class Certificate(NamedTuple):
-    """What is read of one."""
+    """The fields of a certificate that explain why it was refused."""
 
-    starts: str  # as 2026-11-23T14:39:00Z
+    starts: str  # for example 2026-11-23T14:39:00Z
     ends: str
-    issuer: Optional[str]  # its common name, or organization
-    names: Tuple[str, ...]  # that it is for: host names and addresses
+    issuer: Optional[str]  # the issuer's common name, or else its organization
+    names: Tuple[str, ...]  # host names and IP addresses that it is valid for
 
 
 def look_up(url: str, proxy: Optional[str], timeout: float) -> Optional[Certificate]:
-    """The Certificate that the server of a URL shows; None when that cannot be told.
+    """Fetch the certificate that the server of a URL presents. Returns a Certificate, or None if there is none to read.
 
-    :param url: str, https.
-    :param proxy: str, URL of the proxy that leads there, or None.
-    :param timeout: number of seconds without a byte.
+    :param url: str, an https URL.
+    :param proxy: str, URL of the proxy to connect through, or None.
+    :param timeout: seconds without a byte.
     """
     place = urlsplit(url)
     way = urlsplit(proxy or url)
@@ -59,7 +59,7 @@ def look_up(url: str, proxy: Optional[str], timeout: float) -> Optional[Certific
 
 
 def _authorization(proxy: SplitResult) -> Dict[str, str]:
-    """The header that a proxy wants (RFC 7617): dict."""
+    """Return the Proxy-Authorization header for a proxy's credentials (RFC 7617): dict, empty without credentials."""
     if proxy.username is None:
         return {}
     pair = "%s:%s" % (unquote(proxy.username), unquote(proxy.password or ""))
@@ -67,10 +67,10 @@ def _authorization(proxy: SplitResult) -> Dict[str, str]:
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """A Certificate from its bytes (X.690, RFC 5280). Raises ValueError or IndexError for what is none."""
+    """Parse a DER certificate (X.690, RFC 5280). Raises ValueError or IndexError if the bytes are not a certificate."""
     ((dummy, begin, end),) = _children(der, 0, len(der))
     fields = _children(der, *_children(der, begin, end)[0][1:])
-    if fields[0][0] == 0xA0:  # the version, which the oldest do not have
+    if fields[0][0] == 0xA0:  # the version, which v1 certificates omit
         del fields[0]
     if len(fields) < 6:
         raise ValueError("too few fields")
@@ -80,11 +80,11 @@ def read_certificate(der: bytes) -> Certificate:
 
 
 def _children(data: bytes, begin: int, end: int) -> List[_Field]:
-    """What is in a constructed value: list of (tag, begin, end)."""
+    """List the elements of a constructed DER value: list of (tag, begin, end)."""
     found = []
     while begin < end:
         tag, length, begin = data[begin], int.from_bytes(data[begin + 1 : begin + 2], "big"), begin + 2
-        if length & 0x80:  # so many bytes tell the length
+        if length & 0x80:  # long form: this many bytes hold the length
             count = length & 0x7F
             length, begin = int.from_bytes(data[begin : begin + count], "big"), begin + count
         if begin + length > end:

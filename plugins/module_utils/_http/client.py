@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a URL to bounded bytes: the only file that knows requests.
+"""Downloads a URL into a bounded number of bytes. This is the only file that imports requests.
 
-It promises that what it calls received has the length that was announced and at most the size asked for, that no body
-outlives its deadline or trickles along, and that nothing in the environment adds credentials. Whether the bytes are
-the right ones is not its business.
+A completed download has exactly the announced length and at most the allowed size. No download outlives its deadline or
+stays below the lowest speed. The environment never adds credentials. This file does not check that the bytes are the
+right ones: the caller verifies them.
 """
 
 import contextlib
@@ -49,33 +49,33 @@ SIGNATURE_CAP = 64 << 10
 INDEX_CAP = 16 << 20
 ARCHIVE_CAP = 512 << 20
 
-DEADLINE = 1800  # seconds for one download with all its tries
+DEADLINE = 1800  # seconds for one download, all tries included
 LOW_SPEED = 1024  # bytes per second ...
 LOW_SPEED_TIME = 30  # ... over this many seconds of waiting for the network
 REDIRECTS = 5
-SILENCE = 5  # seconds of waiting for an answer without a word about it
+SILENCE = 5  # seconds to wait for an answer before a line says so
 
 _CHUNK = 256 << 10
 _REDIRECTED = (301, 302, 303, 307, 308)
 
-_Answer = Tuple[Any, Optional[FetchError]]  # a requests.Response, or why there is none
+_Answer = Tuple[Any, Optional[FetchError]]  # a requests.Response, or the error in its place
 
 
 class DownloadResult(NamedTuple):
-    """What a download brought."""
+    """The result of a completed download."""
 
     bytes: int
-    sha256: str  # 64 lower-case hex digits, over the whole
+    sha256: str  # 64 lower-case hex digits, of the whole file
 
 
 class _MemorySink:
-    """A sink that keeps what it is given."""
+    """A sink that keeps the bytes in memory."""
 
     def __init__(self) -> None:
         self.data = bytearray()
 
     def check_free_space(self, size: int) -> None:
-        """Nothing to do: whoever reads into memory has set a small cap."""
+        """Do nothing: downloads into memory have a small size limit."""
 
     def write(self, block: bytes) -> None:
         self.data += block
@@ -85,7 +85,7 @@ class _MemorySink:
 
 
 class _Pace:
-    """How fast a body comes, its frame of chunks and trailers included: held to the lowest speed and to the deadline."""
+    """The speed of a body, with its chunk framing and trailers: enforces the lowest speed and the deadline."""
 
     def __init__(self, ends: float, deadline: float, place: str, what: str, count: int) -> None:
         self._ends = ends
@@ -93,15 +93,15 @@ class _Pace:
         self._place = place
         self._what = what
         self._count = count
-        self._recent, self._waited = 0, 0.0  # for the network alone: a slow sink is another matter
+        self._recent, self._waited = 0, 0.0  # network time only: a slow sink does not count
         self._since = 0.0
 
     def begin(self) -> None:
-        """Somebody begins to wait."""
+        """Start to count a wait."""
         self._since = time.monotonic()
 
-    def judge(self) -> None:
-        """Somebody waits, or did until now. Raises FetchError."""
+    def check(self) -> None:
+        """Check the speed and the deadline, during a wait or at its end. Raises FetchError."""
         now = time.monotonic()
         self._waited += now - self._since
         self._since = now
@@ -119,31 +119,32 @@ class _Pace:
             self._recent, self._waited = 0, 0.0
 
     def came(self, length: int) -> None:
-        """The wait is over, and so many bytes came. Raises FetchError."""
+        """Count the bytes that ended a wait, and check the speed. Raises FetchError."""
         self._count += length
         self._recent += length
-        self.judge()
+        self.check()
 
 
 def _null_log(line: str, warning: bool = False) -> None:
-    """The ``say`` of those who do not want to hear."""
+    """A log that discards every line."""
 
 
 class Fetcher:
-    """Downloads, one after the other; a context manager that closes its connections.
+    """Downloads files, one at a time. A context manager that closes its connections.
 
     :param timeout: int, seconds without a byte, while connecting and while reading.
     :param retries: int, tries of one download, the first included.
-    :param log: callable(line, warning=False), told of each file received and of each further try.
-    :param deadline: seconds for one download with all its tries. It ends the wait for an answer, and is looked at
-        whenever something of a body arrives.
-    :param access: Access: credentials, trust, and whether proxies are used; None: the usual ones.
-    :param sites: iterable of str, URLs of the sites that the user named, who may be shown credentials.
-    :param environ: mapping of the environment variables that tell of proxies and trust; None: this process's own.
-    :param guard: callable(path, what) -> int, opens local files unless others could write them. It is given where nobody
-        but the site itself says what its files have to be: then no redirect leads to plain http elsewhere, either.
-    :param show: callable(line), told when somebody has to wait for an answer; None: ``say``.
-    :param machine: str, which machine asks, for the message that it cannot: ``the controller``.
+    :param log: callable(line, warning=False), gets a line for each file received and each further try.
+    :param deadline: seconds for one download, all tries included. It ends the wait for an answer, and is checked
+        whenever part of a body arrives.
+    :param access: ConnectionOptions: credentials, TLS trust, and whether to use proxies; None: the defaults.
+    :param sites: iterable of str, URLs of the sites that the user named; only these may get credentials.
+    :param environ: mapping of environment variables for proxies and TLS trust; None: those of this process.
+    :param guard: callable(path, what) -> int, a descriptor; opens a local file and refuses it if other users could
+        write it. Given when only the site itself says which bytes are right: then no redirect leads to plain http on
+        another machine either.
+    :param machine: str, the machine that downloads, for error messages: ``the controller``.
+    :param show: callable(line), gets a line while an answer is slow to come; None: ``log``.
     """
 
     def __init__(
@@ -162,7 +163,7 @@ class Fetcher:
         self.timeout = timeout
         self.retries = retries
         self.deadline = deadline
-        self.downloaded = 0  # bytes of bodies that came over the network, those of failed tries included
+        self.downloaded = 0  # bytes of bodies received over the network, failed tries included
         self._tell = log
         self._access = access = access or ConnectionOptions()
         self._sites = tuple(sites)
@@ -172,9 +173,9 @@ class Fetcher:
         self._connections: Dict[Tuple[bool, bool], Session] = {}  # (with client certificate, verified)
         self._machine = machine
         self._display = show or log
-        self._way: List[str] = []  # to the answer that is read now: for messages
-        self._pace: Optional[_Pace] = None  # of the body that is read now
-        # what the transport may raise
+        self._way: List[str] = []  # redirect and proxy of the current request, for messages
+        self._pace: Optional[_Pace] = None  # pace of the current body
+        # exceptions that the transport may raise
         self._faults: Tuple[Type[Exception], ...] = (OSError, ValueError, http.client.HTTPException)
 
     def __enter__(self) -> "Fetcher":
@@ -189,14 +190,14 @@ class Fetcher:
         self._tell(redacted(line, self._secrets))
 
     def read(self, url: str, cap: int, what: str) -> bytes:
-        """The bytes at a URL.
+        """Return the bytes at a URL.
 
         :param url: str, http, https or file.
-        :param cap: int, the most bytes that are accepted.
-        :param what: str, what they are, for messages: ``SHA256SUMS``.
-        :raises FetchError: with ``status`` where HTTP gave one; a local file that is not there counts as 404.
+        :param cap: int, the most bytes to accept.
+        :param what: str, what the bytes are, for messages: ``SHA256SUMS``.
+        :raises FetchError: with ``status`` if HTTP returned one; a missing local file counts as 404.
         :raises MissingDependency: the URL is not a file and requests is not installed.
-        :raises RequestError: not a URL that can be fetched; certificates that cannot be read.
+        :raises RequestError: the URL cannot be fetched, or certificates cannot be read.
         """
         sink = _MemorySink()
         received, body = self._receive(url, sink, cap, what, True)
@@ -206,11 +207,13 @@ class Fetcher:
         return data
 
     def download(self, url: str, sink: Sink, cap: int, what: str) -> DownloadResult:
-        """Bring the bytes at a URL into a sink. It raises what ``read`` does; errors of the sink pass untouched.
+        """Copy the bytes at a URL into a sink.
 
-        :param sink: object with ``reserve(bytes)``, called before the first byte is written when the size was announced;
-            ``write(block)``; ``restart()``, called before the download begins again from its first byte.
-        :returns: Received.
+        :param url, cap, what: as for ``read``.
+        :param sink: object with ``check_free_space(bytes)``, called before the first write if the size was announced;
+            ``write(block)``; ``restart()``, called before the download starts again at its first byte.
+        :returns: DownloadResult.
+        :raises: what ``read`` raises; errors of the sink pass through unchanged.
         """
         received, _body = self._receive(url, sink, cap, what, False)
         self._log(
@@ -221,7 +224,7 @@ class Fetcher:
     def _receive(
         self, url: str, sink: Sink, cap: int, what: str, decodable: bool
     ) -> Tuple[DownloadResult, ResponseBody]:
-        """Try until it worked, must not be tried again, or was tried often or long enough: (Received, Body)."""
+        """Try until it works, a retry is pointless, or tries or time run out: (DownloadResult, ResponseBody)."""
         ends = time.monotonic() + self.deadline
         so_far = PartialDownload(sink)
         attempt = 1
@@ -243,7 +246,7 @@ class Fetcher:
     def _attempt(
         self, url: str, so_far: PartialDownload, cap: int, what: str, ends: float, decodable: bool
     ) -> Tuple[DownloadResult, ResponseBody]:
-        """One try: ask for the whole or for the rest, judge the answer by its head and its first bytes, copy."""
+        """Try once: request the whole or the rest, check the headers and the first bytes, copy the body."""
         self._way = []
         if not so_far.resumable:
             so_far.restart()
@@ -260,13 +263,13 @@ class Fetcher:
         return DownloadResult(so_far.count, so_far.sha256), body
 
     def _blocks(self, body: ResponseBody, so_far: PartialDownload, cap: int, what: str, ends: float) -> Iterator[bytes]:
-        """The body, block by block, held to its announced size, the cap, the lowest speed and the deadline."""
+        """Yield the body in blocks; enforce its announced size, the cap, the lowest speed and the deadline."""
         count, size = so_far.count, so_far.size
         self._pace = pace = _Pace(ends, self.deadline, body.url, what, count)
         while size is None or count < size:
             pace.begin()
             with self._guarded(what, body.url, count):
-                # Never more than was announced: a local file may grow meanwhile.
+                # Never read more than was announced: a local file may grow in the meantime.
                 block = body.read(_CHUNK if size is None else min(_CHUNK, size - count))
             if not block:
                 break
@@ -288,7 +291,7 @@ class Fetcher:
     def _open(
         self, stack: contextlib.ExitStack, url: str, what: str, ends: float, so_far: PartialDownload
     ) -> ResponseBody:
-        """The Body to go on with: the rest of what came so far, else the whole from its first byte."""
+        """Open the body to continue with: the rest of a partial download, or else the whole."""
         check_url(url)
         if urlsplit(url).scheme == "file":
             body = open_file(stack, url, what, self._guard or open_any)
@@ -315,11 +318,11 @@ class Fetcher:
     def _follow(
         self, stack: contextlib.ExitStack, url: str, what: str, ends: float, headers: Dict[str, str]
     ) -> ResponseBody:
-        """The Body at a URL, redirects followed; the stack closes it."""
+        """Open the body at a URL, following redirects; the stack closes it."""
         site, begun = choose_site(url, self._sites), url
         for dummy in range(REDIRECTS + 1):
             if site and not may_send_credentials(url, site):
-                site = None  # for good: where a redirect comes back to was chosen by somebody else
+                site = None  # for good: another party chose where a redirect comes back to
             proxy = choose_proxy(url, self._environ) if self._access.use_proxy else None
             self._way = ["redirected from %s" % redact_url(begun)] * (url != begun) + ["through %s" % (proxy,)] * bool(
                 proxy
@@ -327,23 +330,23 @@ class Fetcher:
             self._check_listener(url, what, site is not None)
             response, credentials = self._ask(url, proxy and proxy.url, what, ends, headers, site is not None)
             stack.callback(response.close)
-            self._check_listener(url, what, site is not None)  # it may have been another one by then
+            self._check_listener(url, what, site is not None)  # it may be another one by now
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTED or not location:
-                return check_response(response, redact_url(url), what, credentials, bool(headers), self._judge_pace)
+                return check_response(response, redact_url(url), what, credentials, bool(headers), self._check_pace)
             url = resolve_redirect(url, location, what, unsigned=self._guard is not None)
         raise FetchError(
             "%s is redirected more than %d times, the last time to %s" % (what, REDIRECTS, redact_url(url)),
             url=redact_url(url),
         )
 
-    def _judge_pace(self) -> None:
-        """Hold the body that is read to its pace: called before each wait. Raises FetchError."""
+    def _check_pace(self) -> None:
+        """Check the speed of the current body; called before each wait. Raises FetchError."""
         if self._pace is not None:
-            self._pace.judge()
+            self._pace.check()
 
     def _check_listener(self, url: str, what: str, trusted: bool) -> None:
-        """Refuse a port of this machine that another user listens on, where it is believed, or told a secret."""
+        """Refuse a loopback port on which another user listens, if its answer is trusted or it gets credentials."""
         parts = urlsplit(url)
         if parts.scheme == "http" and is_loopback(parts.hostname):
             if self._guard is not None:
@@ -357,8 +360,8 @@ class Fetcher:
         """Send one request.
 
         :param proxy: str, URL, or None.
-        :param trusted: bool, the URL may be shown credentials.
-        :returns: (requests.Response, its body still to be read; what the URL was shown of the credentials).
+        :param trusted: bool, the URL may get credentials.
+        :returns: (requests.Response, body not read yet; str, NONE, SENT or WITHHELD: whether credentials were sent).
         """
         connections = self._connect(url, trusted)
         connections.prepare(url, proxy)
@@ -375,7 +378,8 @@ class Fetcher:
             return look_up(*way, timeout=self.timeout)
 
         def ask() -> None:
-            # The main thread may have blocked them: a change and its note belong together, and this one may outlast its answer.
+            # The main thread may have blocked these signals, since a change and its note must not be separated. This
+            # thread may outlive its answer, so it must never receive them.
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
             answer = failure = None
             try:
@@ -386,10 +390,10 @@ class Fetcher:
             finally:
                 answers.put((answer, failure))
 
-        # Sockets only limit the wait for the next byte: a head that comes byte by byte can only be left to a thread.
+        # A socket timeout only limits the wait for the next byte. Headers that arrive byte by byte need a thread.
         try:
             threading.Thread(target=ask, daemon=True).start()
-        except RuntimeError as exc:  # what Python makes of EAGAIN
+        except RuntimeError as exc:  # Python raises this for EAGAIN
             raise FetchError(
                 "%s from %s: no thread is to be had for the request (%s)"
                 % (what, redact_url(url), describe_task_limits()),
@@ -404,7 +408,7 @@ class Fetcher:
         return answer, credentials
 
     def _await(self, answers: "queue.Queue[_Answer]", url: str, what: str, ends: float) -> _Answer:
-        """What is put into the queue; a line when that takes its time. Raises FetchError at the end of all patience."""
+        """Wait for the answer in the queue, and say so if it takes long. Raises FetchError at the deadline."""
         left = ends - time.monotonic()
         if left > SILENCE:
             with contextlib.suppress(queue.Empty):
@@ -418,31 +422,31 @@ class Fetcher:
             raise _too_slow("was not answered within %s s" % self.deadline, redact_url(url), what) from None
 
     def _connect(self, url: str, trusted: bool) -> Session:
-        """The connections for a URL: those that show the client certificate are kept apart, and so are unverified ones."""
+        """Return the Session for a URL: sessions differ in client certificate and in verification."""
         requests, urllib3 = _import_requests(url, self._machine)
         verified = self._access.validate_certs or is_public(url)
         kind = (bool(self._access.client_cert) and trusted, verified)
         if kind not in self._connections:
-            self._faults += (urllib3.exceptions.HTTPError,)  # requests lets some of them through
+            self._faults += (urllib3.exceptions.HTTPError,)  # requests lets some of these through
             self._connections[kind] = Session(requests, urllib3, self._access, self._environ, *kind)
         return self._connections[kind]
 
     @contextlib.contextmanager
     def _guarded(self, what: str, place: str, count: int) -> Iterator[None]:
-        """Turn what the transport raises over a body into FetchError. What a sink raises must never pass here."""
+        """Turn transport errors while a body is read into FetchError. Errors of a sink must never pass through here."""
         try:
             yield
         except self._faults as exc:
             raise self._convert(exc, what, place, " broke off after %d bytes" % count) from exc
 
     def _convert(self, exc: BaseException, what: str, place: str, broke: str = "", **tls: Any) -> FetchError:
-        """The FetchError for something that the transport raised; ``tls`` as explain() takes it."""
+        """Return the FetchError for a transport error; ``tls`` goes to describe_transport_error()."""
         reason, retry, hint = describe_transport_error(exc, self.timeout, **tls)
         return FetchError("%s from %s%s: %s" % (what, place, broke, reason), retry=retry, url=place, hint=hint)
 
 
 def _with_long_start(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes; the first block is long enough to tell what they are, unless there are no more."""
+    """Yield the same bytes; the first block has at least LONGEST_START bytes, unless the whole is shorter."""
     start: Optional[bytes] = b""
     for block in blocks:
         if start is None:
@@ -465,7 +469,7 @@ def _too_slow(found: str, place: str, what: str) -> FetchError:
 
 
 def _import_requests(url: str, machine: Optional[str]) -> Tuple[ModuleType, ModuleType]:
-    """requests and the urllib3 below it; imported late, since a host that fetches nothing needs neither."""
+    """Import requests and its urllib3. The import is late because a host that downloads nothing needs neither."""
     try:
         import requests
         import urllib3

@@ -1,11 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials: what is shown of them, to whom, and how they are kept out of texts.
+"""Decides which requests carry credentials, and lists the secrets to redact from texts.
 
-It promises that they go only with requests that began at a site which the user named and have not left it since: its
-scheme, host and port, and its path. They do not go to the public site, and not over plain http unless that stays on this
-machine.
+Credentials go only with requests that start at a site that the user named and have not left it since: the same scheme,
+host and port, and below its path. They never go to the public site, nor over plain http, except on loopback.
 """
 
 import base64
@@ -15,36 +14,36 @@ from urllib.parse import unquote
 from .._records import PUBLIC_SITE, ConnectionOptions, Params
 from .urls import is_below, is_loopback, origin_of
 
-SHORTEST_SECRET = 8  # characters of a header's value that counts as secret; masking shorter ones would mangle texts
+SHORTEST_SECRET = 8  # characters: a shorter header value is not masked, which would garble texts
 
 _SECRET = ("headers", "url_headers", "url_password", "url_token")
 
-NONE, SENT, WITHHELD = "none", "shown", "withheld"  # what a URL was shown of the credentials
+NONE, SENT, WITHHELD = "none", "shown", "withheld"  # whether a URL got the credentials
 
 
 def is_public(url: str) -> bool:
-    """Whether a URL is on the vendor's public site, which everybody may read and nobody needs to trust blindly."""
+    """Whether a URL is on releases.hashicorp.com, which needs neither credentials nor disabled verification."""
     return (origin_of(url)[1] or "").rstrip(".") == origin_of(PUBLIC_SITE)[1]
 
 
 def may_send_credentials(url: str, site: str) -> bool:
-    """Whether a URL may be shown the credentials for a site that the user named.
+    """Whether a URL may get the credentials for a site that the user named.
 
-    A request that was redirected is asked this at every step, and never again after the first no.
+    Ask for every redirect. After the first False, never ask again.
     """
     scheme, host, _port = origin_of(url)
     if is_public(url) or not is_below(url, site):
         return False
-    return scheme == "https" or scheme == "http" and is_loopback(host)  # which no proxy ever sees: see _proxies
+    return scheme == "https" or scheme == "http" and is_loopback(host)  # no proxy sees loopback: see proxies.py
 
 
 def choose_site(url: str, sites: Iterable[str]) -> Optional[str]:
-    """The site, of those that the user named, whose credentials a request that begins at a URL may carry; None: of none."""
+    """Return the named site whose credentials a request that starts at a URL may carry, or None."""
     return max((site for site in sites if may_send_credentials(url, site)), key=len, default=None)
 
 
 def headers_for(access: ConnectionOptions) -> Dict[str, str]:
-    """The headers that carry the credentials: dict, empty when there are none."""
+    """Return the headers that carry the credentials: dict, empty without credentials."""
     headers = dict(access.headers)
     if access.token:
         headers["Authorization"] = "Bearer %s" % access.token  # RFC 6750, 2.1
@@ -54,14 +53,14 @@ def headers_for(access: ConnectionOptions) -> Dict[str, str]:
 
 
 def secrets(access: ConnectionOptions) -> Tuple[str, ...]:
-    """The texts that must not appear anywhere: tuple of str."""
+    """Return the texts to redact everywhere: tuple of str."""
     found = [access.password, access.token, access.username and _basic(access)]
     found += [value for _name, value in access.headers if len(value) >= SHORTEST_SECRET]
     return tuple(text for text in found if text)
 
 
 def proxy_secrets(environ: Mapping[str, str]) -> Tuple[str, ...]:
-    """The texts of the proxies' URLs that must not appear anywhere: tuple of str.
+    """Return the secrets in proxy URLs, to redact everywhere: tuple of str.
 
     :param environ: mapping of environment variables.
     """
@@ -79,9 +78,9 @@ def proxy_secrets(environ: Mapping[str, str]) -> Tuple[str, ...]:
 
 
 def secrets_of(params: Params, environ: Mapping[str, str]) -> Tuple[str, ...]:
-    """The texts of a task that nothing may have that comes of it: tuple of str.
+    """Return the secrets of a task, to remove from its results: tuple of str.
 
-    Not those that would mangle what is told: short ones, and what another option shows anyway.
+    It leaves out texts whose removal would garble messages: short ones, and values that another option shows anyway.
 
     :param params: dict, the module's parameters.
     :param environ: mapping of environment variables.

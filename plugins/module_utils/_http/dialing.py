@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TCP connections: to whichever address of a host answers first (RFC 8305, Happy Eyeballs).
+"""Opens TCP connections to the first address of a host that answers (RFC 8305, Happy Eyeballs).
 
-A name may have many addresses of which some are dead, those of one family above all. They are not tried one after the other,
-each for the whole timeout: the next one is begun a moment after the one before, and the first that is connected is taken.
+A name may have many addresses, and some may be dead, often all of one family. Instead of trying each for the whole
+timeout, it starts the next attempt a moment after the previous one and keeps the first that connects.
 """
 
 import errno
@@ -15,20 +15,21 @@ from typing import Any, List, Sequence, Tuple, Union
 
 DELAY = 0.25  # seconds from one attempt to the next: RFC 8305, section 8
 _MOST = 32  # addresses
-# What a host without that family says of itself. It tells less than what another address answered.
+# Errors of a host without this address family. They say less than the answer of another address.
 _NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
-_Address = Tuple[int, int, int, str, Any]  # of getaddrinfo()
-_Option = Tuple[int, int, Union[int, bytes]]  # of setsockopt(), too
+_Address = Tuple[int, int, int, str, Any]  # as getaddrinfo() returns it
+_Option = Tuple[int, int, Union[int, bytes]]  # arguments of setsockopt()
 
 
 def open_connection(host: str, port: int, timeout: float, options: Sequence[_Option] = ()) -> socket.socket:
-    """A connected socket, with the timeout set.
+    """Return a connected socket with the timeout set.
 
     :param host: str, a name or an address.
-    :param timeout: number of seconds for all addresses together.
-    :param options: what setsockopt() takes.
-    :returns: socket.socket. Raises socket.gaierror, socket.timeout, OSError.
+    :param port: int.
+    :param timeout: seconds for all addresses together.
+    :param options: argument tuples for setsockopt().
+    :raises: socket.gaierror, socket.timeout, OSError.
     """
     left = _interleave(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))[:_MOST]
     ends = time.monotonic() + timeout
@@ -64,7 +65,7 @@ def open_connection(host: str, port: int, timeout: float, options: Sequence[_Opt
 
 
 def _begin(address: _Address, options: Sequence[_Option]) -> socket.socket:
-    """A socket that is being connected. Raises OSError."""
+    """Return a socket that has started to connect. Raises OSError."""
     family, kind, protocol, _name, place = address
     made = socket.socket(family, kind, protocol)
     try:
@@ -85,7 +86,7 @@ def _more_telling(before: OSError, now: OSError) -> OSError:
 
 
 def _interleave(addresses: Sequence[_Address]) -> List[_Address]:
-    """The same addresses, the families taking turns; the first stays the first (RFC 8305, section 4)."""
+    """Alternate the address families; the first address stays first (RFC 8305, section 4)."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
     found = []

@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who answers on a port of this machine: whoever was first to listen there, which may be any local user.
+"""Finds out who listens on a port of this machine: any local user may have been the first.
 
-So plain http to loopback proves nothing by itself. It does where the listening socket belongs to root or to us.
+So plain http to loopback proves nothing by itself, unless the listening socket belongs to root or to this user.
 """
 
 import errno
@@ -22,14 +22,14 @@ _HINT = "use https, give checksum with policy signature or pinned, or have the s
 
 
 def check_listener(url: str, what: str, why: str) -> None:
-    """Refuse to ask a port of this machine that somebody else listens on.
+    """Refuse to use a port of this machine on which another user listens.
 
-    :param url: str, http, its host is loopback.
-    :param what: str, what is asked for there: ``SHA256SUMS``.
-    :param why: str, what whoever answers could do: the end of a sentence.
-    :raises VerificationError: another user than root and our own listens on that port, on whatever address, or this system does
-        not tell.
-    :raises FetchError: nobody listens there.
+    :param url: str, http, with a loopback host.
+    :param what: str, what is requested: ``SHA256SUMS``.
+    :param why: str, what the listener could do, as the end of a sentence.
+    :raises VerificationError: a user other than root and the current one listens on that port, on any address, or the
+        system does not say who does.
+    :raises FetchError: nothing listens there.
     """
     place, port = redact_url(url), urlsplit(url).port or 80
     owners = _owners(port)
@@ -40,11 +40,11 @@ def check_listener(url: str, what: str, why: str) -> None:
             url=place,
             hint=_HINT,
         )
-    strangers = sorted(owners - {0, os.geteuid()})
-    if strangers:
+    others = sorted(owners - {0, os.geteuid()})
+    if others:
         raise VerificationError(
             "%s from %s: the user with the number %d listens on port %d, expected root or the user who downloads, since "
-            "whoever does %s" % (what, place, strangers[0], port, why),
+            "whoever does %s" % (what, place, others[0], port, why),
             url=place,
             hint=_HINT,
         )
@@ -59,7 +59,7 @@ def check_listener(url: str, what: str, why: str) -> None:
 
 
 def _owners(port: int) -> Optional[Set[int]]:
-    """The uids of those who listen on a port: set of int; None where the system does not tell."""
+    """Return the uids that listen on a port: set of int; None if the system does not say."""
     owners: Set[int] = set()
     for table in _TABLES:
         try:

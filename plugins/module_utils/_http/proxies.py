@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proxies: through which one a URL is asked for, as the environment has it.
+"""Chooses the proxy for a URL from the environment.
 
-It promises to ask the environment that it is given and nothing else: no system settings (which kill a forked process
-on macOS), and not this process's own variables, since a task's ``environment`` is not that of the controller. Whatever
-that says, this machine is asked directly: what is let pass for loopback, since no network is met, must meet none.
+It reads only the environment that it is given. It does not read system settings (which kill a forked process on macOS)
+or this process's own variables: a task's ``environment`` is not that of the controller. Requests to loopback never use
+a proxy, whatever the variables say: loopback is allowed more because such a request never meets a network.
 """
 
 import ipaddress
@@ -18,29 +18,30 @@ from .._errors import RequestError
 from .urls import is_loopback, redact_url
 
 _SUFFIX = "_proxy"
-_ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")  # what ends user and password, or the host, for some programs or all
+_ENDS_HOST = re.compile(r"[\\/?#\[\]\s]")  # ends the userinfo or the host, for some programs or for all
 _SCHEME = re.compile(r"(?:https?|socks(?:4a?|5h?))\Z", re.IGNORECASE)
-# Host and port, and nothing after them: what else may stand there could be a user and a password that are written wrong.
+# Host and port, and nothing after them: anything else could be part of a badly written user and password.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::([0-9]{1,5}))?/?\Z")
 
 
 class Proxy(NamedTuple):
-    """One that is to be asked."""
+    """A proxy to use."""
 
     url: str  # may have userinfo
-    variable: str  # which named it
+    variable: str  # the variable that named it
 
     def __str__(self) -> str:
         return "proxy %s (%s)" % (redact_url(self.url), self.variable)
 
 
 def choose_proxy(url: str, environ: Mapping[str, str]) -> Optional[Proxy]:
-    """The proxy for a URL.
+    """Return the proxy for a URL.
 
     :param url: str, http or https.
-    :param environ: mapping of variables: ``https_proxy``, ``http_proxy``, ``all_proxy``, ``no_proxy``, in lower or upper
-        case; lower case decides (curl(1), ENVIRONMENT), also when it is empty.
-    :returns: Proxy; None: ask directly. Raises RequestError for a URL that programs read in different ways.
+    :param environ: mapping of variables: ``https_proxy``, ``http_proxy``, ``all_proxy``, ``no_proxy``, in lower or
+        upper case; lower case wins (curl(1), ENVIRONMENT), even when it is empty.
+    :returns: Proxy; None: connect directly.
+    :raises RequestError: programs disagree on how to read the proxy's URL.
     """
     found: Dict[str, Proxy] = {}
     for name in sorted(environ, key=str.islower):  # lower case last
@@ -59,7 +60,7 @@ def choose_proxy(url: str, environ: Mapping[str, str]) -> Optional[Proxy]:
 
 
 def _check(proxy: Proxy) -> None:
-    """Refuse a URL whose host is not beyond doubt: RequestError, which shows nothing that could be a password."""
+    """Refuse a proxy URL whose host is ambiguous. Raises RequestError, which shows nothing that could be a password."""
     scheme, _slashes, rest = proxy.url.partition("://")
     user, at, host = rest.rpartition("@")
     found = _HOST.match(host) if _SCHEME.match(scheme) else None
@@ -74,7 +75,7 @@ def _check(proxy: Proxy) -> None:
 
 
 def _is_excepted(parts: SplitResult, exceptions: str) -> bool:
-    """Whether no_proxy names the host: itself, a domain it is in, host and port, its network in CIDR form, or ``*``."""
+    """Whether no_proxy names the host: itself, its domain, host and port, its network in CIDR form, or ``*``."""
     host = parts.hostname or ""
     addressed = "%s:%d" % (host, parts.port) if parts.port else host
     if any(proxy_bypass_environment(name, {"no": exceptions}) for name in (host, addressed)):
@@ -87,7 +88,7 @@ def _is_excepted(parts: SplitResult, exceptions: str) -> bool:
 
 
 def _network(text: str) -> Union[ipaddress.IPv4Network, ipaddress.IPv6Network, None]:
-    """The network of an entry in CIDR form, None for any other entry."""
+    """Parse an entry in CIDR form; None for any other entry."""
     try:
         return ipaddress.ip_network(text.strip(), strict=False) if "/" in text else None
     except ValueError:

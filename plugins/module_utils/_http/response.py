@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bodies of answers: opened only when status, headers and first bytes are in order.
+"""Opens the body of a response after checking its status, headers and first bytes.
 
-It promises that a body which is handed out is the file itself, compressed by nobody on the way, and not a login page in its
-place. What a body is, its bytes say: labels (Content-Encoding, Content-Type) only make them suspect.
+A body that it returns is the file itself, neither compressed on the way nor replaced by a login page. The bytes decide
+what a body is; Content-Encoding and Content-Type only raise suspicion.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ from .transport_errors import error_for_status
 from .urls import redact_url
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')  # RFC 9110, 8.8.3
-# How the files of a release site begin: a zip, a signature (RFC 9580, 4.2: the packet's type is 2), SHA256SUMS, an index.
+# First bytes of the files of a release site: a zip, a signature (RFC 9580, 4.2: packet type 2), SHA256SUMS, an index.
 _PUBLISHED = re.compile(
     rb"PK[\x03\x05]|[\x88-\x8b\xc2]|[\xef\xbb\xbf \t\r\n]*(?:-----BEGIN PGP|[0-9a-fA-F]{64}[ \t]|[{])"
 )
-LONGEST_START = 80  # bytes that are enough to tell
-# HTTP Content Coding Registry, IANA. What is none of these is somebody's own label (aws-chunked, utf-8), and means nothing.
+LONGEST_START = 80  # bytes that are enough to recognize a file
+# HTTP Content Coding Registry, IANA. Anything else is an invented label (aws-chunked, utf-8) and is ignored.
 _CODINGS = frozenset(
     (
         "aes128gcm",
@@ -46,7 +46,7 @@ _CODINGS = frozenset(
     )
 )
 _DECODED = ("gzip", "x-gzip", "deflate")
-_MEMBERS = 100  # of a body that was compressed on the way: each one costs a copy of what follows it
+_MEMBERS = 100  # of a compressed body: each member costs a copy of the bytes that follow it
 _MEDIA_TYPE = re.compile(r"(?:application|audio|binary|font|image|multipart|text|video)/[a-z0-9.+-]{1,30}\Z")
 _TAG = re.compile(
     rb"[\xef\xbb\xbf \t\r\n]*(<(?:!doctype html|html|head|body|\?xml|script|title|meta|p))\b", re.IGNORECASE
@@ -54,26 +54,29 @@ _TAG = re.compile(
 
 
 class ResponseBody(NamedTuple):
-    """A body, still to be read."""
+    """The body of a response, not read yet."""
 
-    url: str  # where it really comes from, as shown in messages
-    size: Optional[int]  # bytes announced for what is still to come; None: not announced
+    url: str  # where it comes from after redirects, redacted for messages
+    size: Optional[int]  # announced bytes still to come; None: not announced
     content_type: Optional[str]  # None: a local file
     etag: Optional[str]  # a strong validator (RFC 9110, 8.8.1); None: there is none
-    part: Optional[str]  # Content-Range of a partial answer; None: it is the whole
-    read: Callable[[int], bytes]  # at most so many bytes, as soon as there are any; b"" at the end
-    coding: str = ""  # Content-Encoding, as far as HTTP knows it
+    part: Optional[str]  # Content-Range of a partial response; None: it is the whole file
+    read: Callable[[int], bytes]  # at most this many bytes, as soon as any arrive; b"" at the end
+    coding: str = ""  # Content-Encoding, without codings that HTTP does not define
 
 
 def open_any(path: str, what: str) -> int:
-    """Open a file for reading, whoever could write it: int, a descriptor. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # not to block on a FIFO
+    """Open a file for reading, no matter who could write it: int, a descriptor. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a FIFO does not block
 
 
 def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> ResponseBody:
-    """The body of a file URL (RFC 8089), closed by the stack. Raises FetchError; one that is missing counts as 404.
+    """Open the file of a file URL (RFC 8089); the stack closes it.
 
-    :param guard: callable(path, what) -> int, which opens the file and may refuse to.
+    :param url: str, a file URL.
+    :param what: str, what the file is, for messages.
+    :param guard: callable(path, what) -> int, opens the file and returns a descriptor, or refuses.
+    :raises FetchError: the file cannot be opened or is not a regular file; a missing file has status 404.
     """
     path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
     place: Params = dict(url=redact_url(url), path=path)
@@ -97,14 +100,17 @@ def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) ->
 def check_response(
     response: Any, place: str, what: str, credentials: str, resuming: bool, tick: Callable[[], None]
 ) -> ResponseBody:
-    """The body of an answer whose status and headers are in order.
+    """Check the status and headers of a response, and return its body.
 
     :param response: requests.Response.
-    :param place: str, its URL as shown.
-    :param credentials: str, what it was shown of them: see _credentials.
-    :param resuming: bool, a part was asked for, and will do.
-    :param tick: callable(), called before each wait for the network while the body is read; what it raises ends that.
-    :returns: Body. Raises FetchError.
+    :param place: str, its URL, redacted for messages.
+    :param what: str, what the body is, for messages.
+    :param credentials: str, whether credentials were sent: see credentials.py.
+    :param resuming: bool, a part was requested, so a partial response is accepted.
+    :param tick: callable(), called before each wait for the network while the body is read; an exception from it ends
+        the wait.
+    :returns: ResponseBody.
+    :raises FetchError: the status or a header is not acceptable.
     """
     headers = response.headers
     partial = resuming and response.status_code == 206
@@ -131,8 +137,10 @@ def check_response(
 
 
 class _Ticking(io.RawIOBase):
-    """The stream of a connection. A chunk's size, its extensions and the trailers are lines that http.client reads to their
-    ends, however long each byte takes."""
+    """The stream of a connection, which calls ``tick`` before each read.
+
+    http.client reads a chunk's size, its extensions and the trailers as whole lines, however long each byte takes.
+    """
 
     def __init__(self, stream: io.BufferedReader, tick: Callable[[], None]) -> None:
         super().__init__()
@@ -154,21 +162,23 @@ class _Ticking(io.RawIOBase):
 
 
 def _find_reader(raw: Any, tick: Callable[[], None]) -> Callable[[int], bytes]:
-    """How to read what has arrived: a read that waits for a whole block would not notice a trickle."""
-    answer = raw._fp  # of http.client
+    """Return a function that reads what has arrived: waiting for a whole block would not notice a slow server."""
+    answer = raw._fp  # the response of http.client
     if answer.fp is not None:
         answer.fp = io.BufferedReader(_Ticking(answer.fp, tick))
     if hasattr(raw, "read1"):
         return lambda size: raw.read1(size, decode_content=False)
-    read1: Callable[[int], bytes] = answer.read1  # older urllib3 has none
+    read1: Callable[[int], bytes] = answer.read1  # older urllib3 has no read1
     return read1
 
 
 def check_beginning(body: ResponseBody, start: bytes, what: str, decodable: bool) -> None:
-    """Look at the first bytes of a body. Raises FetchError where they show that it is not the file itself.
+    """Check the first bytes of a body.
 
-    :param start: bytes, LONGEST_START of them unless the whole is shorter.
-    :param decodable: bool, decode() will be called with all of it.
+    :param start: bytes, at least LONGEST_START of them unless the whole is shorter.
+    :param what: str, what the body is, for messages.
+    :param decodable: bool, the caller passes the whole body to decode().
+    :raises FetchError: the bytes show that it is not the file itself.
     """
     if not _is_coded(body, start):
         _reject_html(body, start, what)
@@ -177,9 +187,12 @@ def check_beginning(body: ResponseBody, start: bytes, what: str, decodable: bool
 
 
 def decode(body: ResponseBody, data: bytes, cap: int, what: str) -> bytes:
-    """The file itself, from all bytes of a body. Servers compress what nobody asked them to.
+    """Return the file itself, given all bytes of a body: some servers compress without being asked to.
 
-    :param cap: int, the most bytes that are accepted. Raises FetchError.
+    :param data: bytes, the whole body.
+    :param cap: int, the most bytes to accept after decoding.
+    :param what: str, what the body is, for messages.
+    :raises FetchError: the file is too large, cannot be decoded, or is a web page.
     """
     if not _is_coded(body, data):
         return data
@@ -189,7 +202,7 @@ def decode(body: ResponseBody, data: bytes, cap: int, what: str) -> bytes:
             members += 1
             if members > _MEMBERS:
                 raise zlib.error("it has more than %d members" % _MEMBERS)
-            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)  # takes gzip and zlib
+            decoder = zlib.decompressobj(32 + zlib.MAX_WBITS)  # accepts gzip and zlib
             found += decoder.decompress(data, cap + 1 - len(found))
             if len(found) > cap:
                 raise FetchError(
@@ -221,13 +234,13 @@ def _coded_error(body: ResponseBody, what: str, found: str) -> FetchError:
 
 
 def _reject_html(body: ResponseBody, start: bytes, what: str) -> None:
-    """A captive portal, or a login page, answers 200 with HTML whatever one asks for. Raises FetchError for one."""
+    """Refuse HTML: a captive portal or login page answers 200 to every request. Raises FetchError."""
     if body.content_type is None:
         return
     media_type = body.content_type.partition(";")[0].strip().lower()
     is_labelled = media_type in ("text/html", "application/xhtml+xml") and not _PUBLISHED.match(start)
     if is_labelled or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        # What comes from a page that somebody else chose, by a redirect, is not for the screen: only what is known is named.
+        # A redirect may lead to a page that another party controls. Show only known values from it.
         known = media_type if _MEDIA_TYPE.match(media_type) else "of another form"
         tag = _TAG.match(start)
         raise FetchError(

@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Resuming: what came so far of one download, and whether an answer really is the rest of it.
+"""Resumes a download: tracks the bytes received and checks that a response is the rest of them.
 
-A part is asked for only under the strong validator that came with the beginning (If-Range: RFC 9110, 13.1.5), and taken
-only when it begins where we stopped, belongs to a whole of the announced size, and bears that same validator. What it
-says may still be a lie: the digest is always over the whole.
+It requests a part only with the strong validator of the first response (If-Range: RFC 9110, 13.1.5). It accepts a part
+only if it starts at the next byte, belongs to a file of the announced size and has the same validator. A server can
+still lie about all of these, so the digest always covers the whole file.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _PART = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})\Z")
 
 
 class PartialDownload:
-    """What came of one download, over all its tries.
+    """The bytes of one download, over all its tries.
 
     :param sink: see Fetcher.download().
     """
@@ -29,7 +29,7 @@ class PartialDownload:
 
     def _begin(self) -> None:
         self.count = 0  # bytes
-        self.size: Optional[int] = None  # bytes announced for the whole, or None
+        self.size: Optional[int] = None  # announced size of the whole in bytes, or None
         self._etag: Optional[str] = None
         self._coding = ""
         self._digest = hashlib.sha256()
@@ -40,24 +40,24 @@ class PartialDownload:
 
     @property
     def resumable(self) -> bool:
-        """Whether the rest may be asked for."""
+        """Whether the rest can be requested."""
         return bool(self.count and self._etag and self.size is not None)
 
     def request_headers(self) -> Dict[str, str]:
-        """The headers that ask for the rest: dict, empty when the whole is needed."""
+        """Return the headers that request the rest: dict, empty if the whole file is needed."""
         return {"Range": "bytes=%d-" % self.count, "If-Range": self._etag} if self.resumable and self._etag else {}
 
     def restart(self) -> None:
-        """Forget all, and have the sink do so."""
+        """Discard all bytes, in the sink too."""
         if self.count:
             self._sink.restart()
         self._begin()
 
     def accept(self, body: Any) -> Optional[str]:
-        """Take an answer as the one to go on with.
+        """Decide whether to continue with a response.
 
-        :param body: Body, of the whole or of a part.
-        :returns: str, why it is not the rest of what came so far; None when it is, or is the whole.
+        :param body: ResponseBody, of the whole file or of a part.
+        :returns: str, why it is not the rest of the bytes received; None if it is the rest, or the whole.
         """
         if body.part is None:
             self.restart()
@@ -78,7 +78,7 @@ class PartialDownload:
         return None if body.etag == self._etag else "it is of another file"
 
     def add(self, block: bytes) -> None:
-        """Bytes that came: to the sink, whose errors pass untouched."""
+        """Pass received bytes to the sink, whose errors pass through unchanged."""
         if not self.count and self.size is not None:
             self._sink.check_free_space(self.size)
         self._sink.write(block)

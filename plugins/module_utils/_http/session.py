@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections: requests, set up to trust whom it should, and to take nothing from the environment unasked.
+"""Sets up sessions of requests: whom they trust, and nothing else from the environment.
 
-It is handed requests and urllib3 rather than importing them: a host that fetches nothing needs neither, and only
-_fetch knows that they may be missing.
+The modules requests and urllib3 are parameters, not imports: a host that downloads nothing needs neither, and only
+client.py handles their absence.
 """
 
 import os
@@ -21,14 +21,14 @@ from .tls import find_bundle, load_client_certificate
 
 
 class Session:
-    """A session of requests for sites of one kind.
+    """A session of requests for one kind of site.
 
     :param requests, urllib3: the modules.
-    :param access: Access.
-    :param environ: mapping of the environment variables that tell of trust.
-    :param with_certificate: bool, show the client certificate.
-    :param verified: bool, check the other side's certificate.
-    :raises RequestError: certificates that cannot be read.
+    :param access: ConnectionOptions.
+    :param environ: mapping of environment variables for TLS trust.
+    :param with_certificate: bool, present the client certificate.
+    :param verified: bool, verify the server's certificate.
+    :raises RequestError: certificates cannot be read.
     """
 
     def __init__(
@@ -44,25 +44,25 @@ class Session:
         self._urllib3 = urllib3
         choice = find_bundle(access, environ) if verified else None
         self._bundle = choice and choice[1]
-        # whom it trusts, for messages
+        # the trusted certificates, for messages
         self.store = "%s %s" % choice if choice else "the system's trust store and the one of requests"
-        self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)  # OpenSSL reads that of the process alone
+        self._stores = environ.get("SSL_CERT_DIR", "").split(os.pathsep)  # OpenSSL reads only the process's own
         self._verified = verified
         self._session = requests.Session()
-        self._session.trust_env = False  # or an entry in netrc would replace our Authorization header
+        self._session.trust_env = False  # otherwise an entry in netrc would replace our Authorization header
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": access.http_agent})
-        # Always a path for those that are verified: for True, some releases of requests (2.32.0 to 2.32.2) put a context
-        # of their own in the place of ours.
+        # With verification, always pass a path: for True, requests 2.32.0 to 2.32.2 replace our context with their own.
         self._session.verify = (self._bundle or requests.certs.where()) if verified else False
         self._session.mount("http://", _make_adapter(requests, urllib3))
         self._certified = access if with_certificate else None
-        self._context: Optional[ssl.SSLContext] = None  # until something is asked by https
+        self._context: Optional[ssl.SSLContext] = None  # until the first https request
         if not verified:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user asked for it, and is told
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user chose this and is warned
 
     def prepare(self, url: str, proxy: Optional[str]) -> None:
-        """Read the certificates, which takes a tenth of a second, unless that was done or it is all plain http.
+        """Load the certificates, once and only if https is involved: it takes a tenth of a second.
 
+        :param url: str, the URL to request next.
         :param proxy: str, URL, or None.
         :raises RequestError: the client certificate cannot be used.
         """
@@ -78,18 +78,19 @@ class Session:
         self._session.close()
 
     def get(self, url: str, headers: Mapping[str, str], timeout: float, proxy: Optional[str]) -> Any:
-        """Ask for a URL, for which ``prepare`` was called.
+        """Request a URL. Call ``prepare`` for it first.
 
-        :param headers: dict, beside the usual ones.
+        :param url: str, http or https.
+        :param headers: dict, in addition to the default ones.
         :param timeout: int, seconds without a byte.
         :param proxy: str, URL, or None.
-        :returns: requests.Response, its body still to be read, a redirect not followed. Raises what requests raises.
+        :returns: requests.Response, its body not read yet, a redirect not followed. Raises what requests raises.
         """
         adapter = self._session.get_adapter(url)
         scheme = urlsplit(url).scheme
         if proxy and "https" in (scheme, urlsplit(proxy).scheme):
             self._open_tunnel(adapter, proxy)
-        # By the adapter: the session would swallow the body of a redirect, however long it is.
+        # Use the adapter: the session would read the whole body of a redirect, however long it is.
         request = self._session.prepare_request(self._requests.Request("GET", url, headers=headers))
         return adapter.send(
             request,
@@ -100,15 +101,15 @@ class Session:
         )
 
     def _open_tunnel(self, adapter: Any, proxy: str) -> None:
-        """Have the way through a proxy made with our context; the adapter keeps it."""
+        """Make the adapter use our context for connections through a proxy; the adapter keeps them."""
         own = {"ssl_context": self._context}
         if urlsplit(proxy).scheme == "https":
-            own["proxy_ssl_context"] = self._make_context()  # the client certificate is not for the proxy
+            own["proxy_ssl_context"] = self._make_context()  # the proxy does not get the client certificate
         adapter.proxy_manager_for(proxy, **own)
 
     def _make_context(self) -> ssl.SSLContext:
-        """A new ssl.SSLContext that trusts the system's store and that of requests, or the user's choice alone."""
-        # Not ssl's own: older urllib3 compares the names of hosts itself.
+        """Return an ssl.SSLContext that trusts the system's store and that of requests, or only the user's choice."""
+        # Do not use ssl's default context: older urllib3 compares host names itself.
         context: ssl.SSLContext = self._urllib3.util.ssl_.create_urllib3_context(
             cert_reqs=None if self._verified else ssl.CERT_NONE
         )
@@ -129,15 +130,15 @@ class Session:
 
 
 def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
-    """An HTTPAdapter that leaves what to trust to the context, which has read it, and connections to dial().
+    """Return an HTTPAdapter that leaves TLS trust to our context, and connecting to open_connection().
 
-    requests reads the certificates for each connection, and urllib3 tries the addresses of a host one after the other.
+    requests alone would load the certificates for each connection, and urllib3 would try a host's addresses one by one.
     """
     pools = _make_pools(urllib3)
     usual = requests.adapters.HTTPAdapter
 
     class Trusting:
-        """What is changed of the one of requests: where the certificates are, and how connections are made."""
+        """Overrides of requests' adapter: where the certificates are, and how connections are made."""
 
         def init_poolmanager(self: Any, *args: Any, **how: Any) -> None:
             usual.init_poolmanager(self, *args, **how)
@@ -145,7 +146,7 @@ def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
 
         def proxy_manager_for(self: Any, proxy: str, **how: Any) -> Any:
             manager = usual.proxy_manager_for(self, proxy, **how)
-            if urlsplit(proxy).scheme in pools:  # others, of SOCKS, connect in their own way
+            if urlsplit(proxy).scheme in pools:  # other schemes (SOCKS) connect in their own way
                 manager.pool_classes_by_scheme = pools
             return manager
 
@@ -157,10 +158,10 @@ def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
 
 
 def _make_pools(urllib3: ModuleType) -> Dict[str, type]:
-    """The classes of urllib3 that keep connections, with dial() as the way to make one: dict by scheme."""
+    """Return urllib3's connection pool classes, changed to connect with open_connection(): dict by scheme."""
 
     class Dialing:
-        """What is added to a connection."""
+        """Override of urllib3's connection."""
 
         def _new_conn(self: Any) -> socket.socket:
             try:

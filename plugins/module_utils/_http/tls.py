@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trust: whose certificates a TLS connection accepts, and which one it shows.
+"""Chooses the certificates that a TLS connection trusts, and loads the client certificate.
 
-In this order: ``ca_path``; else REQUESTS_CA_BUNDLE or SSL_CERT_FILE of the environment; else the system's store and the
-authorities that come with requests. The first that is given stands alone.
+The first of these that is set applies, alone: ``ca_path``; REQUESTS_CA_BUNDLE and then SSL_CERT_FILE of the
+environment; the system's store together with the authorities of requests.
 """
 
 import os
@@ -20,13 +20,13 @@ _ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def find_bundle(access: ConnectionOptions, environ: Mapping[str, str]) -> Optional[Tuple[str, str]]:
-    """Where the user's own choice of authorities is.
+    """Find the certificate authorities that the user chose.
 
-    :param access: Access.
+    :param access: ConnectionOptions.
     :param environ: mapping of environment variables.
-    :returns: (str, the option or variable that has it; str, path of a PEM file or of a directory as openssl-rehash(1) leaves
-        it); None: no choice was made.
-    :raises RequestError: it cannot be read, or is no such file.
+    :returns: (str, the option or variable; str, path of a PEM file or of a directory prepared by openssl-rehash(1));
+        None: the user chose none.
+    :raises RequestError: the path cannot be read, or has no certificates.
     """
     for option, path in [("ca_path", access.ca_path)] + [(name, environ.get(name)) for name in _ENVIRONMENT]:
         if path:
@@ -36,10 +36,10 @@ def find_bundle(access: ConnectionOptions, environ: Mapping[str, str]) -> Option
 
 
 def load_client_certificate(context: ssl.SSLContext, access: ConnectionOptions) -> None:
-    """Have a context show the client certificate.
+    """Load the client certificate into a context.
 
     :param context: ssl.SSLContext.
-    :param access: Access, with ``client_cert``.
+    :param access: ConnectionOptions, with ``client_cert``.
     :raises RequestError: the files cannot be read, are not a certificate and its key, or the key needs a pass phrase.
     """
     given = (("client_cert", access.client_cert), ("client_key", access.client_key))
@@ -50,7 +50,7 @@ def load_client_certificate(context: ssl.SSLContext, access: ConnectionOptions) 
         ):
             _refuse_vault(option, path)
 
-    def refuse() -> NoReturn:  # OpenSSL would ask on the terminal
+    def refuse() -> NoReturn:  # without this, OpenSSL asks on the terminal
         option, path = paths[-1]
         raise RequestError(
             "%s %s is protected by a pass phrase, which nobody can be asked for" % (option, path),
@@ -70,7 +70,7 @@ def load_client_certificate(context: ssl.SSLContext, access: ConnectionOptions) 
 
 
 def _refuse_vault(option: str, path: str) -> None:
-    """Refuse a file that ansible-vault encrypted: on a target nobody has its password. Raises OSError, RequestError."""
+    """Refuse a file encrypted by ansible-vault: a target does not have the password. Raises OSError, RequestError."""
     with open_regular(path) as stream:
         if stream.read(len(_VAULT)) == _VAULT:
             raise RequestError(

@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""URLs: which ones may be asked for, where a redirect may lead, whose they are, and how they are shown.
+"""Checks URLs and redirects, compares origins, and redacts URLs.
 
-It promises that no shown URL has userinfo, query or fragment, and that no redirect leads to a weaker scheme.
+A redacted URL has no userinfo, query or fragment. No redirect leads to a weaker scheme.
 """
 
 import ipaddress
@@ -15,26 +15,29 @@ from .._errors import FetchError, RequestError
 
 
 def redact_url(url: str) -> str:
-    """A URL as it may be shown: without userinfo, query and fragment, which can carry secrets; escaped."""
+    """Return a URL for messages: escaped, without userinfo, query and fragment, which can carry secrets."""
     return ascii(re.sub(r"\A([^/]*//)[^/]*@", r"\1", re.split("[?#]", url, maxsplit=1)[0]))[1:-1]
 
 
 _PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(
     r"(?:\[[^][@]+\]|[^][@:]+)(?::[0-9]{0,5})?\Z"
-)  # without userinfo; all readers agree on the host
+)  # without userinfo; every parser reads the same host
 _PLAIN = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+\Z")  # RFC 3986, 2
 _PLAIN_PATH = re.compile(rb"[ !$&'()*+,./0-9:=@A-Z_a-z~-]*\Z")
 
 
 def origin_of(url: str) -> Tuple[str, Optional[str], Optional[int]]:
-    """Whose a URL is (RFC 6454, 4): (scheme, host, port), the port told or not. ValueError for a port that is none."""
+    """Return the origin of a URL (RFC 6454, 4): (scheme, host, port), with the default port filled in.
+
+    Raises ValueError for an invalid port.
+    """
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def is_loopback(host: Optional[str]) -> bool:
-    """Whether a host, as urlsplit has it, is this machine: what is sent to it meets no network."""
+    """Whether a host, as urlsplit returns it, is this machine, so that requests to it never reach a network."""
     if host == "localhost":
         return True
     try:
@@ -46,11 +49,11 @@ def is_loopback(host: Optional[str]) -> bool:
 
 
 def is_below(url: str, site: str) -> bool:
-    """Whether a URL leads to the site or below its path, whoever reads the URL.
+    """Whether a URL is the site or below its path, however a server reads the URL.
 
-    Servers decode percent-encoding once or more, take a backslash for a slash, ignore what follows a semicolon
-    ("..;", Tomcat), or strip dots and blanks. So below is what begins with the site's path to the letter, and goes on
-    with nothing that any of them could take for a way out.
+    Servers decode percent-encoding once or more, read a backslash as a slash, ignore what follows a semicolon ("..;",
+    Tomcat), or strip dots and spaces. So the URL must start with exactly the site's path, and the rest must contain
+    nothing that any server could read as a way out.
     """
     if origin_of(url) != origin_of(site) or not _PLAIN.match(url):
         return False
@@ -59,14 +62,14 @@ def is_below(url: str, site: str) -> bool:
 
 
 def _may_climb(path: str) -> bool:
-    """Whether a path, decoded once, has something in it that a server could take for ".."."""
+    """Whether a path, decoded once, contains anything that a server could read as ".."."""
     found = unquote_to_bytes(path)
-    # No percent sign is plain: what is encoded twice is nobody's name for a file.
+    # A percent sign is not allowed: no real file name is encoded twice.
     return not _PLAIN_PATH.match(found) or any(part and not part.strip(b". ") for part in found.split(b"/"))
 
 
 def check_url(url: str) -> None:
-    """Refuse what cannot be fetched: RequestError."""
+    """Refuse a URL that cannot be fetched. Raises RequestError."""
     try:
         parts = urlsplit(url)
         if parts.scheme == "file":
@@ -77,7 +80,7 @@ def check_url(url: str) -> None:
                 and parts.hostname
                 and _AUTHORITY.match(parts.netloc)
                 and parts.port != 0
-            )  # ValueError for a port that is none
+            )  # ValueError for an invalid port
     except ValueError:
         usable = False
     if not usable:
@@ -89,9 +92,13 @@ def check_url(url: str) -> None:
 
 
 def resolve_redirect(url: str, location: str, what: str, unsigned: bool = False) -> str:
-    """The URL that a redirect leads to; FetchError where it must not be followed.
+    """Return the URL that a redirect leads to.
 
-    :param unsigned: bool, nobody but who answers says what the bytes have to be: then plain http stays on this machine.
+    :param url: str, the redirected URL.
+    :param location: str, the Location header.
+    :param what: str, what is downloaded, for messages.
+    :param unsigned: bool, only the server says which bytes are right; then plain http is followed only to loopback.
+    :raises FetchError: the redirect must not be followed.
     """
     plain = urlsplit(url).scheme == "http"
     try:

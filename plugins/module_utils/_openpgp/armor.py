@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ASCII armor -> the binary OpenPGP data in it (RFC 9580 section 6.2), or `Malformed`.
+"""Decodes ASCII armor into binary OpenPGP data (RFC 9580 section 6.2), or raises MalformedError.
 
-No text of a key or signature appears in a message: what was pasted by mistake may be secret.
+Messages never quote the text: a user may have pasted a secret by mistake.
 """
 
 import base64
@@ -13,18 +13,18 @@ TEXT_LIMIT = 256 * 1024  # characters
 
 
 class MalformedError(ValueError):
-    """This is not OpenPGP, or not the part of it that is read here. The text says what was found and quotes nothing."""
+    """The data is not OpenPGP, or not the part of OpenPGP that is read here. The message quotes nothing from it."""
 
 
 def read_armor(text: str) -> List[Tuple[str, bytes]]:
-    """ASCII armor (RFC 9580 section 6.2) to binary.
+    """Decode ASCII armor (RFC 9580 section 6.2).
 
-    Other lines before, between and after the blocks are passed over. The checksum is optional but has to match, as with
-    gpg: a text that was damaged on its way should be called so.
+    Other lines before, between and after the blocks are ignored. The checksum is optional but must match, as in gpg: a
+    damaged text should be reported as damaged.
 
     :param text: str, at most TEXT_LIMIT characters.
     :returns: list of (label, bytes), the label without "BEGIN PGP": ``PUBLIC KEY BLOCK``.
-    :raises Malformed: for what is not whole.
+    :raises MalformedError: the armor is incomplete or damaged.
     """
     if len(text) > TEXT_LIMIT:
         raise MalformedError("it is longer than %d characters" % TEXT_LIMIT)
@@ -32,14 +32,14 @@ def read_armor(text: str) -> List[Tuple[str, bytes]]:
     lines = iter([line.strip(" \t\r") for line in text.split("\n")])
     for line in lines:
         if line.startswith("-----BEGIN PGP ") and line.endswith("-----") and line.count("-----") == 2:
-            set_context = line[15:-5]
-            blocks.append((set_context, _read_block(set_context, lines)))
+            label = line[15:-5]
+            blocks.append((label, _read_block(label, lines)))
         elif "-----" in line:
             raise MalformedError("dashes that are no BEGIN or END line of OpenPGP armor (were its line breaks lost?)")
     return blocks
 
 
-def _read_block(set_context: str, lines: Iterator[str]) -> bytes:
+def _read_block(label: str, lines: Iterator[str]) -> bytes:
     for line in lines:
         if not line:
             break
@@ -47,7 +47,7 @@ def _read_block(set_context: str, lines: Iterator[str]) -> bytes:
             raise MalformedError("the empty line is missing between the armor's first lines and its data")
     body, checksum = [], None
     for line in lines:
-        if line == "-----END PGP %s-----" % set_context:
+        if line == "-----END PGP %s-----" % label:
             break
         if checksum is not None and line:
             raise MalformedError("something follows the armor's checksum")

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The key that HashiCorp signs its releases with: data, no logic.
+"""The key with which HashiCorp signs its releases: data, no logic.
 
 Copied from the npm package @hashicorp/js-releases 1.7.7, which HashiCorp publishes (``hashiPublicKey`` in
 ``src/index.ts``).
@@ -9,19 +9,18 @@ Primary key fingerprint: FINGERPRINT below
 Signing subkey:          374EC75B485913604A831CC7C820C6D5CD27AB87
 Expires:                 2030-03-01 (primary and signing subkey)
 
-A constant and not a file, because only Python travels to a target.
+It is a constant, not a file, because only Python code is copied to a target.
 """
 
 FINGERPRINT = "C874011F0AB405110D02105534365D9472D7468F"
 
-# Of the newest self-signature in the block below: how old our knowledge of this key is.
-# Keys that people take for it, by the fingerprint of the primary: what they are.
+# Keys that users confuse with it: primary fingerprint -> what the key is.
 OTHER_KEYS = {
     "798AEC654E5C15428C8E42EEAA16FCBCA621E701": "HashiCorp's key for Linux packages",
     "E3E6E43D84CB852EADB0051D0C0AF313E5FD9F80": "OpenTofu's key",
 }
-OTHER_SUBKEYS = {"798AEC654E5C15428C8E42EEAA16FCBCA621E701": ("706E668369C085E9",)}  # ids of those that sign
-KEY_DATE = "2026-02-18"
+OTHER_SUBKEYS = {"798AEC654E5C15428C8E42EEAA16FCBCA621E701": ("706E668369C085E9",)}  # ids of the signing subkeys
+KEY_DATE = "2026-02-18"  # date of the newest self-signature in the block below
 
 HASHICORP_KEY = """\
 -----BEGIN PGP PUBLIC KEY BLOCK-----

@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trusted keys: armored texts -> the keys that may sign, and what their owners say of them.
+"""Reads trusted keys from armored texts, with the self-signatures of their owners.
 
-Every block of every text is read and blocks of one key are merged. A verified revocation is final, whatever its reason
-and date; what self-signatures say is judged for the moment of a signature, by `_standing`. What others say of a key
-(their certifications, revocations by a designated revoker) is not read.
+It reads every block of every text and merges blocks of the same key. A verified revocation is final, whatever its
+reason and date. `find_key_status` evaluates self-signatures at the moment of a signature. It ignores what others say
+about a key: their certifications, and revocations by a designated revoker.
 """
 
 import functools
@@ -47,11 +47,12 @@ from .signatures import (
     verify_rsa,
 )
 
-_PACKETS = 1000  # in one block of a text; the key of HashiCorp has 9
-# HashiCorp's key until April 2021: its private half was exposed (HCSEC-2021-12).
+_PACKETS = 1000  # most packets in one block; HashiCorp's key has 9
+# HashiCorp's key until April 2021. Its private half was exposed (HCSEC-2021-12).
 _COMPROMISED = "91A6E7F85D05C65630BEF18951852D87348FFC4C"
-# HashiCorp's key, renewed in February 2026 and since published without its older self-signatures. For this key alone
-# the oldest ones that there are speak for what it signed before them, else no older release could be verified.
+# HashiCorp renewed its key in February 2026 and has since published it without the older self-signatures. For this key
+# alone, the oldest published self-signatures also apply to earlier signatures. Otherwise no older release could be
+# verified.
 _RENEWED = FINGERPRINT
 
 
@@ -60,37 +61,38 @@ class TrustedKey(NamedTuple):
 
     fingerprint: str  # of the primary, 40 upper-case hex digits
     key_id: str  # of the primary, 8 upper-case hex digits, as in file names
-    source: str  # where we have it from, for messages
+    source: str  # where the key comes from, for messages
     members: Tuple[SigningKey, ...]
 
 
 class _PlacedSignature(NamedTuple):
-    """A signature in a text, and what it stands under."""
+    """A signature in a text, and its position."""
 
-    primary: Optional[PublicKey]  # None: a revocation certificate that stands alone
-    under: Optional[Packet]  # the key, user id or subkey before it
+    primary: Optional[PublicKey]  # None: a revocation certificate on its own
+    under: Optional[Packet]  # the preceding key, user id or subkey
     signature: SignaturePacket
 
 
-_Keys = List[Tuple[PublicKey, PublicKey]]  # pairs of a primary and itself or one of its subkeys
+_Keys = List[Tuple[PublicKey, PublicKey]]  # pairs of a primary, and itself or one of its subkeys
 
 
 def read_keys(texts: Tuple[str, ...]) -> Tuple[TrustedKey, ...]:
-    """The trusted keys in armored texts.
+    """Read the trusted keys in armored texts.
 
-    :param texts: tuple of str, as ``trusted_keys`` gives them; empty: the built-in key of HashiCorp.
-    :returns: tuple of Key, in the order in which they first appear.
-    :raises RequestError: for a text that is not whole, not public, not version 4 RSA, or holds the key exposed in 2021.
+    :param texts: tuple of str, as in ``trusted_keys``; empty: HashiCorp's built-in key.
+    :returns: tuple of TrustedKey, in the order of first appearance.
+    :raises RequestError: a text is incomplete, is not a public key, is not version 4 RSA, or has the key exposed in
+        2021.
     """
     if not texts:
         return _read_sources((("the built-in key of %s" % KEY_DATE, HASHICORP_KEY),))
     return _read_sources(tuple([("entry %d of trusted_keys" % number, text) for number, text in enumerate(texts, 1)]))
 
 
-@functools.lru_cache(maxsize=8)  # the same keys are asked for more than once in a run, and by each task of a play
+@functools.lru_cache(maxsize=8)  # a run needs the same keys several times, and so does each task of a play
 def _read_sources(sources: Tuple[Tuple[str, str], ...]) -> Tuple[TrustedKey, ...]:
-    """The trusted keys in pairs of where a text is from, and the text: tuple of Key."""
-    found: Dict[PublicKey, Tuple[str, List[PublicKey]]] = {}  # a primary -> where it was first found, and its subkeys
+    """Read the trusted keys in pairs of (where a text comes from, the text): tuple of TrustedKey."""
+    found: Dict[PublicKey, Tuple[str, List[PublicKey]]] = {}  # a primary -> its first source, and its subkeys
     placed: List[_PlacedSignature] = []
     for source, text in sources:
         try:
@@ -115,14 +117,14 @@ def _refuse(source: str, found: object) -> RequestError:
 
 
 def _read_text(text: str) -> Tuple[_Keys, List[_PlacedSignature]]:
-    """The keys in one text, as pairs of a primary and itself or one of its subkeys; and the signatures, as _Placed."""
+    """Parse one text: its keys as pairs of a primary, and itself or one of its subkeys; and its signatures."""
     keys: _Keys = []
     placed: List[_PlacedSignature] = []
     blocks = read_armor(text)
-    for set_context, data in blocks:
-        if "PRIVATE" in set_context:
+    for label, data in blocks:
+        if "PRIVATE" in label:
             raise MalformedError("it is a private key, which must not leave its owner; only public keys are taken")
-        if set_context != "PUBLIC KEY BLOCK":
+        if label != "PUBLIC KEY BLOCK":
             raise MalformedError("it holds an OpenPGP block that is not a PUBLIC KEY BLOCK")
         packets = read_packets(data, _PACKETS)
         if not packets:
@@ -160,7 +162,7 @@ def _read_block(packets: List[Packet], keys: _Keys, placed: List[_PlacedSignatur
 
 
 def _check_key(primary: PublicKey, source: str, subkeys: List[PublicKey], placed: List[_PlacedSignature]) -> TrustedKey:
-    """One trusted key from everything that was found."""
+    """Combine everything about one primary key into a TrustedKey."""
     invalid_reason = find_key_invalid_reason(primary)
     if invalid_reason:
         raise _refuse(source, "the key %s %s" % (primary.fingerprint, invalid_reason))
@@ -170,16 +172,16 @@ def _check_key(primary: PublicKey, source: str, subkeys: List[PublicKey], placed
         invalid_reason = "belongs to a revoked key"
     members = [SigningKey(primary, invalid_reason, primary.created, primary.created, parts, None, renewed)]
     for subkey in subkeys:
-        binding, own_flaw = _read_subkey(primary, subkey, placed)
+        binding, own_reason = _read_subkey(primary, subkey, placed)
         starts, oldest = max(primary.created, subkey.created), min(primary.created, subkey.created)
-        members.append(SigningKey(subkey, invalid_reason or own_flaw, starts, oldest, parts, binding, renewed))
+        members.append(SigningKey(subkey, invalid_reason or own_reason, starts, oldest, parts, binding, renewed))
     return TrustedKey(primary.fingerprint, primary.fingerprint[-8:], source, tuple(members))
 
 
 def _read_primary(
     primary: PublicKey, placed: List[_PlacedSignature]
 ) -> Tuple[Tuple[SelfSignatures, ...], Optional[str]]:
-    """What is said of a primary key: tuple of Part, one for the key and one for each user id; and a flaw of it all."""
+    """Read the self-signatures of a primary key (first those of the key, then of each user id); why it is invalid."""
     own = [item for item in placed if item.primary == primary]
     found, unclear = _read_self_signatures(
         primary,
@@ -211,7 +213,7 @@ def _read_primary(
 def _read_subkey(
     primary: PublicKey, subkey: PublicKey, placed: List[_PlacedSignature]
 ) -> Tuple[SelfSignatures, Optional[str]]:
-    """What is said of a subkey: a Part, and a flaw."""
+    """Read the bindings of a subkey: its SelfSignatures, and why it is invalid."""
     content = primary.hashed + subkey.hashed
     invalid_reason = find_key_invalid_reason(subkey)
     if invalid_reason:
@@ -224,7 +226,7 @@ def _read_subkey(
 
 
 def _is_revoked(primary: PublicKey, kind: int, content: bytes, placed: List[_PlacedSignature]) -> bool:
-    # Wherever it stands, with whatever subpackets, even over SHA-1: the way to err here is to believe it.
+    # Count a revocation in any position, with any subpackets, even over SHA-1: believing it is the safe side.
     return any(
         item.signature.kind == kind and verify_rsa(primary, item.signature, content, allow_sha1=True) for item in placed
     )
@@ -237,14 +239,14 @@ def _read_self_signatures(
     items: List[_PlacedSignature],
     place: Packet,
 ) -> Tuple[Tuple[SelfSignature, ...], Optional[str]]:
-    """The self-signatures over some content, wherever they stand: tuple of Statement; and a flaw of the key, or None.
+    """Read the self-signatures over some content, in any position; and why the key is invalid, or None.
 
-    :param place: the packet that they have to stand under in order to count.
+    :param place: the packet that a self-signature must follow in order to count.
     """
     found = []
     for item in items:
         counts = item.under == place and _is_good(primary, about, item.signature, content)
-        # Whoever names another as its maker is not the owner; without this each signature of others would be computed.
+        # A signature that names another issuer is not a self-signature. This check saves the RSA computation for those.
         if not counts and not (
             may_name(item.signature, primary) and verify_rsa(primary, item.signature, content, allow_sha1=True)
         ):

@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Binary OpenPGP as records: packets, public keys, signatures. It reads; it judges nothing.
+"""Parses binary OpenPGP into records: packets, public keys, signatures. It verifies nothing.
 
-Narrow on purpose: what this collection needs of RFC 4880 and RFC 9580, and anything else is refused by `Malformed`,
-never guessed at. Every length is checked against what is there, every count has a cap, nothing may be left over.
-No text of a key or signature appears in a message.
+It reads only what this collection needs of RFC 4880 and RFC 9580. It refuses anything else with MalformedError and
+never guesses. It checks every length against the data and limits every count, and no data may remain at the end.
+Messages never quote a key or signature.
 """
 
 import hashlib
@@ -26,15 +26,15 @@ SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY
     14,
     17,
 )
-RSA = 1  # the one public-key algorithm that counts, RFC 9580 section 9.1
-_RSA_SIGN_ONLY = 3  # deprecated; the same numbers
+RSA = 1  # the only public-key algorithm that counts, RFC 9580 section 9.1
+_RSA_SIGN_ONLY = 3  # deprecated; with the same numbers
 
-_SUBPACKETS = 64  # in one area of one signature
+_SUBPACKETS = 64  # most subpackets in one area of a signature
 _BODY_LIMIT = 0xFFFF  # octets of a key: its length is hashed as two octets
 
 
 class Packet(NamedTuple):
-    """One packet: its type and its content."""
+    """A packet: its type and its content."""
 
     tag: int
     body: bytes
@@ -43,7 +43,7 @@ class Packet(NamedTuple):
 class PublicKey(NamedTuple):
     """A version 4 public key or subkey."""
 
-    body: bytes  # of its packet
+    body: bytes  # content of its packet
     created: int  # seconds since the epoch
     algorithm: int
     modulus: int  # 0: not RSA
@@ -52,12 +52,12 @@ class PublicKey(NamedTuple):
 
     @property
     def hashed(self) -> bytes:
-        """What a signature over this key hashes: bytes (RFC 9580 section 5.2.4)."""
+        """The bytes that a signature over this key hashes (RFC 9580 section 5.2.4)."""
         return b"\x99" + struct.pack(">H", len(self.body)) + self.body
 
 
 class Subpacket(NamedTuple):
-    """One subpacket of a signature."""
+    """A subpacket of a signature."""
 
     kind: int
     critical: bool
@@ -65,30 +65,31 @@ class Subpacket(NamedTuple):
 
 
 class SignaturePacket(NamedTuple):
-    """A version 4 signature, as written; nothing of it is verified."""
+    """A version 4 signature as written, not verified."""
 
-    kind: int  # the signature type: 0x00 a document, 0x18 a subkey binding, ...
+    kind: int  # signature type: 0x00 a document, 0x18 a subkey binding, ...
     algorithm: int
     digest: int  # hash algorithm
     hashed: Tuple[Subpacket, ...]  # covered by the signature
-    unhashed: Tuple[Subpacket, ...]  # not covered: hints
-    hashed_prefix: bytes  # the fields that the signature covers, for hashing
+    unhashed: Tuple[Subpacket, ...]  # not covered: hints only
+    hashed_prefix: bytes  # the covered fields, as they are hashed
     digest_prefix: bytes  # the first two octets of the hash
     value: Optional[int]  # None: not RSA
-    # Whom it names as its maker: upper-case hex, fingerprints or key ids (the last 16 digits of one). Only what is
-    # covered by the signature, and only when that names nobody the hints.
+    # The keys named as issuer: fingerprints or key ids (the last 16 digits of one) in upper-case hex. From the hashed
+    # subpackets; only if those name no key, from the unhashed ones.
     issuers: Tuple[str, ...]
-    embedded: Tuple["SignaturePacket", ...]  # signatures in its subpackets, hashed or not; none within those
-    malformed: Optional[int]  # the kind of its first malformed subpacket, hashed or not, or in those embedded
+    embedded: Tuple["SignaturePacket", ...]  # signatures in its subpackets, hashed or not; one level deep
+    malformed: Optional[int]  # type of its first malformed subpacket, hashed, unhashed or embedded
 
 
 def read_packets(data: bytes, most: int) -> List[Packet]:
-    """The packets in binary data, markers left out.
+    """Split binary data into packets, without marker packets.
 
     :param data: bytes.
-    :param most: int, how many there may be.
+    :param most: int, the most packets to accept.
     :returns: list of Packet.
-    :raises Malformed: for partial and indeterminate lengths, for anything cut or left over.
+    :raises MalformedError: a length is partial or indeterminate, data is cut off or remains, or there are too many
+        packets.
     """
     packets: List[Packet] = []
     start = 0
@@ -115,7 +116,7 @@ def _read_header(data: bytes, start: int) -> Tuple[int, int, int]:
 
 
 def _read_length(data: bytes, start: int, two_until: int) -> Tuple[int, int]:
-    # RFC 9580 sections 4.2.1 and 5.2.3.7: packets and subpackets differ in where two octets end.
+    # RFC 9580 sections 4.2.1 and 5.2.3.7: packets and subpackets differ in where the two-octet lengths end.
     first = _cut(data, start, 1)[0]
     if first < 192:
         return start + 1, first
@@ -133,7 +134,7 @@ def _cut(data: bytes, start: int, size: int) -> bytes:
 
 
 def _read_integers(data: bytes, count: int) -> List[int]:
-    # Multiprecision integers, RFC 9580 section 3.2: the bit count is exact, nothing follows the last.
+    # Multiprecision integers, RFC 9580 section 3.2: the bit count is exact, and nothing follows the last integer.
     found = []
     start = 0
     for _index in range(count):
@@ -149,9 +150,11 @@ def _read_integers(data: bytes, count: int) -> List[int]:
 
 
 def read_public_key(body: bytes) -> PublicKey:
-    """The content of a public key or subkey packet, as PublicKey.
+    """Parse the content of a public key or subkey packet into a PublicKey.
 
-    :raises Malformed: for another version than 4; another algorithm than RSA passes, without numbers.
+    :param body: bytes, the content of the packet.
+    :raises MalformedError: the version is not 4, or the packet is cut off. Algorithms other than RSA pass, without
+        numbers.
     """
     if body[:1] != b"\x04":
         raise MalformedError("a key of version %s; version 4 expected" % (body[0] if body else "none"))
@@ -164,19 +167,20 @@ def read_public_key(body: bytes) -> PublicKey:
 
 
 def new_sha1(data: bytes) -> "hashlib._Hash":
-    """SHA-1 as a name, which hosts in FIPS mode allow when told that it protects nothing."""
+    """SHA-1 as an identifier. Hosts in FIPS mode allow it if it is marked as not used for security."""
     try:
         return hashlib.sha1(data, usedforsecurity=False)
-    except TypeError:  # Python 3.8 and older, but for those of RHEL 8
+    except TypeError:  # Python 3.8 and older, except RHEL 8's
         return hashlib.sha1(data)
 
 
 def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
-    """The content of a signature packet, as SignaturePacket.
+    """Parse the content of a signature packet into a SignaturePacket.
 
-    :param nested: bool, this one is itself embedded.
-    :raises Malformed: for another version than 4, for anything cut or left over, also in what is embedded; for what is
-        embedded two deep.
+    :param body: bytes, the content of the packet.
+    :param nested: bool, this signature is itself embedded.
+    :raises MalformedError: the version is not 4, data is cut off or remains (in embedded signatures too), or embedded
+        signatures are two levels deep.
     """
     if body[:1] != b"\x04":
         raise MalformedError("a signature of version %s; version 4 expected" % (body[0] if body else "none"))
@@ -193,7 +197,7 @@ def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
         raise MalformedError("a signature within a signature within a signature")
     embedded = [read_signature(data, nested=True) for data in inside]
     odd = [found for found, _critical, data in hashed + unhashed if not is_well_formed(found, data)]
-    # What follows the hash of another algorithm is not read here, so nobody knows whether it is well-formed.
+    # The values of other algorithms are not parsed, so nothing shows whether they are well-formed.
     odd += [EMBEDDED for one in embedded if one.malformed is not None or one.value is None]
     return SignaturePacket(
         kind,

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One OpenPGP signature: is it of a kind that counts, what does it claim, did this key make it.
+"""Checks one OpenPGP signature: whether its kind counts, what it states, and whether a key made it.
 
-Only RSA with PKCS#1 v1.5 and SHA-256, SHA-384 or SHA-512 counts. Only hashed subpackets claim anything. What a
-signature of a given type means for keys and documents is judged by `_keys` and `_openpgp`.
+Only RSA with PKCS#1 v1.5 and SHA-256, SHA-384 or SHA-512 counts. Only hashed subpackets state anything. What a
+signature means for keys and documents is decided in keys.py and verify.py.
 """
 
 import datetime
@@ -28,21 +28,21 @@ DOCUMENT, BINDING, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATIO
 )
 CERTIFICATIONS = (0x10, 0x11, 0x12, 0x13)
 
-# Subpackets that may be critical: those read here, and those that ask for nothing when a signature is verified
-# (preferences, primary user id, features). Notations are not among them: we know none.
+# Subpackets that may be critical: those read here, and those without effect on verification (preferences, primary user
+# id, features). Notations are not among them, because this collection knows none.
 _UNDERSTOOD = frozenset(
     (CREATED, EXPIRES, KEY_EXPIRES, FLAGS, EMBEDDED, ISSUER, ISSUER_FINGERPRINT, 11, 21, 22, 23, 25, 30, 34)
 )
 _MAY_SIGN = 0x02  # key flag, RFC 9580 section 5.2.3.29
 
 _Digest = Tuple[Callable[[bytes], "hashlib._Hash"], bytes]
-# OpenPGP hash algorithm: its function and the DER prefix of its DigestInfo (RFC 8017 section 9.2, note 1)
+# OpenPGP hash algorithm: its function, and the DER prefix of its DigestInfo (RFC 8017 section 9.2, note 1)
 _DIGESTS: Dict[int, _Digest] = {
     8: (hashlib.sha256, bytes.fromhex("3031300d060960864801650304020105000420")),
     9: (hashlib.sha384, bytes.fromhex("3041300d060960864801650304020205000430")),
     10: (hashlib.sha512, bytes.fromhex("3051300d060960864801650304020305000440")),
 }
-# Good enough to believe what restricts a key: to forge that would only stop an install.
+# Accepted only for what restricts a key: a forgery could only stop an install.
 _WEAK_DIGESTS: Dict[int, _Digest] = {
     2: (new_sha1, bytes.fromhex("3021300906052b0e03021a05000414")),
     11: (hashlib.sha224, bytes.fromhex("302d300d06096086480165030402040500041c")),
@@ -51,12 +51,12 @@ _DIGEST_NAMES = {1: "MD5", 2: "SHA-1", 3: "RIPEMD-160", 11: "SHA-224", 12: "SHA3
 
 
 class SignatureFields(NamedTuple):
-    """What the hashed subpackets of a signature say."""
+    """The statements in the hashed subpackets of a signature."""
 
     created: int  # seconds since the epoch
-    expires: Optional[int]  # of the signature itself, seconds since the epoch; None: never
-    key_expires: int  # of the key, seconds after its creation; 0: never
-    flags: Optional[int]  # what the key may do; None: not said
+    expires: Optional[int]  # when the signature expires, seconds since the epoch; None: never
+    key_expires: int  # lifetime of the key, seconds after its creation; 0: unlimited
+    flags: Optional[int]  # key flags: what the key may do; None: not stated
 
     @property
     def may_sign(self) -> bool:
@@ -64,20 +64,20 @@ class SignatureFields(NamedTuple):
 
 
 def find_key_invalid_reason(key: PublicKey) -> Optional[str]:
-    """Why this PublicKey's RSA numbers cannot be trusted: str, or None when they can."""
+    """Return why a PublicKey cannot be used: its algorithm or its RSA numbers; None if it can."""
     if key.algorithm != RSA:
         return "is of public-key algorithm %d; RSA expected" % key.algorithm
     bits = key.modulus.bit_length()
     if not 2048 <= bits <= 8192:
         return "is an RSA key of %d bits; 2048 to 8192 expected" % bits
-    # A long exponent would only buy a long computation: others stop at 64 bits too.
+    # A long exponent only costs computing time; other programs stop at 64 bits too.
     if key.exponent < 3 or key.exponent % 2 == 0 or key.exponent.bit_length() > 64 or key.modulus % 2 == 0:
         return "has impossible RSA numbers: modulus and exponent must be odd, the exponent 3 or more and short"
     return None
 
 
 def find_invalid_reason(signature: SignaturePacket) -> Optional[str]:
-    """Why this SignaturePacket cannot count, whoever made it: str, or None when it can."""
+    """Return why a SignaturePacket does not count, whoever made it; None if it can count."""
     if signature.algorithm != RSA:
         return "is of public-key algorithm %d; RSA expected" % signature.algorithm
     if signature.digest not in _DIGESTS:
@@ -93,7 +93,7 @@ def find_invalid_reason(signature: SignaturePacket) -> Optional[str]:
 
 
 def find_unknown_critical(signature: SignaturePacket) -> Optional[str]:
-    """Why nobody can tell what a SignaturePacket claims: str, or None."""
+    """Return why the statements of a SignaturePacket are ambiguous, or None."""
     seen: Dict[int, List[bytes]] = {}
     for subpacket in signature.hashed:
         seen.setdefault(subpacket.kind, []).append(subpacket.data)
@@ -108,10 +108,10 @@ def find_unknown_critical(signature: SignaturePacket) -> Optional[str]:
 
 
 def read_fields(signature: SignaturePacket) -> SignatureFields:
-    """The Claims of a SignaturePacket in which `find_unclear` finds nothing."""
+    """Return the SignatureFields of a SignaturePacket for which `find_unknown_critical` returns None."""
     said = {subpacket.kind: subpacket.data for subpacket in signature.hashed}
     created = int.from_bytes(said[CREATED], "big")
-    lasts = int.from_bytes(said.get(EXPIRES, b""), "big")  # RFC 9580 section 5.2.3.18: 0 is for ever
+    lasts = int.from_bytes(said.get(EXPIRES, b""), "big")  # RFC 9580 section 5.2.3.18: 0 is unlimited
     flags = said.get(FLAGS)
     return SignatureFields(
         created=created,
@@ -122,12 +122,12 @@ def read_fields(signature: SignaturePacket) -> SignatureFields:
 
 
 def issuer_is(signature: SignaturePacket, key: PublicKey) -> bool:
-    """Whether a SignaturePacket names this PublicKey as its maker, and no other."""
+    """Whether a SignaturePacket names this PublicKey as its issuer, and no other key."""
     return bool(signature.issuers) and all(key.fingerprint.endswith(issuer) for issuer in signature.issuers)
 
 
 def may_name(signature: SignaturePacket, key: PublicKey) -> bool:
-    """Whether a SignaturePacket names this PublicKey somewhere, hashed or not, or names nobody."""
+    """Whether a SignaturePacket names this PublicKey in any subpacket, hashed or not, or names no issuer at all."""
     named = [
         subpacket.data[-8:]
         for subpacket in signature.hashed + signature.unhashed
@@ -137,13 +137,13 @@ def may_name(signature: SignaturePacket, key: PublicKey) -> bool:
 
 
 def verify_rsa(key: PublicKey, signature: SignaturePacket, content: bytes, allow_sha1: bool = False) -> bool:
-    """Whether the RSA mathematics say that this key made this signature over this content.
+    """Whether this key made this signature over this content, by RSA.
 
-    :param key: PublicKey in which `find_key_flaw` finds nothing.
+    :param key: PublicKey for which `find_key_invalid_reason` returns None.
     :param signature: SignaturePacket.
     :param content: bytes: the document, or the keys and user id as RFC 9580 section 5.2.4 hashes them.
-    :param even_weak: bool, accept SHA-1 and SHA-224 as well, and a wrong copy of the hash's first octets: for what
-        restricts a key only.
+    :param allow_sha1: bool, also accept SHA-1, SHA-224, and a wrong copy of the hash's first octets. Only for what
+        restricts a key.
     """
     known = _DIGESTS.get(signature.digest) or (_WEAK_DIGESTS.get(signature.digest) if allow_sha1 else None)
     if known is None or signature.value is None or signature.value >= key.modulus:
@@ -154,8 +154,8 @@ def verify_rsa(key: PublicKey, signature: SignaturePacket, content: bytes, allow
     ).digest()
     if digest[:2] != signature.digest_prefix and not allow_sha1:
         return False
-    # RFC 8017 sections 8.2.2 and 9.2: the block that the signer must have encrypted is built whole and compared.
-    # Parsing the padding instead is how signatures were forged (CVE-2006-4339 and its many descendants).
+    # RFC 8017 sections 8.2.2 and 9.2: build the complete block that the signer must have encrypted, and compare it.
+    # Parsing the padding instead has allowed forged signatures (CVE-2006-4339 and its many successors).
     size = (key.modulus.bit_length() + 7) // 8
     expected = b"\x00\x01" + b"\xff" * (size - len(prefix) - len(digest) - 3) + b"\x00" + prefix + digest
     found = pow(signature.value, key.exponent, key.modulus).to_bytes(size, "big")
@@ -163,12 +163,12 @@ def verify_rsa(key: PublicKey, signature: SignaturePacket, content: bytes, allow
 
 
 def find_earliest(*moments: Optional[int]) -> Optional[int]:
-    """The earliest of some moments in seconds, of which None is never; None when all are."""
+    """Return the earliest of some times in seconds, where None means never; None if all are None."""
     return min([moment for moment in moments if moment is not None], default=None)
 
 
 def format_time(seconds: int) -> str:
-    """Seconds since the epoch as ``2026-11-23T14:39:00Z``."""
-    # not time.gmtime: a 32-bit time_t ends in 2038, what a signature can say ends in 2242
+    """Format seconds since the epoch as ``2026-11-23T14:39:00Z``."""
+    # not time.gmtime: a 32-bit time_t ends in 2038, but a signature can state times until 2242
     moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(seconds))
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The form that each known subpacket of a signature must have (RFC 9580 section 5.2.3).
+"""Checks the form of each known signature subpacket (RFC 9580 section 5.2.3).
 
-Also of those that decide nothing here: a signature that its maker did not write by the rules says nothing for sure,
-and other verifiers, sqv among them, refuse it as a whole.
+This includes subpackets that decide nothing here: a signature that breaks the rules proves nothing for sure, and other
+verifiers, sqv among them, refuse it as a whole.
 """
 
 from typing import Callable, Dict
@@ -34,11 +34,11 @@ def _is_notation(data: bytes) -> bool:
 
 
 def _is_fingerprint(data: bytes) -> bool:
-    # of a version 4 key: sqv knows no other
+    # of a version 4 key: sqv accepts no other
     return data[:1] == b"\4" and len(data) == 21
 
 
-# Kinds that are not here may hold anything; embedded signatures are read, and refused, by `_packets`.
+# Other types may hold anything. packets.py parses embedded signatures, and refuses bad ones.
 _FORMS: Dict[int, Callable[[bytes], object]] = {
     CREATED: _is_time,
     EXPIRES: _is_time,
@@ -55,10 +55,10 @@ _FORMS: Dict[int, Callable[[bytes], object]] = {
     ISSUER_FINGERPRINT: _is_fingerprint,
     31: lambda data: len(data) >= 2,  # signature target: two algorithms and a hash
     35: _is_fingerprint,  # intended recipient
-    37: lambda data: not data,  # attestations, in a class of their own only
+    37: lambda data: not data,  # attested certifications: allowed only in a signature type of their own
 }
 
 
 def is_well_formed(kind: int, data: bytes) -> bool:
-    """Whether a subpacket of this kind may have this content (bytes)."""
+    """Whether a subpacket of this type may have this content (bytes)."""
     return bool(_FORMS[kind](data)) if kind in _FORMS else True

@@ -1,12 +1,12 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Detached OpenPGP signature -> who made it, or a refusal.
+"""Verifies a detached OpenPGP signature: returns who made it, or refuses.
 
-It promises: what `verify` accepts is a version 4 RSA signature over exactly this document by a trusted key, or by a
-signing subkey bound to one, in force when the signature was made. Nothing else passes; nothing is skipped when it is
-not understood. A signature by a trusted key that does not verify refuses the whole file; signatures by unknown keys
-are passed over, but a good one is needed.
+`verify` accepts only a version 4 RSA signature over exactly this document, made by a trusted key or by a signing subkey
+bound to one, and valid when the signature was made. It refuses what it does not understand. One invalid signature by a
+trusted key refuses the whole file. Signatures by unknown keys are skipped, but at least one valid signature by a
+trusted key must remain.
 """
 
 from typing import List, NamedTuple, Optional, Tuple, Type
@@ -22,9 +22,9 @@ from .signatures import DOCUMENT, SignatureFields, find_invalid_reason, format_t
 __all__ = ("TrustedKey", "Signature", "read_keys", "verify")
 
 SIGNATURE_LIMIT = 64 * 1024  # octets of a signature file
-_SIGNATURES = 32  # packets in it
-_PACKET = b"\x80"  # RFC 9580 section 4.2: the first bit of a packet is always set, that of text never is
-_AHEAD = 30 * 60  # seconds that a date may lie ahead of this host's clock: the tolerance of sqv, too
+_SIGNATURES = 32  # most packets in it
+_PACKET = b"\x80"  # RFC 9580 section 4.2: the first bit of a packet is always set; that of text never is
+_AHEAD = 30 * 60  # seconds that a date may lie ahead of this host's clock, as in sqv
 
 _CHANGED_HINT = "do not use this release: fetch it again, from the original site; if this stays so, ask its publisher"
 _CLOCK_HINT = "set the clock of the machine that checked this"
@@ -35,16 +35,16 @@ _KEY_HINT = (
 
 
 class Signature(NamedTuple):
-    """A good signature."""
+    """A valid signature."""
 
     fingerprint: str  # of the signer's primary key, 40 upper-case hex digits
-    key_id: str  # of the key that made it, 16 upper-case hex digits
+    key_id: str  # of the key that made the signature, 16 upper-case hex digits
     created: int  # seconds since the epoch
-    warnings: Tuple[str, ...]  # what an operator should know although the signature is good
+    warnings: Tuple[str, ...]  # for the operator, although the signature is valid
 
 
 class _Refusal(NamedTuple):
-    """Why a signature by a trusted key refuses its file."""
+    """Why a signature by a trusted key is not valid."""
 
     found: str
     hint: str
@@ -56,11 +56,12 @@ def verify(document: bytes, signature: bytes, keys: Tuple[TrustedKey, ...], now:
 
     :param document: bytes, exactly as they were signed.
     :param signature: bytes of the signature file, binary or armored.
-    :param keys: tuple of Key from `read_keys`.
+    :param keys: tuple of TrustedKey, from `read_keys`.
     :param now: int, seconds since the epoch: the caller's clock.
     :param name: str, the path or URL of the signature, for messages.
-    :returns: Signature, the first good one of the file.
-    :raises VerificationError: for everything else.
+    :returns: Signature, the first valid one in the file.
+    :raises VerificationError: the file is malformed, no signature is by a trusted key, or one by a trusted key is
+        invalid.
     """
     try:
         packets = _read_file(signature)
@@ -94,7 +95,7 @@ def verify(document: bytes, signature: bytes, keys: Tuple[TrustedKey, ...], now:
 
 
 def _find_way_out(unknown: List[str], keys: Tuple[TrustedKey, ...]) -> str:
-    """What to do about a signature by unknown keys: what they are, or what those are that were named to be trusted."""
+    """Return a hint about signatures by unknown keys: a known key that made them or is in trusted_keys."""
     for key in keys:
         if key.fingerprint in OTHER_KEYS:
             return (
@@ -114,12 +115,12 @@ def _find_way_out(unknown: List[str], keys: Tuple[TrustedKey, ...]) -> str:
 
 
 def may_be_signature(data: bytes) -> bool:
-    """Whether bytes begin as a signature file does, binary or armored; if not, something else was answered in its place."""
+    """Whether bytes start like a signature file, binary or armored. If not, a server sent something else."""
     return data[:1] >= _PACKET or b"-----BEGIN PGP" in data
 
 
 def _list(names: List[str]) -> str:
-    # a message has 400 characters, its hint included
+    # a message has 400 characters, including its hint
     return ", ".join(names[:2]) + (" and %d more" % len(names[2:]) if names[2:] else "")
 
 
@@ -134,12 +135,12 @@ def _make_error(
 
 
 def _read_file(signature: bytes) -> List[SignaturePacket]:
-    """The signatures in a file, each naming its maker: list of SignaturePacket."""
+    """Parse the signatures in a file, each of which must name its issuer: list of SignaturePacket."""
     if len(signature) > SIGNATURE_LIMIT:
         raise MalformedError("it is longer than %d octets" % SIGNATURE_LIMIT)
     if signature[:1] < _PACKET:
         blocks = read_armor(signature.decode("latin-1"))
-        if [set_context for set_context, _data in blocks] != ["SIGNATURE"]:
+        if [label for label, _data in blocks] != ["SIGNATURE"]:
             raise MalformedError("it is neither binary nor one armored PGP SIGNATURE")
         signature = blocks[0][1]
     found = []
@@ -161,9 +162,9 @@ def _check_signature(
     now: int,
     name: str,
 ) -> Signature:
-    """The Signature that a packet is, by one of the trusted keys that it names.
+    """Return the Signature for a packet that names one or more trusted keys.
 
-    Two keys may share an id of 64 bits: each of them is tried.
+    Two keys may share a 64-bit key id, so each candidate is tried.
     """
     refused = []
     for key, member in candidates:
@@ -195,7 +196,7 @@ def _check_signature(
 
 
 def _find_refusal(document: bytes, packet: SignaturePacket, member: SigningKey, now: int) -> Optional[_Refusal]:
-    """Why this packet is not a good signature by this trusted key: _Refusal, or None when it is one."""
+    """Return why a packet is not a valid signature by this trusted key, or None if it is valid."""
     invalid_reason = find_invalid_reason(packet)
     if invalid_reason:
         return _Refusal(invalid_reason, _CHANGED_HINT)

@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site's index, index.json: which versions there are, and the platforms that each is built for.
+"""Parses a site's index.json: the published versions, and the platforms of each.
 
-Nobody signs an index. It promises only that what it names can be a version and a platform; what it says of places
-(``url``) is not read at all: an archive is always asked for on the site whose index this is. Entries that it does not
-understand are passed over. Bytes that are no index, however odd, end in one typed error.
+The index is not signed. Only what can be a version and a platform is taken from it. Its locations (``url``) are
+ignored: an archive always comes from the site of the index. Entries that are not understood are skipped. Bytes that are
+not an index raise one typed error.
 """
 
 import json
@@ -17,17 +17,17 @@ from .._records import PRODUCT, Listing
 from .._versions.version import components, is_exact, sort_key
 from .layout import archive_name
 
-# Commas and opening brackets: the real index has about 40,000. What is smaller than that fits into a host's memory.
+# Commas and opening brackets. The real index has about 40,000. An index below this limit fits into a host's memory.
 PARTS_LIMIT = 2000000
-VERSIONS_LIMIT = 20000  # the public site has some 500
+VERSIONS_LIMIT = 20000  # the public site has about 500
 
-_NAME = re.compile(r"[a-z0-9]{1,20}\Z")  # of an operating system, of an architecture
+_NAME = re.compile(r"[a-z0-9]{1,20}\Z")  # of an operating system or an architecture
 _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _HINT = "look what answers at that URL: expected the index.json of a release site; or ask for an exact version"
 
 
 def index_url(site: str) -> str:
-    """Where a site keeps its index.
+    """Return the URL of a site's index.
 
     :param site: str, URL without a trailing slash.
     """
@@ -35,12 +35,13 @@ def index_url(site: str) -> str:
 
 
 def parse_index(data: bytes, where: str) -> Listing:
-    """What an index lists.
+    """Parse an index.
 
-    :param data: bytes: the index of the product (``versions``), of any age, or of one release (``version``, ``builds``).
-    :param where: str, the URL they came from, as it may be shown.
+    :param data: bytes: the index of the product (``versions``), in any of its formats, or of one release (``version``,
+        ``builds``).
+    :param where: str, its URL, redacted for messages.
     :returns: dict of version and frozenset of platforms, ``linux_amd64``.
-    :raises FetchError: not an index, or that of another product.
+    :raises FetchError: the bytes are not an index, or are the index of another product.
     """
     found = _parse(data, where)
     if not isinstance(found, dict):
@@ -66,7 +67,7 @@ def _parse(data: bytes, where: str) -> Any:
     if sum(map(data.count, (b",", b"[", b"{"))) > PARTS_LIMIT:
         raise _refusal(where, "has more than %d parts" % PARTS_LIMIT)
     try:
-        # Numbers mean nothing here, and a long one would take hours.
+        # Numbers are not used here, and converting a long one would take hours.
         return json.loads(
             data.decode("utf-8-sig"),
             object_pairs_hook=_object,
@@ -102,7 +103,7 @@ def _is_version(text: Any) -> bool:
 
 
 def _is_about(entry: Any, version: str) -> bool:
-    """An entry, or a build in it, is of this product and version; neither has to be named."""
+    """Whether an entry, or a build in it, is for this product and version; both names are optional."""
     return (
         isinstance(entry, dict) and entry.get("name", PRODUCT) == PRODUCT and entry.get("version", version) == version
     )
@@ -118,16 +119,17 @@ def _platforms(entry: Dict[str, Any], version: str) -> Iterator[str]:
             continue
         platform = "%s_%s" % parts
         name = archive_name(version, platform)
-        # 0.12.0-alpha3 to alpha9 have the doubled names that _releases knows of.
+        # layout.py explains the doubled names of 0.12.0-alpha3 to alpha9.
         if build.get("filename", name) in (name, "%s_%s_%s" % (PRODUCT, version, name)):
             yield platform
 
 
 def advise_on_missing(version: str, platform: str, listing: Listing) -> Optional[str]:
-    """What an index knows about an exact version that could not be had: a hint, or None.
+    """Return a hint from the index about an exact version that is not available, or None.
 
     :param version: str, exact.
-    :param listing: dict of version and platforms, from read().
+    :param platform: str, ``linux_amd64``.
+    :param listing: dict of version and platforms, from parse_index().
     """
     if version in listing:
         if platform in listing[version]:
@@ -140,7 +142,7 @@ def advise_on_missing(version: str, platform: str, listing: Listing) -> Optional
 
 
 def describe_first(platform: Optional[str], listing: Listing) -> str:
-    """Since when an index has builds for a platform: part of a sentence."""
+    """Say which version is the first with a build for a platform: part of a sentence."""
     having = sorted((version for version in listing if platform in listing[version]), key=sort_key)
     final = [version for version in having if not components(version)[1]] or having
     return (
@@ -151,9 +153,9 @@ def describe_first(platform: Optional[str], listing: Listing) -> str:
 
 
 def _nearest(version: str, published: List[str]) -> Optional[str]:
-    """The published versions around one that is not: a hint, or None."""
+    """Return a hint with the published versions nearest to one that is not published, or None."""
     place = sort_key(version)
-    near: Dict[str, List[str]] = {}  # version: what it is to the one that was asked for
+    near: Dict[str, List[str]] = {}  # version -> its relation to the requested one
     lower = _final_first(version, [other for other in published if sort_key(other) < place])
     higher = _final_first(version, [other for other in published if sort_key(other) > place])
     patches = [
@@ -168,12 +170,12 @@ def _nearest(version: str, published: List[str]) -> Optional[str]:
     ):
         if candidates:
             near.setdefault(choose(candidates, key=sort_key), []).append(word)
-    told = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
-    return "versions there: %s" % ", ".join(told) if told else None
+    described = ["%s (%s)" % (found, ", ".join(words)) for found, words in near.items()]
+    return "versions there: %s" % ", ".join(described) if described else None
 
 
 def _final_first(version: str, others: List[str]) -> List[str]:
-    """Those that who asked for a version may want: final ones, and for a pre-release those of the same numbers as well."""
+    """Keep final versions, and for a pre-release also those with the same numbers; all if none remain."""
     numbers, pre_release = components(version)
     return [
         other for other in others if not components(other)[1] or pre_release and components(other)[0] == numbers

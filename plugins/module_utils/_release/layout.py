@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release consists of: the names of its files, its platforms, and the digest of the archive you asked for.
+"""Describes what a release consists of: file names, platforms, and the digest of the requested archive.
 
-It promises that a digest it hands out stood on the one line of a well-formed SHA256SUMS that carries exactly our
-archive's name, and it refuses the whole document when any of its lines is malformed. Whether the document is
-genuine is not its business. What is no such line is not quoted: by a link or a redirect it may be anything.
+A digest that it returns comes from the only line of a well-formed SHA256SUMS with exactly the archive's name. One
+malformed line refuses the whole document. This file does not check that the document is genuine. Messages do not quote
+a malformed line: after a link or a redirect it may contain anything.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Dict, Iterable, Optional, Tuple, Type, Union
 from .._errors import RequestError, TerraformBinaryError, VerificationError, quoted
 from .._records import PRODUCT, Params
 
-# The names of releases (those of Go), by what the kernel calls itself (uname -s) and the machine (uname -m).
+# The names that releases use (Go's), by the name of the kernel (uname -s) and of the machine (uname -m).
 OPERATING_SYSTEMS = {
     "Darwin": "darwin",
     "FreeBSD": "freebsd",
@@ -27,7 +27,7 @@ OPERATING_SYSTEMS = {
 ARCHITECTURES = {
     "x86_64": "amd64",
     "amd64": "amd64",
-    "i86pc": "amd64",  # Solaris: every PC; the builds for it are 64-bit
+    "i86pc": "amd64",  # Solaris reports this for every PC; its builds are 64-bit
     "aarch64": "arm64",
     "arm64": "arm64",
     "i386": "386",
@@ -43,7 +43,7 @@ ARCHITECTURES = {
     "ppc64le": "ppc64le",
 }
 
-# sha256sum(1): digest, a blank, then a blank (text) or an asterisk (binary), then the name.
+# sha256sum(1): digest, a space, then a space (text) or an asterisk (binary), then the name.
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([0-9A-Za-z_+~-][0-9A-Za-z._+~-]*)[ \t]*\r?\Z")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})\Z", re.IGNORECASE)
 _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):\S*\Z")
@@ -54,43 +54,47 @@ _CHECKSUM_HINT = "give the archive's SHA-256: 64 hex digits, sha256:<hex>, or th
 
 
 def sums_name(version: str) -> str:
-    """The file name of a release's list of digests."""
+    """Return the file name of a release's SHA256SUMS."""
     return _file_name("%s_%s_SHA256SUMS" % (PRODUCT, version))
 
 
 def signature_names(version: str, key_ids: Iterable[str]) -> Tuple[str, ...]:
-    """The file names of the signatures on the list of digests, in the order to ask for them.
+    """Return the file names of the signatures of SHA256SUMS, in the order in which to request them.
 
-    :param key_ids: the last 8 hex digits of each trusted primary's fingerprint, any case.
-    :returns: tuple of str: one per key, then the name without a key.
+    :param version: str, exact.
+    :param key_ids: the last 8 hex digits of each trusted primary's fingerprint, in any case.
+    :returns: tuple of str: one per key, then the name without a key id.
     """
     sums = sums_name(version)
     return tuple(_file_name("%s.%s.sig" % (sums, key_id.upper())) for key_id in key_ids) + ("%s.sig" % sums,)
 
 
 def archive_name(version: str, platform: str) -> str:
-    """The file name of a platform's archive."""
+    """Return the file name of a platform's archive."""
     return _file_name("%s_%s_%s.zip" % (PRODUCT, version, platform))
 
 
 def release_url(site: str, version: str, name: str) -> str:
-    """Where a site keeps a file of a release.
+    """Return the URL of a file of a release on a site.
 
     :param site: str, URL without a trailing slash.
+    :param version: str, exact.
+    :param name: str, the file name.
+    :raises RequestError: version or name has characters that published names do not have.
     """
     return "%s/%s/%s/%s" % (site, PRODUCT, _file_name(version), _file_name(name))
 
 
 def suspect_site(site: str) -> Optional[str]:
-    """A word about the URL of a site that has nothing where it should: str; None where nothing is odd about it."""
+    """Return a hint if a site's URL looks wrong: str, or None. Use it when the site lacks an expected file."""
     found = re.match(r"(.*[^/:])/%s(?:/[^/]*)?\Z" % PRODUCT, site)
     return "name the folder above %s in sites: %s" % (PRODUCT, found.group(1)) if found else None
 
 
 def _file_name(name: str) -> str:
-    """A name that may go into a path, a link, a URL, a batch of sftp and onto a screen as it is: these are made here alone.
+    """Check a file name. Only these names go into paths, links, URLs, sftp batches and messages unchanged.
 
-    :raises RequestError: it has other characters than published names have.
+    :raises RequestError: the name has characters that published names do not have.
     """
     if not _FILE_NAME.match(name) or name.startswith("."):
         raise RequestError(
@@ -100,12 +104,12 @@ def _file_name(name: str) -> str:
 
 
 def detect_platform(system: str, machine: str) -> str:
-    """The platform of a host.
+    """Return the platform of a host.
 
-    :param system: str, as ``uname -s`` has it.
-    :param machine: str, as ``uname -m`` has it.
+    :param system: str, the output of ``uname -s``.
+    :param machine: str, the output of ``uname -m``.
     :returns: str, ``linux_amd64``.
-    :raises RequestError: nothing is published for such a host, as far as this collection knows.
+    :raises RequestError: this collection knows no release for such a host.
     """
     name = OPERATING_SYSTEMS.get(system)
     architecture = ARCHITECTURES.get(machine) or ARCHITECTURES.get(machine.lower())
@@ -118,9 +122,9 @@ def detect_platform(system: str, machine: str) -> str:
 
 
 def check_platform(text: str) -> str:
-    """The platform that a text names, as given.
+    """Check a platform, and return it unchanged.
 
-    :raises RequestError: not an operating system and an architecture that this collection knows.
+    :raises RequestError: it is not an operating system and an architecture that this collection knows.
     """
     system, dummy, architecture = text.partition("_")
     if system not in OPERATING_SYSTEMS.values() or architecture not in ARCHITECTURES.values():
@@ -137,12 +141,14 @@ def check_platform(text: str) -> str:
 
 
 def find_archive(sums: bytes, version: str, platform: str, where: str) -> Tuple[str, str]:
-    """The archive of a platform in a release's list of digests.
+    """Find the archive of a platform in SHA256SUMS.
 
-    :param sums: bytes of SHA256SUMS, already verified where the policy asks for it.
-    :param where: str, the URL or path they came from, for messages.
+    :param sums: bytes of SHA256SUMS, already verified if the policy requires it.
+    :param version: str, exact.
+    :param platform: str, ``linux_amd64``.
+    :param where: str, their URL or path, for messages.
     :returns: (name, sha256): the archive's file name, and 64 lower-case hex digits.
-    :raises VerificationError: not a list of digests, or that of another release.
+    :raises VerificationError: the bytes are not a list of digests, or belong to another release.
     :raises RequestError: the release has no build for the platform.
     """
     place: Params = {"url" if "://" in where else "path": where}
@@ -162,11 +168,13 @@ def find_archive(sums: bytes, version: str, platform: str, where: str) -> Tuple[
 
 
 def checksum_of(text: str, version: str, platform: str) -> str:
-    """The digest that the option ``checksum`` gives for our archive.
+    """Return the digest that the option ``checksum`` states for the archive.
 
-    :param text: str, 64 hex digits of any case, the same after ``sha256:``, or lines as in SHA256SUMS.
+    :param text: str, 64 hex digits in any case, the same after ``sha256:``, or lines of SHA256SUMS.
+    :param version: str, exact.
+    :param platform: str, ``linux_amd64``.
     :returns: str, 64 lower-case hex digits.
-    :raises RequestError: anything else.
+    :raises RequestError: the text is anything else, or has no line for the archive.
     """
     given = text.strip()
     plain = _DIGEST.match(given)
@@ -192,7 +200,7 @@ def checksum_of(text: str, version: str, platform: str) -> str:
 
 
 def _parse(sums: bytes, what: str, error: Type[TerraformBinaryError], details: Params) -> Dict[str, str]:
-    """The lines of a list of digests as dict {name: sha256}; ``error`` names the first line that is not one."""
+    """Parse a list of digests: dict {name: sha256}. Raises ``error`` for the first malformed line."""
     digests: Dict[str, str] = {}
     for number, line in enumerate(sums.rstrip().split(b"\n"), 1):
         found = _LINE.match(line)
@@ -217,9 +225,9 @@ def _choose(
     error: Type[TerraformBinaryError],
     details: Params,
 ) -> Optional[str]:
-    """The name among the digests that is exactly our archive's, or None."""
+    """Return the name among the digests that is exactly the archive's, or None."""
     name = archive_name(version, platform)
-    # 0.12.0-alpha3 to alpha9 were published with the product and version twice: hashicorp/terraform issue 19588.
+    # 0.12.0-alpha3 to alpha9 were published with product and version twice: hashicorp/terraform issue 19588.
     doubled = "%s_%s_%s" % (PRODUCT, version, name)
     if name in digests and doubled in digests:
         raise error("%s names both %s and %s: one archive was expected" % (what, name, doubled), **details)
@@ -233,7 +241,7 @@ def _not_listed(
     where: str,
     place: Params,
 ) -> Union[RequestError, VerificationError]:
-    """The error for a list of digests that is well formed and lacks our archive."""
+    """Return the error for a well-formed list of digests that lacks the archive."""
     ours = "%s_%s_" % (PRODUCT, version)
     named = re.compile(r"(?:%s){1,2}([0-9a-z]+_[0-9a-z]+)\.zip\Z" % re.escape(ours))
     platforms = sorted(found.group(1) for found in map(named.match, digests) if found)

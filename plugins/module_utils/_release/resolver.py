@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From ``latest`` or a constraint to the one version: the newest that is allowed, on a site or installed.
+"""Resolves ``latest`` or a constraint to one version: the newest allowed one, on a site or installed.
 
-The installed versions take part, so that no site, stale or hostile, can roll a host back. What is published without a
-build for the platform is passed over. It asks for nothing itself: whoever calls hands in the listings.
+Installed versions take part, so that no outdated or hostile site can downgrade a host. Versions without a build for the
+platform are skipped. This file downloads nothing: the caller provides the listings.
 """
 
 from typing import Any, Callable, Collection, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -14,34 +14,35 @@ from .._records import PRODUCT, Listing, Log, Ordered
 from .._versions.version import components, is_exact, sort_key
 from .index import describe_first
 
-_SHOWN = 3  # versions in a message
+_SHOWN = 3  # versions in one message
 
 
 class Choice(NamedTuple):
-    """What one listing and the installed versions come to."""
+    """The result for one listing and the installed versions."""
 
-    version: Optional[str]  # the newest of the next two; None: neither has any
+    version: Optional[str]  # the newer of ``offered`` and ``installed``; None: there is neither
     offered: Optional[str]  # the newest allowed version with a build for the platform
     installed: Optional[str]  # the newest allowed version that is intact on the host
-    passed_over: Tuple[str, ...]  # allowed and newer than what is offered, without a build; the newest first
+    passed_over: Tuple[str, ...]  # allowed and newer than ``offered``, but without a build; newest first
 
 
 def newest_version(versions: Iterable[str]) -> Optional[str]:
-    """The newest of some exact versions; None of none."""
+    """Return the newest of some exact versions, or None if there are none."""
     return max(versions, key=sort_key, default=None)
 
 
 def matching_versions(wanted: Any, names: Iterable[str]) -> List[str]:
-    """Those of some names that are versions and allowed, the oldest first: list of str."""
+    """Return the names that are allowed versions, oldest first: list of str."""
     return sorted((name for name in names if is_exact(name) and wanted.allows(name)), key=sort_key)
 
 
 def choose_version(wanted: Any, platform: Optional[str], listing: Listing, installed: Iterable[str]) -> Choice:
-    """Choose among what one site lists and what is installed.
+    """Choose between what one site lists and what is installed.
 
-    :param wanted: Wanted, ``latest`` or a constraint.
+    :param wanted: VersionSpec, ``latest`` or a constraint.
+    :param platform: str, ``linux_amd64``; None: not known yet.
     :param listing: dict of version and platforms, of one site.
-    :param installed: the intact versions on the host that are of the platform.
+    :param installed: versions that are intact on the host and built for the platform.
     :returns: Choice.
     """
     allowed = [version for version in listing if wanted.allows(version)]
@@ -63,15 +64,15 @@ def choose_version(wanted: Any, platform: Optional[str], listing: Listing, insta
 def resolve_version(
     request: Ordered, installed: Collection[str], listing_of: Callable[[str], Listing], log: Log
 ) -> Tuple[str, str]:
-    """The exact version for a request, from the first site that has one, and the installed ones.
+    """Resolve a request to an exact version, from the first site that has one and from the installed versions.
 
-    :param request: Request with ``wanted``, ``platform``, ``sites``, ``offline_ok``.
-    :param installed: the intact versions on the host that are of the platform.
-    :param listing_of: callable(site) -> dict of version and platforms; it may raise FetchError.
+    :param request: Request or DownloadRequest; ``wanted``, ``platform``, ``sites`` and ``offline_ok`` are used.
+    :param installed: versions that are intact on the host and built for the platform.
+    :param listing_of: callable(site) -> dict of version and platforms; may raise FetchError.
     :param log: callable(line, warning=False).
     :returns: (str: the version, str: a line that says how it was chosen).
-    :raises FetchError: no site could be asked, and what is installed may not be used instead.
-    :raises RequestError: nothing that is allowed is published or installed.
+    :raises FetchError: no site answered, and the request does not allow an installed version in that case.
+    :raises RequestError: no allowed version is published or installed.
     """
     failures: List[FetchError] = []
     without_match: List[str] = []
@@ -104,7 +105,7 @@ def resolve_version(
 
 
 def _describe_choice(request: Ordered, version: str, choice: Choice, site: str, log: Log) -> str:
-    """How it was chosen, where a site has a version to offer."""
+    """Describe the choice when a site offers a version."""
     over = (
         "; passed over, having no build for %s: %s" % (request.platform, _list(choice.passed_over))
         if choice.passed_over
@@ -120,14 +121,14 @@ def _describe_choice(request: Ordered, version: str, choice: Choice, site: str, 
 
 
 def _keep_installed(request: Ordered, version: str, why: str, log: Log) -> str:
-    """How it was chosen, where an installed version is newer than anything offered."""
+    """Describe the choice when an installed version is newer than every offered one."""
     line = "%s is %s, which is installed; %s" % (_describe_request(request), version, why)
     log(line, warning=True)
     return line
 
 
 def _describe_missing(request: Ordered, choice: Choice, site: str, listing: Listing) -> str:
-    """What a site has instead of what was asked for."""
+    """Describe what a site has in place of the requested version."""
     if choice.passed_over:
         return "%s has no build for %s of %s; %s" % (
             site,
@@ -145,7 +146,7 @@ def _describe_missing(request: Ordered, choice: Choice, site: str, listing: List
 def _no_answer_error(
     request: Ordered, choice: Choice, failures: List[FetchError], without_match: List[str]
 ) -> FetchError:
-    """The error when no site had an answer: FetchError."""
+    """Return the FetchError for the case that no site answered."""
     hint = failures[-1].hint
     if choice.installed:
         hint = "%s %s is installed and matches: offline_ok: true would use it" % (PRODUCT, choice.installed)
@@ -157,12 +158,12 @@ def _no_answer_error(
     if len(failures) == 1 and not without_match:
         failures[0].hint = hint
         return failures[0]
-    told = " | ".join(without_match + [str(exc) for exc in failures])
-    return FetchError("no site has %s: %s" % (_describe_request(request), told), url=failures[-1].url, hint=hint)
+    reasons = " | ".join(without_match + [str(exc) for exc in failures])
+    return FetchError("no site has %s: %s" % (_describe_request(request), reasons), url=failures[-1].url, hint=hint)
 
 
 def _describe_request(request: Ordered) -> str:
-    """What was asked for, on one line."""
+    """Return the requested version on one line."""
     return ascii(" ".join(request.wanted.text.split()))[1:-1]
 
 

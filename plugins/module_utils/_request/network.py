@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""P0 of what concerns the network: from options to an Access in which every field is checked.
+"""P0 for network options: checks them and turns them into ConnectionOptions.
 
-It promises that no message shows the value of a password, a token or a header.
+No message shows the value of a password, a token or a header.
 """
 
 import re
@@ -17,7 +17,7 @@ from .._records import ConnectionOptions, Params
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?\Z")  # RFC 9110, 5.5
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
-# Headers that the download sets itself, or that would change what it means.
+# Headers that the download sets itself, or that would change its meaning.
 _OURS = (
     "accept-encoding",
     "connection",
@@ -35,10 +35,11 @@ _OURS = (
 
 
 def parse_connection_options(given: Params) -> ConnectionOptions:
-    """Check the options that tell how sites are reached.
+    """Check the options for connections to sites.
 
-    :param given: dict of the module's options, blank ones None; paths are absolute already.
-    :returns: Access. Raises RequestError, whose message names the option.
+    :param given: dict of the module's options, blank ones None, paths absolute.
+    :returns: ConnectionOptions.
+    :raises RequestError: an option is not valid; the message names it.
     """
     access = ConnectionOptions(
         username=given["url_username"],
@@ -79,9 +80,11 @@ def parse_connection_options(given: Params) -> ConnectionOptions:
 
 
 def check_sites(access: ConnectionOptions, sites: Sequence[str]) -> None:
-    """Refuse what would trust the public site blindly, and credentials that none of the sites would be shown.
+    """Refuse unverified TLS to the public site, and credentials that no site may get.
 
-    :param sites: tuple of str, the sites that will be asked. Raises RequestError.
+    :param access: ConnectionOptions.
+    :param sites: tuple of str, the sites that will be asked.
+    :raises RequestError: for either.
     """
     for site in sites:
         if not access.validate_certs and credentials.is_public(site):
@@ -102,7 +105,7 @@ def check_sites(access: ConnectionOptions, sites: Sequence[str]) -> None:
 
 
 def _headers(given: Params) -> Tuple[Tuple[str, str], ...]:
-    """The pairs of url_headers, as text; null ones are left out."""
+    """Return url_headers as pairs of text, without entries that are null."""
     headers = []
     for name, value in given.items():
         if value is None:

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""P0: from the module's parameters to a Request in which every field is checked, before anything is touched."""
+"""P0: checks the module's parameters and turns them into a Request, before anything is changed."""
 
 import grp
 import os
@@ -28,7 +28,7 @@ from .._versions import constraint
 from .._versions.version import parse_exact, unquoted
 from . import network
 
-_PLAIN_BITS = 0o755  # what a mode may set
+_PLAIN_BITS = 0o755  # the bits that a mode may set
 _REFUSED_BITS = ((0o22, "it lets group or others write the binary"), (0o7000, "it has a setuid, setgid or sticky bit"))
 _WITH_ZERO = "write 0755, with the zero (in a playbook in quotes: '0755')"
 _OCTAL = re.compile(r"[0-7]{1,5}\Z")
@@ -42,21 +42,22 @@ _EXAMPLES = {
     "link": "/usr/local/bin/terraform",
 }
 _SCHEMES = ("https", "http", "file")
-_LONGEST = 86400  # seconds; far more overflows what sockets take
-_HIGHEST = 2**32 - 2  # of uids and gids; 2**32 - 1 means "leave it as it is" to chown(2)
+_LONGEST = 86400  # seconds; much larger values overflow socket timeouts
+_HIGHEST = 2**32 - 2  # highest uid and gid; for chown(2), 2**32 - 1 means "leave it as it is"
 
 
 def parse_request(
     params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None, missing: Optional[List[str]] = None
 ) -> Request:
-    """Check what the user asked for.
+    """Check the user's request.
 
-    :param params: dict, the module's parameters; blank text and lists of nothing else count as not given.
-    :param host_platform: callable() -> str, the platform of this host; asked for only when it is needed.
-    :param chosen: str, the exact version that ``latest`` or a constraint came to.
-    :param missing: list that receives what is not there yet, and may be by the time of a real run; None: refuse.
-    :returns: Request; its ``version`` is None as long as that is to be chosen. Raises RequestError, whose message names
-        the option.
+    :param params: dict, the module's parameters; blank strings and lists of blank strings count as not given.
+    :param host_platform: callable() -> str, the platform of this host; called only if it is needed.
+    :param chosen: str, the exact version that ``latest`` or a constraint was resolved to.
+    :param missing: list, receives a message for each account that does not exist yet, but may by the time of a real
+        run; None: refuse.
+    :returns: Request; its ``version`` is None until one is chosen.
+    :raises RequestError: an option is not valid; the message names it.
     """
     given = _all_given(params)
     wanted = _wanted(given)
@@ -86,12 +87,13 @@ def parse_request(
 
 
 def parse_download_request(params: Params, platform: Optional[str], chosen: Optional[str] = None) -> DownloadRequest:
-    """Check the part of it that obtaining a release needs: for the controller, where other options mean nothing.
+    """Check only the options that a download needs. The controller uses this: other options refer to the target.
 
-    :param params: dict, as for parse().
-    :param platform: str, that of the target; None: it is not known yet, and neither is which line of ``checksum`` counts.
-    :param chosen: as for parse().
-    :returns: Order. Raises RequestError, whose message names the option.
+    :param params: dict, as for parse_request().
+    :param platform: str, the target's platform; None: not known yet, and so neither is the right line of ``checksum``.
+    :param chosen: as for parse_request().
+    :returns: DownloadRequest.
+    :raises RequestError: an option is not valid; the message names it.
     """
     given = _all_given(params)
     order = DownloadRequest(
@@ -102,9 +104,11 @@ def parse_download_request(params: Params, platform: Optional[str], chosen: Opti
 
 
 def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
-    """Check where the controller keeps archives.
+    """Check the options for the controller's archive cache.
 
-    :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold). Raises RequestError.
+    :param params: dict, the module's parameters.
+    :returns: (str: absolute path of ``cache_dir``, or None; int: how many archives it may hold).
+    :raises RequestError: an option is not valid.
     """
     given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
     folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
@@ -112,7 +116,7 @@ def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
 
 
 def _checked(given: Params) -> Params:
-    """The fields of a Request with the name of an option that Ansible has checked in full: booleans and choices."""
+    """Return the fields of a Request that are options which Ansible checks completely: booleans and choices."""
     return {
         key: given[key]
         for key in Request._fields
@@ -123,10 +127,10 @@ def _checked(given: Params) -> Params:
 def _download_fields(
     given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]
 ) -> Params:
-    """The fields of an Order, as a dict."""
+    """Return the fields of a DownloadRequest as a dict."""
     version = chosen or wanted.version
     checksum = None
-    if given["checksum"] and version and platform:  # lines of SHA256SUMS can only be read then
+    if given["checksum"] and version and platform:  # lines of SHA256SUMS need both
         checksum = layout.checksum_of(given["checksum"], version, platform)
     return dict(
         version=version,
@@ -146,10 +150,10 @@ def _download_fields(
 
 
 def _all_given(params: Params) -> Params:
-    """The value of every option; ``params`` have the aliases, too."""
+    """Return the value of every option. ``params`` also has the aliases."""
     given = {key: _given(key, params[key]) for key in SPEC}
     for option in ("ca_path", "client_cert", "client_key"):
-        if given[option] and "-----BEGIN" in given[option]:  # it may be a private key: nothing of it is shown
+        if given[option] and "-----BEGIN" in given[option]:  # it may be a private key: show none of it
             raise RequestError(
                 "%s is the text of a key or certificate, where the path of a file is expected" % option,
                 hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do",
@@ -159,7 +163,7 @@ def _all_given(params: Params) -> Params:
 
 
 def _wanted(given: Params) -> constraint.VersionSpec:
-    """What is asked for, of the state that it can be asked for in."""
+    """Parse the requested version, and check that it fits the state and the other options."""
     if given["version_file"] is not None:
         raise RequestError(
             "version_file is read on the controller, by this collection's action plugin, which did not run",
@@ -193,7 +197,7 @@ def _wanted(given: Params) -> constraint.VersionSpec:
 
 
 def _given(key: str, value: Any) -> Any:
-    """The value of an option, its default in place of nothing but blanks; entries of a list without blanks around."""
+    """Return an option's value, or its default if it is blank; strip the entries of a list and drop blank ones."""
     if SPEC[key]["type"] == "list":
         value = [entry.strip() for entry in value or () if not _blank(entry)] or None
     return SPEC[key].get("default") if _blank(value) else value
@@ -204,18 +208,18 @@ def _blank(value: Any) -> bool:
 
 
 def _platform(text: Optional[str], host_platform: Callable[[], str]) -> Tuple[str, bool]:
-    """:returns: (str, bool: it is this host's own)."""
+    """Return the platform, and whether it is this host's own: (str, bool)."""
     if not text:
         return host_platform(), True
     platform = layout.check_platform(text)
     try:
         return platform, platform == host_platform()
     except RequestError:
-        return platform, False  # a host we have no name for cannot be the one that was named
+        return platform, False  # a host without a known platform cannot be the named one
 
 
 def _absolute(path: str, option: str) -> str:
-    """An absolute path without ``..``, doubled or trailing slashes; RequestError for anything else."""
+    """Normalize an absolute path. Raises RequestError for a relative path, "..", control characters, or "/"."""
     if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
         raise RequestError(
             "%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
@@ -235,7 +239,7 @@ def _absolute(path: str, option: str) -> str:
 
 
 def check_site(text: str) -> str:
-    """A site's URL without a trailing slash; RequestError, which never shows userinfo."""
+    """Return a site's URL without a trailing slash. Raises RequestError, which never shows userinfo."""
     written = "an entry" if re.search("[@?#]", text) else ascii(text[:100])
     if re.search(r"[\x00-\x20\x7f\\]", text):
         raise RequestError(
@@ -244,7 +248,7 @@ def check_site(text: str) -> str:
         )
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port  # .port raises ValueError for what is not one
+        host, port = parts.hostname, parts.port  # .port raises ValueError if it is invalid
     except ValueError as exc:
         raise RequestError(
             "sites: %s is not a URL with a host and port" % written, hint="write https://host/path"
@@ -272,7 +276,7 @@ def check_site(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """What is told and recorded of an archive's origin; RequestError, which shows nothing of it, for a URL with a password."""
+    """Return the origin to show and record. Raises RequestError, which does not show it, if it has userinfo."""
     if re.search(r"//[^/?#\s]*@|:[^/?#\s@]*@", text):
         raise RequestError(
             "origin has a user name or password in it",
@@ -288,7 +292,10 @@ def _account(
     by_number: Callable[[int], Tuple[Any, ...]],
     missing: Optional[List[str]],
 ) -> Tuple[Optional[int], Optional[str]]:
-    """A uid or gid, and its name, from a name or a number; (None, None) when not given; UNKNOWN_ID for one not there yet."""
+    """Look up a name or number: (uid or gid, name).
+
+    (None, None) if it is not given. UNKNOWN_ID if the account does not exist and ``missing`` is a list.
+    """
     if text is None:
         return None, None
     if re.match(r"[0-9]{1,12}\Z", text):
@@ -300,7 +307,7 @@ def _account(
     try:
         name, _password, number = by_name(text)[:3]
         return number, name
-    except (KeyError, ValueError):  # ValueError: a NUL in it
+    except (KeyError, ValueError):  # ValueError: the name has a NUL
         unknown = "%s %s is not known" % (option, ascii(text[:40]))
         if missing is None:
             raise RequestError(unknown, hint="create it first, or give its number") from None
@@ -309,7 +316,7 @@ def _account(
 
 
 def _mode(value: Any) -> int:
-    """Permission bits from an octal text, or from the number that YAML made of one."""
+    """Parse permission bits from an octal string, or from the number that YAML made of one."""
     is_number = isinstance(value, int) and value >= 0
     text = "%o" % value if is_number else unquoted(str(value).strip())
     digits = text[2:] if text[:2].lower() == "0o" else text
@@ -321,7 +328,7 @@ def _mode(value: Any) -> int:
     )
     if reason is None:
         return mode
-    if is_number and _OCTAL.match(str(value)):  # written without a leading zero, which leaves none to see
+    if is_number and _OCTAL.match(str(value)):  # YAML read it as decimal: there was no leading zero
         raise RequestError(
             "mode %d without a leading zero is decimal, in octal %04o, which is not allowed: %s"
             % (value, mode, reason),
@@ -342,7 +349,7 @@ def _within(number: int, least: int, most: int, option: str, unit: str) -> int:
 
 
 def _check_link(request: Request, link: str) -> None:
-    """The link must not lie where the store keeps its own, nor in the way to it, and not lead to what cannot be tried."""
+    """Refuse a link that lies among the store's files or above the store, or whose binary cannot be run here."""
     if request.state == "present" and request.run_check and not request.native:
         raise RequestError(
             "link %s to a binary for %s, which is not the platform of the host, so that nobody sees it run"
@@ -397,7 +404,7 @@ def _check_policy(request: Ordered, has_checksum: bool) -> None:
 
 
 def _unverified_reason(site: str, access: ConnectionOptions) -> Optional[str]:
-    """Why others than the site itself could answer for it: str, or None."""
+    """Return why a party other than the site could answer in its place: str, or None."""
     scheme, host, _port = origin_of(site)
     if scheme == "http" and not is_loopback(host):
         return "over plain http"

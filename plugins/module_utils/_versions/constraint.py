@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a playbook may ask for: an exact version, ``latest``, ``all``, or a constraint; and which versions each allows.
+"""Parses a requested version: exact, ``latest``, ``all``, or a constraint. Decides which versions match it.
 
-Constraints mean what they mean to Terraform, whose library is https://pkg.go.dev/github.com/hashicorp/go-version; its
-ways that surprise are kept and named where they are. One is not: a constraint without a pre-release never allows one,
-not even ``!=``, and one with a pre-release allows only pre-releases of the same three numbers.
+Constraints have the same meaning as in Terraform, which uses https://pkg.go.dev/github.com/hashicorp/go-version. Its
+surprising rules are kept and explained in place. There is one difference: a constraint without a pre-release never
+allows one, not even ``!=``, and one with a pre-release allows only pre-releases of the same three numbers.
 """
 
 import re
@@ -15,13 +15,13 @@ from .._errors import RequestError
 from . import suggestions
 from .version import coerce_text, components, is_exact, parse_exact, unquoted
 
-TEXT_LIMIT = 2048  # characters; constraints of many files may come in one text
+TEXT_LIMIT = 2048  # characters; one text may join the constraints of many files
 
-_LARGEST = 2**63 - 1  # of a number: go-version keeps them in an int64
+_LARGEST = 2**63 - 1  # the largest number: go-version uses int64
 _OPERATOR = re.compile("[<>=!~,]")
 _TERM = re.compile(
     "(?P<operator>[<>!]=|~>|[<>=]|)\\s*v?(?P<numbers>[0-9]+(?:[.][0-9]+)*)"
-    # A pre-release that begins with a letter needs no dash before it; the dash of "1.0-" is one itself.
+    # A pre-release that starts with a letter needs no dash before it; in "1.0-", the dash is the pre-release.
     "(?:-(?P<digits>[0-9][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*)|-?(?P<word>[A-Za-z~-][0-9A-Za-z~-]*(?:[.][0-9A-Za-z~-]+)*))?"
     r"(?:[+][0-9A-Za-z~-]+(?:[.][0-9A-Za-z~-]+)*)?\Z"
 )
@@ -29,11 +29,11 @@ _INTEGER = re.compile(r"-?[0-9]+\Z")
 
 
 class Comparison(NamedTuple):
-    """One comparison of a constraint."""
+    """One comparison in a constraint."""
 
     operator: str  # = != > >= < <= ~>
-    numbers: Tuple[int, ...]  # at least three: zeros stand for those that were not written
-    written: int  # how many were written
+    numbers: Tuple[int, ...]  # at least three: zeros fill in for missing ones
+    written: int  # how many numbers were written
     pre_release: str  # "" for none
 
 
@@ -41,11 +41,11 @@ ALL = "all"
 
 
 class VersionSpec(NamedTuple):
-    """What was asked for."""
+    """The version that the user requested."""
 
     text: str  # as written
-    version: Optional[str]  # the only one that it can be; None: to be chosen among those that it allows
-    terms: Tuple[Comparison, ...]  # all of them have to allow a version; none for latest, all, and an exact version
+    version: Optional[str]  # the only possible version; None: to be chosen among the allowed ones
+    terms: Tuple[Comparison, ...]  # each must allow a version; empty for latest, all, and an exact version
 
     @property
     def is_latest(self) -> bool:
@@ -53,12 +53,13 @@ class VersionSpec(NamedTuple):
 
     @property
     def is_all(self) -> bool:
-        """Whatever there is, for a removal of everything that is ours."""
+        """Whether this means all versions, for a removal of everything that the collection manages."""
         return self.version is None and self.text == ALL
 
     def allows(self, version: str) -> bool:
-        """Whether an exact version may be chosen: ``latest`` takes any final release, ``all`` any, the rest what matches.
+        """Whether an exact version is allowed. ``latest`` allows any final release, ``all`` any version.
 
+        :param version: str, exact.
         :raises RequestError: the version is not exact.
         """
         if self.version is not None:
@@ -69,12 +70,14 @@ class VersionSpec(NamedTuple):
 
 
 def parse_version_spec(value: Any, place: str = suggestions.OPTION) -> VersionSpec:
-    """What a text asks for. Blanks around it, around its parts, and between an operator and its version mean nothing.
+    """Parse a requested version. Spaces around it, around its parts, and after an operator are ignored.
 
     :param value: str, or what YAML made of it.
-    :param place: where it stands, of _slips: in a MODULE each part is a constraint, so that ``1.10`` means ``= 1.10.0``.
-    :returns: Wanted. An ``=`` names its only version: nobody has to look for it. An OPTION may have been answered in quotes.
-    :raises RequestError: none of the three, or a constraint that no version can match; with what to write there.
+    :param place: where it comes from: OPTION, FILE or MODULE of suggestions.py. In a MODULE each part is a constraint,
+        so ``1.10`` means ``= 1.10.0``. An OPTION may be enclosed in quotes.
+    :returns: VersionSpec. A constraint with ``=`` names its only version, so that nothing has to be looked up.
+    :raises RequestError: the text is none of the three, or a constraint that no version can match; the hint says what
+        to write.
     """
     text = coerce_text(value)
     if place == suggestions.OPTION:
@@ -91,7 +94,7 @@ def parse_version_spec(value: Any, place: str = suggestions.OPTION) -> VersionSp
     try:
         return _parse_spec(text, place)
     except RequestError as exc:
-        # Templates of older cores make a text of a number.
+        # Templates in older ansible-core turn a number into a string.
         exc.hint = (
             _of_number(text) + ": YAML reads an unquoted 1.10 as 1.1"
             if (place == suggestions.OPTION and suggestions.may_lack_zero(text))
@@ -145,9 +148,9 @@ def _parse_comparison(part: str, text: str) -> Comparison:
 
 
 def _describe_comparison(term: Comparison) -> Optional[str]:
-    """The only version that an ``=`` allows; None when no version is published in that form."""
+    """Return the only version that an ``=`` allows, or None if no version is published in that form."""
     version = "%d.%d.%d" % term.numbers[:3]
-    if term.pre_release and len(term.numbers) == 3:  # with more numbers it does not count: see _compare
+    if term.pre_release and len(term.numbers) == 3:  # with more numbers it is ignored: see _compare
         version = "%s-%s" % (version, term.pre_release)
     if any(term.numbers[3:]) or not is_exact(version):
         return None
@@ -155,13 +158,13 @@ def _describe_comparison(term: Comparison) -> Optional[str]:
 
 
 def _allows(term: Comparison, numbers: Tuple[int, ...], pre_release: str) -> bool:
-    """Whether a term allows the version of these parts."""
+    """Whether a comparison allows the version with these components."""
     if pre_release and not (term.pre_release and term.numbers == numbers):
         return False
     found = _compare(numbers, pre_release, term.numbers, term.pre_release)
     if term.operator == "~>":
-        # All numbers but the last one written have to be the same; so "~> 1" is ">= 1.0.0" and has no upper end. With
-        # more numbers than a version has it allows nothing; with a pre-release it does not reach the final one.
+        # All written numbers but the last must be equal, so "~> 1" is ">= 1.0.0" without an upper limit. With more
+        # numbers than a version has, it allows nothing. With a pre-release, it does not allow the final release.
         return (
             found >= 0
             and len(term.numbers) <= len(numbers)
@@ -179,9 +182,9 @@ def _allows(term: Comparison, numbers: Tuple[int, ...], pre_release: str) -> boo
 
 
 def _compare(numbers: Tuple[int, ...], pre_release: str, others: Tuple[int, ...], other_pre_release: str) -> int:
-    """-1, 0 or 1, as the first version is lower, equal or higher."""
+    """Return -1, 0 or 1 if the first version is lower, equal or higher."""
     if numbers != others:
-        # Of different length: zeros stand for what is missing, and pre-releases do not count any more.
+        # With different lengths, zeros fill in for missing numbers, and pre-releases are ignored.
         length = max(len(numbers), len(others))
         numbers, others = (parts + (0,) * (length - len(parts)) for parts in (numbers, others))
         return (numbers > others) - (numbers < others)
@@ -193,10 +196,10 @@ def _compare(numbers: Tuple[int, ...], pre_release: str, others: Tuple[int, ...]
 
 
 def _compare_pre_releases(parts: List[str], others: List[str]) -> int:
-    """The first identifier that differs decides.
+    """Compare by the first identifier that differs.
 
-    Not quite Semantic Versioning: a missing identifier is lower than a number, and higher than a word (rc is higher
-    than rc.a). So this is no order, and choosing the newest is left to _versions.order.
+    This is not quite Semantic Versioning: a missing identifier is lower than a number but higher than a word (rc is
+    higher than rc.a). So this is not a total order, and the newest version is chosen with version.sort_key.
     """
     for number in range(max(len(parts), len(others))):
         part, other = ((some[number] if number < len(some) else "") for some in (parts, others))
@@ -211,7 +214,7 @@ def _compare_pre_releases(parts: List[str], others: List[str]) -> int:
 
 
 def _compare_identifiers(part: str, other: str) -> int:
-    """Two different identifiers: numbers as numbers and below words, words by ASCII."""
+    """Compare two different identifiers: numbers by value and below words, words by ASCII."""
     value, other_value = _number(part), _number(other)
     if value is not None and other_value is not None:
         return 1 if value > other_value else -1
@@ -221,6 +224,6 @@ def _compare_identifiers(part: str, other: str) -> int:
 
 
 def _number(part: str) -> Optional[int]:
-    """An identifier as go-version's int64 has it; None for a word, and for what does not fit."""
+    """Return an identifier as an int64, as go-version does; None for a word, or if it does not fit."""
     value = int(part) if _INTEGER.match(part) else None
     return value if value is not None and -_LARGEST - 1 <= value <= _LARGEST else None

@@ -1,16 +1,16 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was probably meant by a text that is no version, and how to write it where it stands.
+"""Guesses what an invalid version was meant to be, and says how to write it.
 
-Other tools have other words for the same: npm ``^1.9``, pip ``1.9.*``, a line of .tool-versions. This only advises: what is
-offered was read by the same grammar as any version, and somebody still has to write it.
+Other tools have other notations: npm ``^1.9``, pip ``1.9.*``, a line of .tool-versions. This is only advice: each
+suggestion is valid in the normal grammar, and the user still has to write it.
 """
 
 import re
 from typing import Callable, List
 
-OPTION, FILE, MODULE = "option", "file", "module"  # where a version stands; a module: required_version in HCL or JSON
+OPTION, FILE, MODULE = "option", "file", "module"  # where a version comes from; module: required_version in HCL or JSON
 
 _NEWEST = frozenset(("*", "x", "any", "current", "last", "latest", "lts", "newest", "stable"))
 _OPERATORS = {
@@ -34,13 +34,13 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"[,;]|&&|\band\b|(?<=[0-9A-Za-z*])\s+(?=[<>=!~^])", re.IGNORECASE)
-_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+){1,2}\Z")  # in the place of dots
+_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+){1,2}\Z")  # in place of dots
 _PART = re.compile(
     "(?P<operator>[<>=!~^\u2264\u2265\u2260\\s]*)v?(?P<numbers>[0-9]+(?:[.,_][0-9]+)*)(?P<wild>(?:[.]?[*x])*)[.]*"
     r"(?P<rest>(?:[-]?[a-z][0-9a-z.-]*)?)\Z",
     re.IGNORECASE,
 )
-EXAMPLES = {  # of what may stand there
+EXAMPLES = {  # hints with valid examples for each place
     OPTION: "write one version, such as '1.10.5', or latest, or a constraint, such as '~> 1.10.0' or '>= 1.9, < 2.0'",
     FILE: "write one version bare, such as 1.10.5, or latest, or a constraint, such as ~> 1.10.0",
     MODULE: 'write a constraint, such as "~> 1.10.0" or ">= 1.9, < 2.0"',
@@ -49,11 +49,11 @@ _WRITTEN = {OPTION: "'%s'", FILE: "%s", MODULE: '"%s"'}
 
 
 def suggest_version(text: str, place: str, is_good: Callable[[str], bool]) -> str:
-    """What to write instead of a text that was refused.
+    """Return a hint that says what to write in place of a refused text.
 
     :param text: str, as it was written.
-    :param place: OPTION, FILE or MODULE: a file has no quotes, and ``latest`` is nothing to a module.
-    :param is_good: callable(text) -> bool, it would be taken as a version or constraint.
+    :param place: OPTION, FILE or MODULE: a file has no quotes, and a module does not allow ``latest``.
+    :param is_good: callable(text) -> bool, whether the text is a valid version or constraint.
     :returns: str, a hint.
     """
     found = guess_meaning(text, place, is_good)
@@ -61,7 +61,10 @@ def suggest_version(text: str, place: str, is_good: Callable[[str], bool]) -> st
 
 
 def guess_meaning(text: str, place: str, is_good: Callable[[str], bool]) -> List[str]:
-    """What was probably meant by a text: list of str, the likeliest first; none where nothing is likely."""
+    """Return what a text probably means: list of str, the most likely first; empty if nothing is likely.
+
+    :param text, place, is_good: as for suggest_version().
+    """
     plain = strip_quotes(text)
     if _COMMAS.match(plain):
         plain = plain.replace(",", ".")
@@ -69,7 +72,7 @@ def guess_meaning(text: str, place: str, is_good: Callable[[str], bool]) -> List
         return [] if place == MODULE else ["latest"]
     alternatives: List[List[str]] = [[]]
     for part in _BETWEEN.split(plain):
-        if part.strip() and part.strip(" <>=!~^\t").lower() not in _NEWEST:  # the newest that matches is taken anyway
+        if part.strip() and part.strip(" <>=!~^\t").lower() not in _NEWEST:  # the newest match is chosen anyway
             readings = _read_part(part.strip())
             alternatives = [before + [one] for before in alternatives for one in readings][:2]
     found = [", ".join(parts) for parts in alternatives if parts]
@@ -77,14 +80,14 @@ def guess_meaning(text: str, place: str, is_good: Callable[[str], bool]) -> List
 
 
 def strip_quotes(text: str) -> str:
-    """A text without the name of what it is the version of, and without quotes around it."""
+    """Strip comments, a leading name such as ``terraform_version =``, and quotes from a text."""
     text = text.partition("#")[0].strip()
     plain = _BEFORE.sub("", text.rstrip("} \t"), count=1) if _BEFORE.match(text) else text
     return plain.strip().strip(_QUOTES).strip()
 
 
 def of_number(text: str) -> List[str]:
-    """What may have been written where YAML made a number: list of str; none for a number that no version begins with.
+    """Return what may have been written if YAML made a number of it: list of str; empty if no version starts like that.
 
     :param text: str, of an int or a float, ``1`` or ``1.1``.
     """
@@ -94,12 +97,12 @@ def of_number(text: str) -> List[str]:
 
 
 def may_lack_zero(text: str) -> bool:
-    """Whether a text may be what YAML, and a template after it, left of a number with a zero at its end."""
+    """Whether a text may be a number that lost a trailing zero in YAML and, after that, in a template."""
     return re.match(r"[0-9]+[.][1-9]\Z", text) is not None
 
 
 def _read_part(part: str) -> List[str]:
-    """The readings of one comparison: list of str; none for what is none."""
+    """Return the possible meanings of one comparison: list of str; empty if it is not a comparison."""
     found = _PART.match(part)
     if found is None:
         return []

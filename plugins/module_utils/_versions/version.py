@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The grammar and the order of exact versions; what may stand in for one is in _constraints.
+"""The grammar and order of exact versions. For ``latest`` and constraints, see constraint.py.
 
-A version that passes here is safe as part of a path and of a URL: digits, ASCII letters, dots and dashes, at most
-LENGTH_LIMIT characters. The grammar is Semantic Versioning 2.0.0 without build metadata, which is what HashiCorp
-publishes (https://semver.org, items 2, 9 and 11; https://pkg.go.dev/github.com/hashicorp/go-version).
+A valid version is safe in a path and a URL: digits, ASCII letters, dots and dashes, at most LENGTH_LIMIT characters.
+The grammar is Semantic Versioning 2.0.0 without build metadata, which is what HashiCorp publishes (https://semver.org,
+items 2, 9 and 11; https://pkg.go.dev/github.com/hashicorp/go-version).
 """
 
 import datetime
@@ -14,7 +14,7 @@ from typing import Any, Match, Tuple
 
 from .._errors import RequestError
 
-LENGTH_LIMIT = 64  # characters; the longest version published so far has 24
+LENGTH_LIMIT = 64  # characters; the longest published version so far has 24
 
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _IDENTIFIER = "(?:%s|[0-9]*[A-Za-z-][0-9A-Za-z-]*)" % _NUMBER
@@ -24,12 +24,12 @@ _HINT = "write it in quotes, such as '1.10.5', or as a constraint, such as '~> 1
 
 
 def coerce_text(value: Any) -> str:
-    """The text of a version as it was written, whatever YAML or a survey made of it, without the blanks around it.
+    """Return a version as the text that was written, whatever YAML or a survey made of it, without surrounding spaces.
 
-    :param value: str, or what came instead of one: YAML reads an unquoted 1.10 as a number, yes as a boolean, and
-        2026-01-01 as a date.
+    :param value: str, or another type: YAML reads an unquoted 1.10 as a number, yes as a boolean, and 2026-01-01 as a
+        date.
     :returns: str, not blank.
-    :raises RequestError: blank, null, or of a type that cannot have been a version, with what to write.
+    :raises RequestError: it is blank, null, or of a type that cannot have been a version; the hint says what to write.
     """
     if value is None or isinstance(value, str) and not value.strip():
         raise RequestError("version is not given", hint="set version, in quotes, such as '1.10.5', or version_file")
@@ -58,22 +58,22 @@ def coerce_text(value: Any) -> str:
 
 
 def unquoted(text: str) -> str:
-    """A text without one pair of quotes around it: who was told to write quotes in a playbook writes them in a form, too."""
+    """Strip one pair of quotes: users copy the quotes of a playbook into forms."""
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def parse_exact(value: Any) -> str:
-    """The one version that a text names.
+    """Return the version that a text names.
 
-    :param value: str, ``1.13.4`` or ``1.14.0-rc1``, a leading ``v`` is dropped; or what came instead of a text.
+    :param value: str, ``1.13.4`` or ``1.14.0-rc1``, with or without a leading ``v``; or another type from YAML.
     :returns: str, the version without ``v``.
-    :raises RequestError: anything else, with what was found and what to write.
+    :raises RequestError: it is anything else; the message says what was found and what to write.
     """
     return _match(value).group()
 
 
 def _match(value: Any) -> Match[str]:
-    """An exact version in its parts, as exact() takes it."""
+    """Match an exact version, as parse_exact() accepts it."""
     text = coerce_text(value)
     if len(text) > LENGTH_LIMIT:
         raise RequestError(
@@ -92,28 +92,28 @@ def is_exact(text: str) -> bool:
 
 
 def is_partial(text: str) -> bool:
-    """Whether a text is ``X`` or ``X.Y``, which may have been another one before YAML read it."""
+    """Whether a text is ``X`` or ``X.Y``, which may have been different before YAML read it."""
     return _PARTIAL.match(text) is not None
 
 
 def components(version: str) -> Tuple[Tuple[int, int, int], str]:
-    """An exact version in parts: (major, minor, patch as a tuple of int, pre-release or "")."""
+    """Split an exact version: (tuple of int: major, minor, patch; str: pre-release or "")."""
     major, minor, patch, pre_release = _match(version).groups()
     return (int(major), int(minor), int(patch)), pre_release or ""
 
 
 def sort_key(version: str) -> Tuple[int, int, int, int, Tuple[Tuple[int, int, str], ...]]:
-    """A sort key: versions by precedence (Semantic Versioning 2.0.0, item 11), pre-releases before their release.
+    """Return a sort key: precedence of Semantic Versioning 2.0.0, item 11; pre-releases come before their release.
 
     :param version: str, an exact version.
-    :returns: tuple, to be compared only with others from here; different versions have different keys.
+    :returns: tuple, comparable only with other results of this function; different versions have different keys.
     :raises RequestError: the version is not exact.
     """
     numbers, pre_release = components(version)
     if not pre_release:
         return numbers + (1, ())
     identifiers = tuple(
-        # Numbers come before words, and compare as numbers; words compare by ASCII.
+        # Numbers come before words and compare by value; words compare by ASCII.
         (0, int(identifier), "") if identifier.isdigit() else (1, 0, identifier)
         for identifier in pre_release.split(".")
     )
@@ -121,7 +121,7 @@ def sort_key(version: str) -> Tuple[int, int, int, int, Tuple[Tuple[int, int, st
 
 
 def _refusal(text: str) -> RequestError:
-    """The error for a text that is not an exact version: RequestError."""
+    """Return the RequestError for a text that is not an exact version."""
     found = ascii(text)
     if is_partial(text):
         return RequestError("version %s is not exact: X.Y.Z is needed" % found, hint=_HINT)

@@ -1,15 +1,15 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is kept on the controller between runs: the archives that were used last, and documents found good.
+"""The cache that stays on the controller between runs: recently used archives, and verified documents.
 
-It promises that the bytes it hands out were just hashed, or are those that were put in, and that what another run removes
-is never missed: whoever wants an archive gets a copy. Several runs may share it.
+Bytes from it were hashed just now, or are the bytes that were stored. Each user of an archive gets a copy, so another
+run may remove the cached one at any time. Several runs may share the cache.
 
     <cache_dir>/<place>/archive.zip     files of mode 0600 in directories of 0700
-    <cache_dir>/<place>.lock            held by who fills it or removes it
+    <cache_dir>/<place>.lock            held while a process fills or removes the archive
     <cache_dir>/<key>.document
-    <cache_dir>/documents.lock          held by who writes one
+    <cache_dir>/documents.lock          held while a process writes a document
 """
 
 import contextlib
@@ -42,7 +42,7 @@ from .storage import (
 
 ARCHIVE = "archive.zip"
 DOCUMENT = ".document"
-DOCUMENTS_AN_ARCHIVE = 8  # sums and signatures, of several sites
+DOCUMENTS_AN_ARCHIVE = 8  # SHA256SUMS and signatures, from several sites
 _DOCUMENTS = "documents"
 _DIGEST = re.compile("[0-9a-f]{64}\\Z")
 _KEPT_DOCUMENT = re.compile("[0-9a-f]{64}[.]document\\Z")
@@ -50,10 +50,10 @@ _IN_A_FOLDER = re.compile("(?:archive[.]zip|[.]tmp[.]archive[.][a-z0-9]{8})\\Z")
 
 
 class PersistentCache:
-    """The folder that ``cache_dir`` names.
+    """The directory of the option ``cache_dir``.
 
-    :param directory: Directory, from open_kept().
-    :param keep: int, how many archives it may hold.
+    :param directory: Directory, from open_cache_dir().
+    :param keep: int, the most archives to keep.
     :param log: callable(line, warning=False).
     """
 
@@ -64,17 +64,17 @@ class PersistentCache:
         self._say_once = log_once(log)
 
     def document(self, key: str) -> Optional[bytes]:
-        """The bytes, or None. Raises InstallError."""
+        """Return the bytes, or None. Raises InstallError."""
         return read_file(self._directory, key + DOCUMENT)
 
     def put_document(self, key: str, data: bytes) -> None:
-        """Keep a document that was found good. Raises InstallError."""
+        """Store a verified document. Raises InstallError."""
         if self.document(key) != data:
             with exclusive(self._directory, _DOCUMENTS, self._say_once, _null_log):
                 write_file(self._directory, key + DOCUMENT, data)
 
     def drop_document(self, key: str) -> None:
-        """Forget a document, which was found bad. Raises InstallError."""
+        """Remove a document that does not verify. Raises InstallError."""
         remove_file(self._directory, key + DOCUMENT)
 
     def fill(
@@ -85,16 +85,20 @@ class PersistentCache:
         fetch: Callable[[PendingFile], None],
         waiting: Callable[[], None],
     ) -> None:
-        """The archive of that digest, from here if its bytes are still right, else fetched and kept from now on.
+        """Fill ``pending`` with the archive of this digest.
 
-        :param place: str of 64 hex digits: see Cache.archive().
-        :param pending: PendingFile that gets it.
+        The archive comes from the cache if its bytes are right. Otherwise ``fetch`` downloads it, and it is stored in
+        the cache.
+
+        :param sha256: str, 64 lower-case hex digits.
+        :param place: str of 64 hex digits: see RunCache.archive().
+        :param pending: PendingFile that receives the archive.
         :param fetch: callable(sink).
-        :param waiting: callable(), called when another run takes its time.
-        Raises what ``fetch`` raises, InstallError.
+        :param waiting: callable(), called when another run holds the lock for long.
+        :raises: what ``fetch`` raises, InstallError.
         """
         with exclusive(self._directory, place, self._say_once, waiting) as age, enter(self._directory, place) as folder:
-            list(remove_stale_temp_files(folder, age))  # which does it while it is gone through
+            list(remove_stale_temp_files(folder, age))  # the generator removes as it runs
             if not self._copy_from(folder, sha256, pending):
                 fetch(pending)
                 with PendingFile(folder, "archive") as copied:
@@ -103,14 +107,14 @@ class PersistentCache:
         self._evict(place)
 
     def _copy_from(self, folder: Folder, sha256: str, pending: PendingFile) -> bool:
-        """:returns: bool, the bytes are in ``pending``, and are right."""
+        """Copy the cached archive into ``pending``: bool, its bytes are there and right."""
         fd = open_file(folder, ARCHIVE)
         if fd is None:
             return False
         path = folder.at(ARCHIVE)
         try:
             with os_error_context("touch", path, place=folder.place):
-                os.utime(fd)  # used just now: eviction goes by that
+                os.utime(fd)  # eviction goes by the time of the last use
             copy_file(fd, path, pending)
         finally:
             os.close(fd)
@@ -122,29 +126,29 @@ class PersistentCache:
         return False
 
     def _evict(self, newest: str) -> None:
-        """Remove the archives that were not used for longest, beyond the number wanted; never one in use.
+        """Remove the least recently used archives above the limit, but never one in use.
 
-        What does not look as it does when we have written it is somebody else's, and stays.
+        Files that do not look as this class writes them belong to somebody else, and stay.
         """
         names = self._directory.names()
         others = [name for name in names if _DIGEST.match(name) and name != newest and self._is_folder(name)]
         for name in self._oldest(others, "/" + ARCHIVE, self._keep - 1):
-            with contextlib.suppress(LockError):  # another run is at it just now
+            with contextlib.suppress(LockError):  # another run is using it
                 self._drop(name)
         documents = [name for name in names if _KEPT_DOCUMENT.match(name) and _is_file(self._directory, name)]
         for name in self._oldest(documents, "", self._keep * DOCUMENTS_AN_ARCHIVE):
             remove_file(self._directory, name)
 
     def _is_folder(self, name: str) -> bool:
-        """Whether it is a folder of ours: with an archive in it at most, and what a killed run left."""
-        with contextlib.suppress(InstallError):  # another run has just removed it, or nobody can say what it is
+        """Whether a directory is ours: it has at most an archive, and stale temporary files of a killed run."""
+        with contextlib.suppress(InstallError):  # another run just removed it, or it cannot be examined
             if _looks_ours(self._directory, name, stat.S_IFDIR | FOLDER_MODE):
                 with self._directory.enter(name) as folder:
                     return all(_IN_A_FOLDER.match(each) and _is_file(folder, each) for each in folder.names())
         return False
 
     def _oldest(self, names: List[str], below: str, keep: int) -> List[str]:
-        """The names but for the newest ones, by the time of what lies ``below`` each."""
+        """Return all names but the newest ``keep``, by the modification time of the file ``below`` each."""
         found = {name: self._directory.stat(name + below) for name in names}
         ages = {name: entry.st_mtime if entry else 0 for name, entry in found.items()}
         return sorted(ages, key=ages.__getitem__, reverse=True)[keep:]
@@ -154,13 +158,14 @@ class PersistentCache:
             if not self._is_folder(name):
                 return
             with enter(self._directory, name) as folder:
-                list(remove_stale_temp_files(folder, 0 if held else YOUNG))  # which does it while it is gone through
+                list(remove_stale_temp_files(folder, 0 if held else YOUNG))  # the generator removes as it runs
                 remove_file(folder, ARCHIVE)
             if not held:
-                return  # another run may just be putting something there
+                return  # without a lock, another run may be writing there
             with os_error_context("remove directory", self._directory.at(name), place="cache_dir"):
                 os.rmdir(name, dir_fd=self._directory.fd)
-            # Under the lock: who waits for it looks whether its file still has that name.
+            # Remove the lock file while holding the lock: a waiting process checks that its lock file still has this
+            # name.
             remove_file(self._directory, name + LOCK)
         self._log("cache: %s removed, %d newer ones are kept" % (self._directory.at(name), self._keep))
 
@@ -175,4 +180,4 @@ def _looks_ours(directory: Folder, name: str, mode: int) -> bool:
 
 
 def _null_log() -> None:
-    """Writing a document takes no time that is worth one."""
+    """Log nothing: writing a document is quick."""

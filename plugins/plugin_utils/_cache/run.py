@@ -1,18 +1,17 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives by digest and origin, and documents by where they came from: fetched once a run, however many processes want them.
+"""The cache of one run: archives by digest and origin, documents by URL. Many processes share each download.
 
-It promises that an archive it hands out had the right digest just now, that who waits for another's download waits no
-longer than that takes, and that what failed is not tried again in the same round. A round is one try of one task, for all
-its hosts. Whether a document is genuine is not its business: everybody judges its bytes anew. It knows nothing of Ansible
-or of the network.
+An archive from it had the right digest just now. A process waits for another's download only as long as that takes. A
+failed download is not tried again in the same attempt: one try of one task, for all its hosts. The cache does not
+verify documents: every task verifies the bytes itself. It uses neither Ansible nor the network.
 
     <run>/<place>/archive.zip           for this run; files of mode 0600 in directories of 0700
-    <run>/<key>.<round>.document        the bytes as they were received in that round
-    <run>/<key>.<round>.failure         why there are none
-    <run>/<key>.document                a document that was found good
-    <run>/<place or key>.lock           held by the one process that fetches, while the others wait
+    <run>/<key>.<attempt>.document      the bytes received in that attempt
+    <run>/<key>.<attempt>.failure       why there are none
+    <run>/<key>.document                a verified document
+    <run>/<place or key>.lock           held by the process that downloads, while the others wait
 """
 
 import contextlib
@@ -28,21 +27,21 @@ from .persistent import ARCHIVE, DOCUMENT, PersistentCache
 from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
 
 _FAILURE, _ASKED = ".failure", ".asked"
-_SHORT = 60  # characters of a reason that is told to other hosts, too
+_SHORT = 60  # characters of a failure's reason that other hosts repeat
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
 
-Fill = Callable[[PendingFile], None]  # brings an archive
+Fill = Callable[[PendingFile], None]  # writes an archive into a PendingFile
 
 
 class RunCache:
-    """What one task sees of it.
+    """The cache as one task uses it.
 
-    :param run: Directory, from open_run().
-    :param kept: Kept, or None.
+    :param run: Directory, from open_run_dir().
+    :param persistent: PersistentCache, or None.
     :param log: callable(line, warning=False).
-    :param waiting: callable(what), told once when another's download takes its time.
-    :param round_name: str of letters, digits and dashes.
-    :param host: str, for which host the task is: the others are told to look there when it fails.
+    :param waiting: callable(what), called once when another process's download takes long.
+    :param round_name: str of letters, digits and dashes: the name of the attempt.
+    :param host: str, the host of the task; if it fails, messages for other hosts refer to this host.
     """
 
     def __init__(
@@ -63,24 +62,24 @@ class RunCache:
         self._host = host
 
     def document(self, key: str, what: str, fetch: Callable[[], bytes]) -> Tuple[bytes, bool]:
-        """The bytes that somebody has fetched in this round, or found good, or else those that ``fetch`` brings.
+        """Return bytes downloaded in this attempt or verified before, or else those that ``fetch`` downloads.
 
-        :param key: str, of letters and digits: tells apart what must not be shared.
-        :param what: str, what it is, for those who wait for it.
+        :param key: str of letters and digits, different for documents that must not be shared.
+        :param what: str, what it is, for the message about waiting.
         :param fetch: callable() -> bytes.
-        :returns: (bytes, bool: they were kept from an earlier run). Raises what ``fetch`` raises, or once raised;
-            InstallError.
+        :returns: (bytes, bool: they come from an earlier run).
+        :raises: what ``fetch`` raises, or raised before in this attempt; InstallError.
         """
         found = self._read_received(key)
         if found is not None:
             return found, False
         with self._exclusive(key, what):
-            found = self._read_received(key)  # another process was quicker
+            found = self._read_received(key)  # another process was faster
             if found is not None:
                 return found, False
             persistent = self._kept.document(key) if self._kept else None
             if persistent is not None:
-                return persistent, True  # not this run's own before somebody has found it good
+                return persistent, True  # not copied into this run's cache until it is verified
             self._recall(key)
             with self._remembering(key):
                 found = fetch()
@@ -95,20 +94,20 @@ class RunCache:
         return "%s.%s%s" % (key, self._round, suffix)
 
     def put_document(self, key: str, data: bytes, for_later: bool = True) -> None:
-        """Keep a document that was found good, for this run and, if wanted, for later ones. Raises InstallError."""
+        """Store a verified document for this run and, with ``for_later``, for later runs. Raises InstallError."""
         if read_file(self._run, key + DOCUMENT) != data:
-            with self._exclusive(key, "its signature"):  # all hosts find it good at once
+            with self._exclusive(key, "its signature"):  # all hosts verify it at about the same time
                 if read_file(self._run, key + DOCUMENT) != data:
                     write_file(self._run, key + DOCUMENT, data)
         if self._kept and for_later:
             self._kept.put_document(key, data)
 
     def drop_document(self, key: str) -> None:
-        """Forget, for this run, a document that was found good. Raises InstallError."""
+        """Remove a verified document from this run's cache. Raises InstallError."""
         remove_file(self._run, key + DOCUMENT)
 
     def drop_kept(self, key: str) -> None:
-        """Forget a document of earlier runs, which was found bad. Raises InstallError."""
+        """Remove a document of an earlier run, which does not verify. Raises InstallError."""
         if self._kept:
             self._kept.drop_document(key)
 
@@ -122,13 +121,15 @@ class RunCache:
             return True
 
     def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
-        """The archive of that digest: its path, after all of it was hashed.
+        """Return the path of the archive with this digest, after hashing all of it.
 
-        :param place: str of 64 hex digits, for what it is and where it comes from: what is the same is shared.
+        :param sha256: str, 64 lower-case hex digits.
+        :param place: str of 64 hex digits, for what it is and where it comes from; the same place shares the archive.
         :param key: str, under which a failure is remembered.
-        :param what: str, what it is, for those who wait for it.
-        :param fetch: callable(sink); what it leaves in the sink must have the digest.
-        :returns: str. Raises what ``fetch`` raises, or once raised for that key; InstallError.
+        :param what: str, what it is, for the message about waiting.
+        :param fetch: callable(sink); must leave bytes of this digest in the sink.
+        :returns: str.
+        :raises: what ``fetch`` raises, or raised before for that key; InstallError.
         """
         path = self._find(sha256, place)
         if path is None:
@@ -140,7 +141,7 @@ class RunCache:
         return path
 
     def _find(self, sha256: str, place: str, log: Optional[Log] = None) -> Optional[str]:
-        """The path of this run's archive, or None; ``say`` hears of one that is damaged."""
+        """Return the path of this run's archive, or None; ``log`` gets a line if it is damaged."""
         if self._run.stat(place) is None:
             return None
         with enter(self._run, place) as folder, contextlib.ExitStack() as stack:
@@ -164,7 +165,7 @@ class RunCache:
                 fetch(sink)
 
         with enter(self._run, place) as folder:
-            list(remove_stale_temp_files(folder, age))  # which does it while it is gone through
+            list(remove_stale_temp_files(folder, age))  # the generator removes as it runs
             with PendingFile(folder, "archive") as pending:
                 if self._kept:
                     self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
@@ -186,7 +187,7 @@ class RunCache:
             raise
 
     def _recall(self, key: str) -> None:
-        """Raise what was raised for that key before in this round."""
+        """Raise the error of an earlier failure for that key in this attempt."""
         data = read_file(self._run, self._of_round(key, _FAILURE))
         if data is not None:
             failure, host = _failure_of(data)
@@ -203,10 +204,10 @@ def _failure_bytes(exc: Union[FetchError, VerificationError], host: str) -> byte
 
 
 def _failure_of(data: bytes) -> Tuple[TerraformBinaryError, str]:
-    """The same failure for another host: what it is about, its reason where that is short, and where the rest is told."""
-    told = json.loads(data.decode())
-    host, (about, _colon, reason) = told["host"], told["message"].partition(": ")
+    """Recreate a failure for another host: its subject, its reason if short, and which host has the details."""
+    saved = json.loads(data.decode())
+    host, (about, _colon, reason) = saved["host"], saved["message"].partition(": ")
     cause = " (%s)" % reason if reason and len(reason) <= _SHORT else ""
-    return _KINDS[told["kind"]](
-        "%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **told["where"]
+    return _KINDS[saved["kind"]](
+        "%s: failed for %s%s" % (about, host, cause), hint="see %s" % host, **saved["where"]
     ), host

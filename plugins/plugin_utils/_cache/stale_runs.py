@@ -1,11 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What controllers that were killed left in Ansible's local temporary directory: found by who made it, and removed.
+"""Finds and removes what killed runs left in Ansible's local temporary directory.
 
-ansible-core makes a directory for each run there, ``ansible-local-<pid><8 characters>`` (tempfile.mkdtemp), and removes it when
-it ends by itself. Killed, it leaves that with our folder and the whole archive in it. Our folder says whose it is: a home
-directory may be shared by machines, or by containers, whose numbers of processes mean nothing here.
+ansible-core makes a directory for each run there, ``ansible-local-<pid><8 characters>`` (tempfile.mkdtemp), and removes
+it at a normal end. A killed run leaves it behind, with our directory and a whole archive in it. A file in our directory
+says which process owns it: machines or containers may share a home directory, and then a pid alone means nothing.
 """
 
 import contextlib
@@ -22,21 +22,22 @@ from .storage import FILE_MODE, Folder
 
 OWNER = "owner"
 _RUN = re.compile(r"ansible-local-([0-9]+)[a-z0-9_]{8}\Z")
-_LONGEST_RUN = 2 * 86400  # seconds: so long nobody on another machine leaves a folder of his run alone
+_LONGEST_RUN = 2 * 86400  # seconds: a run on another machine never leaves its directory untouched for so long
 
 
 def claim_run_dir(run: Folder, parent: str) -> bool:
-    """Say in the folder of a run whose it is.
+    """Write into a run's directory which process owns it.
 
-    :param run: Directory, from open_run().
+    :param run: Directory, from open_run_dir().
     :param parent: str, the directory that ansible-core made for the run.
-    :returns: bool, it was not said before: this is the run's first task. Raises InstallError.
+    :returns: bool, no owner was written before: this is the run's first task.
+    :raises InstallError: the file cannot be written.
     """
     found = _RUN.match(os.path.basename(os.path.realpath(parent)))
     if not found:
         return False
     with os_error_context("create", run.at(OWNER), place=run.place):
-        try:  # the first tasks of all hosts come here at once
+        try:  # the first tasks of all hosts run this at once
             fd = os.open(
                 OWNER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=run.fd
             )
@@ -48,11 +49,12 @@ def claim_run_dir(run: Folder, parent: str) -> bool:
 
 
 def remove_stale_run_dirs(parent: str, name: str, log: Log) -> None:
-    """Remove what runs left that are no more.
+    """Remove the directories of runs that have ended.
 
     :param parent: str, the directory that ansible-core made for this run.
-    :param name: str, our folder in it, and in those of other runs.
+    :param name: str, our directory in it, and in those of other runs.
     :param log: callable(line, warning=False).
+    :raises InstallError: the directory above cannot be listed or opened.
     """
     above, own = os.path.split(os.path.realpath(parent))
     with os_error_context("list", above, place="local_tmp"):
@@ -72,23 +74,23 @@ def remove_stale_run_dirs(parent: str, name: str, log: Log) -> None:
                         continue
                     _remove(outer, name)
                 log("left by a run that was killed, removed: %s" % folder)
-                with contextlib.suppress(OSError):  # there is more in it, which is not ours
+                with contextlib.suppress(OSError):  # it has other files, which are not ours
                     os.rmdir(other, dir_fd=top)
-            except FileNotFoundError:  # its run has just ended, or another run was quicker
+            except FileNotFoundError:  # its run just ended, or another run was faster
                 continue
             except OSError as exc:
                 log("left by a run that was killed, cannot be removed: %s (%s)" % (folder, exc), warning=True)
 
 
 def _enter(stack: contextlib.ExitStack, path: str, above: Optional[int] = None) -> int:
-    """A descriptor of a directory, closed by the stack, whatever becomes of its name. Raises OSError; links are none."""
+    """Open a directory, not a link; the stack closes the descriptor, which outlives a rename. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
     stack.callback(os.close, fd)
     return fd
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Whether an os.stat_result is of a directory of ours, in which nobody else can put anything in another's place."""
+    """Whether an os.stat_result is a directory of ours in which no other user can replace files."""
     return (
         stat.S_ISDIR(found.st_mode)
         and found.st_uid == os.geteuid()
@@ -97,7 +99,7 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 def _is_left(outer: int, name: str, pid: str) -> bool:
-    """Whether a folder in the directory of another run is ours, and its run is no more. Raises OSError."""
+    """Whether another run's directory is ours and its process has ended. Raises OSError."""
     with contextlib.ExitStack() as stack:
         folder = _enter(stack, name, outer)
         if not _is_ours(os.fstat(outer)) or not _is_ours(os.fstat(folder)):
@@ -108,19 +110,17 @@ def _is_left(outer: int, name: str, pid: str) -> bool:
             errors="replace",
         ) as stream:
             said = stream.read(1000)
-        if (
-            said.partition("\n")[0] != _describe(pid).partition("\n")[0]
-        ):  # of another machine, or before it was started anew
+        if said.partition("\n")[0] != _describe(pid).partition("\n")[0]:  # another machine, or a reboot
             return (
                 time.time()
                 - max(os.stat(each, dir_fd=folder, follow_symlinks=False).st_mtime for each in os.listdir(folder))
                 > _LONGEST_RUN
             )
-        return said.count("\n") == 2 and said != _describe(pid)  # or it is just being written
+        return said.count("\n") == 2 and said != _describe(pid)  # otherwise the file is still being written
 
 
 def _remove(outer: int, name: str) -> None:
-    """Remove a directory with all that is in it; no link is followed, whatever is exchanged meanwhile. Raises OSError."""
+    """Remove a directory and its contents; follows no link, even if one is swapped in. Raises OSError."""
     for _root, folders, files, fd in os.fwalk(name, topdown=False, onerror=_reraise, dir_fd=outer):
         for each in files:
             os.unlink(each, dir_fd=fd)
@@ -137,7 +137,7 @@ def _reraise(exc: OSError) -> NoReturn:
 
 
 def _describe(pid: str) -> str:
-    """Two lines: the machine since it was started, with the space that numbers of processes are of; the process, if it runs."""
+    """Describe an owner in two lines: machine, pid namespace and boot; pid and start time, if it runs."""
     here = [platform.node()]
     with contextlib.suppress(OSError):  # not Linux
         here.append(os.readlink("/proc/self/ns/pid"))
@@ -147,12 +147,10 @@ def _describe(pid: str) -> str:
 
 
 def _began(pid: int) -> str:
-    """When a process began, in a form that another one of the same number does not have; "" when there is none."""
+    """Return a process's start time, which differs for another process with the same pid; "" if it does not run."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stream:
-            fields = (
-                stream.read().rpartition(")")[2].split()
-            )  # proc(5): the state is the third field, the start the 22nd
+            fields = stream.read().rpartition(")")[2].split()  # proc(5): state is field 3, start time is field 22
         return "" if fields[0] in "ZX" else fields[19]
     except FileNotFoundError:
         pass

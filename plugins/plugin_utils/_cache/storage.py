@@ -1,10 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's folders: nobody but us can write there, and one process at a time works on a name.
+"""Directories of the controller in which only we can write, and locks that give one process a name to work on.
 
-What is made here has mode 0700 or 0600. A file is read only if it is a regular one of ours, and appears whole or not at
-all. Where the file system has no locks, several work on a name at once: each brings its own file, and the last one stays.
+New directories and files have mode 0700 and 0600. A file is read only if it is a regular file of ours, and it appears
+complete or not at all. On a file system without locks, several processes may work on a name at once: each writes its
+own file, and the last one stays.
 """
 
 import contextlib
@@ -29,24 +30,26 @@ from ...module_utils._fs.directory import (
 from ...module_utils._fs.lock import hold_lock
 from ...module_utils._records import Log
 
-PATIENCE = 2  # seconds of waiting that are not worth a word
-LONGEST_WAIT = 86400  # seconds: a download ends by itself, and with it the lock
+PATIENCE = 2  # seconds to wait before a message says so
+LONGEST_WAIT = 86400  # seconds: a download ends on its own, and releases the lock
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LOCK = ".lock"  # suffix of a lock's name
 ANOTHER = "another download"
-YOUNG = 7200  # seconds: what is younger may be another's work where there are no locks; no download takes so long
+YOUNG = 7200  # seconds: without locks, a younger file may be in use by another process; no download takes so long
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
-Folder = Directory  # its name for files that may not import _directories
+Folder = Directory  # an alias for files that may not import _fs.directory
 
 
 def open_run_dir(parent: str, name: str) -> Directory:
-    """The folder of one run; made if it is not there.
+    """Open the directory of one run; create it if it is missing.
 
-    :param parent: str, an existing directory that goes with the run.
-    :returns: Directory, to be closed. Raises InstallError.
+    :param parent: str, an existing directory that is removed with the run.
+    :param name: str, of the directory in it.
+    :returns: Directory, which the caller closes.
+    :raises InstallError: it cannot be created or opened.
     """
     real = os.path.realpath(parent)
     with os_error_context("open directory", real, place="local_tmp"):
@@ -56,10 +59,11 @@ def open_run_dir(parent: str, name: str) -> Directory:
 
 
 def open_cache_dir(path: str) -> Directory:
-    """The folder that ``cache_dir`` names; what is missing of the way to it is made. Refused where others could write.
+    """Open the directory of the option ``cache_dir``; create it and its parents.
 
     :param path: str, absolute.
-    :returns: Directory, to be closed. Raises InstallError.
+    :returns: Directory, which the caller closes.
+    :raises InstallError: it cannot be created or opened, or other users could write there.
     """
     owners = trusted_owners()
     parent, _slash, name = path.rpartition("/")
@@ -75,19 +79,19 @@ def open_cache_dir(path: str) -> Directory:
 
 
 def enter(parent: Directory, name: str) -> Directory:
-    """A folder in a folder of ours, made if it is not there; to be closed. Raises InstallError."""
+    """Open a directory in a directory of ours, or create it; the caller closes it. Raises InstallError."""
     if parent.stat(name) is None:
         parent.make(name, null_log, FOLDER_MODE)
     return _checked(parent.enter(name), parent.at(name), "cache")
 
 
 def _checked(directory: Directory, path: str, what: str) -> Directory:
-    """The directory, unless others than the trusted could put files there. Raises InstallError."""
+    """Return the directory if only trusted users could put files there. Raises InstallError."""
     try:
         check_entry(directory, None, path, what)
         with os_error_context("look at", path, place=directory.place):
             found = os.fstat(directory.fd)
-        if found.st_mode & stat.S_IWOTH:  # a sticky one would do on the way, not here
+        if found.st_mode & stat.S_IWOTH:  # the sticky bit is enough for a parent, but not here
             raise unsafe_path_error(
                 UnsafeReason(
                     "%s can be written by others (%s)" % (directory.path, owner_text(found)),
@@ -103,7 +107,7 @@ def _checked(directory: Directory, path: str, what: str) -> Directory:
 
 
 def open_file(directory: Directory, name: str) -> Optional[int]:
-    """A regular file of ours, open for reading: int, or None when there is none. Raises InstallError."""
+    """Open a regular file of ours for reading: int, or None if there is none. Raises InstallError."""
     with os_error_context("open", directory.at(name), place=directory.place):
         try:
             fd = os.open(name, _OPEN, dir_fd=directory.fd)
@@ -122,7 +126,7 @@ def open_file(directory: Directory, name: str) -> Optional[int]:
 
 
 def read_file(directory: Directory, name: str) -> Optional[bytes]:
-    """The bytes of a file of ours, or None when there is none. Raises InstallError."""
+    """Return the bytes of a file of ours, or None if there is none. Raises InstallError."""
     fd = open_file(directory, name)
     if fd is None:
         return None
@@ -131,32 +135,34 @@ def read_file(directory: Directory, name: str) -> Optional[bytes]:
 
 
 def write_file(directory: Directory, name: str, data: bytes) -> None:
-    """Have these bytes under a name. Raises InstallError."""
+    """Write bytes under a name. Raises InstallError."""
     with PendingFile(directory, "document") as pending:
         pending.write(data)
         publish_file(pending, name)
 
 
 def publish_file(pending: PendingFile, name: str) -> None:
-    """Give a PendingFile its name, whoever else does so now. Raises InstallError."""
+    """Give a PendingFile its name, even if another process does so at the same time. Raises InstallError."""
     pending.finalize(FILE_MODE)
     pending.publish(name, alone=False)
 
 
 def remove_file(directory: Directory, name: str) -> None:
-    """Have no file of that name. Raises InstallError."""
+    """Remove a file if it exists. Raises InstallError."""
     with os_error_context("remove", directory.at(name), place=directory.place), contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory.fd)
 
 
 @contextlib.contextmanager
 def exclusive(directory: Directory, name: str, log: Log, waiting: Callable[[], None]) -> Iterator[int]:
-    """The body runs in one process at a time.
+    """Run the body in one process at a time.
 
-    :param name: str, what it works on.
-    :param log: callable(line, warning=False), told when there are no locks here.
-    :param waiting: callable(), called when another one takes its time.
-    :yields: int, the age in seconds from which on what others left may be removed.
+    :param directory: Directory, in which the lock file is.
+    :param name: str, what the body works on.
+    :param log: callable(line, warning=False), gets a warning if the file system has no locks.
+    :param waiting: callable(), called when another process holds the lock for long.
+    :yields: int, the age in seconds from which stale temporary files may be removed.
+    :raises LockError: the lock is not free within LONGEST_WAIT.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -173,7 +179,7 @@ def exclusive(directory: Directory, name: str, log: Log, waiting: Callable[[], N
 
 
 def log_once(log: Log) -> Log:
-    """A ``say`` that says each line once."""
+    """Return a log that logs each line once."""
     said: Set[str] = set()
 
     def log_new(line: str, warning: bool = False) -> None:
@@ -185,4 +191,4 @@ def log_once(log: Log) -> Log:
 
 
 def null_log(line: str, warning: bool = False) -> None:
-    """The ``say`` of what is not worth a word."""
+    """A log that discards every line."""

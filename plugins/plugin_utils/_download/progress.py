@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines for somebody who watches: about a download under way, few, and none about a short one; and one about a change.
+"""Progress lines for a long download, and the line about a change.
 
-The first comes after two seconds at the earliest. From one to the next at least a quarter of the download has come or
-ten seconds have gone by; the last one says that all of it is there.
+The first line comes after two seconds at the earliest, so a short download has none. The next one comes after another
+quarter of the download or ten seconds. The last one says that the download is complete.
 """
 
 import time
@@ -18,9 +18,10 @@ PAUSE = 10.0  # seconds
 
 
 class ProgressSink:
-    """A sink that tells how it fills; what it is given goes on to another one.
+    """A sink that reports progress and passes everything on to another sink.
 
-    :param sink: as a Fetcher takes it: ``reserve(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``, ``reader()``.
+    :param sink: as for Fetcher: ``check_free_space(bytes)``, ``write(data)``, ``restart()``, ``sha256``, ``size``,
+        ``reader()``.
     :param what: str, what is downloaded.
     :param show: callable(line).
     :param now: callable() -> float, seconds.
@@ -33,13 +34,13 @@ class ProgressSink:
         self._what = what
         self._display = show
         self._now = now
-        self._begun = self._told_at = now()
+        self._begun = self._shown_at = now()
         self._restarted()
 
     def _restarted(self) -> None:
-        self._total: Optional[int] = None  # bytes, where they were announced
+        self._total: Optional[int] = None  # bytes, if they were announced
         self._came = 0
-        self._told = 0  # per cent
+        self._shown_percent = 0  # per cent in the last line
         self._since = self._now()
 
     @property
@@ -69,8 +70,8 @@ class ProgressSink:
         if now - self._begun < SILENT:
             return
         percent = self._came * 100 // self._total if self._total else 0
-        if percent >= 100 or percent - self._told >= QUARTER or now - self._told_at >= PAUSE:
-            self._told, self._told_at = percent, now
+        if percent >= 100 or percent - self._shown_percent >= QUARTER or now - self._shown_at >= PAUSE:
+            self._shown_percent, self._shown_at = percent, now
             self._display(self._line(percent, now - self._since))
 
     def _line(self, percent: int, seconds: float) -> str:
@@ -81,7 +82,7 @@ class ProgressSink:
 
 
 def in_units(count: float) -> str:
-    """Bytes for people: ``27.8 MB``, of powers of ten, as sites show sizes."""
+    """Format a number of bytes: ``27.8 MB``, in powers of ten, as sites show sizes."""
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
             return ("%d %s" if unit == "bytes" else "%.1f %s") % (count, unit)
@@ -90,9 +91,9 @@ def in_units(count: float) -> str:
 
 
 def describe_change(answer: Any) -> str:
-    """What a task has changed on a host: ``Terraform 1.11.4 installed at ... (was 1.10.5), signed by HashiCorp 2025-04-09``.
+    """Describe what a task changed: ``Terraform 1.11.4 installed at ... (was 1.10.5), signed by HashiCorp 2025-04-09``.
 
-    :param answer: Answer of a module that has changed something and has not failed.
+    :param answer: Answer of a module that changed something and did not fail.
     :returns: str.
     """
     line: str = answer.msg

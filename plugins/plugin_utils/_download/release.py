@@ -1,10 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The story of the controller's half: obtain a release, once for all hosts, and lay it out for one of them.
+"""The controller's part: downloads a release once for all hosts, and stages it for one of them.
 
-Only bytes are shared. Every host's own policy, keys and credentials decide what it asks for and whether what came will
-do, so that a host with a lax policy cannot feed one with a strict policy; the target then repeats the judgement.
+Hosts share only bytes. Each host's own policy, keys and credentials decide what is requested and whether the bytes are
+accepted. So a host with a lax policy cannot pass a bad file to a host with a strict one. The target verifies everything
+again.
 """
 
 import contextlib
@@ -28,34 +29,35 @@ from .._task.key_files import OPTIONS as FILE_OPTIONS
 from .progress import ProgressSink
 from .python import how_to_install
 
-# What is asked for. All other fields of an Order say how, credentials among them: where these differ, nothing is shared.
+# These fields of a DownloadRequest say what is requested. The others say how, including the credentials: if they
+# differ, nothing is shared.
 _KEY_FIELDS = frozenset(
     {"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin", "offline_ok"}
 )
 _TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
-_Judged = Tuple[Optional[str], Provenance]  # the path of an archive where one was asked for
-_Fetch = Callable[[Any], VerifiedArchive]  # brings an archive into a sink
+_Verified = Tuple[Optional[str], Provenance]  # path of the archive, or None if none was requested
+_Fetch = Callable[[Any], VerifiedArchive]  # downloads an archive into a sink
 
 
 class StagedRelease(NamedTuple):
-    """A release as it lies on the controller."""
+    """A release on the controller."""
 
-    archive: Optional[str]  # path in the cache; its digest was right just now. None: it was not needed
-    verification_files: Dict[str, bytes]  # by file name: what has to lie beside it
+    archive: Optional[str]  # path in the cache, its digest just checked; None: not needed
+    verification_files: Dict[str, bytes]  # by file name: needed beside the archive
     provenance: Provenance
-    downloaded_bytes: int  # for this host; 0 when all of it was there already
+    downloaded_bytes: int  # for this host; 0 if everything was cached
 
 
 class ControllerDownload:
-    """What one task has done on the controller.
+    """The downloads of one task on the controller.
 
-    :param order: Order.
+    :param order: DownloadRequest.
     :param cache: RunCache.
-    :param environ: mapping: proxies and trust.
+    :param environ: mapping of environment variables for proxies and TLS trust.
     :param log: callable(line, warning=False).
-    :param show: callable(line), for lines about a long download; None: none.
+    :param show: callable(line), for progress of a long download; None: no progress.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ControllerDownload:
         self._display = show
         guard: Guard = functools.partial(open_trusted_file, owners=trusted_owners())
         self._guard = guard if is_unsigned(order) else None
-        # Decrypted copies have other names for each host: what is in a file says what it is.
+        # Each host has decrypted copies under other names, so compare files by content.
         contents: Dict[str, Any] = {name: _content_of(getattr(order.access, name)) for name in FILE_OPTIONS}
         access = order.access._replace(**contents)
         self._how = repr(
@@ -105,49 +107,52 @@ class ControllerDownload:
 
     @property
     def downloaded_bytes(self) -> int:
-        """What was read from the network so far, for this host."""
+        """Bytes read from the network so far, for this host."""
         return self._asked.downloaded
 
     def listing(self, site: str) -> Dict[str, FrozenSet[str]]:
-        """What a site's index lists: dict of version and platforms. It is asked for once a run. Raises FetchError."""
+        """Return a site's index: dict of version and platforms. Downloads it once a run. Raises FetchError."""
         found = self._source.listing(site)
         key = self._key(index_url(site))
-        self._cache.put_document(key, self._asked.documents[key], for_later=False)  # what is newest changes
+        self._cache.put_document(key, self._asked.documents[key], for_later=False)  # it will be outdated
         return found
 
     def provenance(self) -> Provenance:
-        """Who says what the digest of the archive is: Provenance. It fetches SHA256SUMS and its signature at most.
+        """Return who says which digest the archive must have. Downloads SHA256SUMS and its signature at most.
 
-        Raises FetchError, VerificationError, RequestError, InstallError.
+        :returns: Provenance.
+        :raises: FetchError, VerificationError, RequestError, InstallError.
         """
         _path, provenance = self._verified(lambda: (None, self._source.provenance()))
         return provenance._replace(downloaded_bytes=self.downloaded_bytes)
 
     def obtain(self, unless: Optional[str] = None) -> StagedRelease:
-        """The whole release: Parcel. Raises what ``provenance()`` does.
+        """Download the release.
 
-        :param unless: str, the digest of an archive that is not needed any more: what vouches for it will do then.
+        :param unless: str, the digest of an archive that the host does not need; its verification files are enough.
+        :returns: StagedRelease.
+        :raises: what ``provenance()`` raises.
         """
 
-        def shelve(provenance: Provenance, fetch: _Fetch) -> _Judged:
+        def fetch_if_needed(provenance: Provenance, fetch: _Fetch) -> _Verified:
             needed = provenance.archive_sha256 != unless
             return self._through_cache(provenance, fetch) if needed else None, provenance
 
-        path, provenance = self._verified(lambda: self._source.through_cache(shelve))
+        path, provenance = self._verified(lambda: self._source.through_cache(fetch_if_needed))
         return StagedRelease(path, self._source.verification_files, provenance, self.downloaded_bytes)
 
     def _warn_once(self, line: str, warning: bool = False) -> None:
-        """A warning is one for the first host of a run; for the others it is a line."""
+        """Log a line; a warning is shown as a warning only for the first host of a run."""
         self._log(line, warning and self._cache.is_first(hashlib.sha256(line.encode()).hexdigest()))
 
-    def _verified(self, attempt: Callable[[], _Judged]) -> _Judged:
-        """What the attempt gives, a pair with the Provenance; of all that was read, what that was made from is kept."""
+    def _verified(self, attempt: Callable[[], _Verified]) -> _Verified:
+        """Run the attempt, and keep only the documents behind its result: (path or None, Provenance)."""
         failed = self._order.sites
         try:
             result = self._attempt(attempt)
             failed = failed[: failed.index(result[1].site)]
         finally:
-            with contextlib.suppress(InstallError):  # an error may be in flight
+            with contextlib.suppress(InstallError):  # another error may be in flight
                 for site in failed:
                     self._cache.drop_document(self._key(index_url(site)))
         if self._order.policy == "signature":
@@ -155,8 +160,8 @@ class ControllerDownload:
                 self._cache.put_document(self._key(url), data)
         return result
 
-    def _attempt(self, attempt: Callable[[], _Judged]) -> _Judged:
-        """What the attempt gives; where documents of an earlier run spoil it, they are asked for anew, once."""
+    def _attempt(self, attempt: Callable[[], _Verified]) -> _Verified:
+        """Run the attempt. If documents of an earlier run do not verify, download them again, once."""
         try:
             return attempt()
         except VerificationError as exc:
@@ -174,21 +179,21 @@ class ControllerDownload:
         def fetch_watched(sink: Any) -> None:
             fetch(ProgressSink(sink, name, self._display) if self._display else sink).file.close()
 
-        # What one platform's or site's archive is says nothing of another's, even where one checksum is given for all.
+        # The archive of one platform or site proves nothing about another's, even if one checksum is given for all.
         what = (provenance.site, self._order.version, name, digest)
         place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
         return str(self._cache.archive(digest, place, self._key(*what), name, fetch_watched))
 
     def _key(self, place: Optional[str], *parts: Optional[str]) -> str:
-        """The name in the cache for what comes from a place: a site, or a URL."""
-        # What came from a local file, or over plain http, for somebody who has other reasons to trust it is not for those who
-        # have none: for them it is judged who could write that file, and who listens there.
+        """Return the cache key for what comes from a place: a site, or a URL."""
+        # A task with a guard checks who could write a local file, and who listens on a port for plain http. Bytes that
+        # a task without these checks accepted for other reasons are not shared with it.
         guarded = self._guard is not None and urlsplit(place).scheme != "https"
         return hashlib.sha256(repr([self._how, guarded, place, parts]).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _content_of(path: Optional[str]) -> Optional[str]:
-    """What tells a file from another; the path itself of what is none, or cannot be read, which its reader will say."""
+    """Return the digest of a file; the path itself if it is no readable file, which its reader will report."""
     if path is not None:
         with contextlib.suppress(OSError), open_regular(path) as stream:
             return hashlib.sha256(stream.read()).hexdigest()
@@ -196,9 +201,9 @@ def _content_of(path: Optional[str]) -> Optional[str]:
 
 
 class _CachingFetcher:
-    """A Fetcher whose documents are shared by all hosts of a run that ask for them in the same way.
+    """A Fetcher whose documents are shared by all hosts of a run that request them in the same way.
 
-    ``documents`` maps keys to what was read, ``kept`` has the keys of those that were there from an earlier run.
+    ``documents`` maps keys to the bytes read; ``kept`` has the keys of those from an earlier run.
     """
 
     def __init__(self, fetcher: Fetcher, cache: RunCache, key: Callable[[str], str]) -> None:
@@ -238,7 +243,7 @@ class _CachingFetcher:
 
 @contextlib.contextmanager
 def _requests_here() -> Iterator[None]:
-    """Say how the controller's Python gets what is missing there."""
+    """Set the hint of MissingDependency for the controller's Python."""
     try:
         yield
     except MissingDependency as exc:
@@ -248,11 +253,12 @@ def _requests_here() -> Iterator[None]:
 
 @contextlib.contextmanager
 def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
-    """A folder with the files as a target is to have them, for as long as the body runs.
+    """Stage the files for a target in a directory that exists while the body runs.
 
-    :param parent: str, where to make the folder.
-    :yields: str, its path. In it are the archive under its name (a link into the cache) and the papers.
-    Raises InstallError.
+    :param staged: StagedRelease.
+    :param parent: str, where to make the directory.
+    :yields: str, its path. It has the archive under its name (a link into the cache) and the verification files.
+    :raises InstallError: a file cannot be written.
     """
     with os_error_context("create a directory in", parent, place="local_tmp"):
         folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
@@ -266,4 +272,4 @@ def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
                 os.symlink(staged.archive, os.path.join(folder, staged.provenance.archive_name))
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # an error may be in flight, and it goes with the run's cache anyway
+        shutil.rmtree(folder, ignore_errors=True)  # an error may be in flight; the run's end removes it anyway

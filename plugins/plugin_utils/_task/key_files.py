@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that name files of the controller: found the way copy finds its src, and decrypted as copy does."""
+"""Options that name files of the controller: finds them as copy finds its src, and decrypts them as copy does."""
 
 import os
 from typing import Callable, Optional
@@ -10,18 +10,20 @@ from ...module_utils._errors import RequestError, open_regular, os_error_context
 from ...module_utils._records import Params
 
 OPTIONS = ("ca_path", "client_cert", "client_key")  # while the controller downloads
-VAULT = "$ANSIBLE_VAULT;"  # how a file that ansible-vault encrypted begins
+VAULT = "$ANSIBLE_VAULT;"  # the start of a file that ansible-vault encrypted
 
 Find = Callable[[str], Optional[str]]
 Decrypt = Callable[[str], str]
 
 
 def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params:
-    """The task's arguments, with what the controller reads named by its path there.
+    """Return the task's arguments, with the options that the controller reads replaced by paths on the controller.
 
-    :param find: callable(path) -> the path of that file or folder on the controller, or None.
-    :param decrypt: callable(path) -> the path of a plain copy.
-    :returns: dict. Raises RequestError.
+    :param arguments: dict, the task's arguments.
+    :param find: callable(path) -> the path of that file or directory on the controller, or None.
+    :param decrypt: callable(path) -> the path of a decrypted copy.
+    :returns: dict.
+    :raises RequestError: a file does not exist or cannot be read.
     """
     if str(arguments.get("download")).strip() == "target":
         return arguments
@@ -29,7 +31,7 @@ def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params
     for option in arguments.keys() & set(OPTIONS):
         path = str(arguments[option]).strip()
         if "\n" in path:
-            continue  # no path at all, which is refused with the others
+            continue  # not a path: refused later
         place = find(path)
         if place is not None:
             found[option] = decrypted_path(place, option, decrypt)
@@ -42,7 +44,7 @@ def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params
 
 
 def decrypted_path(path: str, option: str, decrypt: Decrypt) -> str:
-    """The path of a file as it is to be read: its own, or that of a decrypted copy. Raises RequestError."""
+    """Return the path to read a file at: its own, or that of a decrypted copy. Raises RequestError."""
     if os.path.isdir(path):
         return path
     with os_error_context("%s: read" % option, path, RequestError):

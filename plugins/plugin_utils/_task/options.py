@@ -1,10 +1,11 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a task's options goes to the target, and what of the environment stands in for an option.
+"""Decides which options go to the target, and which environment variables stand in for options.
 
-An option beats the environment, and the environment beats the default. A token from the environment goes only to sites
-from there. Credentials never go to a target that is not to download: it gets what TO_TARGET lists, and nothing else.
+An option overrides the environment, and the environment overrides the default. A token from the environment goes only
+to sites from the environment. While the controller downloads, the target gets only the options in TO_TARGET, so no
+credentials.
 """
 
 from typing import Any, List, Mapping
@@ -16,21 +17,23 @@ from ...module_utils._request.parse import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
 
-_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")  # as ansible-core reads a boolean
+_TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")  # values that ansible-core reads as true
 
 
 def target_arguments(arguments: Params) -> Params:
-    """Those of the task's arguments that a target may see while the controller downloads."""
+    """Return the arguments that a target may see while the controller downloads."""
     return {key: value for key, value in arguments.items() if key in TO_TARGET}
 
 
 def apply_environment(arguments: Params, environ: Mapping[str, str], of_task: Mapping[str, str]) -> Params:
-    """The task's arguments, with what the controller's environment says in the place of options that are not given.
+    """Return the task's arguments, with options that are not given taken from the controller's environment.
 
-    :param environ: mapping, the environment of this process with that of the task on top.
+    :param arguments: dict, the task's arguments.
+    :param environ: mapping, the environment of this process, overridden by that of the task.
     :param of_task: mapping, the environment of the task alone.
-    :returns: dict. Raises RequestError for a site that is none; for a token in the task's environment, since core sends
-        that to the target; and for one that would go to sites from elsewhere.
+    :returns: dict.
+    :raises RequestError: a site is not valid; a token is in the task's environment, which core sends to the target; or
+        a token would go to sites from elsewhere.
     """
     if of_task.get(TOKEN):
         raise RequestError(
@@ -52,9 +55,9 @@ def apply_environment(arguments: Params, environ: Mapping[str, str], of_task: Ma
 
 
 def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str]) -> None:
-    """Refuse a token from the environment where somebody else, through a survey, say, decides who sees it.
+    """Refuse a token from the environment if another party, for example through a survey, decides who gets it.
 
-    Raises RequestError.
+    :raises RequestError: an option or the task's environment decides who gets the token.
     """
     if "sites" in arguments:
         reason = "sites is given by an option"
@@ -78,7 +81,7 @@ def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str
 
 
 def as_list(value: Any) -> List[str]:
-    """A list option as a list of str, however the playbook wrote it; blank entries are left out."""
+    """Return a list option as a list of str, however the playbook wrote it, without blank entries."""
     if isinstance(value, str) and "-----BEGIN" not in value:
         value = value.split(",")
     values = value if isinstance(value, list) else [value]
@@ -86,10 +89,10 @@ def as_list(value: Any) -> List[str]:
 
 
 def decrypt_values(value: Any) -> Any:
-    """A value of a task, with the text in place of what ansible-vault encrypted, at any depth.
+    """Return a value of a task with ansible-vault's encrypted values decrypted, at any depth.
 
-    Up to ansible-core 2.18 such values come as objects that decrypt themselves when they become text, and that neither JSON nor
-    the validation of options takes.
+    Up to ansible-core 2.18, these are objects that decrypt themselves when they are converted to text. Neither JSON nor
+    the validation of options accepts them.
     """
     if isinstance(value, dict):
         return {key: decrypt_values(inner) for key, inner in value.items()}
@@ -99,5 +102,5 @@ def decrypt_values(value: Any) -> Any:
 
 
 def is_blank(value: Any) -> bool:
-    """Null, empty or nothing but blanks: what counts as not given."""
+    """Whether a value counts as not given: null, empty, or only spaces."""
     return value is None or value == [] or isinstance(value, str) and not value.strip()

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The option ``trusted_keys``: from an entry, which may be a path on the controller, to a key as it may travel."""
+"""The option ``trusted_keys``: turns an entry, which may be a path on the controller, into a key to send."""
 
 from typing import Optional
 
@@ -14,11 +14,11 @@ PUBLIC_ARMOR = ARMOR + " PUBLIC KEY BLOCK-----"
 
 
 def read_trusted_key(entry: str, find: Find, decrypt: Decrypt) -> str:
-    """The armored key of one entry.
+    """Return the armored key of one entry.
 
-    :param entry: str, an armored key, or the path of a file that has one.
+    :param entry: str, an armored key, or the path of a file with one.
     :param find: callable(path) -> the path of that file on the controller, or None.
-    :param decrypt: callable(path) -> the path of a plain copy of one that ansible-vault encrypted.
+    :param decrypt: callable(path) -> the path of a decrypted copy, for a file that ansible-vault encrypted.
     :returns: str.
     :raises RequestError: there is no such file, or no public key in it. The message shows nothing of a key.
     """
@@ -46,7 +46,7 @@ def read_trusted_key(entry: str, find: Find, decrypt: Decrypt) -> str:
 
 
 def _check_armor(text: str, where: str, path: Optional[str] = None) -> str:
-    if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:  # a private one must stay on the controller
+    if PUBLIC_ARMOR not in text or "PRIVATE KEY" in text:  # a private key must stay on the controller
         raise RequestError(
             "trusted_keys: %s is not an armored OpenPGP key, or not a public one" % where,
             path=path,

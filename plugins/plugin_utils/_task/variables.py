@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names and types of options: the module's own, and the role's variables ``terraform_binary_<option>``. Others are refused.
+"""Checks names and types of options: those of the module, and the role's variables ``terraform_binary_<option>``.
 
-The role's task hands nothing on. Its variables are read here, so that what is not set stays unset, and module_defaults
-hold; and so that a name that means nothing is refused instead of ignored.
+The role's task passes no options. Its variables are read here, so that unset ones stay unset and module_defaults apply,
+and so that an unknown name is refused, not ignored.
 """
 
 import difflib
@@ -15,18 +15,18 @@ from ...module_utils._errors import RequestError
 
 MODULE = ROLE = "iac_platform.terraform.terraform_binary"
 _PREFIX = "terraform_binary_"
-# As ansible-core reads a boolean; blank is not given.
+# Values that ansible-core reads as true and false; blank counts as not given.
 _TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "off", "n", "f", "0", "0.0", "")
 RESULT = _PREFIX + "result"  # the fact
-REPORT = _PREFIX + "report"  # the switch, and what it makes: see wants_report()
+REPORT = _PREFIX + "report"  # the switch, and the report itself: see report_wanted()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
-# Names of the collection's own that are no options: what playbooks take, and what the role leaves behind.
+# The collection's own names that are not options: variables of its playbooks, and facts that the role sets.
 _OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
 def check_options(names: Collection[str]) -> None:
-    """Refuse a name that is no option of the module. Raises RequestError."""
+    """Refuse a name that is not an option of the module. Raises RequestError."""
     for name in sorted(map(str, names)):
         if name not in _OPTIONS:
             raise RequestError(
@@ -36,12 +36,11 @@ def check_options(names: Collection[str]) -> None:
 
 
 def check_types(arguments: Mapping[str, Any]) -> None:
-    """Refuse what YAML, or an AWX survey from ansible-core 2.19 on, made of a text without quotes: true, or 1.1 of 1.10.
+    """Refuse what YAML (or an AWX survey, from ansible-core 2.19) made of an unquoted text: true, or 1.1 from 1.10.
 
-    A number without a fraction may be a text, and is let pass; what is no version has words of its own. No value is shown:
-    it may be a secret.
+    A whole number may be a text, and passes. Versions have their own messages. No value is shown: it may be a secret.
 
-    :raises RequestError: a boolean or a number with a fraction where a text or an integer is meant.
+    :raises RequestError: a text or an integer was expected, but the value is a boolean or a number with a fraction.
     """
     for name in sorted(arguments.keys() & SPEC.keys() - {"version", "version_file"}):
         value, kind = arguments[name], SPEC[name]["type"]
@@ -62,14 +61,14 @@ def check_types(arguments: Mapping[str, Any]) -> None:
 def read_role_variables(
     variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]
 ) -> Dict[str, Any]:
-    """The module's options, as the role's variables have them.
+    """Return the module's options from the role's variables.
 
     :param variables: all variables of the task.
-    :param template: callable(dict of one name and value): the same with its templates replaced, without what became
-        ``omit``, or with the text that stands for it up to ansible-core 2.18; it raises RequestError.
-    :returns: option and value, without those that are not set.
-    :raises RequestError: a name that is none of the role's, or one that a fact has: core makes variables of facts, and those go
-        over the inventory's.
+    :param template: callable(dict of one name and value) -> the same with templates evaluated, without an omitted
+        value, or with the placeholder that stands for ``omit`` up to ansible-core 2.18; raises RequestError.
+    :returns: dict of option and value, without unset ones.
+    :raises RequestError: a name is not one of the role's variables, or a fact has it: core makes variables of facts,
+        which override the inventory.
     """
     for name in sorted(map(str, variables.get("ansible_facts") or ())):
         if name.startswith(_PREFIX) and name != RESULT:
@@ -93,12 +92,13 @@ def read_role_variables(
 
 
 def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> bool:
-    """Whether ``terraform_binary_report`` is on: by a boolean, or by the report of a job before.
+    """Whether ``terraform_binary_report`` is on, by a boolean or by the report of an earlier job.
 
-    A workflow of AWX hands the report of one job to the next one as a variable of that name: where one job was to report, so
-    is the next.
+    An AWX workflow passes the report of one job to the next as a variable of that name. So if one job reports, the next
+    one does too.
 
-    :raises RequestError: anything else.
+    :param variables, template: as for read_role_variables().
+    :raises RequestError: it is anything else.
     """
     found = next(iter(template({REPORT: variables[REPORT]}).values()), None) if REPORT in variables else None
     if isinstance(found, Mapping):

@@ -1,13 +1,13 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a folder whose content others decide on, as in a checkout: no link leads out of it.
+"""Reads files of a directory whose content others control, such as a checkout: no link may lead out of it.
 
-Who can push to a repository could have a file of the controller read that they may not see. So names in the folder are
-opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. The folder is opened in the same way from the root
-on: a link on the way stays below the directory that it lies in, or is one that nobody could have committed, since it lies
-in the root directory, or in one that root alone can write to while we are somebody else. A hard link is a file like any
-other.
+Otherwise anybody who can push to a repository could make the controller read a file that they may not see. So names in
+the directory are opened one component at a time, as openat2(2) does with RESOLVE_BENEATH. The directory itself is
+opened in the same way from the root. A link on that path must stay below the directory that has it, unless nobody could
+have committed it: it is in the root directory, or in one that only root can write to while we are not root. A hard link
+is treated like any other file.
 """
 
 import codecs
@@ -21,21 +21,22 @@ from typing import Any, List
 from ...module_utils._errors import RequestError, os_error_context
 
 MAX_LINKS = 40  # path_resolution(7)
-SIZE_LIMIT = 1 << 20  # bytes of a file
-NO_UTF_8 = re.compile("[\udc80-\udcff]")  # what Python makes of bytes that are no UTF-8
+SIZE_LIMIT = 1 << 20  # most bytes of a file
+NO_UTF_8 = re.compile("[\udc80-\udcff]")  # Python decodes bytes that are not UTF-8 to these
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WAY = (
     getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-)  # some may be passed, not read
-_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not to block on a FIFO
-_IS_LINK = (errno.ELOOP, errno.EMLINK)  # what O_NOFOLLOW says to a link; EMLINK on FreeBSD
+)  # some directories allow traversal but not reading
+_ENTRY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # so that a FIFO does not block
+_IS_LINK = (errno.ELOOP, errno.EMLINK)  # errors of O_NOFOLLOW for a link; EMLINK on FreeBSD
 
 
 class ConfinedFolder:
-    """A folder, open; a context manager that closes it.
+    """An open directory; a context manager that closes it.
 
-    :param path: str, of the controller. Raises RequestError.
+    :param path: str, on the controller.
+    :raises RequestError: it cannot be opened, or a link leads elsewhere.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,16 +54,16 @@ class ConfinedFolder:
         return os.path.join(self.path, name)
 
     def names(self) -> List[str]:
-        """The names of what is no directory, sorted. Raises RequestError."""
+        """List the names that are not directories, sorted. Raises RequestError."""
         with os_error_context("version_file: list", self.path, RequestError):
             with os.scandir(self._fd) as entries:
                 return sorted(entry.name for entry in entries if not entry.is_dir(follow_symlinks=False))
 
     def read(self, name: str) -> str:
-        """A file that people write: its text, with a byte order mark if it has one. Raises RequestError.
+        """Return the text of a file, including its byte order mark. Raises RequestError.
 
-        At most SIZE_LIMIT bytes. Those that are no UTF-8 come as NO_UTF_8: whether they matter, as in a comment they do not,
-        is for the caller to say.
+        It reads at most SIZE_LIMIT bytes. Bytes that are not UTF-8 match NO_UTF_8; the caller decides whether they
+        matter, since in a comment they do not.
         """
         path = self.at(name)
         with os_error_context("version_file: read", path, RequestError):
@@ -77,10 +78,10 @@ class ConfinedFolder:
         return data.decode("utf-8", "surrogateescape")
 
     def _open(self, name: str) -> int:
-        """A descriptor of a regular file. Raises OSError, and RequestError for what is none, or is not in the folder."""
+        """Open a regular file. Raises OSError, and RequestError if it is not a regular file or not in the directory."""
         todo, links = [name], 0
         with contextlib.ExitStack() as stack:
-            way = [self._fd]  # from the folder downwards: ".." is the one before, whatever was moved meanwhile
+            way = [self._fd]  # from the directory down: ".." is the previous one, even if something was moved
             while todo:
                 part = todo.pop()
                 if part == ".." and len(way) > 1:
@@ -113,14 +114,14 @@ class ConfinedFolder:
 
 
 def _open_folder(path: str) -> int:
-    """A descriptor of the folder at an absolute path. Raises OSError, RequestError for a link that leads elsewhere."""
+    """Open the directory at an absolute path. Raises OSError, and RequestError for a link that leads elsewhere."""
     todo, links = [(step, 0) for step in reversed(path.split("/"))], 0
     with contextlib.ExitStack() as stack:
         way = [os.open("/", _WAY)]
         stack.callback(os.close, way[0])
         names: List[str] = []
         while todo:
-            # How many names stay: a link does not lead above the directory that it lies in.
+            # ``floor`` names always stay: a link may not lead above its own directory.
             step, floor = todo.pop()
             if step in ("", "."):
                 continue
@@ -147,7 +148,7 @@ def _open_folder(path: str) -> int:
 
 
 def _is_roots(fd: int) -> bool:
-    """Whether root alone could have put something into a directory, and we are not root, who may have checked it out."""
+    """Whether only root could have put a link into a directory, and we are not root, who may have checked it out."""
     found = os.fstat(fd)
     return found.st_uid == 0 != os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 

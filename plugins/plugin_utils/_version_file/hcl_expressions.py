@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether an expression of HCL is one, and where it ends. What it means is not asked.
+"""Checks the syntax of an HCL expression and finds its end. It does not evaluate the expression.
 
-Operands and operators take turns, and what is open is a list and not a recursion: no nesting is too deep. Source:
+Operands and operators alternate. Open constructs are in a list, without recursion, so nesting has no limit. Source:
 https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md.
 """
 
@@ -16,7 +16,7 @@ _BEGINNINGS = {"quote": "string", "heredoc": "string"}
 
 
 class _Frame:
-    """Something that was opened: paren, call, tuple, index, object, for, condition, template, string; value is the whole."""
+    """An open construct: paren, call, tuple, index, object, for, condition, template, string; or value, the whole."""
 
     def __init__(self, kind: str, closing: Optional[str] = None, around: Optional["_Frame"] = None) -> None:
         self.kind = kind
@@ -25,14 +25,14 @@ class _Frame:
         )
         self.closing = closing  # the mark that ends it
         self.phase = ""  # object: key, value; for: in, key, value, group, if; call: rest after ...
-        self.directives: List[str] = []  # string: the if and for of its directives that have no end yet
+        self.directives: List[str] = []  # string: its if and for directives that are still open
 
 
 class Expression:
-    """Follows one expression, which begins at a token.
+    """Parses one expression.
 
     :param tokens: list of Token.
-    :param at: int, the number of its first token.
+    :param at: int, the index of its first token.
     :param refusal: callable(reason, at) -> the error to raise.
     """
 
@@ -41,11 +41,11 @@ class Expression:
         self.at = at
         self.refusal = refusal
         self.frames = [_Frame("value")]
-        self.wants = True  # an operand
+        self.wants = True  # an operand is expected
         self.signed = False  # and the last token was a - or ! before it
 
     def find_end(self) -> int:
-        """The number of the first token behind it. Raises Unreadable."""
+        """Return the index of the first token after the expression. Raises UnreadableError."""
         while True:
             token, frame = self.tokens[self.at], self.frames[-1]
             if frame.kind == "string":
@@ -66,7 +66,7 @@ class Expression:
         return self.refusal("an expression cannot be read", token.at)
 
     def _take(self, *texts: str, kind: str = "mark") -> bool:
-        """Take a token of one of these texts: whether it is there. Lines that do not matter are skipped."""
+        """Take the next token if it has one of these texts, and say whether it does. Skips lines that do not matter."""
         if self._ignores_lines():
             self._skip_lines()
         token = self.tokens[self.at]
@@ -126,7 +126,7 @@ class Expression:
         self._push("tuple" if token.text == "[" else "object", closing)
 
     def _loop_names(self) -> None:
-        """What follows for: one or two names, and in. Raises Unreadable."""
+        """Parse what follows for: one or two names, and in. Raises UnreadableError."""
         for last in (False, True):
             if not self._take(kind="name"):
                 raise self._wrong(self.tokens[self.at])
@@ -172,7 +172,7 @@ class Expression:
             raise self._wrong(token)
 
     def _separator(self, frame: _Frame, token: Token) -> None:
-        """What ends an operand and is no operator: by what is open."""
+        """Handle a token that ends an operand and is not an operator, depending on the open construct."""
         kind, phase, text = frame.kind, frame.phase, token.text
         if kind == "condition" and text == ":":
             self.frames.pop()
@@ -207,7 +207,7 @@ class Expression:
         self.wants = False
 
     def _follow_string(self, frame: _Frame, token: Token) -> None:
-        """The next part of a string or heredoc."""
+        """Parse the next part of a string or heredoc."""
         self.at += 1
         if token.kind == "close":
             if frame.directives:
@@ -219,7 +219,7 @@ class Expression:
             self._directive(frame)
 
     def _directive(self, frame: _Frame) -> None:
-        """%{if ...}, %{else}, %{endif}, %{for ... in ...}, %{endfor}."""
+        """Parse %{if ...}, %{else}, %{endif}, %{for ... in ...} or %{endfor}."""
         self._skip_lines()
         word, last = self.tokens[self.at], (frame.directives or [""])[-1]
         if not self._take("if", "else", "endif", "for", "endfor", kind="name"):

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tokens of HCL's native syntax: what is code, and what is inside of a string, a heredoc or a comment.
+"""Tokens of HCL's native syntax: separates code from strings, heredocs and comments.
 
-Source: https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md. What cannot be followed is an error with its line.
-It quotes nothing: the file may be another one than was meant.
+Source: https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md. What cannot be parsed is an error with its line.
+The error quotes nothing, because the user may have named the wrong file.
 """
 
 import re
@@ -12,25 +12,23 @@ from typing import List, Match, NamedTuple, Optional, Pattern
 
 _BLANK = re.compile(r"(?:[ \t]+|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
 _NEWLINE = re.compile(r"\r?\n")
-_WORD = re.compile(
-    r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*"
-)  # more than a name, which isidentifier() then settles
+_WORD = re.compile(r"(?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*")  # accepts too much; isidentifier() decides
 _HEREDOC = re.compile(r"<<-?((?:[^\W\d]|[^\x00-\x7f])(?:[\w-]|[^\x00-\x7f])*)\r?\n")
 _NUMBER = re.compile(r"[0-9](?:[.]?[0-9])*(?:[eE][+-]?[0-9]+)?")
 _MARK = re.compile(r"\.\.\.|::|=>|==|!=|<=|>=|&&|\|\||[-+*/%!<>?:.,=(){}\[\]]")
 _LITERAL = re.compile(r'(?:[^"\\$%\n\r\udc80-\udcff]+|\\[^\n\r]|\$\$\{|%%\{|[$%](?!\{))+')  # in a string
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-_TEMPLATE = re.compile(r"\$\$\{|%%\{|([$%]\{)")  # in a heredoc; an escaped one first
+_TEMPLATE = re.compile(r"\$\$\{|%%\{|([$%]\{)")  # in a heredoc; the escaped form comes first
 _SEAL = re.compile("~?}")
 _NO_TEXT = re.compile(
     "[\udc80-\udcff]|\r(?!\n)"
-)  # bytes that are no UTF-8, see _confined; and in a heredoc, a lone return
+)  # bytes that are not UTF-8 (see confined.py); in a heredoc, a lone carriage return
 CLOSING = {"{": "}", "[": "]", "(": ")"}
 
 
 class UnreadableError(Exception):
-    """What cannot be followed.
+    """The text cannot be parsed.
 
     :param line: int, counted from 1.
     :param reason: str, what is wrong there.
@@ -43,39 +41,39 @@ class UnreadableError(Exception):
 
 
 class Token(NamedTuple):
-    """A part of the code, or of a string or heredoc in it.
+    """A token of the code, or a part of a string or heredoc.
 
-    ``kind`` is name, number, newline, mark (brackets and operators) or end; or quote or heredoc for where one begins, close for
-    where it ends, and between the two literal, template (an interpolation or a directive begins: what follows is code) and
-    seal (it ends).
+    ``kind`` is name, number, newline, mark (brackets and operators) or end. A string or heredoc starts with quote or
+    heredoc and ends with close. Between them are literal, template (the start of an interpolation or directive,
+    followed by code) and seal (its end).
     """
 
     kind: str
     text: str  # as written
-    at: int  # where it begins, in characters
+    at: int  # position of its first character
 
 
 class _Level(NamedTuple):
-    """What the scanner is inside of."""
+    """A construct that the scanner is inside of."""
 
     kind: str  # code, string, heredoc
-    at: int  # where it began
-    brackets: List[str]  # code: the closing brackets that are awaited
-    marker: Optional[str]  # heredoc: what ends it
+    at: int  # where it starts
+    brackets: List[str]  # code: the closing brackets that must follow
+    marker: Optional[str]  # heredoc: the word that ends it
 
 
 class Scanner:
-    """From text to tokens. The levels are a list and not a recursion: no nesting is too deep."""
+    """Splits text into tokens. Levels are in a list, without recursion, so nesting has no limit."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.tokens: List[Token] = []
         self.levels = [_Level("code", 0, [], None)]
-        self._line = (0, -1)  # of a heredoc: a position, and where the line ends that it is in
+        self._line = (0, -1)  # of a heredoc: a position, and the end of its line
 
     def scan(self) -> List[Token]:
-        """All tokens. Raises Unreadable."""
+        """Return all tokens. Raises UnreadableError."""
         steps = {"code": self._code, "string": self._string, "heredoc": self._heredoc}
         while self.at < len(self.text):
             steps[self.levels[-1].kind]()
@@ -165,11 +163,9 @@ class Scanner:
         return True
 
     def _heredoc(self) -> None:
-        """The rest of one line, up to a template if there is one."""
+        """Scan the rest of one line, up to the next template."""
         level, at = self.levels[-1], self.at
-        if (
-            not self._line[0] <= at <= self._line[1]
-        ):  # a line may have any number of templates: it is looked through once
+        if not self._line[0] <= at <= self._line[1]:  # search a line only once: it may have many templates
             end = self.text.find("\n", at)
             self._line = (at, len(self.text) if end < 0 else end)
             strange = _NO_TEXT.search(self.text, at, self._line[1] + 1)
@@ -192,12 +188,12 @@ class Scanner:
 
 
 def _is_name(text: str) -> bool:
-    """Unicode's identifiers, with dashes: https://www.unicode.org/reports/tr31/."""
+    """Whether a text is a Unicode identifier, with dashes: https://www.unicode.org/reports/tr31/."""
     return text.replace("-", "_").isidentifier()
 
 
 def unescaped(literal: str) -> str:
-    """What a literal of a quoted string says. Raises ValueError for an escape that means nothing."""
+    """Return the text of a quoted string's literal. Raises ValueError for an unknown escape."""
     return _ESCAPE.sub(_meaning, literal.replace("$${", "${").replace("%%{", "%{"))
 
 

@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Enough of HCL's native syntax to find an argument of a top-level block, and to be certain of it.
+"""Parses enough of HCL's native syntax to find an argument of a top-level block with certainty.
 
-The whole file is followed, as Terraform follows it: what is not HCL is an error with its line. Which blocks and arguments
-there may be is not asked, since each version of Terraform has more of them; but none has arguments outside of all blocks.
+It parses the whole file as Terraform does, and reports what is not HCL with its line. It does not check which blocks
+and arguments exist, because each version of Terraform adds some. But no argument is allowed outside of all blocks.
 """
 
 from typing import Iterator, List, NamedTuple, Optional, Set, Tuple
@@ -16,23 +16,23 @@ _Said = Tuple[Tuple[str, ...], Token, List[Token]]  # names of the outermost two
 
 
 class Argument(NamedTuple):
-    """An argument whose value is a plain string."""
+    """An argument with a plain string as its value."""
 
     line: int
     value: str
 
 
 class _Block:
-    """The body of a block, or of the file, while it is read."""
+    """The body of a block, or of the file, during parsing."""
 
     def __init__(self, names: Tuple[str, ...] = (), one_line: bool = False) -> None:
-        self.names = names  # of the block, from the outermost on; of two at most
+        self.names = names  # of the block, outermost first; at most two
         self.one_line = one_line
         self.arguments: Set[str] = set()
 
 
 class _File:
-    """Reads tokens as bodies: arguments and blocks. Those that are open are a list, and not a recursion."""
+    """Parses tokens into bodies: arguments and blocks. Open bodies are in a list, without recursion."""
 
     def __init__(self, text: str) -> None:
         scanner = Scanner(text)
@@ -47,12 +47,12 @@ class _File:
         return token
 
     def peek(self) -> str:
-        """The next token's kind, of a mark its text."""
+        """Return the kind of the next token, or its text if it is a mark."""
         token = self.tokens[self.at]
         return token.kind if token.kind != "mark" else token.text
 
     def arguments(self) -> Iterator[_Said]:
-        """All arguments: (names of the outermost two blocks they are in, name token, value tokens). Raises Unreadable."""
+        """Yield all arguments: (names of its outermost two blocks, name, value tokens). Raises UnreadableError."""
         while True:
             token, block = self.take(), self.open[-1]
             if token.kind == "newline" and not block.one_line:
@@ -106,20 +106,20 @@ class _File:
         self.open.append(_Block((block.names + (name.text,))[:2], self.peek() != "newline"))
 
     def _end_line(self, what: str) -> None:
-        """Go behind the end of a line. Raises Unreadable when there is more on it."""
+        """Skip the end of a line. Raises UnreadableError if there is more on the line."""
         token = self.take()
         if token.kind not in ("newline", "end"):
             raise self.refusal("%s is not the last on its line" % what, token.at)
 
 
 def find_arguments(text: str, block: str, name: str) -> List[Argument]:
-    """The values of an argument in all top-level blocks of a type.
+    """Return the values of an argument in all top-level blocks of a type.
 
-    :param text: str, a file in HCL's native syntax; bytes that are no UTF-8 are told from text as _confined does.
+    :param text: str, a file in HCL's native syntax; bytes that are not UTF-8 are decoded as confined.py does.
     :param block: str, the type of the blocks: ``terraform``.
-    :param name: str, the argument: ``required_version``. It is found directly in the block only. ``null`` is none.
+    :param name: str, the argument, directly in the block: ``required_version``. ``null`` counts as not given.
     :returns: list of Argument, in the order of the file.
-    :raises Unreadable: the text cannot be followed, or a value is not one plain string.
+    :raises UnreadableError: the text cannot be parsed, or a value is not one plain string.
     """
     file = _File(text[1:] if text.startswith("\ufeff") else text)
     found = []
@@ -134,14 +134,14 @@ def find_arguments(text: str, block: str, name: str) -> List[Argument]:
 
 
 def _constant(tokens: List[Token]) -> Optional[str]:
-    """What an expression says that stands for itself: a string, a number, null, also in parentheses; None for any other."""
+    """Evaluate a literal (string, number, null; also in parentheses) to its text; None for any other expression."""
     depth = 0
     while len(tokens) - 2 * depth > 2 and (tokens[depth].text, tokens[-1 - depth].text) == ("(", ")"):
         depth += 1
     tokens = tokens[depth : len(tokens) - depth]
     kinds = [token.kind for token in tokens]
     if kinds[:2] == ["quote", "template"] and kinds[-2:] == ["seal", "close"] and kinds.count("template") == 1:
-        return _constant(tokens[2:-2])  # "${...}" is what is in it
+        return _constant(tokens[2:-2])  # "${...}" has the value of its content
     if kinds[0] in ("quote", "heredoc") and kinds[-1] == "close" and set(kinds[1:-1]) <= {"literal"}:
         text = "".join(token.text for token in tokens[1:-1])
         return unescaped(text) if kinds[0] == "quote" else text.replace("$${", "${").replace("%%{", "%{")
@@ -151,5 +151,5 @@ def _constant(tokens: List[Token]) -> Optional[str]:
 
 
 def plain_number(text: str) -> str:
-    """A number as Terraform makes a string of it: without the zeros at its end."""
+    """Return a number as Terraform converts it to a string: without trailing zeros."""
     return text.rstrip("0").rstrip(".") if "." in text and text.replace(".", "").isdigit() else text

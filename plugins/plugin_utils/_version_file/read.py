@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The option ``version_file``: from a path on the controller to a version as the option ``version`` takes it."""
+"""The option ``version_file``: reads a path on the controller and returns a version for the option ``version``."""
 
 import os
 import re
@@ -14,26 +14,26 @@ from ...module_utils._versions.version import is_exact, is_partial
 from .confined import NO_UTF_8, ConfinedFolder
 from .required_version import as_constraint, hint_of, read_module, refusal_of, shown
 
-# tfenv's latest:<regular expression>, as far as it is the beginning of a version: ^1.9, ^1\\.9\\., 1.9.*$, ^1.9.[0-9]+$
+# tfenv's latest:<regular expression>, if it is the start of a version: ^1.9, ^1\\.9\\., 1.9.*$, ^1.9.[0-9]+$
 _BEGINNING = re.compile(r"\^?v?([0-9]+(?:\\?[.][0-9]+){0,2})(?:\\?[.])?(?:[.*+x]|[\[(]?(?:0-9|\\d)[\])]?)*\$?\Z")
-_PLACES = 10  # that are named
+_PLACES = 10  # most places in one message
 _OF_TFENV = ("min-required", "latest-allowed", "latest-pre", "latest-stable")
 
 
 class VersionFileContent(NamedTuple):
-    """What a version_file says."""
+    """The version that a version_file requests."""
 
     version: str  # for the option version
-    text: str  # as it is written there
-    places: str  # where: one or several paths, with lines
+    text: str  # as it is written in the file
+    places: str  # one or several paths, with lines
 
 
 def read_version_file(path: str) -> VersionFileContent:
-    """What the file, or the root module in the folder, asks for.
+    """Return the version that a file, or the root module in a directory, requests.
 
-    :param path: str, a ``.terraform-version`` file of any name, or the folder of a Terraform root module.
-    :returns: VersionFile.
-    :raises RequestError: it cannot be read for certain; with file and line.
+    :param path: str, a ``.terraform-version`` file of any name, or the directory of a Terraform root module.
+    :returns: VersionFileContent.
+    :raises RequestError: it cannot be read without doubt; names file and line.
     """
     if os.path.isdir(path):
         return _from_module(path)
@@ -68,7 +68,7 @@ def _from_module(folder: str) -> VersionFileContent:
 
 
 def _from_version_file(path: str) -> VersionFileContent:
-    """The first line that is neither blank nor a comment (#) decides, as for tfenv; the rest is not looked at."""
+    """Read a version from the first line that is neither blank nor a comment (#), as tfenv does; ignore the rest."""
     folder, name = os.path.split(path)
     with ConfinedFolder(folder or ".") as opened:
         content = opened.read(name).lstrip("\ufeff")
@@ -104,7 +104,7 @@ def _from_version_file(path: str) -> VersionFileContent:
 
 
 def _refusal_of_tfenv(text: str, place: str, path: str) -> RequestError:
-    """The RequestError for a word that tfenv alone knows, with the line to write instead."""
+    """Return the RequestError for a word that only tfenv knows; its hint says what to write."""
     word, colon, pattern = text.partition(":")
     hint = "name the folder of the root module in version_file, which says what is required: %s" % (
         os.path.dirname(path) or "."
@@ -121,7 +121,7 @@ def _refusal_of_tfenv(text: str, place: str, path: str) -> RequestError:
 
 
 def _of_pattern(pattern: str) -> str:
-    """The line that means what a regular expression of tfenv most likely does."""
+    """Return the line that most likely means the same as a regular expression of tfenv."""
     if not pattern.strip("^$.*"):
         return "latest"
     found = _BEGINNING.match(pattern)
@@ -136,7 +136,7 @@ def _of_pattern(pattern: str) -> str:
 
 
 def _kind_of(text: str) -> Optional[str]:
-    """What a line is in place of a version, as the end of a sentence; None where that is not plain."""
+    """Describe a line that is not a version, as the end of a sentence; None if it is unclear."""
     if re.match(r"[A-Za-z_]+\s*\{|[A-Za-z_]+\s*=\s*[\"']", text):
         return "is HCL"
     if re.match(r"[A-Za-z_-]+\s+v?[0-9]", text):

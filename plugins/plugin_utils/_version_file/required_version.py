@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a Terraform root module requires of Terraform: the ``required_version`` of its ``terraform`` blocks.
+"""Reads the Terraform version that a root module requires: ``required_version`` of its ``terraform`` blocks.
 
-All of them have to hold. Which files count, and that an override file's replace all others, is as Terraform has it:
+All of them must match. Which files count, and that an override file replaces all others, is as in Terraform:
 https://developer.hashicorp.com/terraform/language/files, and internal/configs of hashicorp/terraform.
 """
 
@@ -21,12 +21,12 @@ from .hcl_lexer import UnreadableError
 from .hcl_parser import find_arguments, plain_number
 
 FILES_LIMIT = 1000
-SUM_LIMIT = 2 << 20  # characters of all of them together; a million takes some ten seconds
-SHOWN = 20  # characters of what a file says that a message may quote
+SUM_LIMIT = 2 << 20  # characters of all files together; a million takes about ten seconds
+SHOWN = 20  # characters from a file that a message may quote
 _VERSION_LIKE = re.compile(
     r"\s*(?:latest|stable)\s*\Z|(?=.*[0-9])(?:[0-9.,<>=!~^*xv\"' \t\r\n+-]|alpha|beta|rc|dev)+\Z", re.IGNORECASE
 )
-_STRANGE_BLANK = re.compile(r"[^\S \t\n\f\r]")  # blanks that Go, and so Terraform, does not take for such
+_STRANGE_BLANK = re.compile(r"[^\S \t\n\f\r]")  # spaces that Go, and so Terraform, does not accept as such
 _TEMPLATE = re.compile(r"[$%]\{")
 _SUFFIXES = (".tf.json", ".tf")  # no name ends with both
 
@@ -35,7 +35,7 @@ class Requirement(NamedTuple):
     """One required_version."""
 
     path: str
-    line: Optional[int]  # None: JSON with several, whose parser does not tell which is where
+    line: Optional[int]  # None: JSON with several, for which the parser gives no line
     text: str  # as written
 
     @property
@@ -44,26 +44,26 @@ class Requirement(NamedTuple):
 
 
 def shown(text: str) -> str:
-    """A text of a file as messages may have it: cut, and only where it could be a version, for it may be anything else."""
+    """Shorten a text of a file for messages. Shows it only if it could be a version: it may be anything else."""
     if not _VERSION_LIKE.match(text):
         return "(not shown)"
     return text if len(text) <= SHOWN else "%s..." % text[:SHOWN]
 
 
 def refusal_of(text: str, exc: RequestError) -> str:
-    """Why a text was refused: in the words of the RequestError, which quotes it, where all of it may be shown."""
+    """Return why a text was refused. Uses the RequestError, which quotes the text, only if all of it may be shown."""
     return str(exc) if shown(text) == text else "what is there is neither a version nor a constraint: %s" % shown(text)
 
 
 def hint_of(exc: RequestError, place: str) -> str:
-    """The hint of a RequestError of ``read``: a version that was probably meant only where it may be shown."""
+    """Return the hint of a RequestError from read.py; a suggested version only if it may be shown."""
     hint = exc.hint or EXAMPLES[place]
     quoted = re.sub("^write |[\"']| or ", "", hint)
     return hint if shown(quoted) == quoted else EXAMPLES[place]
 
 
 def as_constraint(text: str) -> str:
-    """A required_version as the option version takes it: a bare X.Y, which here cannot have been a number, is that of an =."""
+    """Return a required_version for the option version. A bare X.Y gets an ``=``: here it was no YAML number."""
     text = text.strip()
     try:
         parse_exact(text)
@@ -73,11 +73,11 @@ def as_constraint(text: str) -> str:
 
 
 def read_module(folder: str) -> Tuple[Requirement, ...]:
-    """What the root module in a folder requires.
+    """Return what the root module in a directory requires.
 
     :param folder: str, a path on this machine.
     :returns: tuple of Requirement, at least one.
-    :raises RequestError: nothing is required, or something cannot be read; with file and line.
+    :raises RequestError: it requires no version, or a file cannot be read; names file and line.
     """
     with ConfinedFolder(folder) as opened:
         primary, override = _find_files(opened)
@@ -86,7 +86,7 @@ def read_module(folder: str) -> Tuple[Requirement, ...]:
         overrides = [_read_file(opened, name, left) for name in override]
     for requirement in itertools.chain.from_iterable(
         read_ones + overrides
-    ):  # also those that an override file replaces
+    ):  # including those that an override file replaces
         _check_grammar(requirement)
     found = next((ones for ones in reversed(overrides) if ones), list(itertools.chain.from_iterable(read_ones)))
     if not found:
@@ -102,7 +102,7 @@ def read_module(folder: str) -> Tuple[Requirement, ...]:
 
 
 def _find_files(folder: ConfinedFolder) -> Tuple[List[str], List[str]]:
-    """The names of a module's files: (primary, override), sorted."""
+    """Return the names of a module's files: (primary, override), sorted."""
     kinds: Tuple[List[str], List[str]] = ([], [])
     for name in folder.names():
         ignored = name.startswith(".") or name.endswith("~") or name.startswith("#") and name.endswith("#")
@@ -146,7 +146,7 @@ def _read_file(folder: ConfinedFolder, name: str, left: List[int]) -> List[Requi
 
 
 class _Object(List[Tuple[str, Any]]):
-    """A JSON object as its pairs: HCL lets a name of a block be there twice."""
+    """A JSON object as pairs: HCL allows the same block name twice."""
 
 
 class _Number(str):
@@ -161,11 +161,11 @@ class _Json:
         self.text = text
 
     def line_of(self, text: str) -> Optional[int]:
-        """The line of what is there once; None for what is not, or more than once."""
+        """Return the line of a text that occurs once; None if it is missing or occurs several times."""
         return self.text.count("\n", 0, self.text.find(text)) + 1 if self.text.count(text) == 1 else None
 
     def refusal(self, reason: str, at: Union[int, str]) -> RequestError:
-        """The RequestError; ``at``: a line, or the text that is wrong."""
+        """Return the RequestError; ``at`` is a line, or the text that is wrong."""
         line = at if isinstance(at, int) else self.line_of(at)
         return RequestError(
             "version_file: %s%s cannot be read: %s" % (self.path, ":%d" % line if line else "", reason),
@@ -174,7 +174,7 @@ class _Json:
         )
 
     def find(self) -> List[str]:
-        """The values of required_version: list of str. Raises RequestError."""
+        """Return the values of required_version: list of str. Raises RequestError."""
         values = []
         root = self._parse()
         for item in root if isinstance(root, list) and not isinstance(root, _Object) else [root]:
@@ -199,8 +199,8 @@ class _Json:
             raise self.refusal("it is nested too deep", 1) from exc
 
     def _blocks(self, value: Any) -> List[_Object]:
-        """The objects in a value, as a list: those of lists at any depth, null being none."""
-        found, left = [], [value]  # not by recursion: lists may be nested as deep as the parser goes
+        """List the objects in a value, including those in lists at any depth; null counts as none."""
+        found, left = [], [value]  # no recursion: lists may be nested as deeply as the parser allows
         while left:
             one = left.pop()
             if isinstance(one, _Object):
@@ -212,7 +212,7 @@ class _Json:
         return found
 
     def _required(self, block: _Object) -> Optional[str]:
-        """The required_version of one block, or None."""
+        """Return the required_version of one block, or None."""
         key = '"required_version"'
         values = [value for name, value in block if name == "required_version"]
         if len(values) > 1:
