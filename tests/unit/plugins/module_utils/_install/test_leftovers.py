@@ -221,7 +221,7 @@ def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
 
     def log(line, warning=False):
         lines.append(line)
-        if line.startswith("directory verified: ") and not any(each.startswith("begun anew") for each in lines):
+        if line.startswith("directory verified: ") and not any(each.startswith("starting again") for each in lines):
             assert clear(emptied)[0] == LOCKS + ["store"]
 
     assert apply.apply_plan(plan, signers, source, log).changed
@@ -240,7 +240,7 @@ def test_where_nothing_can_be_made_that_is_told_once(emptied):
     lines = []
     with pytest.raises(_errors.InstallError, match="/proc/nowhere"):
         apply.apply_plan(plan, signers, source, lambda line, warning=False: lines.append(line))
-    assert len([line for line in lines if line.startswith("begun anew")]) == 1, lines
+    assert len([line for line in lines if line.startswith("starting again")]) == 1, lines
 
 
 def test_a_removal_that_waits_finds_all_of_it_gone(installed):
