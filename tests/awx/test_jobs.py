@@ -236,7 +236,7 @@ def test_in_a_container_with_a_home(launch, uid):
 
 @LONG
 @AS_ANOTHER
-def test_where_one_may_not_write_the_way_out_is_told(launch, folder):
+def test_where_one_may_not_write_the_hint_says_what_to_do(launch, folder):
     os.makedirs(folder + "/closed", exist_ok=True)
     job = launch("install", ["localhost"], base_dir=folder + "/closed/store", uid=OTHER_UID)
     assert job.status == "failed" and "may not write to" in job.report["localhost"]["error"]

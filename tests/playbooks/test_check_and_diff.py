@@ -80,7 +80,7 @@ def test_check_mode_says_would(name, compared):
 
 @pytest.mark.parametrize("name", CHANGING)
 @pytest.mark.parametrize("mode", ["check", "real"])
-def test_the_diff_tells_before_from_after(name, mode, compared):
+def test_the_diff_shows_before_and_after(name, mode, compared):
     diff = compared[mode].each[name]["diff"]
     assert set(diff) >= {"before", "after"} and diff["before"] != diff["after"]
     assert {"path", "state"} <= set(diff["before"]) and {"path", "state"} <= set(diff["after"])
@@ -96,13 +96,13 @@ def test_the_diff_tells_before_from_after(name, mode, compared):
         ("mode", "present", "present"),
     ],
 )
-def test_the_diff_tells_the_states(name, before, after, compared):
+def test_the_diff_shows_the_states(name, before, after, compared):
     for mode in ("check", "real"):
         diff = compared[mode].each[name]["diff"]
         assert (diff["before"]["state"], diff["after"]["state"]) == (before, after)
 
 
-def test_the_diff_tells_modes_links_and_what_a_forced_link_replaces(compared, folder):
+def test_the_diff_shows_modes_links_and_what_a_forced_link_replaces(compared, folder):
     for mode in ("check", "real"):
         results = compared[mode].each
         assert [results["mode"]["diff"][side]["mode"] for side in ("before", "after")] == ["0755", "0555"]

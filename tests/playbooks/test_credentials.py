@@ -320,7 +320,7 @@ def test_it_comes_out_as_it_should(world, name):
 
 
 @every_mode
-def test_no_result_tells_of_them(world, mode):
+def test_no_result_shows_them(world, mode):
     lines = world.runs[mode].lines
     assert [
         (line["host"], secret)
@@ -332,7 +332,7 @@ def test_no_result_tells_of_them(world, mode):
 
 
 @every_mode
-def test_the_screen_does_not_tell_of_them(world, mode):
+def test_the_screen_does_not_show_them(world, mode):
     run = world.runs[mode]
     if isinstance(run.process, subprocess.Popen) and (world.side == "target" or mode != "malformed"):
         # Where the controller downloads, no host hears of what is malformed.
@@ -344,7 +344,7 @@ def test_the_screen_does_not_tell_of_them(world, mode):
 
 
 @every_world
-def test_the_system_log_does_not_tell_of_them(world):
+def test_the_system_log_does_not_show_them(world):
     if world.messages is None:
         pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
     assert any("Invoked with" in message for message in world.messages)
@@ -352,7 +352,7 @@ def test_the_system_log_does_not_tell_of_them(world):
 
 
 @every_world
-def test_no_file_tells_of_them(world):
+def test_no_file_shows_them(world):
     """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
     places = [os.path.join(world.folder, mode) for mode in ("real", "async", "malformed")]
     places += [world.async_folder] if world.async_folder else []

@@ -77,7 +77,7 @@ def test_the_second_run_changes_nothing_and_asks_nobody(chain):
 
 
 @pytest.mark.parametrize("damage", ["flip_a_bit", "empty"])
-def test_a_damage_is_seen_in_check_mode_and_mended(damage, chain):
+def test_a_damage_is_seen_in_check_mode_and_repaired(damage, chain):
     check, mend = chain["results"]["check " + damage], chain["results"]["mend " + damage]
     assert check["changed"] and chain["same"]["check " + damage], check
     assert chain["asked"]["check " + damage].bytes < 65536  # the sums and their signature, not the archive

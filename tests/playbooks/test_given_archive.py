@@ -132,7 +132,7 @@ def test_a_wrong_archive_is_refused_by_its_path(name, step, words, given, folder
     assert left <= {".terraform-%s.lock" % VERSION, "%s/" % VERSION}
 
 
-def test_check_mode_finds_a_damaged_archive_beside_good_papers(given):
+def test_check_mode_finds_a_damaged_archive_beside_good_verification_files(given):
     assert given["check"]["damaged"]["msg"] == given["results"]["damaged"]["msg"]
 
 

@@ -96,7 +96,7 @@ def test_it_works_without_a_site(name, changed, previous, story):
 
 
 @pytest.mark.parametrize("name,after", [("link to old", OLD), ("upgrade", NEW), ("roll back", OLD)])
-def test_the_link_and_its_history_are_told(name, after, story, store, link):
+def test_the_link_and_its_history_are_reported(name, after, story, store, link):
     result, path = story[name], "%s/%s/terraform" % (store, after)
     line = "target: link switched: %s -> %s (before: " % (link, path)
     assert len([step for step in result["steps"] if step.startswith(line)]) == 1, result["steps"]
@@ -110,7 +110,7 @@ def test_the_link_stayed_where_the_roll_back_put_it(story, store):
 @pytest.mark.parametrize(
     "name,words", [("mend mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")]
 )
-def test_a_mode_is_mended_in_place(name, words, story):
+def test_a_mode_is_repaired_in_place(name, words, story):
     assert any(words in step for step in story[name]["steps"]), story[name]["steps"]
     assert not any("binary written" in step for step in story[name]["steps"])
 

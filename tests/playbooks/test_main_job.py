@@ -85,7 +85,7 @@ def test_check_mode_foresaw_it(first):
     assert "would" in foreseen["msg"] and "would" not in done["msg"]
 
 
-def test_check_mode_asks_for_the_sums_and_their_signature_and_the_install_for_one_archive_more(first):
+def test_check_mode_fetches_sums_and_signature_and_the_install_one_archive_more(first):
     assert (first["asked of check"].requests, first["asked of install"].requests) == (2, 3)
 
 
@@ -140,7 +140,7 @@ def test_check_mode_sees_the_damage_and_writes_nothing(name, damaged):
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
-def test_the_damage_is_mended(name, damaged):
+def test_the_damage_is_repaired(name, damaged):
     result, binary = damaged["mend"][name], os.path.join(damaged["stores"][name], VERSION, "terraform")
     assert result["changed"] and not result["failed"], result
     assert result["binary_sha256"] == damaged["installed"][name]["binary_sha256"] == hash_of(binary)
@@ -163,20 +163,20 @@ def test_the_damage_is_mended(name, damaged):
         ("replaced-by-a-link", "not a regular file (lrwxrwxrwx)"),
     ],
 )
-def test_the_reason_is_told(name, words, damaged):
+def test_the_reason_is_reported(name, words, damaged):
     binary = os.path.join(damaged["stores"][name], VERSION, "terraform")
     for when in ("check", "mend"):
         told = [step for step in damaged[when][name]["steps"] if words in step and binary in step]
         assert told, damaged[when][name]["steps"]
 
 
-def test_what_can_be_mended_without_the_archive_is(damaged):
+def test_what_can_be_repaired_without_the_archive_is(damaged):
     assert damaged["zips_of_check"] == 0
     assert damaged["zips"] == 1  # for all hosts whose binary could not be mended without it
     assert [name for name, result in damaged["mend"].items() if not result["needs_archive"]] == sorted(WITHOUT_ARCHIVE)
 
 
-def test_a_playbook_notices_a_damage_and_mends_it(play, module_site, tmp_path):
+def test_a_playbook_notices_a_damage_and_repairs_it(play, module_site, tmp_path):
     step = task("install", module_site, tmp_path)
     installed = play([step])["install"]
     DAMAGES["bit-flipped"](installed["path"])

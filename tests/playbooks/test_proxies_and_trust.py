@@ -516,7 +516,7 @@ def test_the_rest_came_from_nginx_itself(world):
 
 
 @every_world
-def test_nothing_is_told_of_the_credentials(world):
+def test_the_credentials_are_not_shown(world):
     assert world.run.returncode == 0
     for secret in (PASSWORD, TOKEN, PROXY_PASSWORD, quote(PROXY_PASSWORD, safe=""), WRONG):
         assert secret not in world.run.output

@@ -43,14 +43,14 @@ def test_tries_in_a_row_end_right(rapid):
     assert not run["once more"]["changed"] and not run["once more"]["failed"]
 
 
-def test_each_failure_is_told_by_its_step(rapid):
+def test_each_failure_names_its_step(rapid):
     run, failures = rapid
     steps = sorted(run["try %d" % number]["error"]["step"] for number in range(failures))
     assert steps == ["fetch"] * (failures - 1) + ["verify"]
     assert all(run["try %d" % number]["error"]["url"] for number in range(failures))
 
 
-def test_there_is_no_litter(rapid, folder):
+def test_no_stale_temporary_file_is_left(rapid, folder):
     assert names(os.path.join(folder, "rapid")) == [
         ".terraform-%s.lock" % VERSION,
         "%s/" % VERSION,

@@ -109,7 +109,7 @@ def test_text_is_a_mode(facts):
 
 
 @pytest.mark.parametrize("name", sorted(BAD))
-def test_a_failure_is_recorded_and_then_told(name, facts, done):
+def test_a_failure_is_recorded_and_then_reported(name, facts, done):
     said = done.on_hosts("Put Terraform in place")[name]
     assert facts[name]["failed"] is True and facts[name]["changed"] is False
     assert facts[name]["msg"] == said["msg"] == done.on_hosts(FAIL)[name]["msg"]

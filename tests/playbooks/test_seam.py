@@ -100,7 +100,7 @@ def runs(play, module_site, folder, tasks):
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
-def test_who_failed_is_told_to_have_failed_and_nobody_else(runs, name, form):
+def test_only_hosts_that_failed_are_reported_as_failed(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
     counts = recap(run)
     assert {host: counts[host]["failed"] for host in counts} == {
@@ -116,7 +116,7 @@ def test_who_failed_is_told_to_have_failed_and_nobody_else(runs, name, form):
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
-def test_a_failure_is_told_once(runs, name, form):
+def test_a_failure_is_reported_once(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
     shown = run.stdout if case.ends != "rescued" else run.stdout.partition("rescued")[0]
     assert len(TOLD.findall(shown)) == (0 if case.hidden else 1), run.output

@@ -69,7 +69,7 @@ def _pattern(line, names):
 
 
 @pytest.mark.parametrize("line", LINES, ids=[line.partition(":")[0].replace(" ", "-") for line in LINES])
-def test_every_step_is_told_with_paths_and_figures(line, install):
+def test_every_step_is_logged_with_paths_and_figures(line, install):
     result, names = install
     told = [step for step in result["steps"] if re.fullmatch("target: " + _pattern(line, names), step)]
     assert len(told) == 1, "\n".join(result["steps"])

@@ -96,7 +96,7 @@ def test_the_next_run_installs_and_the_third_changes_nothing(name, stopped):
     ]
 
 
-def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path, host_platform):
+def test_killed_while_writing_the_stale_temporary_file_is_removed(play, tasks, site, tmp_path, host_platform):
     from release_site import releases
 
     site.publish(BIG, archives={host_platform: releases.make_archive(BIG, host_platform, padding=PADDING)})
@@ -128,7 +128,7 @@ def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path
     assert names(folder) == ["terraform", "terraform.json"]
 
 
-def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks, site, tmp_path):
+def test_removing_a_stale_temporary_file_beside_a_good_binary_is_a_change(tasks, site, tmp_path):
     store = str(tmp_path / "store")
     tasks([task("install", site, store)])
     left = os.path.join(store, VERSION, ".tmp.binary.abcd1234")
@@ -141,7 +141,7 @@ def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks,
     assert not run["again"]["changed"], run["again"]
 
 
-def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site, tmp_path):
+def test_a_lock_timeout_names_the_holder(play, tasks, site, tmp_path):
     from release_site import misbehaviours
 
     store = str(tmp_path / "store")

@@ -128,7 +128,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name,path,words", REFUSED)
-def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, words, plain, place):
+def test_the_error_of_a_plain_user_has_path_errno_and_hint(name, path, words, plain, place):
     result = plain[0][name]
     assert result["failed"] and not result["changed"], result
     error, where = result["error"], os.path.join(place, path)

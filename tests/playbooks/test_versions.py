@@ -170,7 +170,7 @@ def test_check_mode_says_which(version, checked):
     assert (result["version"], result["requested"]) == (CHOSEN[version], version)
 
 
-def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
+def test_the_steps_say_how_it_was_chosen(side, done, shelf, host_platform):
     steps = done["~> 1.13.0"]["steps"]
     fetched = [
         result

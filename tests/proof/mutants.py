@@ -9,7 +9,7 @@ follows the code: a mutant that does not fit any more fails.
 
 from typing import NamedTuple
 
-CRASH = "tests/proof/test_crash_images.py::test_every_crash_image_is_legal_and_mended"
+CRASH = "tests/proof/test_crash_images.py::test_every_crash_image_is_legal_and_repaired"
 _CHANGES = "tests/proof/test_fault_sweep.py::test_no_call_that_changes_something_leaves_it_half_done[%s]"
 ERRORS, KILLS, STOPS, LIES = (_CHANGES % kinds for kinds in ("EIO", "SIGKILL", "SIGTERM", "0/1"))
 CROWD = "tests/proof/test_concurrency_stress.py"

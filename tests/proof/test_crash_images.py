@@ -49,7 +49,7 @@ def _make_part(part):
         return [disk.lose_power(strace, step, busy) for step, busy in itertools.islice(crashes, 0, None, every)]
 
 
-def test_every_crash_image_is_legal_and_mended(strace, proof):
+def test_every_crash_image_is_legal_and_repaired(strace, proof):
     images = make_images(strace, "ours", SCENARIOS, EVERY)
     wrong = [image for image in images if image.wrong]
     proof(

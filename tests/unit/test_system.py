@@ -104,7 +104,7 @@ def test_a_program_that_takes_too_long_is_gone(family, monkeypatch):
     assert_gone(find_pids())
 
 
-def test_a_finished_program_is_told_of():
+def test_a_finished_program_is_reported():
     done = finished(["sh", "-c", "echo out; echo err >&2; exit 3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
     with pytest.raises(subprocess.CalledProcessError):

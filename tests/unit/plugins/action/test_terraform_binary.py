@@ -129,7 +129,7 @@ def test_a_version_travels_as_it_was_written(arguments, version):
         ("~> 1.x", "is not a constraint"),
     ],
 )
-def test_a_version_is_judged_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
+def test_a_version_is_validated_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
     assert words in refusal(arguments, version=version)
 
 
@@ -235,7 +235,7 @@ def test_a_folder_is_no_key_file(arguments, playbook_dir):
 
 
 @pytest.mark.parametrize("site", ["https://user:SECRET@host/x", "https://host/?token=SECRET", "ftp://host", "nonsense"])
-def test_sites_are_judged_before_the_module_logs_them(arguments, site):
+def test_sites_are_validated_before_the_module_logs_them(arguments, site):
     for given in ([site], site, ["https://good.example", site], "https://good.example, " + site):
         assert "sites: " in refusal(arguments, sites=given)
 
@@ -260,7 +260,7 @@ HEADERS = {"X-Team": "opt", "X-Api-Key": "h34der-of-alice"}
 
 
 @pytest.mark.parametrize("given", [HEADERS, "X-Team=opt X-Api-Key=h34der-of-alice"])
-def test_headers_are_judged_whole(judged_headers, given):
+def test_headers_are_validated_whole(judged_headers, given):
     assert judged_headers(given) == HEADERS
 
 

@@ -37,6 +37,6 @@ def test_the_policies_are_ranked():
     assert sorted(SPEC["checksum_policy"]["choices"]) == sorted(_records.POLICIES)
 
 
-def test_the_paths_of_a_wish():
+def test_the_paths_of_a_request():
     parsed = _records.Request(**dict.fromkeys(_records.Request._fields))._replace(base_dir="/b", version="1.13.4")
     assert (parsed.version_dir, parsed.path) == ("/b/1.13.4", "/b/1.13.4/terraform")

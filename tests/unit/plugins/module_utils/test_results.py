@@ -46,7 +46,7 @@ def test_what_cannot_be_known_is_null(host):
     assert result["diff"]["after"]["sha256"] == result["diff"]["after"]["size"] == "known after the archive is fetched"
 
 
-def test_check_mode_and_the_run_tell_the_same(host):
+def test_check_mode_and_the_run_report_the_same(host):
     host.defaults = dict(host.offer(), link=host.at("tf"))
     foreseen, result = host.check(), host.run()
     for key in (
@@ -70,7 +70,7 @@ def test_check_mode_and_the_run_tell_the_same(host):
     assert foreseen["msg"].replace("would be ", "") == result["msg"]
 
 
-def test_an_unchanged_run_tells_what_it_verified(installed):
+def test_an_unchanged_run_reports_what_it_verified(installed):
     result = installed.run(version="v1.13.4", link=None)
     assert (result["version"], result["requested"], result["path"]) == ("1.13.4", "v1.13.4", installed.binary())
     assert result["msg"] == "Terraform 1.13.4 is right at %s" % installed.binary()
@@ -190,7 +190,7 @@ def test_previous_version_is_what_the_link_meant(installed):
     assert _results.previous_version(installed.plan()) is None
 
 
-def test_what_a_twin_did_is_told_as_unchanged(host):
+def test_what_a_concurrent_run_did_is_reported_as_unchanged(host):
     host.defaults = host.offer()
     plan, signers, source = host._plan(host.parsed())
     host.run()

@@ -96,7 +96,7 @@ def test_the_sums_are_signed_then_read_then_the_archive_is_asked_for(online, sit
 
 
 @pytest.mark.parametrize("policy, asked", [("signature", 2), ("sha256sums", 1), ("pinned", 0)])
-def test_who_vouches_is_known_without_the_archive(online, site, policy, asked):
+def test_the_provenance_is_known_without_the_archive(online, site, policy, asked):
     digest = site.release("1.13.4").digest(online.host.platform)
     provenance = online.provenance(checksum_policy=policy, checksum=digest)
     assert site.counts(".zip").requests == 0 and site.counts().requests == asked
@@ -199,7 +199,7 @@ def test_a_keys_own_signature_that_was_read_and_refuses_ends_it(online, site, wr
     assert specific in str(failure) and site.counts(SUMS + ".sig").requests == 0
 
 
-def test_when_the_plain_signature_fails_too_its_words_are_told(online, site, wrong):
+def test_when_the_plain_signature_fails_too_its_error_is_reported(online, site, wrong):
     site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(500))
     site.misbehave("*SHA256SUMS.sig", wrong.status(410))
     failure = online.refusal(_errors.FetchError)
@@ -236,7 +236,7 @@ def test_signed_sums_with_another_line_in_them_are_refused(online, site):
     assert site.counts(".zip").requests == 0
 
 
-def test_the_signature_is_judged_before_the_sums_are_read(online, site):
+def test_the_signature_is_checked_before_the_sums_are_read(online, site):
     """Sums that nobody signed are not even parsed: their own fault is not what is told."""
     site.put("terraform/1.13.4/" + SUMS, b"nonsense\n")
     assert "signature " in str(online.refusal(_errors.VerificationError))
@@ -567,7 +567,7 @@ def test_an_exact_version_never_asks_for_the_index(online, site):
     assert site.counts(INDEX).requests == 0
 
 
-def test_a_version_that_is_not_there_is_told_what_is(online, site):
+def test_the_hint_for_a_missing_version_lists_those_that_are_there(online, site):
     failure = online.refusal(_errors.FetchError, version="1.13.9")
     assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower, newest 1.13)"
     assert site.counts(INDEX).requests == 1
@@ -629,14 +629,14 @@ def test_an_archive_of_a_release_that_was_signed_just_now_is_being_published(onl
         assert words in online.refusal(_errors.FetchError).hint
 
 
-def test_a_pinned_archive_that_is_not_there_is_told_what_the_index_has(online, site):
+def test_the_hint_for_a_missing_pinned_archive_says_what_the_index_has(online, site):
     del site.files["terraform/1.13.4/" + online.archive_name]
     checksum = site.release("1.13.4").digest(online.host.platform)
     assert "being published" in online.refusal(_errors.FetchError, checksum_policy="pinned", checksum=checksum).hint
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_sums_without_a_signature_are_told_as_that(online, site, wrong, status):
+def test_sums_without_a_signature_are_reported_as_that(online, site, wrong, status):
     site.misbehave("*.sig", wrong.status(status))
     for sites in ([site.url], [closed_port(), site.url]):
         hint = online.refusal(_errors.FetchError, sites=sites).hint
@@ -669,7 +669,7 @@ def test_a_folder_of_that_name_may_be_a_site(online, site, tmp_path):
     assert online.provenance(sites=["file://%s/terraform" % tmp_path]).signer == site.key.fingerprint
 
 
-def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):
+def test_the_hint_for_a_missing_platform_says_since_when_it_is_there(online, site):
     site.publish("1.9.9", platforms=("linux_s390x",))
     failure = online.refusal(_errors.RequestError, platform="linux_s390x")
     assert "lists darwin_arm64, linux_amd64" in str(failure)
@@ -677,7 +677,7 @@ def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):
 
 
 @pytest.mark.parametrize("behaviour", ["html_200", "empty", "close_before_reply"])
-def test_without_an_index_the_first_error_is_what_is_told(online, site, wrong, behaviour):
+def test_without_an_index_the_first_error_is_reported(online, site, wrong, behaviour):
     site.misbehave("*index.json", getattr(wrong, behaviour)())
     failure = online.refusal(_errors.FetchError, version="1.13.9", retries=4)
     assert "SHA256SUMS" in str(failure) and "HTTP 404" in str(failure) and "look whether the site has" in failure.hint
@@ -706,7 +706,7 @@ def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
 # the controller's half
 
 
-def test_what_was_judged_can_be_handed_on(online, site):
+def test_what_was_verified_can_be_handed_on(online, site):
     release = site.release("1.13.4")
     source = online.source()
     source.provenance()
@@ -727,7 +727,7 @@ def test_what_was_not_found_good_is_not_handed_on(online, site, wrong):
     assert source.verification_files == {}
 
 
-def test_a_shelf_is_asked_before_the_archive_is(online, site):
+def test_the_cache_is_asked_before_the_archive_is(online, site):
     offered = []
 
     def shelf(provenance, fetch):
@@ -741,7 +741,7 @@ def test_a_shelf_is_asked_before_the_archive_is(online, site):
     assert site.counts(".zip").requests == 0
 
 
-def test_a_shelf_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
+def test_a_cache_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
     def shelf(provenance, fetch):
         with atomic_file.PendingFile(online.directory, "archive") as sink:
             archive = fetch(sink)

@@ -201,7 +201,7 @@ def texts_in(value):
             yield from texts_in(one)
 
 
-def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
+def test_a_removal_reports_names_that_are_no_text(host, through_ansible):
     """They were removed before anybody could see that the result cannot be read."""
     for name in (".tmp.binary." + ODD, "foreign" + ODD):
         with open(os.path.join(host.base_dir, "1.13.4", name), "w"):
@@ -224,7 +224,7 @@ def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
     assert os.listdir(folder) == ["foreign" + ODD]
 
 
-def test_a_failure_tells_of_names_that_are_no_text(host, through_ansible):
+def test_a_failure_reports_names_that_are_no_text(host, through_ansible):
     os.symlink("/opt/1.13.3%s/terraform" % ODD, host.at("tf"))
     os.truncate(host.binary(), 5)
     answer = through_ansible(link=host.at("tf"), archive=host.at("missing"))
@@ -317,7 +317,7 @@ def signed_archive(host, site):
     )
 
 
-def test_a_broken_archive_beside_good_papers_is_wrong_in_check_mode_too(store, through_ansible, site):
+def test_check_mode_refuses_a_broken_archive_beside_good_verification_files(store, through_ansible, site):
     options = signed_archive(store, site)
     answer = through_ansible(True, **options)
     assert answer["changed"] and not warnings_of(answer) and answer["verification"]["signer"] == site.key.fingerprint

@@ -322,7 +322,7 @@ def test_without_a_version_there_is_no_path():
         ("/opt/\u00e9 x", "/opt/\u00e9 x"),
     ],
 )
-def test_a_path_is_told_as_the_module_does_or_left_to_the_host(given, expected):
+def test_a_path_is_reported_as_the_module_does_or_left_to_the_host(given, expected):
     assert _answer.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
 
 

@@ -88,7 +88,7 @@ def test_below_a_changed_root_its_mount_is_not_listed():
     assert in_child(confined) == (None, None)
 
 
-def test_a_plain_user_is_told_too():
+def test_a_plain_user_learns_it_too():
     def ask():
         fd = os.open("/proc", os.O_PATH)
         return mounts.find_mounter(mounts.mount_number(fd))
@@ -107,7 +107,7 @@ def test_a_plain_user_is_told_too():
         (errno.EIO, True),
     ],
 )
-def test_where_it_cannot_be_read_nothing_is_told(monkeypatch, number, told):
+def test_where_it_cannot_be_read_nothing_is_reported(monkeypatch, number, told):
     def fail(path, *arguments):
         raise OSError(number, os.strerror(number))
 
@@ -121,6 +121,6 @@ def test_where_it_cannot_be_read_nothing_is_told(monkeypatch, number, told):
             assert ask() is None
 
 
-def test_an_old_kernel_tells_no_number(monkeypatch):
+def test_an_old_kernel_reports_no_number(monkeypatch):
     monkeypatch.setattr(mounts, "_read", lambda path: b"pos:\t0\nflags:\t0100000\n")
     assert mounts.mount_number(0) is None

@@ -83,7 +83,7 @@ def test_who_swallows_the_stop_still_fails():
     assert went_on == [True]
 
 
-def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
+def test_another_error_after_a_swallowed_stop_is_the_one_reported():
     with pytest.raises(ValueError), raise_on_signal():
         with contextlib.suppress(InstallError):
             strike(signal.SIGHUP)

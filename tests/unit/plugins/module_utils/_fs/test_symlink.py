@@ -212,7 +212,7 @@ def test_a_name_that_is_taken_is_not_replaced_by_what_is_kept(directory, place, 
         assert os.path.getsize(path) == 3
 
 
-def test_the_left_over_of_a_killed_switch_is_replaced(directory, place, path):
+def test_the_temporary_link_of_a_killed_switch_is_replaced(directory, place, path):
     os.symlink("/somewhere/else", os.path.join(place, ASIDE))
     switch_link(directory, "terraform", "/opt/1.13.4/terraform")
     assert os.readlink(path) == "/opt/1.13.4/terraform"

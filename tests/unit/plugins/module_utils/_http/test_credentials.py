@@ -81,7 +81,7 @@ def test_what_no_result_may_have(given, environ, expected):
     assert credentials.secrets_of(params(**given), environ) == expected
 
 
-def test_what_a_proxy_repeats_is_concealed(file_site, misbehaviours):
+def test_what_a_proxy_repeats_is_redacted(file_site, misbehaviours):
     file_site.misbehave(NAME, misbehaviours.redirect("/gone/PR0XY-of-bob"))
     how = {"environ": {"http_proxy": "http://bob:pr0xy-of-bob@%s" % file_site.url.partition("//")[2]}}
     error = Transfer("http://far.test", **how).error

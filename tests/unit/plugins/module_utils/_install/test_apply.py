@@ -50,7 +50,7 @@ def test_a_fresh_install(host):
     assert receipt["origin"] == options["archive"] and receipt["links"] == [] and receipt["base_dir_unsafe"] == []
 
 
-def test_every_step_is_told_with_paths_and_sizes(host):
+def test_every_step_is_logged_with_paths_and_sizes(host):
     host.run(link=host.at("bin", "terraform"), **host.offer())
     told = "\n".join(host.lines)
     for words in (
@@ -128,7 +128,7 @@ def test_legal_crash_states(installed, state, temps):
         assert_next_run_is_fine(installed)
 
 
-def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkeypatch):
+def test_a_stop_while_stale_files_are_removed_counts_what_is_gone(installed, monkeypatch):
     """A run that had removed a left-over, and was stopped then, said that nothing had changed."""
     folder = os.path.dirname(installed.binary())
     for name in (".tmp.binary.abcdefgh", ".tmp.receipt.abcdefgh"):
@@ -331,7 +331,7 @@ def apply(host, plan, **options):
     return apply_module.apply_plan(plan, signers, source, host.log)
 
 
-def test_the_second_of_two_twins_finds_it_done(host):
+def test_the_second_of_two_concurrent_runs_finds_it_done(host):
     host.defaults = host.offer()
     plan = host.plan(link=host.at("tf"))
     host.run(link=host.at("tf"))
@@ -395,7 +395,7 @@ def test_unsafe_ancestors_are_refused(unsafe):
     assert "can be written by others" in str(unsafe.refuse(_errors.InstallError))
 
 
-def test_what_was_tolerated_is_recorded(unsafe):
+def test_safety_warnings_are_recorded(unsafe):
     plan = unsafe.plan(allow_unsafe_base_dir=True)
     assert len(plan.safety_warnings) == 1 and unsafe.at("shared") in plan.safety_warnings[0]
     outcome = apply(unsafe, plan, allow_unsafe_base_dir=True)
@@ -404,7 +404,7 @@ def test_what_was_tolerated_is_recorded(unsafe):
     assert not unsafe.run(allow_unsafe_base_dir=True)["changed"]
 
 
-def test_what_was_tolerated_of_the_links_directory_is_recorded(installed):
+def test_safety_warnings_about_the_links_directory_are_recorded(installed):
     os.mkdir(installed.at("shared"))
     os.chmod(installed.at("shared"), 0o777)
     link = installed.at("shared", "tf")

@@ -152,7 +152,7 @@ def when_told(host, words, act):
     host.log = log
 
 
-def test_a_file_that_took_the_place_of_the_judged_one_is_not_mended(installed):
+def test_a_file_that_took_the_place_of_the_checked_one_is_not_repaired(installed):
     os.chmod(installed.binary(), 0o700)
 
     def swap():
@@ -165,7 +165,7 @@ def test_a_file_that_took_the_place_of_the_judged_one_is_not_mended(installed):
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o777])
-def test_a_file_that_vanished_is_not_mended(installed, mode):
+def test_a_file_that_vanished_is_not_repaired(installed, mode):
     os.chmod(installed.binary(), mode)
     when_told(
         installed, "directory verified: %s" % os.path.dirname(installed.binary()), lambda: os.unlink(installed.binary())
@@ -174,7 +174,7 @@ def test_a_file_that_vanished_is_not_mended(installed, mode):
     assert failure.errno == errno.ESTALE and not failure.changed
 
 
-def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
+def test_a_stop_in_the_middle_of_the_repair_counts_it(installed, monkeypatch):
     os.chmod(installed.binary(), 0o700)
     real = os.fchmod
 
@@ -187,7 +187,7 @@ def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
-def test_a_mended_file_that_cannot_be_looked_at_is_a_change(installed, monkeypatch):
+def test_a_repaired_file_that_cannot_be_looked_at_is_a_change(installed, monkeypatch):
     os.chmod(installed.binary(), 0o700)
     fchmod, fstat, mended = os.fchmod, os.fstat, []
 
@@ -220,7 +220,7 @@ def test_an_owner_that_was_set_before_the_mode_could_not_be_is_a_change(installe
     assert failure.changed == (owner != 0) == (os.stat(installed.binary()).st_uid != 0)
 
 
-def test_a_label_that_cannot_be_mended_is_no_change(installed):
+def test_a_label_that_cannot_be_repaired_is_no_change(installed):
     def set_context(fd, path, mend):
         if mend:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -263,7 +263,7 @@ def test_new_files_are_labelled_before_the_rename(host):
     assert asked[2:] == [("1.13.4/terraform", False, True)], "and looked at afterwards"
 
 
-def test_a_wrong_label_is_mended_and_a_right_one_left_alone(installed):
+def test_a_wrong_label_is_repaired_and_a_right_one_left_alone(installed):
     labels = {"right": True}
     asked = []
 

@@ -67,7 +67,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("verify", ["full", "receipt"])
 @pytest.mark.parametrize("damage", sorted(DAMAGES))
-def test_damage_is_seen_and_mended(installed, damage, verify):
+def test_damage_is_seen_and_repaired(installed, damage, verify):
     strike, words, needs_archive = DAMAGES[damage]
     installed.defaults["verify"] = verify
     strike(installed)
@@ -81,7 +81,7 @@ def test_damage_is_seen_and_mended(installed, damage, verify):
 
 
 @pytest.mark.parametrize("damage", ["a cut receipt", "a flipped bit"])
-def test_what_was_mended_is_run_again(installed, damage):
+def test_what_was_repaired_is_run_again(installed, damage):
     installed.run_check = True
     installed.run()
     DAMAGES[damage][0](installed)
@@ -95,14 +95,14 @@ def test_a_receipt_with_another_digest(installed):
     installed.mend()
 
 
-def test_mending_keeps_the_very_file(installed):
+def test_a_repair_keeps_the_very_file(installed):
     os.chmod(installed.binary(), 0o700)
     inode = os.stat(installed.binary()).st_ino
     installed.mend()
     assert os.stat(installed.binary()).st_ino == inode
 
 
-def test_what_others_may_have_open_is_not_mended_but_replaced(installed):
+def test_what_others_may_have_open_is_not_repaired_but_replaced(installed):
     os.chmod(installed.binary(), 0o775)
     with open(installed.binary(), "r+b") as held_by_another:
         installed.mend()
@@ -111,7 +111,7 @@ def test_what_others_may_have_open_is_not_mended_but_replaced(installed):
     assert installed.read_receipt()["inode"] == os.stat(installed.binary()).st_ino
 
 
-def test_a_file_with_a_second_name_is_not_mended_but_replaced(installed):
+def test_a_file_with_a_second_name_is_not_repaired_but_replaced(installed):
     os.link(installed.binary(), installed.at("second"))
     os.chmod(installed.binary(), 0o700)
     assert not installed.check()["needs_archive"] and any("has 2 names" in line for line in installed.lines)
@@ -156,7 +156,7 @@ def reachable(host):
 
 
 @as_root
-def test_owner_and_group_are_set_and_mended(reachable, installed):
+def test_owner_and_group_are_set_and_repaired(reachable, installed):
     options = dict(owner="12345", group="54321", mode="0750")
     result = installed.run(**options)
     found = os.stat(installed.binary())
@@ -258,7 +258,7 @@ def make_newer(host, **fields):
 
 
 @pytest.mark.parametrize("verify", ["full", "receipt"])
-def test_a_newer_receipt_is_judged_by_its_frozen_keys(installed, verify):
+def test_a_newer_receipt_is_checked_by_its_frozen_keys(installed, verify):
     newer = make_newer(installed)
     assert not installed.run(verify=verify)["changed"]
     assert not installed.run(verify=verify, checksum_policy="signature", checksum=None)["changed"]

@@ -85,7 +85,7 @@ def test_what_is_not_ours_stays_and_is_named(emptied):
     assert removed == LOCKS and line.endswith(": .terraform-.lock, .terraform-x.lock, notes, terraform")
 
 
-def test_only_some_names_are_told(emptied):
+def test_only_some_names_are_listed(emptied):
     for number in range(30):
         open(os.path.join(emptied.base_dir, "n%02d" % number), "w").close()
     (line,) = clear(emptied)[1]
@@ -230,7 +230,7 @@ def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
-def test_where_nothing_can_be_made_that_is_told_once(emptied):
+def test_where_nothing_can_be_created_that_is_reported_once(emptied):
     """mkdir(2) in /proc says ENOENT, as if somebody removed the base dir again and again."""
     plan, signers, source = emptied._plan(emptied.parsed())
     plan = plan._replace(request=plan.request._replace(base_dir="/proc/nowhere"))

@@ -118,14 +118,14 @@ def stale_temp_files(installed):
     return path
 
 
-def test_left_overs_are_a_change_and_are_swept(installed, stale_temp_files):
+def test_stale_temporary_files_are_a_change_and_are_removed(installed, stale_temp_files):
     assert installed.check()["changed"] and installed.lines == ("would remove the left-over %s" % stale_temp_files,)
     assert installed.check()["diff"]["before"]["left_overs"] == [stale_temp_files]
     result = installed.mend()
     assert not result["needs_archive"] and "tidied up" in result["msg"]
 
 
-def test_left_overs_of_a_running_installer_are_none(installed, stale_temp_files):
+def test_temporary_files_of_a_running_installer_are_not_stale(installed, stale_temp_files):
     with started(
         [sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
         stdin=subprocess.PIPE,
@@ -137,7 +137,7 @@ def test_left_overs_of_a_running_installer_are_none(installed, stale_temp_files)
     assert os.path.exists(stale_temp_files) and installed.run()["changed"]
 
 
-def test_left_overs_without_a_lock_file_are_swept(installed, stale_temp_files):
+def test_stale_temporary_files_without_a_lock_file_are_removed(installed, stale_temp_files):
     os.unlink(os.path.join(installed.base_dir, ".terraform-1.13.4.lock"))
     installed.mend()
 
@@ -159,7 +159,7 @@ def move_aside(host):
     return lambda seconds: os.rename(host.at("coming"), host.binary())
 
 
-def test_who_meets_a_twin_between_its_renames_looks_once_more(installed, monkeypatch):
+def test_a_run_that_sees_another_between_its_renames_looks_again(installed, monkeypatch):
     monkeypatch.setattr(time, "sleep", move_aside(installed))
     assert not installed.plan().changes
 
@@ -221,7 +221,7 @@ def test_an_input_output_error_is_never_absence(installed, monkeypatch):
 # the plan itself
 
 
-def test_a_removal_needs_no_archive_and_no_verdict(installed):
+def test_a_removal_needs_no_archive_and_has_no_drift(installed):
     plan = installed.plan(state="absent")
     assert plan.changes and plan.removes and not plan.needs_archive and not any(plan.drift)
 
@@ -325,7 +325,7 @@ def test_a_removal_hashes_nothing(installed):
     ).modified == ("1.13.4",)
 
 
-def test_what_a_twin_is_in_the_middle_of_is_looked_at_again(installed, monkeypatch):
+def test_what_another_run_is_changing_is_looked_at_again(installed, monkeypatch):
     """Between the renames of receipt and binary a version looks damaged: the newest one must not be missed for that."""
     good, path = installed.read_receipt(), installed.receipt()
     installed.write_receipt(inode=1)

@@ -119,7 +119,7 @@ def test_a_plain_user_whose_link_is_in_a_directory_of_root(stocked):
 @pytest.mark.parametrize(
     "theirs, what", [("bin", "bin/terraform"), ("store/1.13.4", "store/1.13.4/terraform"), ("store", "store/1.13.4")]
 )
-def test_a_removal_by_a_plain_user_is_foreseen_too(stocked, theirs, what):
+def test_a_removal_by_a_plain_user_is_predicted_too(stocked, theirs, what):
     give(stocked.folder)
     os.chown(stocked.folder, 0, 0)
     with open(stocked.at("store", ".terraform-link.lock"), "a") as lock:
@@ -294,7 +294,7 @@ def fill(host, size, *names):
 
 
 @needs_root
-def test_left_overs_make_room_when_they_go(small):
+def test_stale_temporary_files_make_room_when_they_go(small):
     host = small("size=120m")
     os.makedirs(os.path.join(host.base_dir, "1.13.4"))
     path = fill(host, 110 << 20, "1.13.4", ".tmp.binary.abcdefgh")
@@ -302,7 +302,7 @@ def test_left_overs_make_room_when_they_go(small):
 
 
 @needs_root
-def test_a_twin_at_work_takes_the_room_for_the_same(small):
+def test_a_concurrent_run_takes_the_room_for_the_same(small):
     host = small("size=120m")
     os.makedirs(os.path.join(host.base_dir, "1.13.4"))
     fill(host, 110 << 20, "1.13.4", ".tmp.binary.abcdefgh")
@@ -323,7 +323,7 @@ def test_a_twin_at_work_takes_the_room_for_the_same(small):
 
 
 @needs_root
-def test_a_kernel_that_does_not_tell_is_not_held_against_the_host(small, monkeypatch):
+def test_a_kernel_that_does_not_say_is_not_held_against_the_host(small, monkeypatch):
     """fstatvfs(3) of a descriptor with O_PATH, before Linux 3.12."""
     host, real = small("size=64k"), os.fstatvfs
 

@@ -141,7 +141,7 @@ def test_an_unreadable_binary_is_no_hindrance(installed, monkeypatch):
     assert installed.run(state="absent")["changed"] and installed.names() is None
 
 
-def test_left_overs_go_with_it(installed):
+def test_stale_temporary_files_go_with_it(installed):
     folder = os.path.dirname(installed.binary())
     names = [".tmp.binary.aaaaaaaa", ".tmp.receipt.bbbbbbbb"]
     for name in names:
@@ -149,14 +149,14 @@ def test_left_overs_go_with_it(installed):
     assert remove(installed)["removed"][2:] == [os.path.join(folder, name) for name in names] + [folder]
 
 
-def test_left_overs_alone(installed):
+def test_stale_temporary_files_alone(installed):
     folder = os.path.dirname(installed.binary())
     for name in ("terraform", "terraform.json"):
         os.rename(os.path.join(folder, name), os.path.join(folder, ".tmp.%s.aaaaaaaa" % name))
     assert len(remove(installed)["removed"]) == 3
 
 
-def test_paths_are_told_as_they_were_asked_for(installed):
+def test_paths_are_reported_as_they_were_requested(installed):
     """Not as the links on the way to them resolve."""
     os.symlink(installed.base_dir, installed.at("alias"))
     folder = installed.at("alias", "1.13.4")

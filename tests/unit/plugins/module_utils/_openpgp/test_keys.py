@@ -167,7 +167,7 @@ def test_packet_out_of_place_is_refused(maker, place, tag, found):
     refuse(maker.armor(b"".join(parts)), found)
 
 
-def test_something_left_over_is_refused(maker):
+def test_trailing_data_is_refused(maker):
     refuse(maker.armor(maker.make_signing_key("Demo").binary + b"\n"), "is not the start of an OpenPGP packet")
 
 

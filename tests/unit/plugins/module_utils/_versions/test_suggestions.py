@@ -148,7 +148,7 @@ def test_where_nothing_is_likely_there_are_examples(text):
         (0.12, "as '~> 0.12.0'"),
     ],
 )
-def test_of_a_number_yaml_is_told(value, words):
+def test_the_hint_for_a_number_names_yaml(value, words):
     with pytest.raises(
         _errors.RequestError, match="is the number %s, and YAML reads an unquoted 1.10 as 1.1" % value
     ) as caught:
@@ -159,7 +159,7 @@ def test_of_a_number_yaml_is_told(value, words):
 @pytest.mark.parametrize(
     "text, told", [("1.1", True), ("1.9", True), ("1.10", False), ("v1.1", False), ("1.11", False), ("1", False)]
 )
-def test_of_a_text_yaml_is_told_only_where_it_may_have_been_a_number(text, told):
+def test_the_hint_for_a_text_names_yaml_only_if_it_may_have_been_a_number(text, told):
     """Templates of older cores make the text 1.1 of the number 1.10; nothing makes 1.10 of it."""
     assert ("YAML" in hint(text, suggestions.OPTION)) == told
 

@@ -199,7 +199,7 @@ def test_what_nobody_claimed_stays(home):
 @pytest.mark.parametrize(
     "name", ["ansible-local-12", "ansible-local-xabcdefgh", "ansible-tmp-12abcdefgh", "12abcdefgh"]
 )
-def test_a_directory_of_another_name_is_neither_claimed_nor_swept(name, home, killed):
+def test_a_directory_of_another_name_is_neither_claimed_nor_removed(name, home, killed):
     parent = os.path.join(home.folder, name)
     os.rename(killed, parent)
     assert home.sweep() == [name] and not home.said

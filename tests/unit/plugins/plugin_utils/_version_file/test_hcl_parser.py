@@ -82,7 +82,7 @@ def test_what_is_not_code_is_no_argument(decoy):
     assert [value for _line, value in found(text)] == ["~> 1.9.0"]
 
 
-def test_every_block_counts_and_lines_are_told():
+def test_every_block_counts_and_lines_are_reported():
     text = '\n\nterraform {\n\n  required_version = ">= 1.9"\n}\n# x\nterraform {}\nterraform {\n  required_version = "< 2"\n}\n'
     assert found(text) == [(5, ">= 1.9"), (10, "< 2")]
 

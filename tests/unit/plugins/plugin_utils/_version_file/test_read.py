@@ -606,7 +606,7 @@ def test_a_hard_link_is_a_file(folder, inside):
     assert read_module.read_version_file(inside.at(".terraform-version")).version == "1.2.3"
 
 
-def test_a_link_to_nothing_inside_is_told_as_such(inside):
+def test_a_link_to_nothing_inside_is_reported_as_such(inside):
     os.symlink("gone", inside.at("main.tf"))
     assert "version_file: read /main.tf: No such file" in inside.refusal(inside.module)
 
