@@ -102,10 +102,10 @@ def test_the_credential_reaches_the_mirror_and_is_in_no_event(installed):
 
 
 def test_what_changed_is_a_live_event_of_each_host(installed):
-    told = [
+    reported = [
         line for line in installed[0].live if "Terraform %s installed" % VERSION in line
-    ]  # others may tell who waits
-    assert sorted(line.partition("[")[2].partition("]")[0] for line in told) == ["one", "two"]
+    ]  # others may say who waits
+    assert sorted(line.partition("[")[2].partition("]")[0] for line in reported) == ["one", "two"]
 
 
 def test_events_are_small_and_the_diff_is_among_them(installed):

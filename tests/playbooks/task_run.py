@@ -5,7 +5,7 @@
 
     run = tasks([task("install", site, store)], check=True)
     run["install"]["changed"]
-    run = tasks.each({"a": wish(site, store), "b": wish(site, other_store)})
+    run = tasks.each({"a": task_args(site, store), "b": task_args(site, other_store)})
     run.each["a"]["changed"]
 
 It takes what the Player of playbook_run takes, as far as it is about a task, and gives the same kind of results. Sockets,
@@ -77,7 +77,9 @@ class TaskRunner:
             for name, options in args_by_host.items()
         }
         return self(
-            [{"name": "each", MODULE: "task_args", "environment": "surroundings"}], hosts=hosts, **dict({"forks": 16}, **how)
+            [{"name": "each", MODULE: "task_args", "environment": "surroundings"}],
+            hosts=hosts,
+            **dict({"forks": 16}, **how),
         )
 
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A store that is in order for one wish is judged anew for another: what was accepted once does not count for ever."""
+"""A store that is in order for one request is checked anew for another: what was accepted once does not count for ever."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def stores(tasks, module_site, folder, host_platform):
 
 @pytest.fixture(scope="module")
 def checked(tasks, module_site, stores, untrusted_key, host_platform):
-    """Other wishes for these stores, in check mode: dict of name and result."""
+    """Other requests for these stores, in check mode: dict of name and result."""
     digest = module_site.release(VERSION).digest(host_platform)
     args_by_host = {
         "weaker-sha256sums": ("signature", {"checksum_policy": "sha256sums"}),
@@ -104,7 +104,7 @@ def test_a_request_that_cannot_be_met_is_refused(name, step, words, checked):
 
 @pytest.fixture(scope="module")
 def done(tasks, module_site, stores, untrusted_key, folder, checked):
-    """What cannot be met, what needs new vouching only, and a binary for another platform; the latter twice."""
+    """What cannot be met, what needs new verification files only, and a binary for another platform; the latter twice."""
     good = os.path.join(stores["signature"], VERSION)
     binary = os.path.join(stores["pinned"], VERSION, "terraform")
     args_by_host = {

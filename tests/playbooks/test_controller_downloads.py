@@ -190,12 +190,12 @@ def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
         if host != first
     ), results
     assert len(module_site.requests) == 2  # the tries of one host
-    told = [
+    reported = [
         result
         for result in results.values()
         if "controller: not asked again: it failed for %s" % first in result["steps"]
     ]
-    assert len(told) == 7
+    assert len(reported) == 7
 
 
 def test_a_bad_archive_costs_one_set_of_tries_too(tasks, module_site, tmp_path):

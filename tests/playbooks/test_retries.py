@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site that fails and recovers: tries in a row end right and leave no litter, in a task and from task to task."""
+"""A site that fails and recovers: tries in a row end right and leave no stale temporary file, in a task and from task to task."""
 
 import os
 

@@ -103,7 +103,7 @@ def test_killed_while_writing_the_stale_temporary_file_is_removed(play, tasks, s
     store = str(tmp_path / "store")
     folder = os.path.join(store, BIG)
 
-    def left_overs():
+    def stale_temp_files():
         return [name for name in names(folder) if name.startswith(".tmp.")] if os.path.isdir(folder) else []
 
     def writing():
@@ -114,11 +114,11 @@ def test_killed_while_writing_the_stale_temporary_file_is_removed(play, tasks, s
     wait_for(run, writing)
     os.kill(installer, signal.SIGKILL)
     assert run.finish()["killed"]["failed"]
-    left = left_overs()
+    left = stale_temp_files()
     assert len(left) == 1 and not os.path.exists(os.path.join(folder, "terraform")), names(folder)
 
     check = tasks([task("check", site, store, version=BIG)], check=True)["check"]
-    assert check["changed"] and left_overs() == left
+    assert check["changed"] and stale_temp_files() == left
     assert "target: would remove the left-over %s/%s" % (folder, left[0]) in check["steps"]
 
     run = tasks([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
@@ -135,9 +135,9 @@ def test_removing_a_stale_temporary_file_beside_a_good_binary_is_a_change(tasks,
     with open(left, "wb") as file:
         file.write(b"half")
     site.stop()
-    run = tasks([task("sweep", site, store), task("again", site, store)])
-    assert run["sweep"]["changed"] and not run["sweep"]["failed"], run["sweep"]
-    assert not os.path.exists(left) and "target: left-over removed: %s" % left in run["sweep"]["steps"]
+    run = tasks([task("cleanup", site, store), task("again", site, store)])
+    assert run["cleanup"]["changed"] and not run["cleanup"]["failed"], run["cleanup"]
+    assert not os.path.exists(left) and "target: left-over removed: %s" % left in run["cleanup"]["steps"]
     assert not run["again"]["changed"], run["again"]
 
 

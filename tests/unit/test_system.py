@@ -260,8 +260,8 @@ def test_a_reserved_port_is_given_to_who_names_it_and_to_nobody_else():
         for port in ports:
             with socket.socket() as client:
                 assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
-        with socket.socket() as stranger, pytest.raises(OSError):
-            stranger.bind(("127.0.0.1", ports[0]))
+        with socket.socket() as other, pytest.raises(OSError):
+            other.bind(("127.0.0.1", ports[0]))
         with socket.socket() as server, socket.socket() as client:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(("127.0.0.1", ports[0]))

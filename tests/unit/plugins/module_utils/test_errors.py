@@ -156,9 +156,9 @@ def test_the_way_out_is_that_of_the_place(number, place, option, rights):
     assert (rights in caught.value.hint) == (number in (errno.EACCES, errno.EPERM))
 
 
-@pytest.mark.parametrize("there, told", [("sudo", True), ("doas", True), ("su", False), (None, False)])
+@pytest.mark.parametrize("there, reported", [("sudo", True), ("doas", True), ("su", False), (None, False)])
 @pytest.mark.parametrize("place", ["base_dir", "link"])
-def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, told, tmp_path, monkeypatch):
+def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, reported, tmp_path, monkeypatch):
     """An execution environment has no sudo: advice to use it would lead nowhere."""
     if there:
         (tmp_path / there).write_text("")
@@ -166,7 +166,7 @@ def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, to
     monkeypatch.setattr(_errors, "_ALSO", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _errors.hint_for(errno.EACCES, place) == "run as a user who may do this%s, or choose another %s" % (
-        " (become: true)" if told else "",
+        " (become: true)" if reported else "",
         place,
     )
 
@@ -295,8 +295,8 @@ CODED = base64.b64encode(TOKEN.encode()).decode()
     ],
 )
 def test_secrets_are_redacted_in_other_letters(text):
-    told = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
-    assert told.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
+    reported = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
+    assert reported.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
     assert redacted(quoted("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
 
 

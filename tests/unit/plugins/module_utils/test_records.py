@@ -28,7 +28,7 @@ def test_the_defaults_are_those_of_the_constants():
 
 
 def test_nothing_that_looks_like_a_secret_is_masked_by_mistake():
-    """ansible-core masks options by their names unless told otherwise; keys that sign in public are no secret."""
+    """ansible-core masks options by their names unless no_log says otherwise; keys that sign in public are no secret."""
     assert SPEC["trusted_keys"]["no_log"] is False
 
 

@@ -25,7 +25,7 @@ SUMS = "terraform_1.13.4_SHA256SUMS"
 
 
 class Place:
-    """A host's wishes, and a folder for what is fetched."""
+    """A host's requests, and a folder for what is fetched."""
 
     def __init__(self, host, directory):
         self.host = host
@@ -64,7 +64,7 @@ def place(host):
 
 @pytest.fixture
 def online(place, served):
-    """A place whose wishes name the site and its key."""
+    """A place whose requests name the site and its key."""
     return place
 
 
@@ -237,7 +237,7 @@ def test_signed_sums_with_another_line_in_them_are_refused(online, site):
 
 
 def test_the_signature_is_checked_before_the_sums_are_read(online, site):
-    """Sums that nobody signed are not even parsed: their own fault is not what is told."""
+    """Sums that nobody signed are not even parsed: their own fault is not what is reported."""
     site.put("terraform/1.13.4/" + SUMS, b"nonsense\n")
     assert "signature " in str(online.refusal(_errors.VerificationError))
     assert "line 1" in str(online.refusal(_errors.VerificationError, checksum_policy="sha256sums"))
@@ -437,7 +437,7 @@ def test_a_given_archive_has_to_match_as_well(online, given):
         file.write(b"x")
     failure = online.refusal(_errors.VerificationError, **given)
     assert failure.path == given["archive"] and failure.url is None
-    assert online.provenance(**given), "who vouches for the release is another question"
+    assert online.provenance(**given), "the provenance of the release is another question"
 
 
 def test_signed_sums_beside_it_that_nobody_trusted_signed(online, given, untrusted_key):
@@ -550,8 +550,8 @@ def test_a_listing_is_fetched_once(online, site):
     assert sorted(listing) == ["1.13.3", "1.13.4", "1.9.8"] and online.host.platform in listing["1.13.4"]
     assert source.listing(site.url) is listing and site.counts(INDEX).requests == 1
     assert source.index_bytes == site.counts().bytes
-    settled = source.with_version(online.host.parsed(version="1.13.4"))
-    assert settled.listing(site.url) is listing and settled.index_bytes == source.index_bytes
+    chosen = source.with_version(online.host.parsed(version="1.13.4"))
+    assert chosen.listing(site.url) is listing and chosen.index_bytes == source.index_bytes
     assert site.counts(INDEX).requests == 1
 
 
@@ -573,30 +573,30 @@ def test_the_hint_for_a_missing_version_lists_those_that_are_there(online, site)
     assert site.counts(INDEX).requests == 1
 
 
-TOLD = "t0ken-of-alice"
+SECRET = "t0ken-of-alice"
 
 
-@pytest.mark.parametrize("told", [TOLD, TOLD.upper()])
-def test_an_index_repeats_no_token(online, site, wrong, told):
+@pytest.mark.parametrize("secret", [SECRET, SECRET.upper()])
+def test_an_index_repeats_no_token(online, site, wrong, secret):
     listing = json.dumps(
         {
             "name": "terraform",
             "versions": {
-                "1.13.3-" + told: {"builds": [{"os": "linux", "arch": "amd64"}]},
-                "1.13.2-0.%s" % told: {"builds": [{"os": "linux", "arch": "amd64"}]},
+                "1.13.3-" + secret: {"builds": [{"os": "linux", "arch": "amd64"}]},
+                "1.13.2-0.%s" % secret: {"builds": [{"os": "linux", "arch": "amd64"}]},
             },
         }
     )
     site.misbehave("*index.json", wrong.replace(listing.encode()))
-    failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=TOLD)
+    failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=SECRET)
     assert (
         failure.hint == "versions there: 1.13.3-******** (next lower), 1.13.3-******** (newest 1.13)".partition(", ")[0]
     )
     site.behave()
-    site.misbehave("*index.json", wrong.replace(json.dumps({"name": told}).encode()))
+    site.misbehave("*index.json", wrong.replace(json.dumps({"name": secret}).encode()))
     with pytest.raises(_errors.FetchError) as caught:
-        online.source(version="latest", url_token=TOLD).listing(site.url)
-    assert told not in str(caught.value)
+        online.source(version="latest", url_token=SECRET).listing(site.url)
+    assert secret not in str(caught.value)
 
 
 def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_published(online, site):
@@ -730,11 +730,11 @@ def test_what_was_not_found_good_is_not_handed_on(online, site, wrong):
 def test_the_cache_is_asked_before_the_archive_is(online, site):
     offered = []
 
-    def shelf(provenance, fetch):
+    def cache(provenance, fetch):
         offered.append(provenance)
-        return "from the shelf"
+        return "from the cache"
 
-    assert online.source().through_cache(shelf) == "from the shelf"
+    assert online.source().through_cache(cache) == "from the cache"
     assert [provenance.archive_sha256 for provenance in offered] == [
         site.release("1.13.4").digest(online.host.platform)
     ]
@@ -742,19 +742,19 @@ def test_the_cache_is_asked_before_the_archive_is(online, site):
 
 
 def test_a_cache_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
-    def shelf(provenance, fetch):
+    def cache(provenance, fetch):
         with atomic_file.PendingFile(online.directory, "archive") as sink:
             archive = fetch(sink)
             archive.file.close()
             return provenance.site, archive.size
 
-    found = online.source(sites=["http://127.0.0.1:9", site.url]).through_cache(shelf)
+    found = online.source(sites=["http://127.0.0.1:9", site.url]).through_cache(cache)
     assert found == (site.url, len(site.release("1.13.4").archives[online.host.platform]))
 
 
 def test_where_the_controller_brought_nothing_the_message_says_so(host):
-    awaited = _source.NoSource(host.parsed())
-    for needed in (awaited.provenance, lambda: awaited.archive(None)):
+    no_source = _source.NoSource(host.parsed())
+    for needed in (no_source.provenance, lambda: no_source.archive(None)):
         with pytest.raises(_errors.RequestError) as caught:
             needed()
         assert host.binary() in str(caught.value) and "run again" in caught.value.hint

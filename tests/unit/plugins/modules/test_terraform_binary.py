@@ -323,8 +323,8 @@ def test_check_mode_refuses_a_broken_archive_beside_good_verification_files(stor
     assert answer["changed"] and not warnings_of(answer) and answer["verification"]["signer"] == site.key.fingerprint
     with open(options["archive"], "ab") as file:
         file.write(b"x")
-    real, foreseen = through_ansible(False, **options), through_ansible(True, **options)
-    assert foreseen["failed"] and foreseen["msg"] == real["msg"] and "expected" in real["msg"]
+    real, predicted = through_ansible(False, **options), through_ansible(True, **options)
+    assert predicted["failed"] and predicted["msg"] == real["msg"] and "expected" in real["msg"]
     os.unlink(store.at("terraform_1.13.4_SHA256SUMS"))
     digest = store.defaults["checksum"]
     answer = through_ansible(True, **dict(options, checksum=digest))
@@ -339,11 +339,11 @@ def test_an_archive_of_the_right_digest_may_be_none(store, through_ansible):
     path, digest = store.defaults["archive"], hashlib.sha256(b"no zip").hexdigest()
     with open(path, "wb") as file:
         file.write(b"no zip")
-    foreseen, real = through_ansible(True, checksum=digest), through_ansible(False, checksum=digest)
-    assert foreseen["failed"] and foreseen["error"]["step"] == real["error"]["step"] == "extract"
+    predicted, real = through_ansible(True, checksum=digest), through_ansible(False, checksum=digest)
+    assert predicted["failed"] and predicted["error"]["step"] == real["error"]["step"] == "extract"
     other = store.offer(platform="linux_s390x")
-    foreseen = through_ansible(True, **dict(other, platform=store.platform))
-    assert foreseen["failed"] and "is not an executable for %s" % store.platform in foreseen["msg"]
+    predicted = through_ansible(True, **dict(other, platform=store.platform))
+    assert predicted["failed"] and "is not an executable for %s" % store.platform in predicted["msg"]
 
 
 def test_an_archive_that_does_not_fit_is_seen_in_check_mode(store, through_ansible):

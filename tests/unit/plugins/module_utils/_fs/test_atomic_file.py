@@ -73,12 +73,12 @@ def read(place, name):
 
 
 def publish(directory, name="terraform", data=DATA, mode=0o755, **settings):
-    """The whole way of a file to its name; what settle() saw."""
+    """The whole way of a file to its name; what finalize() saw."""
     with PendingFile(directory, "binary") as pending:
         pending.write(data)
-        settled = pending.finalize(mode, **settings)
+        finalized = pending.finalize(mode, **settings)
         pending.publish(name)
-    return settled
+    return finalized
 
 
 def refusal(function, *arguments, **settings):
@@ -140,12 +140,12 @@ def test_nothing_that_is_there_is_opened_as_a_temporary_file(place, tmp_path):
 def test_the_mode_is_the_one_asked_for_whatever_the_umask(directory, place, umask, mode):
     before = os.umask(umask)
     try:
-        settled = publish(directory, mode=mode)
+        finalized = publish(directory, mode=mode)
     finally:
         os.umask(before)
     found = os.stat(os.path.join(place, "terraform"))
-    assert stat.S_IMODE(found.st_mode) == stat.S_IMODE(settled.st_mode) == mode
-    assert (found.st_ino, found.st_mtime_ns, found.st_size) == (settled.st_ino, settled.st_mtime_ns, len(DATA))
+    assert stat.S_IMODE(found.st_mode) == stat.S_IMODE(finalized.st_mode) == mode
+    assert (found.st_ino, found.st_mtime_ns, found.st_size) == (finalized.st_ino, finalized.st_mtime_ns, len(DATA))
 
 
 def test_an_older_file_is_replaced_and_stays_whole_for_who_has_it_open(directory, place):
@@ -202,7 +202,7 @@ def test_the_label_is_given_the_final_name(directory, place):
 
 
 def test_a_label_that_cannot_be_set(directory, place):
-    def set_context(fd, path, mend):
+    def set_context(fd, path, restore):
         raise OSError(errno.ENOTSUP, "x")
 
     error = refusal(publish, directory, set_context=set_context)
@@ -723,7 +723,7 @@ def test_a_source_that_cannot_be_read_is_named(directory, place):
     assert (error.errno, error.path) == (errno.EISDIR, "/the/source")
 
 
-# ------------------------------------------------------------------ left-overs
+# ------------------------------------------------------------------ stale temporary files
 
 
 def test_only_our_temporary_files_are_stale_temporary_files(directory, place):
@@ -733,8 +733,8 @@ def test_only_our_temporary_files_are_stale_temporary_files(directory, place):
     os.symlink("nowhere", os.path.join(place, ".tmp.link"))
     os.mkdir(os.path.join(place, ".tmp.folder"))
     assert list_temp_files(directory) == (".tmp.binary.abcdefgh", ".tmp.link")
-    swept = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
-    assert sorted(remove_stale_temp_files(directory)) == swept
+    removed = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
+    assert sorted(remove_stale_temp_files(directory)) == removed
     assert sorted(os.listdir(place)) == [".tmp.folder", "terraform", "x.tmp."]
     assert tuple(remove_stale_temp_files(directory)) == ()
 
@@ -810,7 +810,7 @@ def test_a_stale_temporary_file_that_cannot_be_removed_is_named(directory, place
 
 
 def test_what_was_removed_before_a_failure_is_reported(directory, place, monkeypatch):
-    """A run that had swept one of two left-overs called itself unchanged."""
+    """A run that had removed one of two stale temporary files called itself unchanged."""
     first, second = put(place, ".tmp.binary.a"), put(place, ".tmp.binary.b")
     gone = []
     with pytest.raises(InstallError):

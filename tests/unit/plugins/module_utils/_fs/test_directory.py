@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The walk to a directory: every component judged, missing ones made, nothing created by a look or after a refusal."""
+"""The walk to a directory: every component checked, missing ones made, nothing created by a look or after a refusal."""
 
 import contextlib
 import errno
@@ -391,12 +391,12 @@ def test_a_loop_ends(place):
 @needs_root
 def test_the_link_of_another_user_is_refused_even_where_only_root_can_write(place):
     made = make(place, "real")
-    strange = link(place, "strange", made)
-    os.chown(strange, OTHER_UID, OTHER_UID, follow_symlinks=False)
-    error = refusal(strange)
-    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (strange, OTHER_UID, OTHER_UID) in str(error)
+    foreign = link(place, "foreign", made)
+    os.chown(foreign, OTHER_UID, OTHER_UID, follow_symlinks=False)
+    error = refusal(foreign)
+    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (foreign, OTHER_UID, OTHER_UID) in str(error)
     assert error.errno == errno.EPERM
-    assert reach(strange, owners=trusted_owners(OTHER_UID)) == made
+    assert reach(foreign, owners=trusted_owners(OTHER_UID)) == made
 
 
 def test_the_target_of_a_link_is_checked_too(place):

@@ -62,7 +62,7 @@ def quiet(line, warning=False):
 
 
 def take(directory, timeout=0, log=quiet):
-    """Take the lock and give it back; what the body was told."""
+    """Take the lock and give it back; what the body got."""
     with hold_lock(directory, NAME, timeout, log) as held:
         return held
 
@@ -291,7 +291,7 @@ def test_who_discards_lets_nobody_in_beside_another(directory, place):
         assert stream.read() == "<>" * 45
 
 
-# ------------------------------------------------------------------ twins
+# ------------------------------------------------------------------ concurrent runs
 
 
 def test_concurrent_runs_never_hold_it_together(directory, place):

@@ -97,7 +97,7 @@ def test_a_plain_user_learns_it_too():
 
 
 @pytest.mark.parametrize(
-    "number, told",
+    "number, reported",
     [
         (errno.ENOENT, False),
         (errno.ENOTDIR, False),
@@ -107,13 +107,13 @@ def test_a_plain_user_learns_it_too():
         (errno.EIO, True),
     ],
 )
-def test_where_it_cannot_be_read_nothing_is_reported(monkeypatch, number, told):
+def test_where_it_cannot_be_read_nothing_is_reported(monkeypatch, number, reported):
     def fail(path, *arguments):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(builtins, "open", fail)
     for ask in (lambda: mounts.mount_number(0), lambda: mounts.find_mounter(27)):
-        if told:
+        if reported:
             with pytest.raises(OSError) as caught:
                 ask()
             assert caught.value.errno == number

@@ -220,7 +220,7 @@ def test_the_temporary_link_of_a_killed_switch_is_replaced(directory, place, pat
 
 
 def test_a_switch_killed_before_the_rename_leaves_what_the_next_one_replaces(place, path):
-    """The name beside it is one for all runs: left-overs do not pile up."""
+    """The name beside it is one for all runs: stale temporary links do not pile up."""
 
     def killed(ready):
         os.rename = lambda *arguments, **settings: (ready(), signal.pause())

@@ -143,27 +143,27 @@ def test_a_dead_address_of_a_host_does_not_cost_the_timeout(file_site, secure, m
 
 
 def test_a_wait_for_an_answer_is_reported(file_site, monkeypatch):
-    told = threading.Event()
+    shown = threading.Event()
 
     def behave(exchange):
-        assert told.wait(PATIENCE)
+        assert shown.wait(PATIENCE)
         exchange.reply(exchange.honest())
 
     lines = []
 
     def show(line):
         lines.append(line)
-        told.set()
+        shown.set()
 
     monkeypatch.setattr(client, "SILENCE", 0.01)
     file_site.misbehave("*", behave)
     Transfer(file_site, show=show).succeeded()
     assert lines == ["waiting for an answer of 127.0.0.1 for archive"]
-    told.clear()
+    shown.clear()
     file_site.behave()
     monkeypatch.setattr(client, "SILENCE", PATIENCE)
     Transfer(file_site, show=show).succeeded()
-    assert not told.is_set()
+    assert not shown.is_set()
 
 
 def test_nobody_listens(file_site):

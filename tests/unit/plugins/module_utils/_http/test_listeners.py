@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens on a port of this machine, where it is believed what it says, or told a secret."""
+"""Who listens on a port of this machine, where it is believed what it says, or sent a secret."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from support.transfers import NAME, SECRET, Transfer
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
-linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="this system does not tell who listens")
+linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="this system does not say who listens")
 as_root = pytest.mark.skipif(not ROOT, reason="only root can listen as another user")
 
 

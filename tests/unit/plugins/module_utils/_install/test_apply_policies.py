@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One store and many wishes: what an installed binary is worth to another policy, another key, another checksum.
+"""One store and many requests: what an installed binary is worth to another policy, another key, another checksum.
 
-Requests are counted: the site is asked only for what the wish lacks.
+Requests are counted: the site is asked only for what the installed binary lacks.
 """
 
 import os
@@ -72,8 +72,8 @@ def test_check_mode_knows_an_impossible_version(served):
 )
 def test_a_stronger_policy_has_it_verified_anew_and_nothing_else(served, site, digest, weak, strong):
     before = install(served, site, checksum_policy=weak, checksum=digest)
-    foreseen = served.check(checksum_policy=strong)
-    assert foreseen["changed"] and foreseen["needs_archive"] and "verified anew" in foreseen["msg"]
+    predicted = served.check(checksum_policy=strong)
+    assert predicted["changed"] and predicted["needs_archive"] and "verified anew" in predicted["msg"]
     del site.requests[:]
     result = served.run(checksum_policy=strong)
     assert result["changed"] and result["verification"]["policy"] == strong
@@ -138,7 +138,7 @@ def test_nothing_is_recorded_while_the_sums_do_not_verify(served, site, digest):
 
 
 def test_a_release_that_was_made_anew_is_installed_anew(served, site, digest):
-    """The one case where verifying anew needs the archive: who vouches, vouches for another one."""
+    """The one case where verifying anew needs the archive: the signature is for another one."""
     from release_site import releases
 
     install(served, site, checksum_policy="pinned", checksum=digest)

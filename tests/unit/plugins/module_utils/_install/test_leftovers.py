@@ -49,7 +49,7 @@ def test_locks_and_the_empty_base_dir_go(emptied):
     assert clear(emptied) == (LOCKS + ["store"], ()) and os.listdir(emptied.folder) == [
         os.path.basename(emptied.defaults["archive"])
     ]
-    emptied.mend()
+    emptied.repair()
 
 
 def test_without_a_base_dir_there_is_nothing(host):
@@ -300,8 +300,8 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
     def install(ready):
         ready()
         for round_number in range(6):  # as soon as all of it is gone, or the binary alone
-            awaited = installed.base_dir if round_number % 2 else installed.binary()
-            wait_until(functools.partial(lambda path: not os.path.exists(path), awaited))
+            gone = installed.base_dir if round_number % 2 else installed.binary()
+            wait_until(functools.partial(lambda path: not os.path.exists(path), gone))
             plan, signers, source = installed._plan(installed.parsed())
             if plan.changes:
                 outcome = apply.apply_plan(plan, signers, source, installed.log)
@@ -329,4 +329,4 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
     with open(counts) as stream:
         done = stream.read()
     assert done.count("i") >= 3 and done.count("r") >= 3
-    installed.mend()
+    installed.repair()

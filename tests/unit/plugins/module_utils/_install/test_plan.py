@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first look: what is refused before anything is touched, and what counts as a left-over."""
+"""The first look: what is refused before anything is touched, and what counts as a stale temporary file."""
 
 import errno
 import os
@@ -107,12 +107,12 @@ def test_an_executable_for_another_machine_is_not_installed(host, archived):
     assert host.names() == []
 
 
-# left-overs
+# stale temporary files
 
 
 @pytest.fixture
 def stale_temp_files(installed):
-    """A left-over of a killed run."""
+    """The temporary file of a killed run."""
     path = os.path.join(installed.base_dir, "1.13.4", ".tmp.binary.abcdefgh")
     open(path, "w").close()
     return path
@@ -121,7 +121,7 @@ def stale_temp_files(installed):
 def test_stale_temporary_files_are_a_change_and_are_removed(installed, stale_temp_files):
     assert installed.check()["changed"] and installed.lines == ("would remove the left-over %s" % stale_temp_files,)
     assert installed.check()["diff"]["before"]["left_overs"] == [stale_temp_files]
-    result = installed.mend()
+    result = installed.repair()
     assert not result["needs_archive"] and "tidied up" in result["msg"]
 
 
@@ -139,7 +139,7 @@ def test_temporary_files_of_a_running_installer_are_not_stale(installed, stale_t
 
 def test_stale_temporary_files_without_a_lock_file_are_removed(installed, stale_temp_files):
     os.unlink(os.path.join(installed.base_dir, ".terraform-1.13.4.lock"))
-    installed.mend()
+    installed.repair()
 
 
 def test_a_directory_of_such_a_name_is_not_ours(installed):
@@ -147,11 +147,11 @@ def test_a_directory_of_such_a_name_is_not_ours(installed):
     assert not installed.run()["changed"]
 
 
-# a twin is at work meanwhile
+# another process is at work meanwhile
 
 
 def move_aside(host):
-    """The receipt ahead of its binary, as between the two renames of a twin: returns what puts it right."""
+    """The receipt ahead of its binary, as between the two renames of a concurrent run: returns what puts it right."""
     os.rename(host.binary(), host.at("coming"))
     with open(host.binary(), "wb") as file:
         file.write(b"an older binary")

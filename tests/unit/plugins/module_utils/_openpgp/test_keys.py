@@ -27,8 +27,8 @@ def maker():
 def test_built_in_key_is_read():
     (key,) = keys_module.read_keys(())
     assert (key.fingerprint, key.key_id, key.source) == (HASHICORP, "72D7468F", "the built-in key of 2026-02-18")
-    flaws = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
-    assert flaws == [None, "may not sign, say its key flags", None, None]
+    reasons = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
+    assert reasons == [None, "may not sign, say its key flags", None, None]
 
 
 def test_given_keys_replace_the_built_in_one(maker):

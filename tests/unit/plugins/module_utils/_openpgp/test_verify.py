@@ -235,7 +235,7 @@ def test_an_expired_key_verifies_what_it_signed_before(genuine):
     found = verify(*release(genuine, "1.14.8") + (key_text(genuine, EXPIRED),))
     (warning,) = found.warnings
     assert "expired on 2026-04-18T21:50:17Z: what it signed before still counts" in warning
-    assert "/" not in warning, "hosts and releases are told the same"
+    assert "/" not in warning, "hosts and releases get the same text"
 
 
 def test_an_expired_key_does_not_verify_what_it_signed_after(genuine):

@@ -16,7 +16,7 @@ LISTING = {"1.15.3": {OTHER}, "1.15.4": BOTH, "1.15.5": BOTH, "1.15.6": {OTHER},
 
 
 class Request(NamedTuple):
-    """What resolve() reads of a wish."""
+    """What resolve() reads of a request."""
 
     wanted: object
     sites: tuple = ("https://one.example",)

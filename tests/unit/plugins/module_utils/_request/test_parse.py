@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""P0: what a wish may say. Every refusal names its option, in one line, and shows no secret."""
+"""P0: what a request may say. Every refusal names its option, in one line, and shows no secret."""
 
 import grp
 import os

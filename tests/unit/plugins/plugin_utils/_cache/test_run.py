@@ -67,7 +67,7 @@ class Run:
             yield run_module.RunCache(run, kept, self.log, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
-        """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
+        """The path; ``before`` is called by the one process that fetches. Its place is its digest, unless another is given."""
 
         def fetch(sink):
             self.note("fetches")
@@ -348,10 +348,10 @@ def test_a_long_wait_is_reported_once(run, monkeypatch):
     class Waited(list):
         def append(self, what):
             super().append(what)
-            run.note("told")
+            run.note("waited for")
 
     def holds(ready):
-        run.archive(before=lambda: (ready(), run.wait_for("told")))
+        run.archive(before=lambda: (ready(), run.wait_for("waited for")))
 
     monkeypatch.setattr(storage, "PATIENCE", 0)
     run.waited = Waited()

@@ -109,8 +109,8 @@ def test_what_was_found_good_is_not_asked_for_again(controller, site, other):
 @pytest.mark.parametrize("broken", ["*.sig", "*.zip"])
 def test_documents_of_a_site_that_then_failed_are_asked_for_again(controller, site, other, wrong, broken):
     site.misbehave(broken, wrong.status(404))
-    parcel = controller.obtain(**both(site, other))
-    assert parcel.provenance.site == other.url and SUMS in asked(site) and controller.kept() == 2
+    staged = controller.obtain(**both(site, other))
+    assert staged.provenance.site == other.url and SUMS in asked(site) and controller.kept() == 2
     site.behave()
     assert controller.obtain("two", **both(site, other)).provenance.site == site.url
     assert SUMS in asked(site)

@@ -344,9 +344,9 @@ def test_a_value_that_stands_for_itself(value, said):
 
 
 def test_comments_may_have_any_bytes():
-    strange = "\udcff\x00\r\u2028\ufeff"
+    foreign = "\udcff\x00\r\u2028\ufeff"
     for comment in ("# %s\n", "// %s\n", "/* %s */\n"):
-        assert found(comment % strange + BLOCK) and found("\ufeff" + comment % strange + BLOCK)
+        assert found(comment % foreign + BLOCK) and found("\ufeff" + comment % foreign + BLOCK)
 
 
 def test_no_nesting_is_too_deep_and_no_file_too_long():

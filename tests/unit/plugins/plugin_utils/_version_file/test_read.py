@@ -575,7 +575,7 @@ def test_a_link_on_the_way_stays_below_its_directory(tmp_path, target, good, nam
     ],
 )
 def test_a_link_that_root_made_is_followed_by_others(mode, owner, user, good):
-    """As /var/lib/x -> /data/x; root itself cannot tell it from one that it has checked out."""
+    """As /var/lib/x -> /data/x; root itself cannot distinguish it from one that it has checked out."""
     with tempfile.TemporaryDirectory() as top:
         os.chmod(top, 0o755)
         for name in ("way", "data"):
@@ -591,8 +591,10 @@ def test_a_link_that_root_made_is_followed_by_others(mode, owner, user, good):
             except _errors.RequestError as exc:
                 return str(exc)
 
-        told = as_plain_user(read, user, user)
-        assert (told == "1.9.8") is good and (good or "leads out of the directory that it lies in" in told), told
+        reported = as_plain_user(read, user, user)
+        assert (reported == "1.9.8") is good and (good or "leads out of the directory that it lies in" in reported), (
+            reported
+        )
 
 
 @pytest.mark.skipif(not os.path.islink("/bin"), reason="there is no link in the root directory")
