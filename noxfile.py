@@ -541,6 +541,7 @@ def lint(session):
             ("python", ".ci/awx_files.py", "--check"),
             ("python", ".ci/architecture.py", "--check"),
             ("python", ".ci/options.py", "--check"),
+            ("python", ".ci/words.py", "--check"),
         ]
         if shutil.which("shellcheck"):
             commands.append(("shellcheck", ".ci/run"))
