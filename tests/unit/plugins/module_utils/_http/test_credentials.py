@@ -120,7 +120,7 @@ def test_what_a_proxy_repeats_is_redacted(file_site, misbehaviours):
         ("file:///x", "file:///", False),
     ],
 )
-def test_whose_urls_may_be_shown_them(url, site, may):
+def test_which_urls_get_the_credentials(url, site, may):
     assert credentials.may_send_credentials(url, site) is may
 
 
@@ -347,8 +347,8 @@ def test_what_to_do_about_a_refusal(file_site, misbehaviours, status):
         for access, sites in ((None, []), (BEARER, [file_site.url]), (BEARER, []))
     ]
     assert len(set(hints)) == 3
-    wants, not_good, kept_back = hints
-    assert "url_token" in wants and "credentials" in not_good and "kept back" in kept_back
+    wants, not_good, not_sent = hints
+    assert "url_token" in wants and "credentials" in not_good and "kept back" in not_sent
 
 
 @pytest.mark.parametrize("access", EACH, ids=NAMES)
