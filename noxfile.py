@@ -92,7 +92,7 @@ class Clock:
         with self.measure(" ".join(command[:4])):
             self._session.run(*command, **how)
 
-    def tell(self):
+    def report(self):
         self._session.log("%.0f seconds in all:" % sum(seconds for seconds, _name in self._spent))
         for seconds, name in sorted(self._spent, reverse=True)[:10]:
             self._session.log("%7.1f s  %s" % (seconds, name))
@@ -106,7 +106,7 @@ def timed(session, what):
     try:
         yield clock
     finally:
-        clock.tell()
+        clock.report()
 
 
 @functools.lru_cache(maxsize=None)
@@ -541,6 +541,7 @@ def lint(session):
             ("python", ".ci/awx_files.py", "--check"),
             ("python", ".ci/architecture.py", "--check"),
             ("python", ".ci/options.py", "--check"),
+            ("python", ".ci/words.py", "--check"),
         ]
         if shutil.which("shellcheck"):
             commands.append(("shellcheck", ".ci/run"))

@@ -118,16 +118,18 @@ def render_variables(options, text):
     variables = {}
     for name, entry in options.items():
         summary = entry["description"] if isinstance(entry["description"], str) else entry["description"][0]
-        told = [re.sub(r"\bO\((?=[a-z_]+[=)])", "O(" + PREFIX, summary)]
-        told += [KINDS[entry["type"]]] if entry["type"] in KINDS else []
-        told += (
+        sentences = [re.sub(r"\bO\((?=[a-z_]+[=)])", "O(" + PREFIX, summary)]
+        sentences += [KINDS[entry["type"]]] if entry["type"] in KINDS else []
+        sentences += (
             ["Choices: %s." % ", ".join("V(%s)" % choice for choice in entry["choices"])] if "choices" in entry else []
         )
-        told += ["Default: %s." % ", ".join("V(%s)" % each for each in default_of(entry))] if "default" in entry else []
-        told.append("See O(iac_platform.terraform.terraform_binary#module:%s)." % name)
+        sentences += (
+            ["Default: %s." % ", ".join("V(%s)" % each for each in default_of(entry))] if "default" in entry else []
+        )
+        sentences.append("See O(iac_platform.terraform.terraform_binary#module:%s)." % name)
         kind = {"type": "raw" if entry["type"] in KINDS else entry["type"]}
         kind.update({"elements": entry["elements"]} if "elements" in entry else {})
-        variables[PREFIX + name] = dict(description=told, **kind)
+        variables[PREFIX + name] = dict(description=sentences, **kind)
     rendered = yaml.dump(variables, Dumper=Indented, sort_keys=False, width=100)
     return text[: text.index(BELOW)] + BELOW + textwrap.indent(rendered, "      ")
 

@@ -132,7 +132,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def proof(record_property):
-    """Tell what a tier counted: callable(str)."""
+    """Report what a tier counted: callable(str)."""
     return lambda sentence: record_property("proof", sentence)
 
 
@@ -145,7 +145,7 @@ def signing_key():
 @pytest.fixture(scope="session")
 def untrusted_key():
     """Another key, which nobody has a reason to trust."""
-    return _release_site().make_signing_key("Stranger")
+    return _release_site().make_signing_key("Untrusted")
 
 
 @pytest.fixture

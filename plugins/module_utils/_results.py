@@ -169,7 +169,7 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
     lines += ["would install: %s" % reason for reason in drift.install]
     lines += ["would verify again: %s" % reason for reason in drift.reverify]
     lines += ["would replace: %s" % reason for reason in drift.recopy]
-    lines += ["would mend: %s" % reason for reason in drift.fix_metadata]
+    lines += ["would repair: %s" % reason for reason in drift.fix_metadata]
     lines += ["would run it: %s" % reason for reason in drift.run_check]
     lines += ["would record: %s" % reason for reason in drift.update_receipt]
     if request.state == "absent":

@@ -115,7 +115,7 @@ def test_absent_leaves_what_was_there_before(story):
     }
 
 
-def test_it_tells_the_addresses(story):
+def test_it_prints_the_addresses(story):
     runs, made = story
     for kind in ("job_template", "workflow_job_template"):
         for name, thing in made["made"][kind + "s"].items():

@@ -188,7 +188,7 @@ def test_the_collection_is_there_with_its_playbooks(engine):
 
 @pytest.mark.parametrize("user", ["0", "45321:0"])
 def test_a_look_at_what_was_baked_needs_no_network(user, engine):
-    told = engine.run(
+    output = engine.run(
         "ansible-playbook",
         "iac_platform.terraform.install_localhost",
         "--check",
@@ -198,4 +198,4 @@ def test_a_look_at_what_was_baked_needs_no_network(user, engine):
         ),
         user=user,
     )
-    assert "changed=0" in told and "failed=0" in told, told
+    assert "changed=0" in output and "failed=0" in output, output

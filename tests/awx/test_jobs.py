@@ -102,10 +102,10 @@ def test_the_credential_reaches_the_mirror_and_is_in_no_event(installed):
 
 
 def test_what_changed_is_a_live_event_of_each_host(installed):
-    told = [
+    reported = [
         line for line in installed[0].live if "Terraform %s installed" % VERSION in line
-    ]  # others may tell who waits
-    assert sorted(line.partition("[")[2].partition("]")[0] for line in told) == ["one", "two"]
+    ]  # others may say who waits
+    assert sorted(line.partition("[")[2].partition("]")[0] for line in reported) == ["one", "two"]
 
 
 def test_events_are_small_and_the_diff_is_among_them(installed):
@@ -236,7 +236,7 @@ def test_in_a_container_with_a_home(launch, uid):
 
 @LONG
 @AS_ANOTHER
-def test_where_one_may_not_write_the_way_out_is_told(launch, folder):
+def test_where_one_may_not_write_the_hint_says_what_to_do(launch, folder):
     os.makedirs(folder + "/closed", exist_ok=True)
     job = launch("install", ["localhost"], base_dir=folder + "/closed/store", uid=OTHER_UID)
     assert job.status == "failed" and "may not write to" in job.report["localhost"]["error"]

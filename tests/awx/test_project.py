@@ -42,8 +42,8 @@ def builder(*arguments):
 
 
 def test_an_execution_environment_needs_requests_and_nothing_of_the_system(jobs):
-    told = yaml.safe_load(builder("introspect", jobs.collections))
-    assert told == {"python": ["requests  # from collection iac_platform.terraform"], "system": []}
+    reported = yaml.safe_load(builder("introspect", jobs.collections))
+    assert reported == {"python": ["requests  # from collection iac_platform.terraform"], "system": []}
 
 
 def test_the_example_of_an_execution_environment_can_be_built(tmp_path):

@@ -129,20 +129,20 @@ CREDENTIAL_TYPES = {
 }
 
 
-def judge(reasons, word):
+def check(reasons, word):
     assert reasons == () if word is None else any(word in reason for reason in reasons), reasons
 
 
 @pytest.mark.parametrize("name", SURVEYS)
 def test_a_survey(name):
-    judge(refuse_survey(SURVEYS[name][0]), SURVEYS[name][1])
+    check(refuse_survey(SURVEYS[name][0]), SURVEYS[name][1])
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answers(name):
-    judge(refuse_answers(*ANSWERS[name][:2]), ANSWERS[name][2])
+    check(refuse_answers(*ANSWERS[name][:2]), ANSWERS[name][2])
 
 
 @pytest.mark.parametrize("name", CREDENTIAL_TYPES)
 def test_a_type_of_credential(name):
-    judge(refuse_credential_type(CREDENTIAL_TYPES[name][0]), CREDENTIAL_TYPES[name][1])
+    check(refuse_credential_type(CREDENTIAL_TYPES[name][0]), CREDENTIAL_TYPES[name][1])

@@ -69,10 +69,10 @@ def show(folder, site):
         "terraform_binary_trusted_keys": [str(folder / "site" / "key.asc")],
         "ansible_python_interpreter": sys.executable,
     }
-    variables = folder / "wish.json"
+    variables = folder / "variables.json"
     variables.write_text(json.dumps(task_args, indent=2) + "\n")
     print("A release site is at %s; its releases are signed with a key made a moment ago." % site.url)
-    print("What is wished for is in %s:" % variables)
+    print("The variables are in %s:" % variables)
     print("$ ansible-playbook iac_platform.terraform.install -i localhost, -c local -e @%s" % variables)
 
     head("1. Nothing is there: fetch, verify, install, link")
@@ -102,7 +102,7 @@ def show(folder, site):
     print("  binary  %s\n  receipt %s\n  link    %s" % (binary, binary.with_suffix(".json"), link))
     answer = subprocess.run([str(link), "version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     print("$ %s version\n  %s" % (link, answer.strip()))
-    claim("it is the version that was wished for", VERSION in answer)
+    claim("it is the requested version", VERSION in answer)
 
 
 def play(variables, site, changed):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came of a wish: it is fulfilled and nothing else is there, or it is refused in one clear line and nothing is."""
+"""What came of a request: it is fulfilled and nothing else is there, or it is refused in one clear line and nothing is."""
 
 import os
 
@@ -23,7 +23,7 @@ def assert_installed(result, store, version, words=()):
 
 
 def assert_refused(result, step, words, hint=()):
-    """A wish was refused by a step, with these words in the message, and these in the hint that the message ends with."""
+    """A request was refused by a step, with these words in the message, and these in the hint that the message ends with."""
     assert result["failed"] and not result["changed"], result
     assert result["error"]["step"] == step, result
     assert "\n" not in result["msg"] and 0 < len(result["msg"]) <= 400

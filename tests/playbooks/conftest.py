@@ -19,7 +19,7 @@ _PLATFORMS = {"x86_64": "linux_amd64", "aarch64": "linux_arm64"}
 
 if _HERE not in sys.path:
     sys.path.insert(0, _HERE)
-pytest.register_assert_rewrite("assertions")  # or its assertions would not tell what they saw
+pytest.register_assert_rewrite("assertions")  # or its assertions would not show what they saw
 
 
 @pytest.fixture(scope="session")

@@ -146,10 +146,10 @@ class Machine:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        told = self._process.stdout.readline()
-        if told != "ready\n":
+        reported = self._process.stdout.readline()
+        if reported != "ready\n":
             rest = self._process.communicate()[0]
-            pytest.skip("there is no overlay to be had: %s" % (told + rest).strip()[-300:])
+            pytest.skip("there is no overlay to be had: %s" % (reported + rest).strip()[-300:])
         self.write("/etc/site.pem", self._site.ca_pem)
         self.write(
             "inventory",
@@ -289,7 +289,7 @@ class Machine:
     def tasks(self, args_by_host, check=False, diff=False):
         """Run the module with the action plugin, without ansible-playbook: list of results.
 
-        :param wishes: dicts of options, as tasks of YAML or as variables of the role have them.
+        :param args_by_host: list of dicts of options, as tasks of YAML or as variables of the role have them.
         """
         options = [
             task_args.get(MODULE)

@@ -6,8 +6,8 @@
     run = play([task("install", site, store)], check=True)
     run["install"]["changed"]           # the result of the task of that name, on the only host
     run.on_hosts("install")["h2"]       # where there are more
-    run = play.each({"a": wish(site, store), "b": wish(site, other_store)})
-    run.each["a"]["changed"]            # the results of wishes that were fulfilled at once
+    run = play.each({"a": task_args(site, store), "b": task_args(site, other_store)})
+    run.each["a"]["changed"]            # the results of tasks that ran at once
 
 The ansible-playbook is the one beside this interpreter. It sees this checkout as the collection, and nothing of the
 user's own Ansible: no configuration, no home, no proxies, no choice of whom to trust.
@@ -142,7 +142,7 @@ class Player:
     def start_each(self, args_by_host, variables=None, environments=None, keywords_of_task=None, **how):
         """Ask for different things at once, each on a host of its own: what costs time is the start of a module.
 
-        :param wishes: dict of name and the module's options.
+        :param args_by_host: dict of name and the module's options.
         :param variables: dict of name and variables of that host.
         :param environments: dict of name and the task's ``environment`` there.
         :param keywords_of_task: dict, beside those that are set here.

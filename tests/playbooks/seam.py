@@ -21,7 +21,7 @@ from playbook_run import MODULE, VERSION, Run, task_args
 ROLE = MODULE
 MISSING = "1.13.99"  # a version that the site does not have
 FORMS = ("module", "roles", "import_role", "include_role")
-TOLD = re.compile(r'"msg": "controller: |msg: .?controller: ')
+REPORTED = re.compile(r'"msg": "controller: |msg: .?controller: ')
 
 
 class Seen(NamedTuple):
@@ -56,13 +56,13 @@ def form_of(form, own):
         option: "{{ terraform_binary_%s }}" % option
         for option in ("version", "base_dir", "sites", "trusted_keys", "retries")
     }
-    told = {"notify": "told"}
+    reported = {"notify": "reported"}
     if form == "module":
         return {
             "tasks": [
                 dict(
                     {"name": "Put Terraform in place", MODULE: options, "register": "terraform_binary_outcome"},
-                    **told,
+                    **reported,
                     **own,
                 )
             ]
@@ -70,11 +70,11 @@ def form_of(form, own):
     if form == "roles":
         return {"roles": [dict({"role": ROLE}, **own)]}
     if form == "import_role":
-        return {"tasks": [dict({"ansible.builtin.import_role": {"name": ROLE}}, **told, **own)]}
+        return {"tasks": [dict({"ansible.builtin.import_role": {"name": ROLE}}, **reported, **own)]}
     return {
         "tasks": [
             {
-                "ansible.builtin.include_role": {"name": ROLE, "apply": dict(told, **own)},
+                "ansible.builtin.include_role": {"name": ROLE, "apply": dict(reported, **own)},
                 **{key: own[key] for key in own.keys() & {"tags"}},
             }
         ]
@@ -91,7 +91,7 @@ def seam(play, form, hosts, own=None, around=None, keywords=None, env=None):
         made["tasks"] = [dict(around, block=made["tasks"])]
     after = {"name": "after", "ansible.builtin.debug": {"msg": "{{ terraform_binary_outcome.path | default('none') }}"}}
     last = {"post_tasks" if "roles" in made else "tasks": made.get("tasks", []) + [after]}
-    handlers = {"handlers": [{"name": "told", "ansible.builtin.debug": {"msg": "handled"}}]}
+    handlers = {"handlers": [{"name": "reported", "ansible.builtin.debug": {"msg": "handled"}}]}
     facts = tempfile.mkdtemp(dir=play.folder)
     run = play(
         [],

@@ -5,7 +5,7 @@
 
     run = tasks([task("install", site, store)], check=True)
     run["install"]["changed"]
-    run = tasks.each({"a": wish(site, store), "b": wish(site, other_store)})
+    run = tasks.each({"a": task_args(site, store), "b": task_args(site, other_store)})
     run.each["a"]["changed"]
 
 It takes what the Player of playbook_run takes, as far as it is about a task, and gives the same kind of results. Sockets,

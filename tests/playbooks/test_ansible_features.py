@@ -33,7 +33,9 @@ def story(play, module_site, folder):
     run = play(
         [
             show("fact before", FACT + " | default('none')"),
-            task("install", module_site, at("store"), {"register": "first", "notify": "told"}, link=at("terraform")),
+            task(
+                "install", module_site, at("store"), {"register": "first", "notify": "reported"}, link=at("terraform")
+            ),
             show("fact", FACT),
             {"name": "use", "ansible.builtin.command": {"argv": ["{{ %s['path'] }}" % FACT, "version"]}},
             task("again", module_site, at("store"), {"register": "second", "notify": "never"}, link=at("terraform")),
@@ -70,7 +72,7 @@ def story(play, module_site, folder):
                 {"environment": {"http_proxy": module_site.url}},
                 sites=["http://far.example"],
             ),
-            task("reported as it is wished", module_site, at("reported"), {"changed_when": False}),
+            task("reported as requested", module_site, at("reported"), {"changed_when": False}),
             task(
                 "failed_when",
                 module_site,
@@ -80,7 +82,7 @@ def story(play, module_site, folder):
             task("check", module_site, at("checked"), {"check_mode": True}),
             show("fact after a check", FACT + "['base_dir']"),
         ],
-        keywords={"handlers": [show("told", "'handled'"), show("never", "'handled'")]},
+        keywords={"handlers": [show("reported", "'handled'"), show("never", "'handled'")]},
     )
     assert run.returncode == 0, run.output
     return run
@@ -107,7 +109,7 @@ def test_the_fact_is_there_after_a_success_and_not_before(story, folder):
 def test_register_and_handlers_follow_changed(story, folder):
     path = "%s/store/%s/terraform" % (folder, VERSION)
     assert story["registered"]["msg"] == [True, False, VERSION, True] and story["again"]["path"] == path
-    assert story["told"]["msg"] == "handled"
+    assert story["reported"]["msg"] == "handled"
     assert not [line for line in story.lines if line["task"] == "never"]
 
 
@@ -146,7 +148,7 @@ def test_a_failure_leaves_the_fact_of_the_last_success(story, folder):
 
 
 def test_changed_when_and_failed_when(story, folder):
-    assert not story["reported as it is wished"]["changed"]
+    assert not story["reported as requested"]["changed"]
     assert "%s/terraform" % VERSION in names(os.path.join(folder, "reported"))
     assert story["failed_when"]["failed"] and story["failed_when"]["version"] == VERSION
 

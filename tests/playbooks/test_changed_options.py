@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A store that is in order for one wish is judged anew for another: what was accepted once does not count for ever."""
+"""A store that is in order for one request is checked anew for another: what was accepted once does not count for ever."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def stores(tasks, module_site, folder, host_platform):
 
 @pytest.fixture(scope="module")
 def checked(tasks, module_site, stores, untrusted_key, host_platform):
-    """Other wishes for these stores, in check mode: dict of name and result."""
+    """Other requests for these stores, in check mode: dict of name and result."""
     digest = module_site.release(VERSION).digest(host_platform)
     args_by_host = {
         "weaker-sha256sums": ("signature", {"checksum_policy": "sha256sums"}),
@@ -68,7 +68,7 @@ def test_what_the_store_already_is_stays_unchanged(name, checked):
     assert not checked[name]["changed"] and not checked[name]["failed"], checked[name]
 
 
-def test_how_it_was_looked_at_is_told(checked):
+def test_how_it_was_checked_is_reported(checked):
     assert "(hashed)" in checked["same-pin"]["steps"][0]
     assert "(by its receipt)" in checked["by-its-receipt"]["steps"][0]
 
@@ -83,7 +83,7 @@ def test_how_it_was_looked_at_is_told(checked):
         ("other-pin-pinned", True),
     ],
 )
-def test_a_stronger_wish_would_change_it(name, archive, checked):
+def test_a_stronger_request_would_change_it(name, archive, checked):
     assert checked[name]["changed"] and not checked[name]["failed"], checked[name]
     assert checked[name]["needs_archive"] is archive
 
@@ -96,7 +96,7 @@ def test_a_stronger_wish_would_change_it(name, archive, checked):
         ("other-platform", "request", "one base_dir holds one platform"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
+def test_a_request_that_cannot_be_met_is_refused(name, step, words, checked):
     result = checked[name]
     assert result["failed"] and not result["changed"], result
     assert result["error"]["step"] == step and words in result["msg"]
@@ -104,7 +104,7 @@ def test_a_wish_that_cannot_be_met_is_refused(name, step, words, checked):
 
 @pytest.fixture(scope="module")
 def done(tasks, module_site, stores, untrusted_key, folder, checked):
-    """What cannot be met, what needs new vouching only, and a binary for another platform; the latter twice."""
+    """What cannot be met, what needs new verification files only, and a binary for another platform; the latter twice."""
     good = os.path.join(stores["signature"], VERSION)
     binary = os.path.join(stores["pinned"], VERSION, "terraform")
     args_by_host = {
@@ -133,12 +133,12 @@ def done(tasks, module_site, stores, untrusted_key, folder, checked):
     }
 
 
-def test_a_refused_wish_leaves_the_store_as_it_was(done):
+def test_a_refused_request_leaves_the_store_as_it_was(done):
     assert all(done["first"][name]["failed"] and not done["first"][name]["changed"] for name in done["refused"])
     assert done["same"]
 
 
-def test_only_the_vouching_is_fetched_when_only_that_is_short(done, module_site):
+def test_only_the_verification_files_are_fetched_when_only_they_are_missing(done, module_site):
     """The stronger policy is met without the archive: the receipt says so afterwards, the binary is the same file."""
     first, second = done["first"]["strongest"], done["second"]["strongest"]
     assert first["changed"] and not first["failed"], first

@@ -14,7 +14,7 @@ OLD = "1.13.3"
 
 @pytest.fixture(scope="module")
 def compared(play, tasks, module_site, folder):
-    """Six wishes, in check mode and for real, both with --diff: runs by mode, and the entries around the check."""
+    """Six requests, in check mode and for real, both with --diff: runs by mode, and the entries around the check."""
 
     def at(*names):
         return os.path.join(folder, *names)
@@ -64,11 +64,11 @@ def test_check_mode_creates_not_even_a_directory(compared, folder):
 
 @pytest.mark.parametrize("name", CHANGING + ["same"])
 def test_check_mode_foresees_changed(name, compared):
-    foreseen, done = compared["check"].each[name], compared["real"].each[name]
-    assert not foreseen["failed"] and not done["failed"], (foreseen, done)
-    assert foreseen["changed"] is done["changed"] is (name in CHANGING)
+    predicted, done = compared["check"].each[name], compared["real"].each[name]
+    assert not predicted["failed"] and not done["failed"], (predicted, done)
+    assert predicted["changed"] is done["changed"] is (name in CHANGING)
     for key in ("removed", "previous_version", "needs_archive", "path", "link"):
-        assert foreseen[key] == done[key], key
+        assert predicted[key] == done[key], key
 
 
 @pytest.mark.parametrize("name", CHANGING)
@@ -80,7 +80,7 @@ def test_check_mode_says_would(name, compared):
 
 @pytest.mark.parametrize("name", CHANGING)
 @pytest.mark.parametrize("mode", ["check", "real"])
-def test_the_diff_tells_before_from_after(name, mode, compared):
+def test_the_diff_shows_before_and_after(name, mode, compared):
     diff = compared[mode].each[name]["diff"]
     assert set(diff) >= {"before", "after"} and diff["before"] != diff["after"]
     assert {"path", "state"} <= set(diff["before"]) and {"path", "state"} <= set(diff["after"])
@@ -96,13 +96,13 @@ def test_the_diff_tells_before_from_after(name, mode, compared):
         ("mode", "present", "present"),
     ],
 )
-def test_the_diff_tells_the_states(name, before, after, compared):
+def test_the_diff_shows_the_states(name, before, after, compared):
     for mode in ("check", "real"):
         diff = compared[mode].each[name]["diff"]
         assert (diff["before"]["state"], diff["after"]["state"]) == (before, after)
 
 
-def test_the_diff_tells_modes_links_and_what_a_forced_link_replaces(compared, folder):
+def test_the_diff_shows_modes_links_and_what_a_forced_link_replaces(compared, folder):
     for mode in ("check", "real"):
         results = compared[mode].each
         assert [results["mode"]["diff"][side]["mode"] for side in ("before", "after")] == ["0755", "0555"]
@@ -119,8 +119,8 @@ def test_the_diff_tells_modes_links_and_what_a_forced_link_replaces(compared, fo
 
 def test_what_a_forced_link_replaces_is_kept(compared, folder):
     link = os.path.join(folder, "file", "bin", "terraform")
-    foreseen, done = (compared[mode].each["file"] for mode in ("check", "real"))
-    assert foreseen["backup_file"] is None and foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~"
+    predicted, done = (compared[mode].each["file"] for mode in ("check", "real"))
+    assert predicted["backup_file"] is None and predicted["diff"]["after"]["backup"] == link + ".<pid>.<date>~"
     with open(done["backup_file"], encoding="ascii") as file:
         assert file.read() == "#!/bin/sh\n"
     assert done["diff"]["after"]["backup"] == done["backup_file"]
@@ -145,9 +145,9 @@ def test_an_owner_that_a_task_before_may_make(tasks, module_site, tmp_path):
     """Nothing is fetched, in check mode as in a real run, which refuses."""
     args_by_host = {"new": task_args(module_site, str(tmp_path / "store"), owner="nobody-of-this-name")}
     module_site.requests.clear()
-    foreseen = tasks.each(args_by_host, check=True).each["new"]
-    assert foreseen["changed"] and not foreseen["failed"] and foreseen["needs_archive"] is None, foreseen
-    assert any("nobody-of-this-name" in warning for warning in foreseen["warnings"])
+    predicted = tasks.each(args_by_host, check=True).each["new"]
+    assert predicted["changed"] and not predicted["failed"] and predicted["needs_archive"] is None, predicted
+    assert any("nobody-of-this-name" in warning for warning in predicted["warnings"])
     real = tasks.each(args_by_host).each["new"]
     assert real["failed"] and real["error"]["step"] == "request" and "nobody-of-this-name" in real["msg"], real
     assert module_site.requests == [] and not (tmp_path / "store").exists()

@@ -190,12 +190,12 @@ def test_a_dead_site_costs_one_set_of_tries(tasks, module_site, tmp_path):
         if host != first
     ), results
     assert len(module_site.requests) == 2  # the tries of one host
-    told = [
+    reported = [
         result
         for result in results.values()
         if "controller: not asked again: it failed for %s" % first in result["steps"]
     ]
-    assert len(told) == 7
+    assert len(reported) == 7
 
 
 def test_a_bad_archive_costs_one_set_of_tries_too(tasks, module_site, tmp_path):
@@ -274,7 +274,7 @@ def test_the_receipt_names_the_site(tasks, module_site, tmp_path):
 def test_a_local_host_reads_the_archive_where_it_is(play, module_site, tmp_path):
     steps = play([task("install", module_site, tmp_path)])["install"]["steps"]
     assert not [step for step in steps if "sent to" in step]
-    assert [step for step in steps if step.startswith("target: archive read") and "/terraform_binary/parcel." in step]
+    assert [step for step in steps if step.startswith("target: archive read") and "/terraform_binary/staged." in step]
 
 
 def test_every_host_may_fetch_for_itself(play, module_site, tmp_path):

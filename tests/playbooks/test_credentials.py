@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials: what they are appears nowhere, however much Ansible is asked to tell and whatever happens."""
+"""Credentials: what they are appears nowhere, however much Ansible is asked to show and whatever happens."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def told(play, module_site, tmp_path_factory):
+def runs(play, module_site, tmp_path_factory):
     """All of them at -vvv, and two sites that redirect to where secrets are: (Run, the requests that came)."""
     from release_site import misbehaviours
 
@@ -58,32 +58,32 @@ def _at(host, sites):
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_site_with_credentials_in_it_is_refused(name, told):
-    result = told[0].each[name]
+def test_a_site_with_credentials_in_it_is_refused(name, runs):
+    result = runs[0].each[name]
     assert result["failed"] and not result["changed"], result
     assert result["error"]["step"] == "request" and REFUSED[name][1] in result["msg"]
     assert "\n" not in result["msg"] and len(result["msg"]) <= 400
 
 
-def test_nobody_was_asked(told):
-    assert told[1] == 0
+def test_nobody_was_asked(runs):
+    assert runs[1] == 0
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 @pytest.mark.parametrize("secret", [PASSWORD, TOKEN])
-def test_no_result_has_a_secret(name, secret, told):
-    assert secret not in str(told[0].each[name])
+def test_no_result_has_a_secret(name, secret, runs):
+    assert secret not in str(runs[0].each[name])
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, TOKEN])
-def test_the_screen_has_no_secret_at_vvv(secret, told):
-    shown = [line for line in told[0].output.splitlines() if secret in line]
+def test_the_screen_has_no_secret_at_vvv(secret, runs):
+    shown = [line for line in runs[0].output.splitlines() if secret in line]
     assert not shown, "\n".join(shown)
 
 
 @pytest.mark.parametrize("version", ["1.13.3", "1.9.8"])
-def test_a_redirect_gives_no_secret_away(version, told):
-    run = told[2]
+def test_a_redirect_gives_no_secret_away(version, runs):
+    run = runs[2]
     result = run.each[version]
     assert result["failed"] and result["error"]["step"] == "fetch", result
     for secret in (PASSWORD, TOKEN):
@@ -112,7 +112,7 @@ KINDS = {
     "certificate": {"client_cert": "{client}", "sites": ["{site}", "https://127.0.0.1:9"]},
 }
 BASIC = base64.b64encode(("alice:" + URL_PASSWORD).encode()).decode()
-TOLD = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)  # what a site that gets one of them could repeat
+REPORTED = (URL_PASSWORD, URL_TOKEN, HEADER, BASIC)  # what a site that gets one of them could repeat
 # A proxy that nothing goes through, except where an outcome wants it to.
 SURROUNDINGS = {"http_proxy": "http://bob:%s@127.0.0.1:9" % PROXY_PASSWORD, "no_proxy": "127.0.0.1"}
 THROUGH = {"https_proxy": SURROUNDINGS["http_proxy"]}
@@ -187,7 +187,7 @@ class Spent:
     @property
     def secrets(self):
         """The beginnings of all that is secret: half of it is too much already."""
-        return tuple(secret[:10] for secret in TOLD + (PROXY_PASSWORD,) + self.key_lines)
+        return tuple(secret[:10] for secret in REPORTED + (PROXY_PASSWORD,) + self.key_lines)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
             modes.append(("async", few, {"keywords_of_task": {"async": 100, "poll": 1}}))
         with catch_log() as spent.messages:
             for mode, chosen, how in modes:
-                args_by_host = {name: _wish(spent, site, mode, name, words) for name in chosen}
+                args_by_host = {name: _task_args(spent, site, mode, name, words) for name in chosen}
                 environments = {name: OUTCOMES[cases[name][1]][3] for name in chosen}
                 spent.runs[mode] = runner.each(args_by_host, environments=environments, verbosity=3, **how)
             spent.runs["malformed"] = runner.each(
@@ -247,7 +247,7 @@ def spend(runner, side, cases, signing_key, host_platform, folder):
     yield spent
 
 
-def _wish(spent, site, mode, name, words):
+def _task_args(spent, site, mode, name, words):
     kind, outcome = CASES[name]
     options = dict({"version": VERSIONS[name], "download": spent.side, "timeout": 60}, **kind)
     options.update(OUTCOMES[outcome][2])
@@ -271,8 +271,8 @@ def _behaviour(wanted, misbehaviours, elsewhere):
 
     def repeat(exchange):
         headers = exchange.request.headers
-        told = headers.get("Authorization", headers.get("X-Api-Key", "nothing")).rpartition(" ")[2]
-        letters = "%s/%s" % (told.upper(), "".join("%%%02x" % ord(each) for each in told))
+        secret = headers.get("Authorization", headers.get("X-Api-Key", "nothing")).rpartition(" ")[2]
+        letters = "%s/%s" % (secret.upper(), "".join("%%%02x" % ord(each) for each in secret))
         if exchange.request.path.startswith("/broken/"):
             rest = exchange.honest(b"12345678")
             exchange.close()
@@ -280,14 +280,14 @@ def _behaviour(wanted, misbehaviours, elsewhere):
             exchange.body(rest.body[:1])
             return
         answers = {
-            "page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + told.encode()),
-            "long page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + b"-" * 45 + told.encode()),
-            "sums": Reply(200, {"Content-Type": "text/plain"}, told.encode()),
-            "header": Reply(200, {"Content-Type": "text/html; x=" + told}, b"x"),
-            "redirect": Reply(302, {"Location": "/gone/%s" % told}, b""),
+            "page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + secret.encode()),
+            "long page": Reply(200, {"Content-Type": "text/html"}, b"<p>" + b"-" * 45 + secret.encode()),
+            "sums": Reply(200, {"Content-Type": "text/plain"}, secret.encode()),
+            "header": Reply(200, {"Content-Type": "text/html; x=" + secret}, b"x"),
+            "redirect": Reply(302, {"Location": "/gone/%s" % secret}, b""),
             "letters": Reply(302, {"Location": "/gone/" + letters}, b""),
-            "file": Reply(302, {"Location": "file:///%s" % told}, b""),
-            "break": Reply(302, {"Location": "/broken/%s%s" % (told, exchange.request.path)}, b""),
+            "file": Reply(302, {"Location": "file:///%s" % secret}, b""),
+            "break": Reply(302, {"Location": "/broken/%s%s" % (secret, exchange.request.path)}, b""),
         }
         exchange.reply(answers[wanted])
 
@@ -310,7 +310,7 @@ every_mode = pytest.mark.parametrize(
 def test_it_comes_out_as_it_should(world, name):
     result, outcome = world.runs["real"].each[name], CASES[name][1]
     step = OUTCOMES[outcome][1]
-    if outcome in REFUSED_BY_CORE:  # by its words, and as all our refusals are told
+    if outcome in REFUSED_BY_CORE:  # by its words, and as all our refusals are reported
         assert result["failed"] and result["error"]["step"] == "request", result
     elif step is None:
         assert result["changed"] and not result["failed"], result
@@ -320,7 +320,7 @@ def test_it_comes_out_as_it_should(world, name):
 
 
 @every_mode
-def test_no_result_tells_of_them(world, mode):
+def test_no_result_shows_them(world, mode):
     lines = world.runs[mode].lines
     assert [
         (line["host"], secret)
@@ -332,7 +332,7 @@ def test_no_result_tells_of_them(world, mode):
 
 
 @every_mode
-def test_the_screen_does_not_tell_of_them(world, mode):
+def test_the_screen_does_not_show_them(world, mode):
     run = world.runs[mode]
     if isinstance(run.process, subprocess.Popen) and (world.side == "target" or mode != "malformed"):
         # Where the controller downloads, no host hears of what is malformed.
@@ -344,7 +344,7 @@ def test_the_screen_does_not_tell_of_them(world, mode):
 
 
 @every_world
-def test_the_system_log_does_not_tell_of_them(world):
+def test_the_system_log_does_not_show_them(world):
     if world.messages is None:
         pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
     assert any("Invoked with" in message for message in world.messages)
@@ -352,7 +352,7 @@ def test_the_system_log_does_not_tell_of_them(world):
 
 
 @every_world
-def test_no_file_tells_of_them(world):
+def test_no_file_shows_them(world):
     """Receipts, locks, what is left of failures, and the answers of jobs in the background."""
     places = [os.path.join(world.folder, mode) for mode in ("real", "async", "malformed")]
     places += [world.async_folder] if world.async_folder else []

@@ -25,7 +25,7 @@ class Disk(NamedTuple):
     left: int = 2  # how many of INSTALLED are there after the failure
 
 
-DISKS = {  # the first two are seen before anything is fetched; who has room for less than that is told as it comes
+DISKS = {  # the first two are seen before anything is fetched; who has room for less than that gets the error as it comes
     "no-room": Disk("size=90m", r"store/{version}/terraform", left=0),
     "no-inode-at-all": Disk("size=120m,nr_inodes=1", r"store/{version}/terraform", left=0),
     "no-inode-for-the-lock": Disk("size=120m,nr_inodes=2", r"store/\.terraform-{version}\.lock", left=0),
@@ -144,7 +144,7 @@ def read_only(tasks, big_site, mount):
     results = tasks.each(
         {
             "in-order": task_args(big_site, good),
-            "to-mend": task_args(big_site, bad),
+            "to-repair": task_args(big_site, bad),
             "new": task_args(big_site, os.path.join(disk, "new")),
             "to-link": task_args(big_site, good, link=os.path.join(disk, "terraform")),
         }
@@ -152,7 +152,7 @@ def read_only(tasks, big_site, mount):
     return results, disk, look(disk) == before
 
 
-@pytest.mark.parametrize("name,path", [("to-mend", "bad"), ("new", "new"), ("to-link", "")])
+@pytest.mark.parametrize("name,path", [("to-repair", "bad"), ("new", "new"), ("to-link", "")])
 def test_a_read_only_disk_is_named(name, path, read_only):
     results, disk, same = read_only
     result = results[name]

@@ -19,7 +19,7 @@ SIGNER = "C874011F0AB405110D02105534365D9472D7468F"
 
 @pytest.fixture(scope="module")
 def chain(play, genuine_site, folder, host_platform):
-    """Install, again, and twice a damage with check and mend: each step's result and what was asked of the site."""
+    """Install, again, and twice a damage with check and repair: each step's result and what was asked of the site."""
     if host_platform != "linux_amd64":
         pytest.skip("the genuine release at hand is of linux_amd64")
     from release_site import Site
@@ -43,7 +43,7 @@ def chain(play, genuine_site, folder, host_platform):
         for damage in (flip_a_bit, empty):
             damage(binary)
             ask("check " + damage.__name__, check=True)
-            ask("mend " + damage.__name__)
+            ask("repair " + damage.__name__)
             assert hash_of(binary) == BINARY
     return {"results": results, "asked": asked, "same": same, "binary": binary, "site": site.url}
 
@@ -77,8 +77,8 @@ def test_the_second_run_changes_nothing_and_asks_nobody(chain):
 
 
 @pytest.mark.parametrize("damage", ["flip_a_bit", "empty"])
-def test_a_damage_is_seen_in_check_mode_and_mended(damage, chain):
-    check, mend = chain["results"]["check " + damage], chain["results"]["mend " + damage]
+def test_a_damage_is_seen_in_check_mode_and_repaired(damage, chain):
+    check, repair = chain["results"]["check " + damage], chain["results"]["repair " + damage]
     assert check["changed"] and chain["same"]["check " + damage], check
     assert chain["asked"]["check " + damage].bytes < 65536  # the sums and their signature, not the archive
-    assert mend["changed"] and not mend["failed"] and mend["binary_sha256"] == BINARY, mend
+    assert repair["changed"] and not repair["failed"] and repair["binary_sha256"] == BINARY, repair

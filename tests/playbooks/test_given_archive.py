@@ -67,7 +67,7 @@ def given(tasks, module_site, folder, archive_name, host_platform):
         "left": left,
         "again": again,
         "requests": module_site.counts().requests,
-        "wishes": args_by_host,
+        "args": args_by_host,
     }
 
 
@@ -79,7 +79,7 @@ def test_it_is_installed_by_what_lies_beside_it(name, policy, given, module_site
     assert result["archive_sha256"] == module_site.release(VERSION).digest(host_platform)
     signer = module_site.key.fingerprint if policy == "signature" else None
     assert (result["verification"]["policy"], result["verification"]["signer"]) == (policy, signer)
-    archive = given["wishes"][name]["archive"]
+    archive = given["args"][name]["archive"]
     assert any("from %s to " % archive in step for step in result["steps"]), result["steps"]
 
 
@@ -87,7 +87,7 @@ def test_the_origin_is_recorded(given):
     with open(given["results"]["signature"]["path"] + ".json", encoding="ascii") as file:
         assert json.load(file)["origin"] == ORIGIN
     assert given["results"]["signature"]["verification"]["site"] == ORIGIN
-    assert given["results"]["sums"]["verification"]["site"] == given["wishes"]["sums"]["archive"]
+    assert given["results"]["sums"]["verification"]["site"] == given["args"]["sums"]["archive"]
 
 
 def test_no_site_is_asked(given):
@@ -102,15 +102,15 @@ def test_an_unchanged_run_does_not_need_the_archive_any_more(given):
     "name,missing", [("lacks-sums", SUMS), ("lacks-signature", SUMS + ".sig"), ("lacks-sums-2", SUMS)]
 )
 def test_what_is_missing_beside_it_is_named(name, missing, given):
-    path = os.path.join(os.path.dirname(given["wishes"][name]["archive"]), missing)
+    path = os.path.join(os.path.dirname(given["args"][name]["archive"]), missing)
     result = given["results"][name]
     assert result["failed"] and not result["changed"], result
     assert (result["error"]["step"], result["error"]["path"]) == ("request", path)
     assert path in result["msg"] and "ENOENT" in result["msg"] and "beside the archive" in result["error"]["hint"]
     if name in given["check"]:  # a task before this one may copy it
-        foreseen = given["check"][name]
-        assert foreseen["changed"] and not foreseen["failed"] and foreseen["verification"] is None, foreseen
-        assert any(path in warning for warning in foreseen["warnings"]), foreseen
+        predicted = given["check"][name]
+        assert predicted["changed"] and not predicted["failed"] and predicted["verification"] is None, predicted
+        assert any(path in warning for warning in predicted["warnings"]), predicted
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_a_wrong_archive_is_refused_by_its_path(name, step, words, given, folder
     result = given["results"][name]
     assert result["failed"] and not result["changed"], result
     assert result["error"]["step"] == step and words in result["msg"]
-    assert given["wishes"][name]["archive"] in result["msg"]
+    assert given["args"][name]["archive"] in result["msg"]
     left = set(names(os.path.join(folder, "stores", name)))
     assert left <= {".terraform-%s.lock" % VERSION, "%s/" % VERSION}
 
 
-def test_check_mode_finds_a_damaged_archive_beside_good_papers(given):
+def test_check_mode_finds_a_damaged_archive_beside_good_verification_files(given):
     assert given["check"]["damaged"]["msg"] == given["results"]["damaged"]["msg"]
 
 

@@ -245,8 +245,8 @@ def test_from_tfenv(machine):
         assert machine.role("ansible-playbook -i inventory terraform.yml")["changed"]
         run = machine.play(projects)
         assert os.readlink(machine.at(LINK)) == "%s/1.13.4/terraform" % STORE
-        told = [line["result"]["results"] for line in run.lines if line["task"] == "What each project got"]
-        assert [terraform_of(result["stdout"]) for result in told[0]] == ["1.13.3", "1.13.4"]
+        reported = [line["result"]["results"] for line in run.lines if line["task"] == "What each project got"]
+        assert [terraform_of(result["stdout"]) for result in reported[0]] == ["1.13.3", "1.13.4"]
         found = machine.shell('export PATH="$HOME/.tfenv/bin:$PATH"\n' + which)
         assert found.splitlines()[0].endswith("/root/.tfenv/bin/terraform") and LINK in found
         machine.shell(remove)

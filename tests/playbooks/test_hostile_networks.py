@@ -492,8 +492,8 @@ def test_nothing_of_it_is_left(world, name):
 @TABLE.each(lambda case: case.asked is not None)
 def test_nothing_is_asked_for_more_often_than_makes_sense(world, name):
     asked = world.asked(name)
-    told = ["%s %s" % (request.path.rpartition("/")[2], request.headers.get("Range", "")) for request in asked]
-    assert len(asked) == HOSTILE[name].asked, told
+    reported = ["%s %s" % (request.path.rpartition("/")[2], request.headers.get("Range", "")) for request in asked]
+    assert len(asked) == HOSTILE[name].asked, reported
 
 
 @TABLE.each(lambda case: case.again is not None)

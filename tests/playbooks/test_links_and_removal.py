@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What needs no archive and no network: switching a link back and forth, mending a mode, removing a version.
+"""What needs no archive and no network: switching a link back and forth, repairing a mode, removing a version.
 
 The site is switched off all the while, and a removal never asks for one.
 """
@@ -50,7 +50,7 @@ def story(tasks, module_site, store, link):
     found.update(
         run_all(
             [
-                ask("mend mode", version=NEW),
+                ask("repair mode", version=NEW),
                 ask("other mode", version=NEW, mode="0555"),
                 ask("remove linked", version=OLD, state="absent"),
                 ask("remove new", version=NEW, state="absent"),
@@ -80,7 +80,7 @@ def story(tasks, module_site, store, link):
         ("link to old again", False, OLD),
         ("upgrade", True, OLD),
         ("roll back", True, NEW),
-        ("mend mode", True, None),
+        ("repair mode", True, None),
         ("other mode", True, None),
         ("remove new", True, None),
         ("remove new again", False, None),
@@ -96,7 +96,7 @@ def test_it_works_without_a_site(name, changed, previous, story):
 
 
 @pytest.mark.parametrize("name,after", [("link to old", OLD), ("upgrade", NEW), ("roll back", OLD)])
-def test_the_link_and_its_history_are_told(name, after, story, store, link):
+def test_the_link_and_its_history_are_reported(name, after, story, store, link):
     result, path = story[name], "%s/%s/terraform" % (store, after)
     line = "target: link switched: %s -> %s (before: " % (link, path)
     assert len([step for step in result["steps"] if step.startswith(line)]) == 1, result["steps"]
@@ -108,9 +108,9 @@ def test_the_link_stayed_where_the_roll_back_put_it(story, store):
 
 
 @pytest.mark.parametrize(
-    "name,words", [("mend mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")]
+    "name,words", [("repair mode", "mode 0700, expected 0755"), ("other mode", "mode 0755, expected 0555")]
 )
-def test_a_mode_is_mended_in_place(name, words, story):
+def test_a_mode_is_repaired_in_place(name, words, story):
     assert any(words in step for step in story[name]["steps"]), story[name]["steps"]
     assert not any("binary written" in step for step in story[name]["steps"])
 
@@ -136,7 +136,7 @@ def test_nothing_but_locks_is_left(story, store, link):
 
 
 def test_a_removal_touches_nothing_that_is_not_ours(tasks, module_site, tmp_path):
-    """A binary without a receipt stays; a stranger's file beside ours stays and is named in a warning."""
+    """A binary without a receipt stays; another user's file beside ours stays and is named in a warning."""
     foreign, shared = tmp_path / "foreign", tmp_path / "shared"
     (foreign / NEW).mkdir(parents=True)
     (foreign / NEW / "terraform").write_bytes(b"mine")

@@ -33,12 +33,12 @@ FACTS = (
 )
 
 
-def interpreter(folder, name, said, told):
+def interpreter(folder, name, said, claimed):
     """A Python whose standard output is changed by sed: its path."""
     os.makedirs(os.path.join(folder, "pythons"), exist_ok=True)
     path = os.path.join(folder, "pythons", name.replace(" ", "-"))
     with open(path, "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\n%s \"$@\" | sed 's/%s/%s/'\n" % (sys.executable, said, told))
+        file.write("#!/bin/sh\n%s \"$@\" | sed 's/%s/%s/'\n" % (sys.executable, said, claimed))
     os.chmod(path, 0o755)
     return path
 
@@ -49,10 +49,10 @@ def lying(play, module_site, folder):
     hosts = {
         name.replace(" ", "-"): {
             "ansible_python_interpreter": interpreter(
-                folder, name, said, told.replace("LEFT", os.path.join(folder, "left").replace("/", "\\/"))
+                folder, name, said, claimed.replace("LEFT", os.path.join(folder, "left").replace("/", "\\/"))
             )
         }
-        for name, (said, told, _words) in LIES.items()
+        for name, (said, claimed, _words) in LIES.items()
     }
     module_site.requests.clear()
     steps = [task("install", module_site, "%s/{{ inventory_hostname }}" % folder, {"ignore_errors": True})]
@@ -78,7 +78,7 @@ def test_the_mirror_is_asked_for_the_honest_host_alone(lying, folder):
 
 def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
     store = os.path.join(folder, "facts")
-    tells = {
+    answers = {
         "name": "facts",
         "ansible.builtin.debug": {
             "msg": "{{ [ansible_facts['terraform_binary_result'].path, ansible_facts.evil | default('none')] }}"
@@ -93,7 +93,7 @@ def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
                 store,
                 {"vars": {"ansible_python_interpreter": interpreter(folder, "facts python", *FACTS)}},
             ),
-            tells,
+            answers,
         ]
     )
     assert not run["again"]["changed"] and not run["again"]["failed"], run["again"]

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job: install, find all in order, notice damage, mend it."""
+"""The main job: install, find all in order, notice damage, repair it."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from file_snapshots import DAMAGES, hash_of, look, names
 from playbook_run import VERSION, task, task_args
 
-# What of a damage can be mended without the archive.
+# What of a damage can be repaired without the archive.
 WITHOUT_ARCHIVE = {"mode-changed"}
 STORE = [".terraform-%s.lock" % VERSION, "%s/" % VERSION, "%s/terraform" % VERSION, "%s/terraform.json" % VERSION]
 
@@ -66,8 +66,8 @@ def test_the_binary_runs_through_the_link(first):
 
 
 def test_check_mode_foresaw_it(first):
-    foreseen, done = first["check"], first["install"]
-    assert foreseen["changed"] and foreseen["needs_archive"] and not foreseen["failed"]
+    predicted, done = first["check"], first["install"]
+    assert predicted["changed"] and predicted["needs_archive"] and not predicted["failed"]
     for key in (
         "version",
         "requested",
@@ -79,13 +79,15 @@ def test_check_mode_foresaw_it(first):
         "archive_sha256",
         "verification",
     ):
-        assert foreseen[key] == done[key], key
-    assert foreseen["binary_sha256"] is None and foreseen["size"] is None  # what cannot be known
-    assert all("would" in step for step in foreseen["steps"] if "received" not in step and "signature good" not in step)
-    assert "would" in foreseen["msg"] and "would" not in done["msg"]
+        assert predicted[key] == done[key], key
+    assert predicted["binary_sha256"] is None and predicted["size"] is None  # what cannot be known
+    assert all(
+        "would" in step for step in predicted["steps"] if "received" not in step and "signature good" not in step
+    )
+    assert "would" in predicted["msg"] and "would" not in done["msg"]
 
 
-def test_check_mode_asks_for_the_sums_and_their_signature_and_the_install_for_one_archive_more(first):
+def test_check_mode_fetches_sums_and_signature_and_the_install_one_archive_more(first):
     assert (first["asked of check"].requests, first["asked of install"].requests) == (2, 3)
 
 
@@ -108,7 +110,7 @@ def test_the_next_run_asks_nobody_and_writes_nothing(again):
 
 @pytest.fixture(scope="module")
 def damaged(tasks, module_site, folder):
-    """A store for each damage, installed, damaged, checked, mended, and looked at again."""
+    """A store for each damage, installed, damaged, checked, repaired, and looked at again."""
     stores = {name: os.path.join(folder, name) for name in DAMAGES}
     args_by_host = {name: task_args(module_site, store) for name, store in stores.items()}
     installed = tasks.each(args_by_host).each
@@ -125,7 +127,7 @@ def damaged(tasks, module_site, folder):
         "check": check,
         "untouched": untouched,
         "zips_of_check": checked,
-        "mend": tasks.each(args_by_host).each,
+        "repair": tasks.each(args_by_host).each,
         "zips": module_site.counts(".zip").requests - asked,
         "again": tasks.each(args_by_host, check=True).each,
     }
@@ -140,8 +142,8 @@ def test_check_mode_sees_the_damage_and_writes_nothing(name, damaged):
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
-def test_the_damage_is_mended(name, damaged):
-    result, binary = damaged["mend"][name], os.path.join(damaged["stores"][name], VERSION, "terraform")
+def test_the_damage_is_repaired(name, damaged):
+    result, binary = damaged["repair"][name], os.path.join(damaged["stores"][name], VERSION, "terraform")
     assert result["changed"] and not result["failed"], result
     assert result["binary_sha256"] == damaged["installed"][name]["binary_sha256"] == hash_of(binary)
     assert not os.path.islink(binary) and os.stat(binary).st_mode & 0o7777 == 0o755
@@ -163,20 +165,22 @@ def test_the_damage_is_mended(name, damaged):
         ("replaced-by-a-link", "not a regular file (lrwxrwxrwx)"),
     ],
 )
-def test_the_reason_is_told(name, words, damaged):
+def test_the_reason_is_reported(name, words, damaged):
     binary = os.path.join(damaged["stores"][name], VERSION, "terraform")
-    for when in ("check", "mend"):
-        told = [step for step in damaged[when][name]["steps"] if words in step and binary in step]
-        assert told, damaged[when][name]["steps"]
+    for when in ("check", "repair"):
+        reported = [step for step in damaged[when][name]["steps"] if words in step and binary in step]
+        assert reported, damaged[when][name]["steps"]
 
 
-def test_what_can_be_mended_without_the_archive_is(damaged):
+def test_what_can_be_repaired_without_the_archive_is(damaged):
     assert damaged["zips_of_check"] == 0
-    assert damaged["zips"] == 1  # for all hosts whose binary could not be mended without it
-    assert [name for name, result in damaged["mend"].items() if not result["needs_archive"]] == sorted(WITHOUT_ARCHIVE)
+    assert damaged["zips"] == 1  # for all hosts whose binary could not be repaired without it
+    assert [name for name, result in damaged["repair"].items() if not result["needs_archive"]] == sorted(
+        WITHOUT_ARCHIVE
+    )
 
 
-def test_a_playbook_notices_a_damage_and_mends_it(play, module_site, tmp_path):
+def test_a_playbook_notices_a_damage_and_repairs_it(play, module_site, tmp_path):
     step = task("install", module_site, tmp_path)
     installed = play([step])["install"]
     DAMAGES["bit-flipped"](installed["path"])

@@ -39,7 +39,7 @@ class Way(NamedTuple):
     words: Tuple[str, ...] = ()  # in msg; of an install: in its steps
     hint: Tuple[str, ...] = ()  # words in the hint
     seen_by: Optional[str] = None  # which squid has seen the path of the archive; None: none
-    foreseen: bool = False  # it is refused before anything is touched
+    predicted: bool = False  # it is refused before anything is touched
 
 
 # Behind a squid that opens TLS: its authority has to be trusted, and the mirror's own does not help.
@@ -154,14 +154,14 @@ IDENTITY = {
     ),
     "password-missing": Way("{guarded}", {}, {}, "fetch", ("HTTP 401",), ("url_username", "url_token")),
     "password-alone": Way(
-        "{guarded}", {"url_password": PASSWORD}, {}, "request", ("url_password", "url_username"), foreseen=True
+        "{guarded}", {"url_password": PASSWORD}, {}, "request", ("url_password", "url_username"), predicted=True
     ),
     "password-past-a-proxy-that-would-read-it": Way("{guarded}", ALICE, {"http_proxy": "{open}"}),
     "password-over-plain-http": Way(
-        "{far_http}", ALICE, {"http_proxy": "{open}"}, "request", ("credentials",), ("https",), foreseen=True
+        "{far_http}", ALICE, {"http_proxy": "{open}"}, "request", ("credentials",), ("https",), predicted=True
     ),
     "password-for-the-public-site": Way(
-        "https://releases.hashicorp.com", ALICE, {}, "request", ("credentials",), ("public site",), foreseen=True
+        "https://releases.hashicorp.com", ALICE, {}, "request", ("credentials",), ("public site",), predicted=True
     ),
     "password-through-a-tunnel": Way("{far}", dict(ALICE, **TLS), {"https_proxy": "{open}"}),
     "token": Way("{token_site}", {"url_token": TOKEN}),
@@ -181,7 +181,7 @@ IDENTITY = {
     "certificate-through-a-tunnel": Way("{far_locked}", CLIENT, {"https_proxy": "{open}"}),
     "certificate-missing": Way("{locked}", TLS, {}, "fetch", ("HTTP 400",), ("client_cert",)),
     "certificate-of-another-authority": Way(
-        "{locked}", dict(CLIENT, client_cert="{stranger}"), {}, "fetch", ("HTTP 400",), ("client_cert",)
+        "{locked}", dict(CLIENT, client_cert="{untrusted}"), {}, "fetch", ("HTTP 400",), ("client_cert",)
     ),
     "certificate-with-an-encrypted-key": Way(
         "{locked}", dict(CLIENT, client_cert="{encrypted}"), {}, "request", ("{encrypted}", "pass phrase")
@@ -189,8 +189,8 @@ IDENTITY = {
     "certificate-without-its-key": Way(
         "{locked}", dict(CLIENT, client_cert="{client_alone}"), {}, "request", ("{client_alone}", "private key")
     ),
-    "certificate-with-a-strange-key": Way(
-        "{locked}", dict(CLIENT, client_key="{stranger}"), {}, "request", ("{stranger}", "private key")
+    "certificate-with-another-key": Way(
+        "{locked}", dict(CLIENT, client_key="{untrusted}"), {}, "request", ("{untrusted}", "private key")
     ),
     "certificate-not-there": Way(
         "{locked}",
@@ -200,7 +200,7 @@ IDENTITY = {
         ("client_cert", "{folder}/none.pem", "ENOENT"),
     ),
     "key-without-a-certificate": Way(
-        "{locked}", dict(TLS, client_key="{client_key}"), {}, "request", ("client_key", "client_cert"), foreseen=True
+        "{locked}", dict(TLS, client_key="{client_key}"), {}, "request", ("client_key", "client_cert"), predicted=True
     ),
 }
 
@@ -215,7 +215,7 @@ BLIND = {
         "request",
         ("validate_certs", "https://releases.hashicorp.com"),
         ("ca_path",),
-        foreseen=True,
+        predicted=True,
     ),
     "unsigned": Way(
         "{https}",
@@ -224,7 +224,7 @@ BLIND = {
         "request",
         ("validate_certs", "sha256sums"),
         ("checksum",),
-        foreseen=True,
+        predicted=True,
     ),
     "unsigned-but-trusted": Way("{https}", dict(TLS, checksum_policy="sha256sums")),
 }
@@ -232,7 +232,7 @@ RESUMED = {"after-a-cut": Way("{relay}", {"retries": 3}, words=("resumed at byte
 
 TABLES = {"trust": TRUST, "proxy": PROXIES, "identity": IDENTITY, "blind": BLIND, "resumed": RESUMED}
 WAYS = {"%s-%s" % (table, name): way for table, ways in TABLES.items() for name, way in ways.items()}
-SERIES = itertools.count(200)  # of versions: one for each world, by which the servers' logs are told apart
+SERIES = itertools.count(200)  # of versions: one for each world, by which the servers' logs are distinguished
 # Of each table, for ansible-playbook.
 SAMPLE = (
     "trust-requests-ca-bundle",
@@ -338,7 +338,7 @@ def verification_files(tmp_path_factory):
 
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed, which hashes the directories of authorities")
-    folder = str(tmp_path_factory.mktemp("papers"))
+    folder = str(tmp_path_factory.mktemp("certificates"))
     origin, inspector, other = Authority("Origin"), Authority("Inspector"), Authority("Other")
     client = origin.issue(("client",))
     mark = "-----BEGIN PRIVATE KEY"
@@ -346,7 +346,7 @@ def verification_files(tmp_path_factory):
         "origin": origin.pem,
         "inspector": inspector.pem,
         "client": client,
-        "stranger": other.issue(("client",)),
+        "untrusted": other.issue(("client",)),
         "client_alone": client.partition(mark)[0],
         "client_key": mark + client.partition(mark)[2],
         "encrypted": origin.issue(("client",), password=PASSWORD),
@@ -472,7 +472,7 @@ def test_it_ends_in_one_clear_line(world, name):
 def test_nothing_of_it_is_left(world, name):
     way = WAYS[name]
     # The controller knows it before the host is asked to do anything.
-    begun = world.side == "target" and not way.foreseen
+    begun = world.side == "target" and not way.predicted
     assert_nothing_left(os.path.join(world.folder, name), world.versions[name], begun)
 
 
@@ -512,11 +512,11 @@ def test_the_rest_came_from_nginx_itself(world):
     start = int(second.range[len("bytes=") : -1])
     assert (first.status, first.range, second.status) == (200, "", 206)
     assert CUT - 3000 < start < CUT  # heads, SHA256SUMS and the signature came over the same connection
-    assert abs(start + second.bytes - whole) < 100  # the two archives tell of different versions
+    assert abs(start + second.bytes - whole) < 100  # the two archives are of different versions
 
 
 @every_world
-def test_nothing_is_told_of_the_credentials(world):
+def test_the_credentials_are_not_shown(world):
     assert world.run.returncode == 0
     for secret in (PASSWORD, TOKEN, PROXY_PASSWORD, quote(PROXY_PASSWORD, safe=""), WRONG):
         assert secret not in world.run.output

@@ -81,7 +81,7 @@ def removed(play, variables, installed):
     )
 
 
-def test_a_report_tells_of_successes_and_failures_alike(installed, folder):
+def test_a_report_has_successes_and_failures_alike(installed, folder):
     report = report_of(installed)
     assert set(report) == {"one", "bad", "unset"}, installed.output  # but not of who cannot be reached
     path = "%s/one/%s/terraform" % (folder, VERSION)

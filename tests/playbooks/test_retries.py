@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site that fails and recovers: tries in a row end right and leave no litter, in a task and from task to task."""
+"""A site that fails and recovers: tries in a row end right and leave no stale temporary file, in a task and from task to task."""
 
 import os
 
@@ -43,14 +43,14 @@ def test_tries_in_a_row_end_right(rapid):
     assert not run["once more"]["changed"] and not run["once more"]["failed"]
 
 
-def test_each_failure_is_told_by_its_step(rapid):
+def test_each_failure_names_its_step(rapid):
     run, failures = rapid
     steps = sorted(run["try %d" % number]["error"]["step"] for number in range(failures))
     assert steps == ["fetch"] * (failures - 1) + ["verify"]
     assert all(run["try %d" % number]["error"]["url"] for number in range(failures))
 
 
-def test_there_is_no_litter(rapid, folder):
+def test_no_stale_temporary_file_is_left(rapid, folder):
     assert names(os.path.join(folder, "rapid")) == [
         ".terraform-%s.lock" % VERSION,
         "%s/" % VERSION,

@@ -16,7 +16,7 @@ FAIL = "Fail with what the module said"
 MISSING = "1.13.99"  # a version that the site does not have
 NEEDED = ("version", "base_dir", "sites", "trusted_keys")
 
-# What is answered, beside the options that each wish needs. Blank and null are what a survey gives for no answer.
+# What is answered, beside the options that each request needs. Blank and null are what a survey gives for no answer.
 GOOD = {
     "plain": {},
     "blank": {option: "" for option in SPEC if option not in NEEDED},
@@ -40,7 +40,7 @@ def include(**keywords):
     return {"block": [{"ansible.builtin.include_role": role}], "rescue": [{"ansible.builtin.meta": "noop"}]}
 
 
-def tell(name):
+def show(name):
     """A task that shows the fact, or ``none``."""
     return {
         "name": name,
@@ -74,13 +74,13 @@ def hosts(variables):
 @pytest.fixture(scope="module")
 def checked(play, hosts):
     """The role on all hosts in check mode; it runs before ``done`` does."""
-    return play([include(), tell("fact")], hosts=hosts, check=True)
+    return play([include(), show("fact")], hosts=hosts, check=True)
 
 
 @pytest.fixture(scope="module")
 def done(play, hosts, checked):
     """The role on all hosts."""
-    return play([include(), tell("fact")], hosts=hosts)
+    return play([include(), show("fact")], hosts=hosts)
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +109,11 @@ def test_text_is_a_mode(facts):
 
 
 @pytest.mark.parametrize("name", sorted(BAD))
-def test_a_failure_is_recorded_and_then_told(name, facts, done):
+def test_a_failure_is_recorded_and_then_reported(name, facts, done):
     said = done.on_hosts("Put Terraform in place")[name]
     assert facts[name]["failed"] is True and facts[name]["changed"] is False
     assert facts[name]["msg"] == said["msg"] == done.on_hosts(FAIL)[name]["msg"]
-    assert facts[name]["error"] == said["error"] and name in told_to_have_failed(done)
+    assert facts[name]["error"] == said["error"] and name in reported_as_failed(done)
     assert facts[name]["requested"] == (MISSING if "site" in name else "")
     assert facts[name]["checked_at"].endswith("Z") and "version" in facts[name]["msg"].lower()
 
@@ -128,15 +128,15 @@ def test_check_mode_leaves_no_fact_and_no_file(checked, folder, hosts):
         host: "none" for host in hosts
     }
     assert checked.on_hosts("Put Terraform in place")["plain"]["changed"]
-    assert told_to_have_failed(checked) == set(BAD)
+    assert reported_as_failed(checked) == set(BAD)
 
 
-def told_to_have_failed(run):
+def reported_as_failed(run):
     return set(line["host"] for line in run.lines if line["task"] == FAIL and line["status"] == "failed")
 
 
 def test_check_mode_of_the_role_alone_leaves_no_fact(play, variables):
-    run = play([include(check_mode=True), tell("fact")], extra_vars=variables("alone", version=MISSING))
+    run = play([include(check_mode=True), show("fact")], extra_vars=variables("alone", version=MISSING))
     assert run["fact"]["msg"] == "none" and run["Put Terraform in place"]["error"] and run[FAIL]["failed"]
 
 
@@ -144,8 +144,8 @@ def test_check_mode_leaves_the_fact_where_nothing_would_change(play, variables, 
     run = play(
         [
             include(),
-            tell("fact"),
-            dict(tell("outcome"), **{"ansible.builtin.debug": {"var": "terraform_binary_outcome"}}),
+            show("fact"),
+            dict(show("outcome"), **{"ansible.builtin.debug": {"var": "terraform_binary_outcome"}}),
         ],
         hosts={"plain": variables("plain"), "new": variables("new")},
         check=True,
@@ -160,7 +160,7 @@ def test_check_mode_leaves_the_fact_where_nothing_would_change(play, variables, 
 def test_the_fact_is_about_the_latest_run_of_the_role(play, variables):
     failing = dict(include(), vars=variables("latest", version=MISSING))
     succeeding = dict(include(), vars=variables("latest"))
-    run = play([failing, tell("first"), succeeding, tell("second"), failing, tell("third")])
+    run = play([failing, show("first"), succeeding, show("second"), failing, show("third")])
     assert [run[name]["msg"]["failed"] for name in ("first", "second", "third")] == [True, False, True]
 
 

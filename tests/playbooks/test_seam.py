@@ -4,7 +4,7 @@
 """The seam between module, role and Ansible: under each keyword, three hosts, of which one installs, one has it, one is refused.
 
 Each case is a play for each form: the module, and the role in ``roles``, by import_role and by include_role. Looked at are
-the recap, how often a failure is told, the fact, the registered result, the handlers, and the hosts' files. A few cases are
+the recap, how often a failure is reported, the fact, the registered result, the handlers, and the hosts' files. A few cases are
 run in ``make test``, all of them in ``make matrix``.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, Dict, NamedTuple, Tuple
 
 import pytest
 from playbook_run import MODULE, VERSION, task_args
-from seam import FORMS, MISSING, ROLE, TOLD, Seen, make_hosts, read_facts, recap, seam
+from seam import FORMS, MISSING, REPORTED, ROLE, Seen, make_hosts, read_facts, recap, seam
 
 FULL = bool(os.environ.get("TERRAFORM_BINARY_MATRIX"))
 
@@ -100,7 +100,7 @@ def runs(play, module_site, folder, tasks):
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
-def test_who_failed_is_told_to_have_failed_and_nobody_else(runs, name, form):
+def test_only_hosts_that_failed_are_reported_as_failed(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
     counts = recap(run)
     assert {host: counts[host]["failed"] for host in counts} == {
@@ -116,10 +116,10 @@ def test_who_failed_is_told_to_have_failed_and_nobody_else(runs, name, form):
 
 
 @pytest.mark.parametrize("name, form", CHOSEN)
-def test_a_failure_is_told_once(runs, name, form):
+def test_a_failure_is_reported_once(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
     shown = run.stdout if case.ends != "rescued" else run.stdout.partition("rescued")[0]
-    assert len(TOLD.findall(shown)) == (0 if case.hidden else 1), run.output
+    assert len(REPORTED.findall(shown)) == (0 if case.hidden else 1), run.output
     assert not case.hidden or MISSING not in run.stdout, run.output
 
 
@@ -147,7 +147,7 @@ def test_facts_and_results_are_each_hosts_own(runs, name, form):
 @pytest.mark.parametrize("name, form", [(name, form) for name, form in CHOSEN if form != "roles"])
 def test_handlers_follow_changed(runs, name, form):
     case, (run, _facts, _hosts) = CASES[name], runs(name, form)
-    handled = {line["host"] for line in run.lines if line["task"] == "told"}
+    handled = {line["host"] for line in run.lines if line["task"] == "reported"}
     assert handled == (set() if case.breaks else {"installs"}), run.output
 
 

@@ -15,7 +15,7 @@ import sys
 
 import pytest
 from playbook_run import VERSION, task
-from seam import FORMS, MISSING, TOLD, make_hosts, recap, seam
+from seam import FORMS, MISSING, REPORTED, make_hosts, recap, seam
 from ssh_hosts import SshHosts
 
 pytestmark = pytest.mark.skipif(not os.environ.get("TERRAFORM_BINARY_MATRIX"), reason="only in make matrix")
@@ -82,13 +82,13 @@ def test_each_host_ends_as_it_should(runs, way, form):
         "unchanged": (0, 0, 0),
         "refused": (0, 1, 0),
     }, run.output
-    assert len(TOLD.findall(run.stdout)) == 1, run.output
+    assert len(REPORTED.findall(run.stdout)) == 1, run.output
     assert {host for host, path in paths.items() if os.path.exists(path)} == {"installs", "unchanged"}
     for host, changed in (("installs", True), ("unchanged", False)):
         assert (facts[host]["failed"], facts[host]["changed"]) == (False, changed)
         assert paths[host].endswith(facts[host]["path"]) and run.on_hosts("after")[host]["msg"] == facts[host]["path"]
     assert form == "module" or (facts["refused"]["failed"] and MISSING in facts["refused"]["msg"])
-    handled = {line["host"] for line in run.lines if line["task"] == "told"}
+    handled = {line["host"] for line in run.lines if line["task"] == "reported"}
     assert handled == (set() if form == "roles" else {"installs"})
 
 
@@ -136,7 +136,7 @@ def test_mitogen(play, module_site, folder, form):
         "unchanged": (0, 0),
         "refused": (0, 1),
     }, run.output
-    assert len(TOLD.findall(run.stdout)) == 1, run.output
+    assert len(REPORTED.findall(run.stdout)) == 1, run.output
     assert facts["installs"]["changed"] and not facts["unchanged"]["changed"]
     assert form == "module" or (facts["refused"]["failed"] and MISSING in facts["refused"]["msg"])
 
@@ -144,7 +144,7 @@ def test_mitogen(play, module_site, folder, form):
 @pytest.mark.parametrize("form", ("module", "roles"))
 @pytest.mark.parametrize("callback", ("json", "jsonl"))
 def test_stdout_belongs_to_the_callback(play, module_site, folder, callback, form):
-    """Also while a download takes long enough to be told of."""
+    """Also while a download takes long enough to be reported."""
     from release_site import misbehaviours, sites
 
     env = dict(find_collection(play, "ansible", "posix"), ANSIBLE_STDOUT_CALLBACK="ansible.posix." + callback)
@@ -155,12 +155,12 @@ def test_stdout_belongs_to_the_callback(play, module_site, folder, callback, for
         pytest.skip("this ansible.posix has no %s" % callback)
     module_site.behave()
     if callback == "json":
-        told = json.loads(run.stdout)
+        reported = json.loads(run.stdout)
         stats, messages = (
-            told["stats"],
+            reported["stats"],
             [
                 result.get("msg", "")
-                for play_ in told["plays"]
+                for play_ in reported["plays"]
                 for each in play_["tasks"]
                 for result in each["hosts"].values()
                 if result.get("failed")

@@ -292,22 +292,22 @@ def _python36():
     """The prefix of a Python 3.6 on this machine, or None."""
     names = [shutil.which("python3.6")] + glob.glob(os.path.expanduser("~/.pyenv/versions/3.6*/bin/python3.6"))
     for name in filter(None, names):
-        told = subprocess.run(
+        reported = subprocess.run(
             [name, "-c", "import sys; print(sys.base_prefix)"], stdout=subprocess.PIPE, text=True, check=False
         )
-        if told.returncode == 0:
-            return told.stdout.strip()
+        if reported.returncode == 0:
+            return reported.stdout.strip()
     return None
 
 
 def _core(play):
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", "import ansible.release as r; print(r.__version__)"],
         check=True,
         text=True,
         stdout=subprocess.PIPE,
     ).stdout
-    return tuple(int(part) for part in told.split(".")[:2])
+    return tuple(int(part) for part in reported.split(".")[:2])
 
 
 def test_a_host_whose_only_python_is_3_6(play, big_site, tmp_path):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run tells while it works: a line for each step, in the result and in the system's log, on a host that downloads."""
+"""What a run reports while it works: a line for each step, in the result and in the system's log, on a host that downloads."""
 
 import grp
 import os
@@ -12,7 +12,7 @@ import pytest
 from playbook_run import VERSION, task
 from system_log import LOG, catch_log
 
-# What has to be told of an install with a link, in this order. {site} and so on are filled in.
+# What has to be reported of an install with a link, in this order. {site} and so on are filled in.
 LINES = [
     r"directory created and checked: {store} \(drwxr-xr-x\)",
     r"directory verified: {store} \({owner}, drwxr-xr-x\)",
@@ -69,10 +69,10 @@ def _pattern(line, names):
 
 
 @pytest.mark.parametrize("line", LINES, ids=[line.partition(":")[0].replace(" ", "-") for line in LINES])
-def test_every_step_is_told_with_paths_and_figures(line, install):
+def test_every_step_is_logged_with_paths_and_figures(line, install):
     result, names = install
-    told = [step for step in result["steps"] if re.fullmatch("target: " + _pattern(line, names), step)]
-    assert len(told) == 1, "\n".join(result["steps"])
+    reported = [step for step in result["steps"] if re.fullmatch("target: " + _pattern(line, names), step)]
+    assert len(reported) == 1, "\n".join(result["steps"])
 
 
 def test_the_steps_come_in_their_order(install):
@@ -90,8 +90,8 @@ def test_the_same_lines_are_in_the_system_log(logged):
     result, messages = logged
     if messages is None:
         pytest.skip("%s exists, or we are not root: no log of our own can be put there" % LOG)
-    told = ["target: " + message.rstrip("\0").partition(": target: ")[2] for message in messages]
-    assert [line for line in told if line in result["steps"]] == result["steps"]  # others may write to it, too
+    reported = ["target: " + message.rstrip("\0").partition(": target: ")[2] for message in messages]
+    assert [line for line in reported if line in result["steps"]] == result["steps"]  # others may write to it, too
 
 
 def test_a_failure_keeps_the_steps_so_far(play, module_site, folder):

@@ -96,14 +96,14 @@ def test_the_next_run_installs_and_the_third_changes_nothing(name, stopped):
     ]
 
 
-def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path, host_platform):
+def test_killed_while_writing_the_stale_temporary_file_is_removed(play, tasks, site, tmp_path, host_platform):
     from release_site import releases
 
     site.publish(BIG, archives={host_platform: releases.make_archive(BIG, host_platform, padding=PADDING)})
     store = str(tmp_path / "store")
     folder = os.path.join(store, BIG)
 
-    def left_overs():
+    def stale_temp_files():
         return [name for name in names(folder) if name.startswith(".tmp.")] if os.path.isdir(folder) else []
 
     def writing():
@@ -114,11 +114,11 @@ def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path
     wait_for(run, writing)
     os.kill(installer, signal.SIGKILL)
     assert run.finish()["killed"]["failed"]
-    left = left_overs()
+    left = stale_temp_files()
     assert len(left) == 1 and not os.path.exists(os.path.join(folder, "terraform")), names(folder)
 
     check = tasks([task("check", site, store, version=BIG)], check=True)["check"]
-    assert check["changed"] and left_overs() == left
+    assert check["changed"] and stale_temp_files() == left
     assert "target: would remove the stale temporary file %s/%s" % (folder, left[0]) in check["steps"]
 
     run = tasks([task("second", site, store, version=BIG), task("third", site, store, version=BIG)])
@@ -128,20 +128,20 @@ def test_killed_while_writing_the_left_over_is_swept(play, tasks, site, tmp_path
     assert names(folder) == ["terraform", "terraform.json"]
 
 
-def test_a_left_over_beside_a_good_binary_is_swept_and_counts_as_a_change(tasks, site, tmp_path):
+def test_removing_a_stale_temporary_file_beside_a_good_binary_is_a_change(tasks, site, tmp_path):
     store = str(tmp_path / "store")
     tasks([task("install", site, store)])
     left = os.path.join(store, VERSION, ".tmp.binary.abcd1234")
     with open(left, "wb") as file:
         file.write(b"half")
     site.stop()
-    run = tasks([task("sweep", site, store), task("again", site, store)])
-    assert run["sweep"]["changed"] and not run["sweep"]["failed"], run["sweep"]
-    assert not os.path.exists(left) and "target: stale temporary file removed: %s" % left in run["sweep"]["steps"]
+    run = tasks([task("cleanup", site, store), task("again", site, store)])
+    assert run["cleanup"]["changed"] and not run["cleanup"]["failed"], run["cleanup"]
+    assert not os.path.exists(left) and "target: stale temporary file removed: %s" % left in run["cleanup"]["steps"]
     assert not run["again"]["changed"], run["again"]
 
 
-def test_who_waits_too_long_for_the_lock_is_told_who_holds_it(play, tasks, site, tmp_path):
+def test_a_lock_timeout_names_the_holder(play, tasks, site, tmp_path):
     from release_site import misbehaviours
 
     store = str(tmp_path / "store")

@@ -128,7 +128,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name,path,words", REFUSED)
-def test_a_plain_user_is_told_path_errno_and_the_way_out(name, path, words, plain, place):
+def test_the_error_of_a_plain_user_has_path_errno_and_hint(name, path, words, plain, place):
     result = plain[0][name]
     assert result["failed"] and not result["changed"], result
     error, where = result["error"], os.path.join(place, path)
@@ -174,7 +174,7 @@ def test_only_root_gives_files_away(plain, place):
 
 @pytest.fixture(scope="module")
 def unsafe(ask, tasks, place, user):
-    """What root is told of places that other users could change."""
+    """What root gets to hear of places that other users could change."""
     theirs = make(place, "theirs", user.pw_uid, user.pw_gid)
     sticky = make(place, "sticky", mode=0o1777)
     for folder in (sticky, make(place, "ours")):
@@ -227,8 +227,8 @@ WEAK = [
 ]
 
 
-@pytest.mark.parametrize("name,weak,_tolerable", WEAK)
-def test_a_place_that_others_could_change_is_refused_by_name(name, weak, _tolerable, unsafe, place):
+@pytest.mark.parametrize("name,weak,_overridable", WEAK)
+def test_a_place_that_others_could_change_is_refused_by_name(name, weak, _overridable, unsafe, place):
     result, culprit = unsafe["refused"][name], os.path.join(place, weak)
     assert result["failed"] and not result["changed"], result
     assert (result["error"]["step"], result["error"]["errno_name"]) == ("install", "EPERM")
@@ -237,13 +237,13 @@ def test_a_place_that_others_could_change_is_refused_by_name(name, weak, _tolera
     assert "\n" not in result["msg"] and len(result["msg"]) <= 400
 
 
-@pytest.mark.parametrize("name,_weak,_tolerable", [row for row in WEAK if row[0] != "link-in-theirs"])
-def test_nothing_is_created_there(name, _weak, _tolerable, unsafe):
+@pytest.mark.parametrize("name,_weak,_overridable", [row for row in WEAK if row[0] != "link-in-theirs"])
+def test_nothing_is_created_there(name, _weak, _overridable, unsafe):
     assert unsafe["left"][name] == (["%s/" % VERSION] if name == "weak-version" else [])
 
 
-@pytest.mark.parametrize("name,weak,_tolerable", [row for row in WEAK if row[2]])
-def test_allow_unsafe_base_dir_warns_in_every_run_and_records_it(name, weak, _tolerable, unsafe, place):
+@pytest.mark.parametrize("name,weak,_overridable", [row for row in WEAK if row[2]])
+def test_allow_unsafe_base_dir_warns_in_every_run_and_records_it(name, weak, _overridable, unsafe, place):
     culprit = os.path.join(place, weak)
     for run, changed in (("allowed", True), ("again", False)):
         result = unsafe[run][name]
@@ -258,8 +258,8 @@ def test_allow_unsafe_base_dir_warns_in_every_run_and_records_it(name, weak, _to
     ], recorded
 
 
-@pytest.mark.parametrize("name,weak,_tolerable", [row for row in WEAK if not row[2]])
-def test_the_rules_of_the_store_itself_stay(name, weak, _tolerable, unsafe, place):
+@pytest.mark.parametrize("name,weak,_overridable", [row for row in WEAK if not row[2]])
+def test_the_rules_of_the_store_itself_stay(name, weak, _overridable, unsafe, place):
     for run in ("allowed", "again"):
         result = unsafe[run][name]
         assert result["failed"] and os.path.join(place, weak) in result["msg"], result

@@ -135,10 +135,10 @@ def test_the_role_has_it_too(play, module_site, folder, places):
         "rescue": [{"ansible.builtin.meta": "noop"}],
     }
 
-    def tell(name):
+    def show(name):
         return {"name": name, "ansible.builtin.debug": {"msg": "{{ ansible_facts['terraform_binary_result'] }}"}}
 
-    run = play([good, tell("good"), bad, tell("bad")])
+    run = play([good, show("good"), bad, show("bad")])
     assert run["good"]["msg"]["version"] == "1.13.3" and run["good"]["msg"]["failed"] is False, run.output
     assert run["bad"]["msg"]["failed"] is True and run["bad"]["msg"]["requested"] == places["gone"]
 

@@ -100,7 +100,7 @@ def folder(side, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shelf(side, signing_key, host_platform):
+def mirror(side, signing_key, host_platform):
     """A site with final versions and pre-releases, odd entries, and one version for another platform only."""
     from release_site import Site
 
@@ -129,25 +129,25 @@ def stores(folder):
 
 
 @pytest.fixture(scope="module")
-def checked(tasks, shelf, stores):
+def checked(tasks, mirror, stores):
     """Check mode of what is chosen: before ``done``."""
-    run = tasks.each({version: task_args(shelf, stores[version], version=version) for version in CHECKED}, check=True)
+    run = tasks.each({version: task_args(mirror, stores[version], version=version) for version in CHECKED}, check=True)
     assert not any(os.path.exists(store) for store in stores.values())
     return run.each
 
 
 @pytest.fixture(scope="module")
-def done(tasks, shelf, stores, checked):
-    run = tasks.each({version: task_args(shelf, store, version=version) for version, store in stores.items()})
+def done(tasks, mirror, stores, checked):
+    run = tasks.each({version: task_args(mirror, store, version=version) for version, store in stores.items()})
     assert "Traceback" not in run.output
     return run.each
 
 
 @pytest.fixture(scope="module")
-def again(tasks, shelf, stores, done):
+def again(tasks, mirror, stores, done):
     return tasks.each(
         {
-            version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
+            version: task_args(mirror, stores[version], version=version, link=stores[version] + "/current")
             for version in ("latest", "~> 1.13.0", "= 1.10")
         }
     ).each
@@ -170,7 +170,7 @@ def test_check_mode_says_which(version, checked):
     assert (result["version"], result["requested"]) == (CHOSEN[version], version)
 
 
-def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
+def test_the_steps_say_how_it_was_chosen(side, done, mirror, host_platform):
     steps = done["~> 1.13.0"]["steps"]
     fetched = [
         result
@@ -179,13 +179,13 @@ def test_the_steps_tell_how_it_was_chosen(side, done, shelf, host_platform):
     ]
     assert len(fetched) == 1 if side == "controller" else len(fetched) > 1
     line = side + ": ~> 1.13.0 is 1.13.4, the newest that matches on %s; passed over, having no build for %s: 1.13.5"
-    assert line % (shelf.url, host_platform) in steps, steps
+    assert line % (mirror.url, host_platform) in steps, steps
 
 
 @pytest.fixture(scope="module")
-def refused(tasks, shelf, folder):
+def refused(tasks, mirror, folder):
     args_by_host = {
-        name: task_args(shelf, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
+        name: task_args(mirror, os.path.join(folder, "refused"), version=version, **OPTIONS.get(name, {}))
         for name, (version, _step, _words) in REFUSED.items()
     }
     return tasks.each(args_by_host).each
@@ -217,10 +217,10 @@ def test_a_refusal_leaves_no_file(side, refused, folder):
     assert refused and set(names(os.path.join(folder, "refused"))) == locks
 
 
-def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, done, host_platform):
+def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, mirror, stores, done, host_platform):
     versions = ("latest", "~> 1.13.0", "= 1.10")
     linked = {
-        version: task_args(shelf, stores[version], version=version, link=stores[version] + "/current")
+        version: task_args(mirror, stores[version], version=version, link=stores[version] + "/current")
         for version in versions
     }
     assert all(result["changed"] for result in tasks.each(linked).each.values())
@@ -231,26 +231,26 @@ def test_an_unchanged_run_says_so_on_a_line_or_two(side, tasks, shelf, stores, d
         assert not result["changed"] and not result["failed"], result
         assert len(result["steps"]) == (2 if chosen and side == "controller" else 1), result
         assert "verified %s" % result["path"] in result["steps"][-1] and linked[version]["link"] in result["steps"][-1]
-        assert ("is 1.13.4, the newest that matches on %s" % shelf.url in result["steps"][0]) is chosen
+        assert ("is 1.13.4, the newest that matches on %s" % mirror.url in result["steps"][0]) is chosen
         assert result["previous_version"] == result["version"] == CHOSEN[version]
-    size = len(shelf.files[INDEX.lstrip("/")].body)
+    size = len(mirror.files[INDEX.lstrip("/")].body)
     came = sorted(again[version]["downloaded_bytes"] for version in versions)
     assert came == ([0, 0, size] if side == "controller" else [0, size, size])
 
 
 @pytest.fixture
-def count(tasks, shelf, tmp_path):
+def count(tasks, mirror, tmp_path):
     """How often one run of the module asks for the index: callable(check, **options) -> (requests, result)."""
 
     def ask(check=False, **options):
-        shelf.requests.clear()
-        result = tasks([task("ask", shelf, tmp_path, **options)], check=check)["ask"]
-        return shelf.counts(INDEX).requests, result
+        mirror.requests.clear()
+        result = tasks([task("ask", mirror, tmp_path, **options)], check=check)["ask"]
+        return mirror.counts(INDEX).requests, result
 
     return ask
 
 
-def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
+def test_the_index_is_asked_once_and_only_for_a_choice(count, mirror):
     assert count(version="1.13.4")[0] == 0
     assert count(version="= 1.13.3")[0] == 0
     for check in (True, False):
@@ -260,46 +260,46 @@ def test_the_index_is_asked_once_and_only_for_a_choice(count, shelf):
         assert requests == 1 and result["failed"] and "1.13.4 (next lower)" in result["error"]["hint"], result
 
 
-def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(tasks, shelf, tmp_path, signing_key):
+def test_what_was_installed_since_counts_for_a_version_that_was_chosen_before(tasks, mirror, tmp_path, signing_key):
     from release_site import Site
 
     with Site(versions=("1.20.0",), key=signing_key) as other:
         run = tasks(
             [
-                task("before", shelf, tmp_path, version="latest"),
+                task("before", mirror, tmp_path, version="latest"),
                 task("newer", other, tmp_path, version="1.20.0"),
-                task("after", shelf, tmp_path, version="latest"),
+                task("after", mirror, tmp_path, version="latest"),
             ]
         )
     assert run["before"]["version"] == "1.13.4" and run["newer"]["changed"]
     assert run["after"]["version"] == "1.20.0" and not run["after"]["changed"], run["after"]
 
 
-def test_an_exact_version_does_not_need_the_index(tasks, shelf, tmp_path):
+def test_an_exact_version_does_not_need_the_index(tasks, mirror, tmp_path):
     from release_site import misbehaviours
 
-    shelf.misbehave("*index.json", misbehaviours.status(404))
+    mirror.misbehave("*index.json", misbehaviours.status(404))
     try:
         run = tasks(
             [
-                task("exact", shelf, tmp_path, version="1.13.3"),
-                task("unknown", shelf, tmp_path, version="1.13.99"),
-                task("latest", shelf, tmp_path, version="latest"),
+                task("exact", mirror, tmp_path, version="1.13.3"),
+                task("unknown", mirror, tmp_path, version="1.13.99"),
+                task("latest", mirror, tmp_path, version="latest"),
             ]
         )
     finally:
-        shelf.behave()
+        mirror.behave()
     assert run["exact"]["changed"] and not run["exact"]["failed"], run["exact"]
     assert (
         "HTTP 404" in run["unknown"]["msg"]
         and "look whether the site has this version" in run["unknown"]["error"]["hint"]
     )
-    assert run["latest"]["failed"] and run["latest"]["error"]["url"] == shelf.url + INDEX, run["latest"]
+    assert run["latest"]["failed"] and run["latest"]["error"]["url"] == mirror.url + INDEX, run["latest"]
     assert "1.13.3 is installed" in run["latest"]["error"]["hint"]
 
 
 @pytest.fixture(scope="module")
-def ahead(tasks, shelf, folder, signing_key):
+def ahead(tasks, mirror, folder, signing_key):
     """A store with a version that only another site has, and a link to it."""
     from release_site import Site
 
@@ -310,11 +310,11 @@ def ahead(tasks, shelf, folder, signing_key):
         yield store, other
 
 
-def test_a_site_that_is_behind_rolls_nothing_back(tasks, shelf, ahead):
+def test_a_site_that_is_behind_rolls_nothing_back(tasks, mirror, ahead):
     store, _other = ahead
     run = tasks(
         [
-            task(version, shelf, store, version=version, link=store + "/current")
+            task(version, mirror, store, version=version, link=store + "/current")
             for version in ("latest", ">= 1.13", ">= 1.15", "< 1.15")
         ]
     )
@@ -322,14 +322,14 @@ def test_a_site_that_is_behind_rolls_nothing_back(tasks, shelf, ahead):
         result = run[version]
         assert not result["changed"] and result["version"] == "1.15.0" and len(result["steps"]) <= 2, result
         (warning,) = result["warnings"]
-        assert "%s is 1.15.0, which is installed" % version in warning and shelf.url in warning
+        assert "%s is 1.15.0, which is installed" % version in warning and mirror.url in warning
         assert warning in result["steps"][0]
-    assert "%s is behind, the newest that matches there is 1.13.4" % shelf.url in run["latest"]["warnings"][0]
+    assert "%s is behind, the newest that matches there is 1.13.4" % mirror.url in run["latest"]["warnings"][0]
     assert run["< 1.15"]["changed"] and run["< 1.15"]["version"] == "1.13.4" and "warnings" not in run["< 1.15"]
 
 
 @pytest.mark.parametrize("version", ["latest", ">= 1.13"])
-def test_a_store_that_was_restored_is_not_rolled_back(version, tasks, shelf, ahead, tmp_path):
+def test_a_store_that_was_restored_is_not_rolled_back(version, tasks, mirror, ahead, tmp_path):
     """Copied, or come back from a backup: other inodes, other times. The site is behind."""
     _store, other = ahead
     original, store = tmp_path / "original", tmp_path / "store"
@@ -338,19 +338,19 @@ def test_a_store_that_was_restored_is_not_rolled_back(version, tasks, shelf, ahe
     shutil.copytree(str(original), str(store))
     os.utime(str(store / "1.15.0" / "terraform"), ns=(10**18, 10**18))
     os.symlink(str(store / "1.15.0" / "terraform"), link)
-    first = tasks([task("first", shelf, store, version=version, link=link)])["first"]
+    first = tasks([task("first", mirror, store, version=version, link=link)])["first"]
     assert not first["failed"] and first["version"] == "1.15.0" and first["downloaded_bytes"] < 10000, first
     assert "which is installed" in first["warnings"][0] and os.readlink(link).endswith("/1.15.0/terraform")
-    again = tasks([task("again", shelf, store, version=version, link=link)])["again"]
+    again = tasks([task("again", mirror, store, version=version, link=link)])["again"]
     assert not again["changed"] and not again["failed"] and again["version"] == "1.15.0", again
     assert not (store / "1.13.4").exists()
 
 
-def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, shelf, ahead, tmp_path):
+def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, mirror, ahead, tmp_path):
     """Within one run of a playbook a target is spared the index; not the look at what it has. The site is behind."""
     _store, other = ahead
     link = str(tmp_path / "terraform")
-    old = task("old", shelf, tmp_path / "store", version="latest", link=link, download="target")
+    old = task("old", mirror, tmp_path / "store", version="latest", link=link, download="target")
     new = task("new", other, tmp_path / "store", version="1.15.0", link=link, download="target")
     run = tasks([old, new, dict(old, name="again")])
     assert (run["old"]["version"], run["new"]["version"]) == ("1.13.4", "1.15.0")
@@ -358,17 +358,17 @@ def test_what_was_chosen_before_is_weighed_against_what_has_come_since(tasks, sh
     assert os.readlink(link).endswith("/1.15.0/terraform")
 
 
-def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, closed):
+def test_the_first_site_with_a_match_decides(tasks, mirror, ahead, tmp_path, closed):
     _store, other = ahead
-    two = {"both": [shelf.url, other.url], "other": [other.url, shelf.url], "first down": [closed, shelf.url]}
+    two = {"both": [mirror.url, other.url], "other": [other.url, mirror.url], "first down": [closed, mirror.url]}
     args_by_host = {
-        name: task_args(shelf, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()
+        name: task_args(mirror, tmp_path / name, version="~> 1.13", sites=sites) for name, sites in two.items()
     }
-    args_by_host["second"] = task_args(shelf, tmp_path / "second", version="~> 1.15", sites=[shelf.url, other.url])
-    args_by_host["neither"] = task_args(shelf, tmp_path / "neither", version="~> 1.16", sites=[shelf.url, other.url])
-    args_by_host["all down"] = task_args(shelf, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
+    args_by_host["second"] = task_args(mirror, tmp_path / "second", version="~> 1.15", sites=[mirror.url, other.url])
+    args_by_host["neither"] = task_args(mirror, tmp_path / "neither", version="~> 1.16", sites=[mirror.url, other.url])
+    args_by_host["all down"] = task_args(mirror, tmp_path / "all down", version="latest", sites=[closed, closed + "/x"])
     args_by_host["down or not"] = task_args(
-        shelf, tmp_path / "down or not", version="~> 1.16", sites=[closed, shelf.url]
+        mirror, tmp_path / "down or not", version="~> 1.16", sites=[closed, mirror.url]
     )
     found = tasks.each(args_by_host, check=True).each
     assert {name: found[name].get("version") for name in args_by_host} == {
@@ -381,9 +381,9 @@ def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, clos
         "down or not": None,
     }
     for name, words in {
-        "neither": (shelf.url, other.url, "no version matches"),
+        "neither": (mirror.url, other.url, "no version matches"),
         "all down": (closed + "/x",),
-        "down or not": (closed, shelf.url, "no site has ~> 1.16"),
+        "down or not": (closed, mirror.url, "no site has ~> 1.16"),
     }.items():
         assert all(word in found[name]["msg"] for word in words), found[name]["msg"]
     for name in ("all down", "down or not"):  # the site that is down was asked for one of the hosts
@@ -391,7 +391,7 @@ def test_the_first_site_with_a_match_decides(tasks, shelf, ahead, tmp_path, clos
     assert found["neither"]["error"]["step"] == "request" and found["all down"]["error"]["step"] == "fetch"
 
 
-def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ahead, closed):
+def test_offline_an_installed_version_does_when_that_is_allowed(tasks, mirror, ahead, closed):
     store, _other = ahead
     cases = {
         "default": ("~> 1.15", {}),
@@ -402,7 +402,7 @@ def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ah
     }
     found = tasks.each(
         {
-            name: task_args(shelf, store, version=version, sites=[closed], **options)
+            name: task_args(mirror, store, version=version, sites=[closed], **options)
             for name, (version, options) in cases.items()
         }
     ).each
@@ -424,7 +424,7 @@ def test_offline_an_installed_version_does_when_that_is_allowed(tasks, shelf, ah
     assert not found["exact"]["failed"] and not found["exact"]["changed"]
 
 
-def test_only_intact_versions_of_the_platform_take_part(tasks, shelf, ahead, tmp_path):
+def test_only_intact_versions_of_the_platform_take_part(tasks, mirror, ahead, tmp_path):
     _store, other = ahead
     damaged, foreign = tmp_path / "damaged", tmp_path / "foreign"
     tasks(
@@ -435,17 +435,19 @@ def test_only_intact_versions_of_the_platform_take_part(tasks, shelf, ahead, tmp
     )
     with open(str(damaged / "1.15.0" / "terraform"), "ab") as file:
         file.write(b"damage")
-    run = tasks([task("damaged", shelf, damaged, version="latest"), task("foreign", shelf, foreign, version="latest")])
+    run = tasks(
+        [task("damaged", mirror, damaged, version="latest"), task("foreign", mirror, foreign, version="latest")]
+    )
     assert [run[name].get("version") for name in ("damaged", "foreign")] == ["1.13.4", "1.13.4"], run.output
 
 
-def test_a_chosen_version_meets_its_line_of_checksum(tasks, shelf, tmp_path, host_platform):
-    lines = shelf.release("1.13.4").sums.decode()
+def test_a_chosen_version_meets_its_line_of_checksum(tasks, mirror, tmp_path, host_platform):
+    lines = mirror.release("1.13.4").sums.decode()
     run = tasks(
         [
-            task("right", shelf, tmp_path, version="~> 1.13.0", checksum=lines),
-            task("wrong", shelf, tmp_path, version="~> 1.10.0", checksum=lines),
-            task("hex", shelf, tmp_path, version="< 1.10", checksum=shelf.release("1.13.4").digest(host_platform)),
+            task("right", mirror, tmp_path, version="~> 1.13.0", checksum=lines),
+            task("wrong", mirror, tmp_path, version="~> 1.10.0", checksum=lines),
+            task("hex", mirror, tmp_path, version="< 1.10", checksum=mirror.release("1.13.4").digest(host_platform)),
         ]
     )
     assert run["right"]["changed"] and not run["right"]["failed"], run["right"]
@@ -454,33 +456,33 @@ def test_a_chosen_version_meets_its_line_of_checksum(tasks, shelf, tmp_path, hos
 
 
 @pytest.fixture
-def stocked(tasks, shelf, tmp_path):
+def populated(tasks, mirror, tmp_path):
     """A store with 1.9.8, 1.13.3, 1.13.4 and 1.14.0-rc1, with a link to 1.13.4."""
     store = tmp_path / "store"
     run = tasks(
         [
-            task("1.9.8", shelf, store, version="1.9.8"),
-            task("1.13.3", shelf, store, version="1.13.3"),
-            task("rc", shelf, store, version="1.14.0-rc1"),
-            task("1.13.4", shelf, store, version="1.13.4", link=str(tmp_path / "link")),
+            task("1.9.8", mirror, store, version="1.9.8"),
+            task("1.13.3", mirror, store, version="1.13.3"),
+            task("rc", mirror, store, version="1.14.0-rc1"),
+            task("1.13.4", mirror, store, version="1.13.4", link=str(tmp_path / "link")),
         ]
     )
     assert all(run[name]["changed"] for name in ("1.9.8", "1.13.3", "rc", "1.13.4"))
     return str(store)
 
 
-def test_a_removal_by_constraint(tasks, shelf, stocked):
+def test_a_removal_by_constraint(tasks, mirror, populated):
     """All that match go, or none; what is not ours stays; the site is not asked."""
-    os.makedirs(stocked + "/1.0.0")
-    with open(stocked + "/1.0.0/terraform", "wb") as file:
+    os.makedirs(populated + "/1.0.0")
+    with open(populated + "/1.0.0/terraform", "wb") as file:
         file.write(b"mine")
-    link = os.path.join(os.path.dirname(stocked), "link")
-    shelf.requests.clear()
+    link = os.path.join(os.path.dirname(populated), "link")
+    mirror.requests.clear()
 
     def remove(name, version, **options):
-        return task(name, shelf, stocked, version=version, state="absent", **options)
+        return task(name, mirror, populated, version=version, state="absent", **options)
 
-    foreseen = tasks([remove("foreseen", "< 1.13.4")], check=True, diff=True)["foreseen"]
+    predicted = tasks([remove("predicted", "< 1.13.4")], check=True, diff=True)["predicted"]
     run = tasks(
         [
             remove("nothing", "> 1.15"),
@@ -491,16 +493,16 @@ def test_a_removal_by_constraint(tasks, shelf, stocked):
             remove("pre-release", ">= 1.14.0-alpha1"),
         ]
     )
-    assert shelf.counts().requests == 0
+    assert mirror.counts().requests == 0
     gone = [
-        "%s/%s%s" % (stocked, version, name)
+        "%s/%s%s" % (populated, version, name)
         for version in ("1.9.8", "1.13.3")
         for name in ("/terraform", "/terraform.json", "")
     ]
-    for result in (foreseen, run["old"]):
+    for result in (predicted, run["old"]):
         assert result["changed"] and result["removed"] == gone and result["version"] == "1.13.3", result
         assert "1.0.0 has a binary without a receipt" in result["warnings"][0]
-    assert [diff["after"]["state"] for diff in foreseen["diff"]] == ["absent", "absent"]
+    assert [diff["after"]["state"] for diff in predicted["diff"]] == ["absent", "absent"]
     assert run["old"]["intact_versions"] == ["1.13.4", "1.14.0-rc1"] and "1.9.8" in run["old"]["msg"]
     for name in ("nothing", "old again"):
         result = run[name]
@@ -511,36 +513,36 @@ def test_a_removal_by_constraint(tasks, shelf, stocked):
     assert run["linked"]["failed"] and link in run["linked"]["msg"] and not run["linked"]["changed"]
     assert run["with link"]["removed"][0] == link and run["with link"]["previous_version"] == "1.13.4"
     assert run["pre-release"]["version"] == "1.14.0-rc1"
-    assert [name for name in names(stocked) if not name.startswith(".")] == ["1.0.0/", "1.0.0/terraform"]
+    assert [name for name in names(populated) if not name.startswith(".")] == ["1.0.0/", "1.0.0/terraform"]
 
 
-def test_latest_twice_in_a_play_asks_the_index_once(side, play, shelf, tmp_path):
+def test_latest_twice_in_a_play_asks_the_index_once(side, play, mirror, tmp_path):
     """Once for all hosts where the controller downloads; hosts that download ask each time."""
     hosts = ("one", "two")
     steps = [
-        task("%s %s" % (name, version), shelf, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
+        task("%s %s" % (name, version), mirror, "%s/{{ inventory_hostname }}" % tmp_path, version=version, **options)
         for name, version, options in (
             ("first", "latest", {}),
             ("linked", "latest", {"link": "%s/{{ inventory_hostname }}/current" % tmp_path}),
             ("first", "~> 1.13.0", {}),
         )
     ]
-    shelf.requests.clear()
+    mirror.requests.clear()
     run = play(steps, hosts=hosts)
     for each in steps:
         for result in run.on_hosts(each["name"]).values():
             assert not result["failed"] and result["version"] == "1.13.4", result
             assert result["requested"] == each["name"].partition(" ")[2]
-    assert shelf.counts(INDEX).requests == (1 if side == "controller" else len(steps) * len(hosts))
+    assert mirror.counts(INDEX).requests == (1 if side == "controller" else len(steps) * len(hosts))
 
 
-def test_a_playbook_installs_what_was_chosen_and_says_so_again(side, play, shelf, tmp_path):
+def test_a_playbook_installs_what_was_chosen_and_says_so_again(side, play, mirror, tmp_path):
     """One that is there, and one that is not: checked, installed, and looked at again."""
     if side == "target" and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
         pytest.skip("only in make matrix: the tasks above choose there")
     kinds = ("latest", "~> 1.15")
     args_by_host = {
-        version: task_args(shelf, tmp_path / str(number), version=version) for number, version in enumerate(kinds)
+        version: task_args(mirror, tmp_path / str(number), version=version) for number, version in enumerate(kinds)
     }
     checked, done, again = (
         play.each(args_by_host, check=True).each,

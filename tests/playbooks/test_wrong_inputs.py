@@ -17,13 +17,13 @@ NOTHING, LOCKED = "nothing", "lock"  # what a refusal leaves: a lock and an empt
 
 
 class Wrong(NamedTuple):
-    """A wish that is refused."""
+    """A request that is refused."""
 
     options: dict  # beside the usual ones; {key} is filled in, see _fill
     step: str  # error.step
     words: Tuple[str, ...]  # in the message
     leaves: str = NOTHING
-    foreseen: bool = True  # check mode can know
+    predicted: bool = True  # check mode can know
 
 
 SUMS = "terraform_%s_SHA256SUMS"
@@ -69,7 +69,7 @@ WRONG = {
     ),
     "sums-tampered": Wrong({"version": "1.20.2"}, "verify", (SUMS % "1.20.2", "signature"), LOCKED),
     "sums-unsigned": Wrong({"version": "1.20.3"}, "fetch", (SUMS % "1.20.3" + ".sig", "HTTP 404"), LOCKED),
-    "signed-by-a-stranger": Wrong(
+    "signed-by-an-untrusted-key": Wrong(
         {"version": "1.20.4"}, "verify", (SUMS % "1.20.4", "is by key", "trusted_keys"), LOCKED
     ),
     "archive-swapped": Wrong(
@@ -86,7 +86,7 @@ WRONG = {
 }
 # What is asked in check mode too: what P0 refuses, and what an archive holds, is all the same there.
 CHECKED = sorted(
-    {name for name, wrong in WRONG.items() if wrong.foreseen and (wrong.step, wrong.leaves) != ("request", NOTHING)}
+    {name for name, wrong in WRONG.items() if wrong.predicted and (wrong.step, wrong.leaves) != ("request", NOTHING)}
     | {"version-float", "key-not-there", "checksum-wrong-pinned", "archive-swapped"}
 )
 ODD_ARCHIVES = ("no_terraform", "parent_directory", "symlink", "duplicate", "bomb", "other_file")
@@ -237,7 +237,7 @@ def test_ansible_playbook_shows_the_same_line(name, played_run, real_run, words)
 def _without_places(message):
     """A message without what differs from run to run: the folder of the run, and names of temporary files."""
     return re.sub(
-        r"/(played|real)/|\.tmp\.\w+\.\w+|parcel\.\w+", "", re.sub(r"/\S+/(?=terraform_binary/)", "", message)
+        r"/(played|real)/|\.tmp\.\w+\.\w+|staged\.\w+", "", re.sub(r"/\S+/(?=terraform_binary/)", "", message)
     )
 
 
@@ -262,7 +262,7 @@ def test_it_ends_alike_whoever_downloads(name, real_run, target_run, words, fold
 @pytest.mark.parametrize("name", CHECKED)
 def test_check_mode_says_the_same_as_far_as_it_can_know(name, check_run, words):
     result = check_run.each[name]
-    if WRONG[name].foreseen:
+    if WRONG[name].predicted:
         _assert_one_clear_line(result, WRONG[name], words)
     else:
         assert result["changed"] and result["needs_archive"], result

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The invariants of the install protocol, judged from outside: nothing of the installer is asked.
+"""The invariants of the install protocol, checked from outside: nothing of the installer is asked.
 
 I1  the binary is absent, old-complete or new-complete        I2  what can be executed are verified bytes
 I3  a clean re-run succeeds, changed iff something had to change; a third run changes nothing
@@ -37,7 +37,7 @@ class Course:
         :param wanted_errno: str, the errno that a failure has to have; None: the fault has none.
         :param lie: bool, a call said that it was done and was not: what it says of changes cannot be held against it.
         """
-        wrong = list(self._binary(hit)) + list(self._left_over(hit)) + list(self._link(hit))
+        wrong = list(self._binary(hit)) + list(self._stale_files(hit)) + list(self._link(hit))
         answer = ending.answer
         if ending.traceback:
             wrong.append("I5: a traceback: %s" % ending.traceback.strip().splitlines()[-1])
@@ -45,7 +45,7 @@ class Course:
             return wrong
         if answer.get("failed"):
             wrong += self._failure(answer, wanted_errno)
-        elif hit.picture != self.right.picture and not _litter_alone(hit.picture, self.right.picture):
+        elif hit.picture != self.right.picture and not _only_stale_files(hit.picture, self.right.picture):
             wrong.append("I1: success, and %s" % difference(hit.picture, self.right.picture))
         if not lie and answer["changed"] != self.has_changed(hit):
             wrong.append(
@@ -75,11 +75,11 @@ class Course:
             wrong.append(
                 "%s: after the clean run %s"
                 % (
-                    "I4" if _litter_alone(again.picture, self.right.picture) else "I3",
+                    "I4" if _only_stale_files(again.picture, self.right.picture) else "I3",
                     difference(again.picture, self.right.picture),
                 )
             )
-        if self.right.receipt is not None and not _vouched(again, True):
+        if self.right.receipt is not None and not _has_provenance(again, True):
             wrong.append("I3: after the clean run the receipt is not about the binary")
         if third.answer is None or third.answer.get("failed") or third.answer["changed"]:
             wrong.append("I3: the third run says %s" % (third.answer or third.traceback,))
@@ -97,10 +97,10 @@ class Course:
                 yield "I2: bytes that nobody verified can be executed (mode %04o)" % hit.mode
         if new and hit.mode not in (self.right.mode, self.before.mode):
             yield "I1: the binary has mode %04o" % hit.mode
-        if self.right.receipt is not None and not _vouched(hit, new):
-            yield "I2: no receipt vouches for the binary that is there"
+        if self.right.receipt is not None and not _has_provenance(hit, new):
+            yield "I2: no receipt describes the binary that is there"
 
-    def _left_over(self, hit):
+    def _stale_files(self, hit):
         temps = [path for path in hit.picture if _is_temp(path)]
         if len(temps) > TEMPS + sum(map(_is_temp, self.before.picture)):
             yield "I4: %d temporary files: %s" % (len(temps), ", ".join(temps))
@@ -125,7 +125,7 @@ class Course:
             yield "I5: the failure has %s, not %s: %s" % (error.get("errno_name"), wanted_errno, answer["msg"])
 
     def has_changed(self, hit):
-        """Binary, receipt or link are not what they were, or a left-over of before is gone."""
+        """Binary, receipt or link are not what they were, or a stale file of before is gone."""
         return _substance(hit.picture, self.before.picture) != _substance(self.before.picture, self.before.picture)
 
 
@@ -142,12 +142,12 @@ def _is_temp(path):
     return os.path.basename(path).startswith((".tmp.", ".iac-platform-link."))
 
 
-def _litter_alone(one, other):
+def _only_stale_files(one, other):
     """Two pictures differ by temporary files of the first only."""
     return other == dict((path, entry) for path, entry in one.items() if not _is_temp(path))
 
 
-def _vouched(hit, new):
+def _has_provenance(hit, new):
     """There is a receipt, and it is that of the binary if this is the new one."""
     try:
         fields = json.loads((hit.receipt or b"").decode("utf-8"))

@@ -9,10 +9,10 @@ follows the code: a mutant that does not fit any more fails.
 
 from typing import NamedTuple
 
-CRASH = "tests/proof/test_crash_images.py::test_every_crash_image_is_legal_and_mended"
+CRASH = "tests/proof/test_crash_images.py::test_every_crash_image_is_legal_and_repaired"
 _CHANGES = "tests/proof/test_fault_sweep.py::test_no_call_that_changes_something_leaves_it_half_done[%s]"
 ERRORS, KILLS, STOPS, LIES = (_CHANGES % kinds for kinds in ("EIO", "SIGKILL", "SIGTERM", "0/1"))
-CROWD = "tests/proof/test_concurrency_stress.py"
+STRESS = "tests/proof/test_concurrency_stress.py"
 _UNIT = "tests/unit/plugins/module_utils/"
 
 
@@ -88,7 +88,7 @@ GROUPS, MOUNTS, PROCESSES = "_fs/test_accounts.py", "_fs/test_mounts.py", "_fs/t
 
 MUTANTS = {
     # P1: the way to the store
-    "a directory of a stranger passes": _never("_fs/directory.py", "own.st_uid not in self.owners.uids", DIRECTORIES),
+    "a directory of another user passes": _never("_fs/directory.py", "own.st_uid not in self.owners.uids", DIRECTORIES),
     "a directory that all may write to passes": _change(
         "_fs/directory.py",
         '        if own.st_mode & stat.S_IWOTH:\n            return "", "chmod go-w"\n',
@@ -141,19 +141,19 @@ MUTANTS = {
         "_fs/mounts.py", "fields[end + 3 :]", "fields[end + 2:]", MOUNTS
     ),
     "a sticky directory need not be sticky": _never("_fs/directory.py", "not own.st_mode & stat.S_ISVTX", DIRECTORIES),
-    "an entry of a stranger in a sticky directory passes": _never(
+    "an entry of another user in a sticky directory passes": _never(
         "_fs/directory.py", "entry is not None and entry.st_uid not in self.owners.uids", DIRECTORIES
     ),
-    "what lies on the way is not judged": _change(
+    "what lies on the way is not checked": _change(
         "_fs/directory.py",
         "            check_entry(here, entry, path, what, safety_warnings)\n            if stat.S_ISLNK",
         "            if stat.S_ISLNK",
         DIRECTORIES,
     ),
-    "where something is to be created is not judged": _change(
+    "where something is to be created is not checked": _change(
         "_fs/directory.py", "check_entry(here, None, path, what, safety_warnings)", "pass    #", DIRECTORIES, PLAN
     ),
-    "a link of a stranger on the way passes": _never(
+    "a link of another user on the way passes": _never(
         "_fs/directory.py", "entry.st_uid not in here.owners.uids", DIRECTORIES
     ),
     "links on the way may form a loop": _never("_fs/directory.py", "links > MAX_LINKS", DIRECTORIES),
@@ -182,7 +182,7 @@ MUTANTS = {
         '        log("directory created',
         DIRECTORIES,
     ),
-    "a directory that a twin made is an error": _never(
+    "a directory that a concurrent run made is an error": _never(
         "_fs/directory.py", "exc.errno != errno.EEXIST", DIRECTORIES
     )._replace(new="if True:"),
     "no directory is ever synced": _change(
@@ -223,7 +223,7 @@ MUTANTS = {
     ),
     "the lock may be a pipe": _never("_fs/lock.py", "not stat.S_ISREG(found.st_mode)", LOCK),
     "the lock may have another name": _never("_fs/lock.py", "found.st_nlink > 1", LOCK),
-    "the lock may be a stranger's": _never(
+    "the lock may be another user's": _never(
         "_fs/lock.py",
         "found.st_uid not in directory.owners.uids or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)",
         LOCK,
@@ -278,13 +278,13 @@ MUTANTS = {
         "_install/preflight.py", "link_directory is not None and plan.changes_link", OBSTACLES
     ),
     "locks are not looked at": _change("_install/preflight.py", "for name in locks:", "for name in ():", OBSTACLES),
-    "a removal is not foreseen": _never(
+    "a removal is not predicted": _never(
         "_install/preflight.py", "plan.removes and plan.empties_version_dir", OBSTACLES
     ),
-    "a twin's file leaves no room for itself": _change(
+    "a concurrent run's file leaves no room for itself": _change(
         "_install/preflight.py", "if exc.errno != errno.ENOSPC or not is_locked():", "if True:", OBSTACLES
     ),
-    "left-overs are not given back": _change(
+    "the room of stale files is not counted": _change(
         "_install/preflight.py", "sum(each.st_blocks * 512 for each in freed if each)", "0", OBSTACLES
     ),
     "a disk that does not count is full": _change(
@@ -302,25 +302,25 @@ MUTANTS = {
     ),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),
-    "left-overs are not swept": _change(
+    "stale temporary files are not removed": _change(
         "_install/apply.py",
         "for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):",
         "for path in ():",
         KILLS,
     ),
-    "a sweep that is stopped forgets what it did": _change(
+    "a removal of stale files that is stopped forgets what it did": _change(
         "_install/apply.py",
         "        with defer_signals():\n            for path in remove_stale_temp_files",
         "        if True:\n            for path in remove_stale_temp_files",
         INSTALL,
     ),
-    "young left-overs are swept where nothing is locked": _never(
+    "young temporary files are removed where nothing is locked": _never(
         "_fs/atomic_file.py", "older_than and age < older_than", FILES
     ),
-    "left-overs of a running twin are called litter": _change(
+    "temporary files of a concurrent run are called stale": _change(
         "_install/plan.py", "if left and is_held(base, lock_name(request)) is False else ()", "if left else ()", PLAN
     ),
-    "a twin between its renames is called damage": _never(
+    "a concurrent run between its renames is called damage": _never(
         "_install/plan.py", "patient and plan.receipt_is_ahead", PLAN
     ),
     "a directory under the binary's name passes": _never(
@@ -377,11 +377,11 @@ MUTANTS = {
     "a signer that is not trusted any more is enough": _never(
         "_install/installed.py", 'request.policy == "signature" and receipt.signer not in signers', POLICIES, STORE
     ),
-    "a binary of a stranger counts": _never("_install/installed.py", "found.st_uid not in owners.uids", STORE),
+    "a binary of another user counts": _never("_install/installed.py", "found.st_uid not in owners.uids", STORE),
     "a binary that others may write counts": _never(
         "_install/installed.py", "found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)", STORE
     ),
-    "a binary with two names is mended in place": _never(
+    "a binary with two names is repaired in place": _never(
         "_install/installed.py", "differs and found.st_nlink > 1", STORE
     ),
     "a run check that was asked for is not missed": _change(
@@ -451,13 +451,13 @@ MUTANTS = {
         "            found = os.fstat(self.fd)",
         FILES,
     ),
-    "a mend that failed half-way is no change": _change(
+    "a repair that failed half-way is no change": _change(
         "_install/binary.py",
         "            finally:  # the owner may have changed even if the mode could not be set\n",
         "            except ZeroDivisionError:\n                raise\n            else:\n",
         BINARY,
     ),
-    "a mend that cannot be looked at is no change": _change(
+    "a repair that cannot be looked at is no change": _change(
         "_install/binary.py",
         "        return True\n    return (found.st_uid",
         "        return False\n    return (found.st_uid",
@@ -537,13 +537,13 @@ MUTANTS = {
         "                pass\n\n\ndef set_owner",
         FILES,
     ),
-    "a mended mode is not synced": _change(
+    "a repaired mode is not synced": _change(
         "_install/binary.py",
         '        with os_error_context("sync", request.path, place=directory.place):\n            os.fsync(fd)\n',
         "        if True:\n",
         CRASH,
     ),
-    "another file than the judged one is mended": _never(
+    "another file than the checked one is repaired": _never(
         "_install/binary.py",
         "fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino)",
         BINARY,
@@ -591,13 +591,17 @@ MUTANTS = {
     ),
     "without /proc the path is started whoever could exchange it": _never("_install/run_check.py", "unsafe", RUN_CHECK),
     "what was not hashed is started": _never("_install/apply.py", "sha256 != receipt.sha256", INSTALL),
-    "root runs a stranger's binary": _change("_install/run_check.py", "            _become(user)\n", "", RUN_CHECK),
+    "root runs another user's binary": _change("_install/run_check.py", "            _become(user)\n", "", RUN_CHECK),
     "the owner asked for is not the one that runs it": _change(
         "_install/run_check.py", "os.fstat(fd).st_uid if owner is None else owner)", "os.fstat(fd).st_uid)", RUN_CHECK
     ),
-    "a stranger's binary has root's groups": _change("_install/run_check.py", "    os.setgroups([])\n", "", RUN_CHECK),
-    "a stranger's binary has root's group": _change("_install/run_check.py", "    os.setgid(user[1])\n", "", RUN_CHECK),
-    "a stranger's binary may become root again": _change(
+    "another user's binary has root's groups": _change(
+        "_install/run_check.py", "    os.setgroups([])\n", "", RUN_CHECK
+    ),
+    "another user's binary has root's group": _change(
+        "_install/run_check.py", "    os.setgid(user[1])\n", "", RUN_CHECK
+    ),
+    "another user's binary may become root again": _change(
         "_install/run_check.py", "os.setuid(user[0])", "os.seteuid(user[0])", RUN_CHECK
     ),
     "the empty directory is given away through a link": _change(
@@ -702,7 +706,7 @@ MUTANTS = {
         "_fs/symlink.py", '        directory.sync(done="link %s points to %s" % (path, target))\n', "", LINKS
     ),
     "a switched link is not looked at": _never("_fs/symlink.py", "found != target", LINKS),
-    "a left-over of a link is in the way": _change(
+    "a stale temporary link is in the way": _change(
         "_fs/symlink.py",
         "                os.unlink(aside, dir_fd=directory.fd)\n            os.symlink",
         "                pass\n            os.symlink",
@@ -956,7 +960,7 @@ MUTANTS = {
     ),
     "the signature is not verified": _never("_source.py", "signature is not None", OBTAIN),
     "a key's own signature that refuses is passed over": _never("_source.py", "verify.may_be_signature(data)", OBTAIN),
-    "the checksum of the wish is not compared": _never(
+    "the checksum of the request is not compared": _never(
         "_source.py", "request.checksum and sha256 != request.checksum", OBTAIN
     ),
     "sums may name a file twice": _never("_release/layout.py", "name in digests", RELEASES),
@@ -1092,7 +1096,7 @@ MUTANTS = {
     "the renewed key ignores older self-signatures": _change(
         "_openpgp/key_status.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING
     ),
-    "a flaw of the key itself is forgotten": _never("_openpgp/key_status.py", "member.invalid_reason", STANDING),
+    "what makes a key itself invalid is forgotten": _never("_openpgp/key_status.py", "member.invalid_reason", STANDING),
     "short RSA keys are trusted": _never("_openpgp/signatures.py", "not 2048 <= bits <= 8192", MADE),
     "odd RSA numbers are trusted": _never(
         "_openpgp/signatures.py",
@@ -1146,7 +1150,7 @@ MUTANTS = {
     "what was said later is kept quiet": _change(
         "_openpgp/verify.py", "ended = today.invalid_reason", "ended = None", MADE
     ),
-    "the machine that judged is not named": _never("_errors.py", "isinstance(error, ClockError)", MADE),
+    "the machine that checked is not named": _never("_errors.py", "isinstance(error, ClockError)", MADE),
     "a signature older than its key counts": _never("_openpgp/verify.py", "fields.created < member.valid_from", MADE),
     "a signature after its key's end counts": _never(
         "_openpgp/verify.py", "key_status.expires is not None and fields.created >= key_status.expires", MADE
@@ -1237,12 +1241,12 @@ MUTANTS = {
     ),
     "a link of anybody is followed": _never("_fs/trusted_file.py", "entry.st_uid not in owners.uids", GUARD),
     "whoever listens here is believed": _never("_http/listeners.py", "others", LISTENERS),
-    "a system that does not tell who listens is believed": _never("_http/listeners.py", "owners is None", LISTENERS),
+    "a system that does not say who listens is believed": _never("_http/listeners.py", "owners is None", LISTENERS),
     "a site on this host is believed whoever runs it": _never("_http/client.py", "self._guard is not None", LISTENERS),
     "a site on this host gets credentials whoever runs it": _change(
         "_http/client.py", "elif trusted and headers_for(self._access):", "elif False:", LISTENERS
     ),
-    "who listens is asked after the secret was told": _change(
+    "who listens is checked after the secret was sent": _change(
         "_http/client.py",
         "            self._check_listener(url, what, site is not None)\n            response",
         "            response",
@@ -1349,7 +1353,7 @@ MUTANTS = {
     "exceptions from the proxy do not count": _never(
         "_http/proxies.py", 'not proxy or _is_excepted(parts, found.get("no", unset).url)', PROXIES
     )._replace(new="if not proxy:"),
-    # what is told
+    # what is reported
     "what to do is cut off": _change(
         "_errors.py", "    room = MESSAGE_LIMIT - len(end)", "    room = MESSAGE_LIMIT", ERROR_TREE
     ),

@@ -43,11 +43,11 @@ install_host = _load_host()
 
 
 class Scenario(NamedTuple):
-    """A host before a run, and the wish of that run."""
+    """A host before a run, and the arguments of that run."""
 
     prepare: Callable  # callable(host): what was done to it before
     task_args: Callable  # callable(host) -> dict of options, beside those of the archive
-    swept: str  # "all": every call gets every fault; "changes": that is for the calls that change something
+    calls: str  # "all": every call gets every fault; "changes": that is for the calls that change something
 
 
 def _nothing(host):
@@ -89,7 +89,7 @@ def _older_linked(host):
     host.run(link=host.at("bin", "terraform"), **host.offer(OLD_VERSION))
 
 
-def _littered(host):
+def _with_stale_files(host):
     _installed(host)
     for kind in ("binary", "receipt"):
         install_host.write(host.at("store", VERSION, ".tmp.%s.abcd1234" % kind), b"half")
@@ -111,8 +111,8 @@ SCENARIOS = {
     "link switch": Scenario(_older_linked, _linked, "changes"),
     "mode": Scenario(_mode, _plain, "changes"),
     "replace": Scenario(_writable, _plain, "changes"),
-    "vouch": Scenario(_weak, lambda host: {"checksum_policy": "sha256sums"}, "changes"),
-    "litter": Scenario(_littered, _plain, "changes"),
+    "reverify": Scenario(_weak, lambda host: {"checksum_policy": "sha256sums"}, "changes"),
+    "stale files": Scenario(_with_stale_files, _plain, "changes"),
     "no run check": Scenario(_nothing, lambda host: {"run_check": False}, "changes"),
     "removal": Scenario(_installed, lambda host: {"state": "absent"}, "changes"),
     "removal, link": Scenario(

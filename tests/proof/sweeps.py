@@ -49,7 +49,7 @@ CHANGING = (
 
 
 def is_changing(call):
-    """A call changes something, as far as its name tells."""
+    """A call changes something, as far as its name says."""
     return call.name in CHANGING or "O_CREAT" in call.text
 
 
@@ -70,7 +70,7 @@ class Finding(NamedTuple):
     fired: bool
     wrong: tuple  # sentences
     acted: bool  # the fault's run changed something on disk
-    mended: bool  # clean runs followed
+    recovered: bool  # clean runs followed
 
     def __str__(self):
         return "%s as %s: %s at %s number %d, %s: %s" % (
@@ -85,7 +85,7 @@ class Finding(NamedTuple):
 
 
 class Bench:
-    """A host to strike, again and again, with all that a judgement needs."""
+    """A host to strike, again and again, with all that a check needs."""
 
     def __init__(self, strace, task, folder):
         self.strace = strace
@@ -109,7 +109,7 @@ class Bench:
 
     def faults(self):
         """All faults of the sweep, in a fixed order."""
-        thorough = scenarios.SCENARIOS[self.task.scenario].swept == "all"
+        thorough = scenarios.SCENARIOS[self.task.scenario].calls == "all"
         rotating = itertools.cycle(faults.ERRORS + faults.SIGNALS)
         for call in self.calls:
             changing = is_changing(call)
@@ -136,15 +136,15 @@ class Bench:
         if ending.signal and fault.kind == "SIGTERM" and self.course.has_changed(hit) and not self._is_right(hit):
             wrong.append("I5: ended by SIGTERM without a word in the middle of its work")
         # At a call that only looks there is little that a fault can leave: what was put right once is not put right again.
-        mend = is_changing(fault.call) or hit.picture not in self._put_right
-        if mend:
-            found = self._mend(hit)
+        recover = is_changing(fault.call) or hit.picture not in self._put_right
+        if recover:
+            found = self._recover(hit)
             wrong += found
             if not found:
                 self._put_right.append(hit.picture)
-        return Finding(self.task, fault, fired, tuple(wrong), self.course.has_changed(hit), mend)
+        return Finding(self.task, fault, fired, tuple(wrong), self.course.has_changed(hit), recover)
 
-    def _mend(self, hit):
+    def _recover(self, hit):
         """A clean run, and a third one: what is wrong then."""
         rerun = self._run()
         again = self.world.hit()

@@ -146,7 +146,7 @@ class Store(stateful.RuleBasedStateMachine):
         known.binary = self._read(version)
 
     @stateful.rule(version=from_.sampled_from(VERSIONS))
-    def leave_litter(self, version):
+    def leave_stale_files(self, version):
         folder = os.path.dirname(self.host.binary(version))
         if os.path.isdir(folder):
             scenarios.install_host.write(os.path.join(folder, ".tmp.binary.abcd1234"), b"half")

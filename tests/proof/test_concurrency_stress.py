@@ -33,8 +33,8 @@ if sys.version_info < (3, 8):
     pytest.skip("os.posix_spawn came with Python 3.8", allow_module_level=True)
 
 
-class Crowd(NamedTuple):
-    """One store and two wishes for it."""
+class Stress(NamedTuple):
+    """One store and two requests for it."""
 
     hosts: tuple
     log: str  # what the installers did, a word or two a line
@@ -59,7 +59,7 @@ class Crowd(NamedTuple):
 
 
 @pytest.fixture
-def crowd():
+def stress():
     with open_folder() as folder:
         hosts = []
         for number, padding in enumerate((64 << 10, 96 << 10)):
@@ -68,33 +68,33 @@ def crowd():
             host.base_dir = os.path.join(folder, "store")
             host.defaults = host.offer(padding=padding)
             hosts.append(host)
-        yield Crowd(tuple(hosts), os.path.join(folder, "log"))
+        yield Stress(tuple(hosts), os.path.join(folder, "log"))
 
 
-def install_for_ever(crowd, seed):
+def install_for_ever(stress, seed):
     chance = random.Random(seed)
     while True:
-        crowd.note("begin %d" % os.getpid())
+        stress.note("begin %d" % os.getpid())
         try:
-            result = crowd.run(chance.randrange(2))
+            result = stress.run(chance.randrange(2))
         except TerraformBinaryError as exc:
-            crowd.note("failed %s" % exc)
+            stress.note("failed %s" % exc)
         else:
-            crowd.note("%s %d" % ("changed" if result["changed"] else "unchanged", os.getpid()))
+            stress.note("%s %d" % ("changed" if result["changed"] else "unchanged", os.getpid()))
 
 
-def read_often(crowd, count, stop, queue):
+def read_often(stress, count, stop, queue):
     """Run the binary, and look at its bytes, until the end; what was wrong goes into the queue."""
-    good = set(hashlib.sha256(host.published[scenarios.VERSION]).digest() for host in crowd.hosts)
+    good = set(hashlib.sha256(host.published[scenarios.VERSION]).digest() for host in stress.hosts)
     bad = []
     while not stop.is_set():
         with count.get_lock():
             count.value += 1
         try:
-            answer = execute(crowd.binary)
+            answer = execute(stress.binary)
             if answer != (0, scenarios.VERSION):
                 bad.append("it answered %s" % (answer,))
-            with open(crowd.binary, "rb") as file:
+            with open(stress.binary, "rb") as file:
                 if hashlib.sha256(file.read()).digest() not in good:
                     bad.append("it has bytes that nobody offered")
         except (OSError, ValueError) as exc:
@@ -123,23 +123,23 @@ def begin(target, *arguments):
     return process
 
 
-def test_who_runs_the_binary_never_gets_half_of_one(crowd, proof):
+def test_who_runs_the_binary_never_gets_half_of_one(stress, proof):
     chance = random.Random(20261126)
-    assert crowd.run(0)["changed"]
-    crowd.note("first")
+    assert stress.run(0)["changed"]
+    stress.note("first")
     count, stop, queue = FORK.Value("i"), FORK.Event(), FORK.Queue()
     deadline = time.monotonic() + SECONDS
-    installers = [begin(install_for_ever, crowd, number) for number in range(INSTALLERS)]
-    readers = [begin(read_often, crowd, count, stop, queue) for _number in range(READERS)]
+    installers = [begin(install_for_ever, stress, number) for number in range(INSTALLERS)]
+    readers = [begin(read_often, stress, count, stop, queue) for _number in range(READERS)]
     kills = 0
     try:
-        while (count.value < EXECUTIONS or crowd.replaced() < REPLACED) and time.monotonic() < deadline:
+        while (count.value < EXECUTIONS or stress.replaced() < REPLACED) and time.monotonic() < deadline:
             time.sleep(chance.uniform(0.05, 0.3))
             victim = chance.randrange(INSTALLERS)
             os.kill(installers[victim].pid, signal.SIGKILL)
             installers[victim].join()
             kills += 1
-            installers[victim] = begin(install_for_ever, crowd, INSTALLERS + kills)
+            installers[victim] = begin(install_for_ever, stress, INSTALLERS + kills)
         stop.set()
         wrong = [words for _reader in readers for words in queue.get(timeout=30)]
     finally:
@@ -147,14 +147,14 @@ def test_who_runs_the_binary_never_gets_half_of_one(crowd, proof):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
             process.join()
-    check_the_log(crowd, kills)
-    check_the_rest(crowd)
+    check_the_log(stress, kills)
+    check_the_rest(stress)
     proof(
         "%s executions by %d readers of a binary replaced %s times by %d installers, %s of them killed, %d bad"
         % (
             "{:,}".format(count.value),
             READERS,
-            "{:,}".format(crowd.replaced()),
+            "{:,}".format(stress.replaced()),
             INSTALLERS,
             "{:,}".format(kills),
             len(wrong),
@@ -164,22 +164,22 @@ def test_who_runs_the_binary_never_gets_half_of_one(crowd, proof):
     tiers.check_floor("T3", count.value)
 
 
-def check_the_log(crowd, kills):
+def check_the_log(stress, kills):
     """Nobody failed, the binary was replaced, and some were killed in the middle of their work."""
-    with open(crowd.log, encoding="utf-8") as file:
+    with open(stress.log, encoding="utf-8") as file:
         lines = file.read().splitlines()
     failures = [line for line in lines if line.startswith("failed")]
     assert not failures, "%d installers failed: %s" % (len(failures), failures[:5])
-    assert crowd.replaced() >= REPLACED, "the binary was hardly ever replaced"
+    assert stress.replaced() >= REPLACED, "the binary was hardly ever replaced"
     ended = sum(line.startswith(("changed", "unchanged")) for line in lines)
     began = sum(line.startswith("begin") for line in lines)
     assert kills > 5 and began - ended > INSTALLERS, "nobody was killed in the middle of it"
 
 
-def check_the_rest(crowd):
+def check_the_rest(stress):
     """One more run leaves what one run alone would leave."""
-    crowd.run(0)
-    folder = os.path.dirname(crowd.binary)
+    stress.run(0)
+    folder = os.path.dirname(stress.binary)
     assert sorted(os.listdir(folder)) == ["terraform", "terraform.json"]
-    assert scenarios.install_host.read(crowd.binary) == crowd.hosts[0].published[scenarios.VERSION]
-    assert not crowd.run(0)["changed"]
+    assert scenarios.install_host.read(stress.binary) == stress.hosts[0].published[scenarios.VERSION]
+    assert not stress.run(0)["changed"]

@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""T5: the power goes before each step of an install, a mend and a removal, and after the last one, on four file systems.
+"""T5: the power goes before each step of an install, a repair and a removal, and after the last one, on four file systems.
 
-What comes back is legal, and a clean run puts it right. A success that was told survives.
+What comes back is legal, and a clean run puts it right. A success that was reported survives.
 """
 
 import itertools
@@ -49,7 +49,7 @@ def _make_part(part):
         return [disk.lose_power(strace, step, busy) for step, busy in itertools.islice(crashes, 0, None, every)]
 
 
-def test_every_crash_image_is_legal_and_mended(strace, proof):
+def test_every_crash_image_is_legal_and_repaired(strace, proof):
     images = make_images(strace, "ours", SCENARIOS, EVERY)
     wrong = [image for image in images if image.wrong]
     proof(

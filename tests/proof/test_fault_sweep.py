@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""T2: every call of an install, a mend, a switch and a removal fails once, or is struck by a signal, or lies.
+"""T2: every call of an install, a repair, a switch and a removal fails once, or is struck by a signal, or lies.
 
 After each fault the invariants hold, a clean run puts all right, and a third one has nothing to do.
 """
@@ -35,7 +35,7 @@ def sweep(strace, scenarios, installer, every, users=(None,), kinds=None):
     return findings
 
 
-def told(findings):
+def report(findings):
     return "\n".join(str(finding) for finding in findings if finding.wrong)
 
 
@@ -52,11 +52,11 @@ def test_no_fault_leaves_it_half_done(strace, proof):
             "{:,}".format(len(findings)),
             "" if EVERY == 1 else ", one in %d" % EVERY,
             shares,
-            "{:,}".format(sum(finding.mended for finding in findings)),
+            "{:,}".format(sum(finding.recovered for finding in findings)),
             len(wrong),
         )
     )
-    assert not wrong, told(findings)
+    assert not wrong, report(findings)
     assert set(faults.ERRORS + faults.SIGNALS) <= set(kinds) and ("0" in kinds or not tiers.FULL)
     assert any(finding.acted for finding in findings), "no fault came late enough to find something done"
     tiers.check_floor("T2", len(findings))
@@ -67,9 +67,9 @@ def test_no_call_that_changes_something_leaves_it_half_done(kinds, strace, proof
     """The heart of the sweep, at every such call in short runs, too; what takes a line out of the protocol must fail here."""
     if not tiers.FULL and kinds[0] in ("SIGTERM", "0") and "TEST_OF_A_MUTANT" not in os.environ:
         pytest.skip("only in make proof")
-    findings = sweep(strace, ["nothing, link", "damaged", "litter", "removal, link"], "ours", 1, kinds=kinds)
+    findings = sweep(strace, ["nothing, link", "damaged", "stale files", "removal, link"], "ours", 1, kinds=kinds)
     proof("%d times %s at calls that change something" % (len(findings), " or ".join(kinds)))
-    assert len(findings) > 20 and not told(findings), told(findings)
+    assert len(findings) > 20 and not report(findings), report(findings)
 
 
 @pytest.mark.parametrize("scenario", ["nothing, link", "damaged, link"])
@@ -122,7 +122,7 @@ def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proo
     )
     wrong = [finding for finding in findings if finding.wrong]
     proof("%s faults through Ansible, %d violations" % ("{:,}".format(len(findings)), len(wrong)))
-    assert not wrong, told(findings)
+    assert not wrong, report(findings)
     assert findings
 
 

@@ -26,7 +26,7 @@ A_FEW = 3  # in the short run: others each week
 _folder = None  # of this process of the pool: the collections with a copy of this one, to be changed
 
 
-class Verdict(NamedTuple):
+class Result(NamedTuple):
     """What became of one mutant."""
 
     name: str
@@ -84,25 +84,25 @@ def run_tests(target):
 
 
 def try_one(name):
-    """The Verdict on one mutant."""
+    """The Result of one mutant."""
     mutant = mutants.MUTANTS[name]
     path = os.path.join(_folder, PLACE, "plugins", "module_utils", mutant.file)
     with open(path, encoding="utf-8") as file:
         source = file.read()
     if source.count(mutant.old) != 1:
-        return Verdict(name, "is not in %s, or more than once" % mutant.file, "")
+        return Result(name, "is not in %s, or more than once" % mutant.file, "")
     with open(path, "w", encoding="utf-8") as file:
         file.write(source.replace(mutant.old, mutant.new))
     try:
         for target in mutant.targets:
             status, output = run_tests(target)
             if status is None:
-                return Verdict(name, "noticed: its tests hang", output)
+                return Result(name, "noticed: its tests hang", output)
             if status == 1:
-                return Verdict(name, "noticed", output)
+                return Result(name, "noticed", output)
             if status != 0:
-                return Verdict(name, "its tests cannot be run (%s)" % status, output)
-        return Verdict(name, "missed by %s" % ", ".join(mutant.targets), output)
+                return Result(name, "its tests cannot be run (%s)" % status, output)
+        return Result(name, "missed by %s" % ", ".join(mutant.targets), output)
     finally:
         with open(path, "w", encoding="utf-8") as file:
             file.write(source)
@@ -135,12 +135,12 @@ def test_the_tests_of_all_mutants_pass_without_them(pool):
 
 def test_every_line_taken_out_is_missed(pool, proof):
     names = sorted(chosen(), key=lambda name: slow_first(name, mutants.MUTANTS[name].targets))
-    verdicts = pool.map(try_one, names, chunksize=1)
-    alive = [drift for drift in verdicts if not drift.outcome.startswith("noticed")]
-    hanging = [drift for drift in verdicts if drift.outcome.endswith("hang")]
+    results = pool.map(try_one, names, chunksize=1)
+    alive = [result for result in results if not result.outcome.startswith("noticed")]
+    hanging = [result for result in results if result.outcome.endswith("hang")]
     proof(
         "%d mutants, %d noticed%s"
-        % (len(verdicts), len(verdicts) - len(alive), ", %d of them by a hang" % len(hanging) if hanging else "")
+        % (len(results), len(results) - len(alive), ", %d of them by a hang" % len(hanging) if hanging else "")
     )
-    assert not alive, "\n".join("%s: %s\n%s" % (drift.name, drift.outcome, drift.output[-300:]) for drift in alive)
-    tiers.check_floor("T8", len(verdicts))
+    assert not alive, "\n".join("%s: %s\n%s" % (result.name, result.outcome, result.output[-300:]) for result in alive)
+    tiers.check_floor("T8", len(results))

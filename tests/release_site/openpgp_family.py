@@ -165,7 +165,7 @@ class _Dice:
         self.oddities.append("subpacket %d %r %s" % (kind, content[:12], how))
         return [made]
 
-    def quirk(self, percent, stranger):
+    def quirk(self, percent, unrelated):
         """Arguments for `make_signature` that make a signature odd, mostly none."""
         if not self.odd(percent, "quirk"):
             return {}
@@ -180,7 +180,7 @@ class _Dice:
                 {"issuer": "none"},
                 {"issuer": "unhashed"},
                 {"issuer": "hashed"},
-                {"issuer": stranger},
+                {"issuer": unrelated},
                 {"left": b"\0\0"},
                 {"algorithm": 3},
                 {"date": False},
@@ -218,8 +218,8 @@ def _reason(dice):
     return [] if code is None else [maker.subpacket(29, bytes([code]) + b"why")]
 
 
-def _certify(dice, primary, name, flags, stranger):
-    options = dice.quirk(6, stranger)
+def _certify(dice, primary, name, flags, unrelated):
+    options = dice.quirk(6, unrelated)
     if dice.odd(6, "primary user id"):
         options = _put(options, hashed=[maker.subpacket(25, b"\1")])
     return maker.certify(
@@ -233,8 +233,8 @@ def _certify(dice, primary, name, flags, stranger):
     )
 
 
-def _bind(dice, primary, subkey, stranger):
-    options, cross = dice.quirk(6, stranger), dice.quirk(6, stranger)
+def _bind(dice, primary, subkey, unrelated):
+    options, cross = dice.quirk(6, unrelated), dice.quirk(6, unrelated)
     created = dice.date(subkey.created)
     if dice.odd(10, "date of the cross-certification"):
         cross["created"] = dice.pick(_DATES)
@@ -258,29 +258,29 @@ def _bind(dice, primary, subkey, stranger):
         expires=dice.life(),
         cross=how != "missing",
         cross_options=cross,
-        cross_by=stranger if how == "of another" else None,
+        cross_by=unrelated if how == "of another" else None,
         cross_hashed_area=how == "hashed",
         flags=dice.pick((0x0C, 0x22, 0, None)) if dice.odd(6, "flags of the subkey") else 2,
         **options,
     )
 
 
-def _revoke(dice, primary, subkey, stranger):
+def _revoke(dice, primary, subkey, unrelated):
     return maker.revoke(
         primary,
         subkey,
         created=dice.pick(_DATES),
-        by=stranger if dice.odd(15, "forged") else None,
+        by=unrelated if dice.odd(15, "forged") else None,
         **_put(dice.quirk(25, primary), hashed=_reason(dice)),
     )
 
 
-def _make_blocks(dice, primary, subkey, stranger):
+def _make_blocks(dice, primary, subkey, unrelated):
     """The copies of one key: each of its signatures is in one of them or in both."""
     flags = dice.pick((1, 1, 3))
     things = [[maker.packet(6, primary.body)]]
     for _index in range(dice.pick((0, 0, 0, 0, 1, 2))):
-        options = dice.quirk(6, stranger)
+        options = dice.quirk(6, unrelated)
         hashed = [maker.subpacket(maker.FLAGS, bytes([flags]))] if dice.odd(50, "flags of the key") else []
         life = dice.life(30)
         hashed += [] if life is None else [maker.subpacket(maker.KEY_EXPIRES, maker.four(life))]
@@ -290,10 +290,10 @@ def _make_blocks(dice, primary, subkey, stranger):
             )
         )
     if dice.odd(5, "key revoked"):
-        things[0].append(_revoke(dice, primary, None, stranger))
+        things[0].append(_revoke(dice, primary, None, unrelated))
     for name in ("Demo", "Second", "Third")[: dice.pick((1, 1, 1, 2, 3))]:
         certifications = [
-            _certify(dice, primary, name, flags, stranger) for _index in range(dice.pick((1, 1, 1, 2, 3)))
+            _certify(dice, primary, name, flags, unrelated) for _index in range(dice.pick((1, 1, 1, 2, 3)))
         ]
         if dice.odd(6, "user id revoked"):
             certifications.append(
@@ -302,18 +302,18 @@ def _make_blocks(dice, primary, subkey, stranger):
                     maker.UID_REVOCATION,
                     maker.over_user_id(primary, name),
                     created=dice.pick(_DATES),
-                    **_put(dice.quirk(25, stranger), hashed=_reason(dice)),
+                    **_put(dice.quirk(25, unrelated), hashed=_reason(dice)),
                 )
             )
         things.append([maker.packet(13, maker.user_id(name))] + certifications)
     bound = [maker.packet(14, subkey.body)] + [
-        _bind(dice, primary, subkey, stranger) for _index in range(dice.pick((1, 1, 1, 2, 3)))
+        _bind(dice, primary, subkey, unrelated) for _index in range(dice.pick((1, 1, 1, 2, 3)))
     ]
     if dice.odd(5, "subkey revoked"):
-        bound.append(_revoke(dice, primary, subkey, stranger))
+        bound.append(_revoke(dice, primary, subkey, unrelated))
     things.append(bound)
     if dice.odd(10, "second subkey"):
-        things.append([maker.packet(14, stranger.body), _bind(dice, primary, subkey=stranger, stranger=subkey)])
+        things.append([maker.packet(14, unrelated.body), _bind(dice, primary, subkey=unrelated, unrelated=subkey)])
     if dice.odd(6, "out of place"):
         from_, to = dice.pick(things), dice.pick(things)
         if len(from_) > 1:
@@ -329,8 +329,8 @@ def _make_blocks(dice, primary, subkey, stranger):
     return found
 
 
-def _sign(dice, signer, now, stranger):
-    options = dice.quirk(10, stranger)
+def _sign(dice, signer, now, unrelated):
+    options = dice.quirk(10, unrelated)
     created = dice.date(SIGNATURE_CREATED, 12)
     if dice.odd(4, "about now"):
         created = now + dice.pick((25, 35, 23 * 60)) * 60
@@ -349,21 +349,21 @@ def make_member(number, now):
     dice = _Dice("family %d" % number)
     primary = _make_pair("family primary")
     subkey = _make_pair("family subkey", KEY_CREATED + dice.pick((0, 0, 0, DAY, -DAY)))
-    stranger = _make_pair("family stranger")
-    blocks = _make_blocks(dice, primary, subkey, stranger)
-    signature = _sign(dice, primary if dice.odd(12, "by the primary") else subkey, now, stranger)
+    unrelated = _make_pair("family unrelated")
+    blocks = _make_blocks(dice, primary, subkey, unrelated)
+    signature = _sign(dice, primary if dice.odd(12, "by the primary") else subkey, now, unrelated)
     if dice.odd(6, "two signatures"):
-        signature += _sign(dice, dice.pick((primary, subkey, stranger)), now, stranger)
+        signature += _sign(dice, dice.pick((primary, subkey, unrelated)), now, unrelated)
     if dice.odd(10, "another key"):
         other = [
-            maker.packet(6, stranger.body),
+            maker.packet(6, unrelated.body),
             maker.packet(13, maker.user_id("Demo")),
-            _certify(dice, stranger, "Demo", 3, primary),
+            _certify(dice, unrelated, "Demo", 3, primary),
         ]
         if dice.odd(60, "which has the subkey, too"):
-            other += [maker.packet(14, subkey.body), _bind(dice, subkey=subkey, primary=stranger, stranger=primary)]
+            other += [maker.packet(14, subkey.body), _bind(dice, subkey=subkey, primary=unrelated, unrelated=primary)]
         if dice.odd(15, "revoked"):
-            other.insert(1, _revoke(dice, stranger, None, primary))
+            other.insert(1, _revoke(dice, unrelated, None, primary))
         blocks.insert(dice.pick((0, len(blocks))), b"".join(other))
     return Member(tuple(blocks), signature, tuple(dice.oddities))
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes OpenPGP keys and signatures for tests: good ones by default, and every kind of bad one on request.
 
-It shares no code with the collection: what it makes is judged by our verification and, as oracles, by gpgv and sqv.
+It shares no code with the collection: what it makes is checked by our verification and, as oracles, by gpgv and sqv.
 RSA comes from the ``cryptography`` package; the packets are put together here (RFC 4880).
 
 The pieces (`packet`, `subpacket`, `make_signature`, `armor`) are public, so that a test can build what no option

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A zip writer that does as it is told: it writes honest archives and any lie about them.
+"""A zip writer that writes honest archives and any lie about them.
 
 ``zipfile`` refuses or repairs what tests need (two members of one name, a NUL in a name, a wrong size). This one writes
 what it is given, in the form HashiCorp's own archives have (Go's ``archive/zip``, streaming: sizes and CRC behind the
@@ -22,7 +22,7 @@ _LARGE = 1 << 20
 
 
 class Member(NamedTuple):
-    """One entry. Fields left at None are told truthfully."""
+    """One entry. Fields left at None are written truthfully."""
 
     name: bytes
     data: bytes

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wishes as the module would parse them on a host of platform linux_amd64, and refusals of them. Runs on Python 3.6."""
+"""Requests as the module would parse them on a host of platform linux_amd64, and refusals of them. Runs on Python 3.6."""
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _errors

@@ -4,7 +4,7 @@
 """The tiers of the proof: which tests belong to each, how much each has to try at least, and what a run counted.
 
 Three sizes: a taste for ``make check`` (TERRAFORM_BINARY_PROOF=quick), the short one that every ``make test`` has, and the full
-one of ``make proof`` (TERRAFORM_BINARY_PROOF=full), whose floors are those of the install protocol. A test tells its counts by
+one of ``make proof`` (TERRAFORM_BINARY_PROOF=full), whose floors are those of the install protocol. A test reports its counts by
 the fixture ``proof``; those of tiers that are ordinary tests are counted here. At the end of a run there is one line for each
 tier that took part in it.
 """
@@ -28,7 +28,7 @@ class Tier(NamedTuple):
     what: str  # in words
     floor: int  # how much of it there has to be in a full run
     paths: Tuple[str, ...]  # parts of the names of its tests
-    by_tests: bool = False  # each test is one of them; else tests tell what they counted
+    by_tests: bool = False  # each test is one of them; else tests report what they counted
 
 
 TIERS = {
@@ -69,7 +69,7 @@ class Ledger:
 
     def __init__(self, checkout):
         self.commit = os.environ.get("TERRAFORM_BINARY_COMMIT") or _commit_of(checkout)  # as it is when the run begins
-        self.told = {}  # tier -> list of sentences
+        self.reported = {}  # tier -> list of sentences
         self.ended = {}  # tier -> {"passed": n, "failed": n, "skipped": n}
         self.reasons = {}  # tier -> why tests of it were skipped
 
@@ -82,14 +82,14 @@ class Ledger:
         ended[report.outcome] = ended.get(report.outcome, 0) + 1
         if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
             self.reasons.setdefault(tier, set()).add(report.longrepr[2])
-        self.told.setdefault(tier, []).extend(value for name, value in report.user_properties if name == "proof")
+        self.reported.setdefault(tier, []).extend(value for name, value in report.user_properties if name == "proof")
 
     def lines(self):
         """One line for each tier that took part."""
         for tier in sorted(self.ended):
             ended = self.ended[tier]
             passed = "{:,}".format(ended.get("passed", 0))
-            sentences = list(self.told[tier]) or [
+            sentences = list(self.reported[tier]) or [
                 "%s %s" % (passed, TIERS[tier].what if TIERS[tier].by_tests else "tests")
             ]
             if tier == "T1":

@@ -64,10 +64,10 @@ class Spec:
 
 
 def _record(layout, facts, lies):
-    told = dict(facts)
+    claimed = dict(facts)
     for key, lie in lies.items():
-        told[key] = lie(facts[key]) if callable(lie) else lie
-    return struct.pack(layout[0], *(told[key] for key in layout[1].split()))
+        claimed[key] = lie(facts[key]) if callable(lie) else lie
+    return struct.pack(layout[0], *(claimed[key] for key in layout[1].split()))
 
 
 def deflate(data):

@@ -24,7 +24,7 @@ def authority():
 def certificates(authority, tmp_path_factory):
     """dict of path: the authority, a client of it, a client of another one."""
     folder = tmp_path_factory.mktemp("certificates")
-    texts = {"authority": authority.pem, "client": authority.issue(("client",)), "stranger": Authority().issue(("x",))}
+    texts = {"authority": authority.pem, "client": authority.issue(("client",)), "untrusted": Authority().issue(("x",))}
     for name, text in texts.items():
         (folder / name).write_text(text)
     return {name: str(folder / name) for name in texts}
@@ -76,7 +76,7 @@ def test_nginx_knows_its_users(mirror, ask):
 def test_nginx_wants_a_certificate_of_its_authority(mirror, ask, certificates):
     answers = [
         ask(mirror.locked + "/file", verify=certificates["authority"], cert=cert)
-        for cert in (None, certificates["stranger"], certificates["client"])
+        for cert in (None, certificates["untrusted"], certificates["client"])
     ]
     assert [answer.status_code for answer in answers] == [400, 400, 200]
     assert "html" in answers[0].headers["Content-Type"] and "No required SSL certificate" in answers[0].text

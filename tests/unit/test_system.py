@@ -104,7 +104,7 @@ def test_a_program_that_takes_too_long_is_gone(family, monkeypatch):
     assert_gone(find_pids())
 
 
-def test_a_finished_program_is_told_of():
+def test_a_finished_program_is_reported():
     done = finished(["sh", "-c", "echo out; echo err >&2; exit 3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
     with pytest.raises(subprocess.CalledProcessError):
@@ -260,8 +260,8 @@ def test_a_reserved_port_is_given_to_who_names_it_and_to_nobody_else():
         for port in ports:
             with socket.socket() as client:
                 assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
-        with socket.socket() as stranger, pytest.raises(OSError):
-            stranger.bind(("127.0.0.1", ports[0]))
+        with socket.socket() as other, pytest.raises(OSError):
+            other.bind(("127.0.0.1", ports[0]))
         with socket.socket() as server, socket.socket() as client:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(("127.0.0.1", ports[0]))

@@ -261,7 +261,7 @@ def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
     :raises InstallError: a file cannot be written.
     """
     with os_error_context("create a directory in", parent, place="local_tmp"):
-        folder = tempfile.mkdtemp(prefix="parcel.", dir=parent)
+        folder = tempfile.mkdtemp(prefix="staged.", dir=parent)
     try:
         for name, data in staged.verification_files.items():
             path = os.path.join(folder, name)

@@ -43,7 +43,7 @@ def html_200(body=_PORTAL):
 
 
 def empty():
-    """200 with the right headers and a body of no bytes, told as such."""
+    """200 with the right headers and a body of no bytes, announced as such."""
 
     def behave(exchange):
         exchange.reply(exchange.honest()._replace(body=b""))
@@ -88,7 +88,7 @@ def redirect_loop(code=302):
 
 
 def redirect_chain(hops, code=302):
-    """So many redirects to the same path, told apart by the query, then the right answer."""
+    """So many redirects to the same path, distinguished by the query, then the right answer."""
 
     def behave(exchange):
         done = int(exchange.request.query.partition("hop=")[2] or 0)

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bodies that are cut, longer than told, framed badly, coded, or simply wrong."""
+"""Bodies that are cut, longer than announced, framed badly, coded, or simply wrong."""
 
 import gzip as gzip_format
 

@@ -129,7 +129,7 @@ def test_a_version_travels_as_it_was_written(arguments, version):
         ("~> 1.x", "is not a constraint"),
     ],
 )
-def test_a_version_is_judged_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
+def test_a_version_is_validated_while_it_has_the_type_that_yaml_gave_it(arguments, version, words):
     assert words in refusal(arguments, version=version)
 
 
@@ -235,7 +235,7 @@ def test_a_folder_is_no_key_file(arguments, playbook_dir):
 
 
 @pytest.mark.parametrize("site", ["https://user:SECRET@host/x", "https://host/?token=SECRET", "ftp://host", "nonsense"])
-def test_sites_are_judged_before_the_module_logs_them(arguments, site):
+def test_sites_are_validated_before_the_module_logs_them(arguments, site):
     for given in ([site], site, ["https://good.example", site], "https://good.example, " + site):
         assert "sites: " in refusal(arguments, sites=given)
 
@@ -251,8 +251,8 @@ def test_sites_travel_as_they_were_written(arguments):
 
 
 @pytest.fixture(params=["url_headers", "headers"])
-def judged_headers(request):
-    """What becomes of headers when the controller judges them: callable(headers) -> dict."""
+def validated_headers(request):
+    """What becomes of headers when the controller validates them: callable(headers) -> dict."""
     return lambda given: terraform_binary._validate({"version": "1.13.4", request.param: given})["url_headers"]
 
 
@@ -260,14 +260,14 @@ HEADERS = {"X-Team": "opt", "X-Api-Key": "h34der-of-alice"}
 
 
 @pytest.mark.parametrize("given", [HEADERS, "X-Team=opt X-Api-Key=h34der-of-alice"])
-def test_headers_are_judged_whole(judged_headers, given):
-    assert judged_headers(given) == HEADERS
+def test_headers_are_validated_whole(validated_headers, given):
+    assert validated_headers(given) == HEADERS
 
 
-def test_a_short_value_of_a_header_is_no_secret_to_core(judged_headers):
+def test_a_short_value_of_a_header_is_no_secret_to_core(validated_headers):
     """ansible-core 2.22 and later mask what they take for one in all that the play shows, paths with it inside too."""
     secrets = pytest.importorskip("ansible.module_utils.secrets")
-    judged_headers(HEADERS)
+    validated_headers(HEADERS)
     assert secrets.mask_secrets("/opt/h34der-of-alice") == "/opt/$REDACTED$"
 
 
@@ -396,12 +396,14 @@ def test_no_part_of_a_secret_is_left_where_a_message_is_cut(action):
     action._secrets = (token,)
     for padding in range(150, 420, 7):
         text = "a" * padding + token + "b" * 400
-        for told in (
+        for reported in (
             action._failure(_errors.FetchError(text, hint=token)),
             action._named({"msg": text, "error": {"side": "target", "host": None, "hint": None}}),
         ):
             assert (
-                len(told["msg"]) <= _errors.MESSAGE_LIMIT and token[:6] not in str(told) and token[-6:] not in str(told)
+                len(reported["msg"]) <= _errors.MESSAGE_LIMIT
+                and token[:6] not in str(reported)
+                and token[-6:] not in str(reported)
             )
 
 
@@ -421,5 +423,5 @@ def test_no_guess_of_a_platform_hides_what_is_installed(action, monkeypatch):
     monkeypatch.setattr(terraform_binary, "detect_platform", lambda *machine: "linux_amd64")
     params = {name: spec.get("default") for name, spec in _argument_spec.SPEC.items()}
     order = parse.parse_download_request(dict(params, version="latest", sites=["https://mirror.example"]), None)
-    found, _told = action._chosen(order, types.SimpleNamespace(listing=lambda site: listing), {})
+    found, _description = action._chosen(order, types.SimpleNamespace(listing=lambda site: listing), {})
     assert found.version == installed and planned[0] == "1.13.4", planned

@@ -47,7 +47,7 @@ class Host:
     """What the module would do on a host, without Ansible: ``check`` and ``run`` take its options and return its results.
 
     ``lines`` has what was said in the last run, ``warnings`` those of it that are warnings. ``defaults`` are options that
-    every wish of this host has. ``run_check`` is that option's default.
+    every request of this host has. ``run_check`` is that option's default.
     """
 
     def __init__(self, folder):
@@ -132,12 +132,12 @@ class Host:
         before = self.picture()
         failure = self.fail(error, **options)
         assert self.picture() == before and not failure.changed
-        with pytest.raises(error) as foreseen:
+        with pytest.raises(error) as predicted:
             self.check(**options)
-        assert str(foreseen.value) == str(failure) and self.picture() == before
+        assert str(predicted.value) == str(failure) and self.picture() == before
         return failure
 
-    def mend(self, **options):
+    def repair(self, **options):
         """The results of a run that changes something, leaves all right, and nothing to do for the next one."""
         result = self.run(**options)
         assert result["changed"]
@@ -205,7 +205,7 @@ def describe(path):
         content = read(path)
     elif stat.S_ISLNK(found.st_mode):
         content = os.readlink(path)
-    # The times of a directory tell of temporary names in it, which may come and go.
+    # The times of a directory show temporary names in it, which may come and go.
     times = () if stat.S_ISDIR(found.st_mode) else (found.st_mtime_ns, found.st_ctime_ns, found.st_nlink)
     return (oct(found.st_mode), found.st_uid, found.st_gid, found.st_ino, times, content)
 

@@ -156,9 +156,9 @@ def test_the_way_out_is_that_of_the_place(number, place, option, rights):
     assert (rights in caught.value.hint) == (number in (errno.EACCES, errno.EPERM))
 
 
-@pytest.mark.parametrize("there, told", [("sudo", True), ("doas", True), ("su", False), (None, False)])
+@pytest.mark.parametrize("there, reported", [("sudo", True), ("doas", True), ("su", False), (None, False)])
 @pytest.mark.parametrize("place", ["base_dir", "link"])
-def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, told, tmp_path, monkeypatch):
+def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, reported, tmp_path, monkeypatch):
     """An execution environment has no sudo: advice to use it would lead nowhere."""
     if there:
         (tmp_path / there).write_text("")
@@ -166,7 +166,7 @@ def test_become_is_named_only_where_the_machine_has_a_way_to_it(place, there, to
     monkeypatch.setattr(_errors, "_ALSO", ())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _errors.hint_for(errno.EACCES, place) == "run as a user who may do this%s, or choose another %s" % (
-        " (become: true)" if told else "",
+        " (become: true)" if reported else "",
         place,
     )
 
@@ -259,7 +259,7 @@ SECRET = "p\\ss/w\u00f6rd of alice"
         ("p\\ss/w\u00f6rd of bob", "p\\ss/w\u00f6rd of bob"),
     ],
 )
-def test_secrets_are_concealed_however_they_are_written(text, expected):
+def test_secrets_are_redacted_however_they_are_written(text, expected):
     assert redacted(text, [SECRET]) == expected
 
 
@@ -294,9 +294,9 @@ CODED = base64.b64encode(TOKEN.encode()).decode()
         base64.urlsafe_b64encode(TOKEN.encode()).decode(),
     ],
 )
-def test_secrets_are_concealed_in_other_letters(text):
-    told = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
-    assert told.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
+def test_secrets_are_redacted_in_other_letters(text):
+    reported = redacted("1.0.0-%s (next lower), again %s" % (text, text), ["other", TOKEN])
+    assert reported.replace("=", "").replace("%3D", "") == "1.0.0-******** (next lower), again ********"
     assert redacted(quoted("x" * 20 + text, 20 + len(text) // 2), [TOKEN]) == "'%s********'..." % ("x" * 20)
 
 
@@ -317,15 +317,15 @@ UMLAUTS = "\xc4rger\xdcber\xd6l-2026"
         ascii(UMLAUTS)[1:-1],
     ],
 )
-def test_letters_beyond_ascii_are_concealed_too(text):
+def test_letters_beyond_ascii_are_redacted_too(text):
     assert redacted("x-%s, y" % text, [UMLAUTS]) == "x-********, y"
 
 
-def test_a_short_secret_is_concealed_as_it_is():
+def test_a_short_secret_is_redacted_as_it_is():
     assert redacted("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
 
 
-def test_a_whole_result_is_concealed():
+def test_a_whole_result_is_redacted():
     assert redacted({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
         "********": [1, None, ["x-********"]],
         "a": {"b": True},
@@ -344,11 +344,11 @@ def test_what_to_do_has_no_secret_either():
     assert (error.hint, error.path) == ("versions there: 1.0.0-********", "/********")
 
 
-def test_a_secret_within_another_is_concealed_with_it():
+def test_a_secret_within_another_is_redacted_with_it():
     assert redacted("alice-2 and alice", ["alice", "alice-2"]) == "******** and ********"
 
 
-def test_an_error_is_told_without_secrets():
+def test_an_error_is_reported_without_secrets():
     with pytest.raises(FetchError) as caught, redacting(["sesame"]):
         raise FetchError("no sesame from http://x/sesame", url="http://x/sesame")
     assert (str(caught.value), caught.value.url) == ("no ******** from http://x/********", "http://x/********")

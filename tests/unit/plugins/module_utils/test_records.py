@@ -28,7 +28,7 @@ def test_the_defaults_are_those_of_the_constants():
 
 
 def test_nothing_that_looks_like_a_secret_is_masked_by_mistake():
-    """ansible-core masks options by their names unless told otherwise; keys that sign in public are no secret."""
+    """ansible-core masks options by their names unless no_log says otherwise; keys that sign in public are no secret."""
     assert SPEC["trusted_keys"]["no_log"] is False
 
 
@@ -37,6 +37,6 @@ def test_the_policies_are_ranked():
     assert sorted(SPEC["checksum_policy"]["choices"]) == sorted(_records.POLICIES)
 
 
-def test_the_paths_of_a_wish():
+def test_the_paths_of_a_request():
     parsed = _records.Request(**dict.fromkeys(_records.Request._fields))._replace(base_dir="/b", version="1.13.4")
     assert (parsed.version_dir, parsed.path) == ("/b/1.13.4", "/b/1.13.4/terraform")

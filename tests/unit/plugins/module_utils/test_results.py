@@ -46,9 +46,9 @@ def test_what_cannot_be_known_is_null(host):
     assert result["diff"]["after"]["sha256"] == result["diff"]["after"]["size"] == "known after the archive is fetched"
 
 
-def test_check_mode_and_the_run_tell_the_same(host):
+def test_check_mode_and_the_run_report_the_same(host):
     host.defaults = dict(host.offer(), link=host.at("tf"))
-    foreseen, result = host.check(), host.run()
+    predicted, result = host.check(), host.run()
     for key in (
         "version",
         "requested",
@@ -63,14 +63,14 @@ def test_check_mode_and_the_run_tell_the_same(host):
         "needs_archive",
         "removed",
     ):
-        assert foreseen[key] == result[key], key
-    assert foreseen["diff"]["before"] == result["diff"]["before"]
+        assert predicted[key] == result[key], key
+    assert predicted["diff"]["before"] == result["diff"]["before"]
     known = dict((key, value) for key, value in result["diff"]["after"].items() if key not in ("sha256", "size"))
-    assert known == dict((key, foreseen["diff"]["after"][key]) for key in known)
-    assert foreseen["msg"].replace("would be ", "") == result["msg"]
+    assert known == dict((key, predicted["diff"]["after"][key]) for key in known)
+    assert predicted["msg"].replace("would be ", "") == result["msg"]
 
 
-def test_an_unchanged_run_tells_what_it_verified(installed):
+def test_an_unchanged_run_reports_what_it_verified(installed):
     result = installed.run(version="v1.13.4", link=None)
     assert (result["version"], result["requested"], result["path"]) == ("1.13.4", "v1.13.4", installed.binary())
     assert result["msg"] == "Terraform 1.13.4 is right at %s" % installed.binary()
@@ -164,10 +164,10 @@ def test_the_diff_of_a_reinstall(installed):
 )
 def test_the_one_line_about_it(installed, strike, words):
     strike(installed)
-    foreseen = installed.check()["msg"]
+    predicted = installed.check()["msg"]
     result = installed.run()
     assert words in result["msg"] and "\n" not in result["msg"] and result["msg"].startswith("Terraform 1.13.4 ")
-    assert ("would be " in foreseen) is result["changed"] and "would be " not in result["msg"]
+    assert ("would be " in predicted) is result["changed"] and "would be " not in result["msg"]
     if result["changed"]:
         assert " (%s" % os.path.dirname(installed.binary()) in result["msg"], "no word about why"
 
@@ -190,7 +190,7 @@ def test_previous_version_is_what_the_link_meant(installed):
     assert _results.previous_version(installed.plan()) is None
 
 
-def test_what_a_twin_did_is_told_as_unchanged(host):
+def test_what_a_concurrent_run_did_is_reported_as_unchanged(host):
     host.defaults = host.offer()
     plan, signers, source = host._plan(host.parsed())
     host.run()

@@ -25,7 +25,7 @@ SUMS = "terraform_1.13.4_SHA256SUMS"
 
 
 class Place:
-    """A host's wishes, and a folder for what is fetched."""
+    """A host's requests, and a folder for what is fetched."""
 
     def __init__(self, host, directory):
         self.host = host
@@ -64,7 +64,7 @@ def place(host):
 
 @pytest.fixture
 def online(place, served):
-    """A place whose wishes name the site and its key."""
+    """A place whose requests name the site and its key."""
     return place
 
 
@@ -96,7 +96,7 @@ def test_the_sums_are_signed_then_read_then_the_archive_is_asked_for(online, sit
 
 
 @pytest.mark.parametrize("policy, asked", [("signature", 2), ("sha256sums", 1), ("pinned", 0)])
-def test_who_vouches_is_known_without_the_archive(online, site, policy, asked):
+def test_the_provenance_is_known_without_the_archive(online, site, policy, asked):
     digest = site.release("1.13.4").digest(online.host.platform)
     provenance = online.provenance(checksum_policy=policy, checksum=digest)
     assert site.counts(".zip").requests == 0 and site.counts().requests == asked
@@ -199,7 +199,7 @@ def test_a_keys_own_signature_that_was_read_and_refuses_ends_it(online, site, wr
     assert specific in str(failure) and site.counts(SUMS + ".sig").requests == 0
 
 
-def test_when_the_plain_signature_fails_too_its_words_are_told(online, site, wrong):
+def test_when_the_plain_signature_fails_too_its_error_is_reported(online, site, wrong):
     site.misbehave("*.%s.sig" % site.key.key_id, wrong.status(500))
     site.misbehave("*SHA256SUMS.sig", wrong.status(410))
     failure = online.refusal(_errors.FetchError)
@@ -236,8 +236,8 @@ def test_signed_sums_with_another_line_in_them_are_refused(online, site):
     assert site.counts(".zip").requests == 0
 
 
-def test_the_signature_is_judged_before_the_sums_are_read(online, site):
-    """Sums that nobody signed are not even parsed: their own fault is not what is told."""
+def test_the_signature_is_checked_before_the_sums_are_read(online, site):
+    """Sums that nobody signed are not even parsed: their own fault is not what is reported."""
     site.put("terraform/1.13.4/" + SUMS, b"nonsense\n")
     assert "signature " in str(online.refusal(_errors.VerificationError))
     assert "line 1" in str(online.refusal(_errors.VerificationError, checksum_policy="sha256sums"))
@@ -438,7 +438,7 @@ def test_a_given_archive_has_to_match_as_well(online, given):
         file.write(b"x")
     failure = online.refusal(_errors.VerificationError, **given)
     assert failure.path == given["archive"] and failure.url is None
-    assert online.provenance(**given), "who vouches for the release is another question"
+    assert online.provenance(**given), "the provenance of the release is another question"
 
 
 def test_signed_sums_beside_it_that_nobody_trusted_signed(online, given, untrusted_key):
@@ -551,8 +551,8 @@ def test_a_listing_is_fetched_once(online, site):
     assert sorted(listing) == ["1.13.3", "1.13.4", "1.9.8"] and online.host.platform in listing["1.13.4"]
     assert source.listing(site.url) is listing and site.counts(INDEX).requests == 1
     assert source.index_bytes == site.counts().bytes
-    settled = source.with_version(online.host.parsed(version="1.13.4"))
-    assert settled.listing(site.url) is listing and settled.index_bytes == source.index_bytes
+    chosen = source.with_version(online.host.parsed(version="1.13.4"))
+    assert chosen.listing(site.url) is listing and chosen.index_bytes == source.index_bytes
     assert site.counts(INDEX).requests == 1
 
 
@@ -568,36 +568,36 @@ def test_an_exact_version_never_asks_for_the_index(online, site):
     assert site.counts(INDEX).requests == 0
 
 
-def test_a_version_that_is_not_there_is_told_what_is(online, site):
+def test_the_hint_for_a_missing_version_lists_those_that_are_there(online, site):
     failure = online.refusal(_errors.FetchError, version="1.13.9")
     assert failure.status == 404 and failure.hint == "versions there: 1.13.4 (next lower, newest 1.13)"
     assert site.counts(INDEX).requests == 1
 
 
-TOLD = "t0ken-of-alice"
+SECRET = "t0ken-of-alice"
 
 
-@pytest.mark.parametrize("told", [TOLD, TOLD.upper()])
-def test_an_index_repeats_no_token(online, site, wrong, told):
+@pytest.mark.parametrize("secret", [SECRET, SECRET.upper()])
+def test_an_index_repeats_no_token(online, site, wrong, secret):
     listing = json.dumps(
         {
             "name": "terraform",
             "versions": {
-                "1.13.3-" + told: {"builds": [{"os": "linux", "arch": "amd64"}]},
-                "1.13.2-0.%s" % told: {"builds": [{"os": "linux", "arch": "amd64"}]},
+                "1.13.3-" + secret: {"builds": [{"os": "linux", "arch": "amd64"}]},
+                "1.13.2-0.%s" % secret: {"builds": [{"os": "linux", "arch": "amd64"}]},
             },
         }
     )
     site.misbehave("*index.json", wrong.replace(listing.encode()))
-    failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=TOLD)
+    failure = online.refusal(_errors.FetchError, version="1.13.9", platform="linux_amd64", url_token=SECRET)
     assert (
         failure.hint == "versions there: 1.13.3-******** (next lower), 1.13.3-******** (newest 1.13)".partition(", ")[0]
     )
     site.behave()
-    site.misbehave("*index.json", wrong.replace(json.dumps({"name": told}).encode()))
+    site.misbehave("*index.json", wrong.replace(json.dumps({"name": secret}).encode()))
     with pytest.raises(_errors.FetchError) as caught:
-        online.source(version="latest", url_token=TOLD).listing(site.url)
-    assert told not in str(caught.value)
+        online.source(version="latest", url_token=SECRET).listing(site.url)
+    assert secret not in str(caught.value)
 
 
 def test_a_version_that_is_listed_and_not_there_was_not_copied_or_is_being_published(online, site):
@@ -630,14 +630,14 @@ def test_an_archive_of_a_release_that_was_signed_just_now_is_being_published(onl
         assert words in online.refusal(_errors.FetchError).hint
 
 
-def test_a_pinned_archive_that_is_not_there_is_told_what_the_index_has(online, site):
+def test_the_hint_for_a_missing_pinned_archive_says_what_the_index_has(online, site):
     del site.files["terraform/1.13.4/" + online.archive_name]
     checksum = site.release("1.13.4").digest(online.host.platform)
     assert "being published" in online.refusal(_errors.FetchError, checksum_policy="pinned", checksum=checksum).hint
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_sums_without_a_signature_are_told_as_that(online, site, wrong, status):
+def test_sums_without_a_signature_are_reported_as_that(online, site, wrong, status):
     site.misbehave("*.sig", wrong.status(status))
     for sites in ([site.url], [closed_port(), site.url]):
         hint = online.refusal(_errors.FetchError, sites=sites).hint
@@ -670,7 +670,7 @@ def test_a_folder_of_that_name_may_be_a_site(online, site, tmp_path):
     assert online.provenance(sites=["file://%s/terraform" % tmp_path]).signer == site.key.fingerprint
 
 
-def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):
+def test_the_hint_for_a_missing_platform_says_since_when_it_is_there(online, site):
     site.publish("1.9.9", platforms=("linux_s390x",))
     failure = online.refusal(_errors.RequestError, platform="linux_s390x")
     assert "lists darwin_arm64, linux_amd64" in str(failure)
@@ -678,7 +678,7 @@ def test_a_platform_that_is_not_there_is_told_since_when_it_is(online, site):
 
 
 @pytest.mark.parametrize("behaviour", ["html_200", "empty", "close_before_reply"])
-def test_without_an_index_the_first_error_is_what_is_told(online, site, wrong, behaviour):
+def test_without_an_index_the_first_error_is_reported(online, site, wrong, behaviour):
     site.misbehave("*index.json", getattr(wrong, behaviour)())
     failure = online.refusal(_errors.FetchError, version="1.13.9", retries=4)
     assert "SHA256SUMS" in str(failure) and "HTTP 404" in str(failure) and "look whether the site has" in failure.hint
@@ -707,7 +707,7 @@ def test_a_second_site_that_has_it_keeps_the_index_out(online, site):
 # the controller's half
 
 
-def test_what_was_judged_can_be_handed_on(online, site):
+def test_what_was_verified_can_be_handed_on(online, site):
     release = site.release("1.13.4")
     source = online.source()
     source.provenance()
@@ -728,34 +728,34 @@ def test_what_was_not_found_good_is_not_handed_on(online, site, wrong):
     assert source.verification_files == {}
 
 
-def test_a_shelf_is_asked_before_the_archive_is(online, site):
+def test_the_cache_is_asked_before_the_archive_is(online, site):
     offered = []
 
-    def shelf(provenance, fetch):
+    def cache(provenance, fetch):
         offered.append(provenance)
-        return "from the shelf"
+        return "from the cache"
 
-    assert online.source().through_cache(shelf) == "from the shelf"
+    assert online.source().through_cache(cache) == "from the cache"
     assert [provenance.archive_sha256 for provenance in offered] == [
         site.release("1.13.4").digest(online.host.platform)
     ]
     assert site.counts(".zip").requests == 0
 
 
-def test_a_shelf_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
-    def shelf(provenance, fetch):
+def test_a_cache_that_lacks_it_fetches_it_from_the_next_site_too(online, site):
+    def cache(provenance, fetch):
         with atomic_file.PendingFile(online.directory, "archive") as sink:
             archive = fetch(sink)
             archive.file.close()
             return provenance.site, archive.size
 
-    found = online.source(sites=["http://127.0.0.1:9", site.url]).through_cache(shelf)
+    found = online.source(sites=["http://127.0.0.1:9", site.url]).through_cache(cache)
     assert found == (site.url, len(site.release("1.13.4").archives[online.host.platform]))
 
 
 def test_where_the_controller_brought_nothing_the_message_says_so(host):
-    awaited = _source.NoSource(host.parsed())
-    for needed in (awaited.provenance, lambda: awaited.archive(None)):
+    no_source = _source.NoSource(host.parsed())
+    for needed in (no_source.provenance, lambda: no_source.archive(None)):
         with pytest.raises(_errors.RequestError) as caught:
             needed()
         assert host.binary() in str(caught.value) and "run again" in caught.value.hint

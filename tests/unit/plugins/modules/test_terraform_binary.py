@@ -201,7 +201,7 @@ def texts_in(value):
             yield from texts_in(one)
 
 
-def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
+def test_a_removal_reports_names_that_are_no_text(host, through_ansible):
     """They were removed before anybody could see that the result cannot be read."""
     for name in (".tmp.binary." + ODD, "foreign" + ODD):
         with open(os.path.join(host.base_dir, "1.13.4", name), "w"):
@@ -224,7 +224,7 @@ def test_a_removal_tells_of_names_that_are_no_text(host, through_ansible):
     assert os.listdir(folder) == ["foreign" + ODD]
 
 
-def test_a_failure_tells_of_names_that_are_no_text(host, through_ansible):
+def test_a_failure_reports_names_that_are_no_text(host, through_ansible):
     os.symlink("/opt/1.13.3%s/terraform" % ODD, host.at("tf"))
     os.truncate(host.binary(), 5)
     answer = through_ansible(link=host.at("tf"), archive=host.at("missing"))
@@ -317,14 +317,14 @@ def signed_archive(host, site):
     )
 
 
-def test_a_broken_archive_beside_good_papers_is_wrong_in_check_mode_too(store, through_ansible, site):
+def test_check_mode_refuses_a_broken_archive_beside_good_verification_files(store, through_ansible, site):
     options = signed_archive(store, site)
     answer = through_ansible(True, **options)
     assert answer["changed"] and not warnings_of(answer) and answer["verification"]["signer"] == site.key.fingerprint
     with open(options["archive"], "ab") as file:
         file.write(b"x")
-    real, foreseen = through_ansible(False, **options), through_ansible(True, **options)
-    assert foreseen["failed"] and foreseen["msg"] == real["msg"] and "expected" in real["msg"]
+    real, predicted = through_ansible(False, **options), through_ansible(True, **options)
+    assert predicted["failed"] and predicted["msg"] == real["msg"] and "expected" in real["msg"]
     os.unlink(store.at("terraform_1.13.4_SHA256SUMS"))
     digest = store.defaults["checksum"]
     answer = through_ansible(True, **dict(options, checksum=digest))
@@ -339,11 +339,11 @@ def test_an_archive_of_the_right_digest_may_be_none(store, through_ansible):
     path, digest = store.defaults["archive"], hashlib.sha256(b"no zip").hexdigest()
     with open(path, "wb") as file:
         file.write(b"no zip")
-    foreseen, real = through_ansible(True, checksum=digest), through_ansible(False, checksum=digest)
-    assert foreseen["failed"] and foreseen["error"]["step"] == real["error"]["step"] == "extract"
+    predicted, real = through_ansible(True, checksum=digest), through_ansible(False, checksum=digest)
+    assert predicted["failed"] and predicted["error"]["step"] == real["error"]["step"] == "extract"
     other = store.offer(platform="linux_s390x")
-    foreseen = through_ansible(True, **dict(other, platform=store.platform))
-    assert foreseen["failed"] and "is not an executable for %s" % store.platform in foreseen["msg"]
+    predicted = through_ansible(True, **dict(other, platform=store.platform))
+    assert predicted["failed"] and "is not an executable for %s" % store.platform in predicted["msg"]
 
 
 def test_an_archive_that_does_not_fit_is_seen_in_check_mode(store, through_ansible):

@@ -292,14 +292,16 @@ def test_a_job_that_nobody_started_is_refused():
     ],
 )
 def test_a_place_that_was_not_asked_for_is_refused(name, lie, asked):
-    told = dict(HONEST, backup_file=None, **{name: lie})
+    claimed = dict(HONEST, backup_file=None, **{name: lie})
     if name == "base_dir":
-        told["path"] = PATH.replace("/opt/store", lie)
+        claimed["path"] = PATH.replace("/opt/store", lie)
     if asked["link" if name == "link" else name] == "":
-        assert "link is " in refusal(told, **asked)
+        assert "link is " in refusal(claimed, **asked)
         return
-    read(told)  # it is in order in itself
-    assert "%s is %s, expected %s, which was asked for" % (name, ascii(str(lie)), asked[name]) in refusal(told, **asked)
+    read(claimed)  # it is in order in itself
+    assert "%s is %s, expected %s, which was asked for" % (name, ascii(str(lie)), asked[name]) in refusal(
+        claimed, **asked
+    )
 
 
 def test_without_a_version_there_is_no_path():
@@ -322,7 +324,7 @@ def test_without_a_version_there_is_no_path():
         ("/opt/\u00e9 x", "/opt/\u00e9 x"),
     ],
 )
-def test_a_path_is_told_as_the_module_does_or_left_to_the_host(given, expected):
+def test_a_path_is_reported_as_the_module_does_or_left_to_the_host(given, expected):
     assert _answer.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
 
 

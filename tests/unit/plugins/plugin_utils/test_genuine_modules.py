@@ -1,10 +1,10 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Root modules of odd forms, and the genuine Terraform as the judge: what it reads is read, what it refuses is refused.
+"""Root modules of odd forms, and the genuine Terraform as the oracle: what it reads is read, what it refuses is refused.
 
-Each row asks for a version that the judge is not, so that it says of each requirement that it reads: unsupported. The rows hold
-without the judge as well; where there is none, only its word is missing.
+Each row asks for a version that the oracle is not, so that it says of each requirement that it reads: unsupported. The rows hold
+without the oracle as well; where there is none, only its word is missing.
 """
 
 import json
@@ -254,11 +254,11 @@ def test_what_we_say(row):
 
 
 @pytest.fixture(scope="module")
-def judge(genuine_site, tmp_path_factory):
+def oracle(genuine_site, tmp_path_factory):
     """The genuine Terraform 1.11.4: callable(folder) -> dict of the errors that it finds, by summary, with (file, line)."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the genuine Terraform is one for linux_amd64")
-    folder = tmp_path_factory.mktemp("judge")
+    folder = tmp_path_factory.mktemp("oracle")
     name = next(
         name for name in sorted(os.listdir(os.path.join(genuine_site, "terraform", "1.11.4"))) if name.endswith(".zip")
     )
@@ -293,10 +293,10 @@ def judge(genuine_site, tmp_path_factory):
 UNSUPPORTED = "Unsupported Terraform Core version"
 
 
-@pytest.mark.parametrize("row", sorted(ROWS)[:: 1 if tiers.FULL else 3], indirect=True)  # the judge takes its time
-def test_what_terraform_says(row, judge):
+@pytest.mark.parametrize("row", sorted(ROWS)[:: 1 if tiers.FULL else 3], indirect=True)  # the oracle takes its time
+def test_what_terraform_says(row, oracle):
     folder, place = row
-    errors = judge(folder)
+    errors = oracle(folder)
     if not place:
         assert set(errors) == {UNSUPPORTED}
         return
@@ -365,15 +365,15 @@ def mutated(random):
     return "".join(pieces)
 
 
-def test_terraform_reads_the_same_of_mutated_files(judge, tmp_path):
-    """The judge formats them all in one run: it complains of each that is not HCL, whatever Terraform would make of its words."""
+def test_terraform_reads_the_same_of_mutated_files(oracle, tmp_path):
+    """One run of ``terraform fmt`` for all: it refuses each that is not HCL, whatever Terraform would make of its words."""
     random = Random(1)
     texts = {
         "f%05d.tf" % number: mutated(random) for number in range(10000 if tiers.FULL else 150 if tiers.QUICK else 500)
     }
     for name, text in texts.items():
         (tmp_path / name).write_bytes(text.encode("utf-8"))
-    said = judge.run(tmp_path, "fmt", "-check", "-list=false", "-no-color").decode("utf-8", "replace")
+    said = oracle.run(tmp_path, "fmt", "-check", "-list=false", "-no-color").decode("utf-8", "replace")
     refused = set(re.findall(r"on (f[0-9]+[.]tf) line", said))
     assert len(texts) // 5 < len(refused) < len(texts)
     for name, text in texts.items():

@@ -73,12 +73,12 @@ def read(place, name):
 
 
 def publish(directory, name="terraform", data=DATA, mode=0o755, **settings):
-    """The whole way of a file to its name; what settle() saw."""
+    """The whole way of a file to its name; what finalize() saw."""
     with PendingFile(directory, "binary") as pending:
         pending.write(data)
-        settled = pending.finalize(mode, **settings)
+        finalized = pending.finalize(mode, **settings)
         pending.publish(name)
-    return settled
+    return finalized
 
 
 def refusal(function, *arguments, **settings):
@@ -140,12 +140,12 @@ def test_nothing_that_is_there_is_opened_as_a_temporary_file(place, tmp_path):
 def test_the_mode_is_the_one_asked_for_whatever_the_umask(directory, place, umask, mode):
     before = os.umask(umask)
     try:
-        settled = publish(directory, mode=mode)
+        finalized = publish(directory, mode=mode)
     finally:
         os.umask(before)
     found = os.stat(os.path.join(place, "terraform"))
-    assert stat.S_IMODE(found.st_mode) == stat.S_IMODE(settled.st_mode) == mode
-    assert (found.st_ino, found.st_mtime_ns, found.st_size) == (settled.st_ino, settled.st_mtime_ns, len(DATA))
+    assert stat.S_IMODE(found.st_mode) == stat.S_IMODE(finalized.st_mode) == mode
+    assert (found.st_ino, found.st_mtime_ns, found.st_size) == (finalized.st_ino, finalized.st_mtime_ns, len(DATA))
 
 
 def test_an_older_file_is_replaced_and_stays_whole_for_who_has_it_open(directory, place):
@@ -202,7 +202,7 @@ def test_the_label_is_given_the_final_name(directory, place):
 
 
 def test_a_label_that_cannot_be_set(directory, place):
-    def set_context(fd, path, mend):
+    def set_context(fd, path, restore):
         raise OSError(errno.ENOTSUP, "x")
 
     error = refusal(publish, directory, set_context=set_context)
@@ -539,7 +539,7 @@ def test_a_failed_sync_gives_up_and_is_not_tried_again(place, tmp_path, number):
     assert os.listdir(place) == []
 
 
-def test_when_only_the_directory_cannot_be_synced_the_file_is_there_and_the_error_says_so(place, tmp_path):
+def test_when_the_directory_cannot_be_synced_the_file_is_there_and_the_error_says_so(place, tmp_path):
     result, _calls = traced(
         tmp_path,
         """
@@ -723,23 +723,23 @@ def test_a_source_that_cannot_be_read_is_named(directory, place):
     assert (error.errno, error.path) == (errno.EISDIR, "/the/source")
 
 
-# ------------------------------------------------------------------ left-overs
+# ------------------------------------------------------------------ stale temporary files
 
 
-def test_left_overs_are_our_temporary_files_and_nothing_else(directory, place):
+def test_only_our_temporary_files_are_stale_temporary_files(directory, place):
     put(place, ".tmp.binary.abcdefgh")
     put(place, "terraform")
     put(place, "x.tmp.")
     os.symlink("nowhere", os.path.join(place, ".tmp.link"))
     os.mkdir(os.path.join(place, ".tmp.folder"))
     assert list_temp_files(directory) == (".tmp.binary.abcdefgh", ".tmp.link")
-    swept = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
-    assert sorted(remove_stale_temp_files(directory)) == swept
+    removed = [os.path.join(place, ".tmp.binary.abcdefgh"), os.path.join(place, ".tmp.link")]
+    assert sorted(remove_stale_temp_files(directory)) == removed
     assert sorted(os.listdir(place)) == [".tmp.folder", "terraform", "x.tmp."]
     assert tuple(remove_stale_temp_files(directory)) == ()
 
 
-def test_young_left_overs_stay_where_asked(directory, place):
+def test_young_temporary_files_stay_where_asked(directory, place):
     old = put(place, ".tmp.binary.old", age=100000)
     put(place, ".tmp.binary.young")
     assert tuple(remove_stale_temp_files(directory, older_than=50000)) == (old,)
@@ -747,7 +747,7 @@ def test_young_left_overs_stay_where_asked(directory, place):
     assert tuple(remove_stale_temp_files(directory)) == (os.path.join(place, ".tmp.binary.young"),)
 
 
-def test_a_left_over_is_old_from_that_second_on(directory, place, monkeypatch):
+def test_a_temporary_file_is_stale_from_that_second_on(directory, place, monkeypatch):
     path = put(place, ".tmp.binary.old")
     os.utime(path, (1000, 1000))
     monkeypatch.setattr(time, "time", lambda: 1049.0)
@@ -756,19 +756,19 @@ def test_a_left_over_is_old_from_that_second_on(directory, place, monkeypatch):
     assert tuple(remove_stale_temp_files(directory, older_than=50)) == (path,)
 
 
-def test_a_left_over_that_went_since_it_was_listed_is_none(directory, monkeypatch):
+def test_a_stale_temporary_file_that_went_since_it_was_listed_is_none(directory, monkeypatch):
     monkeypatch.setattr(os, "listdir", lambda fd: [".tmp.binary.gone"])
     assert list_temp_files(directory) == tuple(remove_stale_temp_files(directory)) == ()
 
 
-def test_left_overs_from_the_future_go_too(directory, place):
+def test_stale_temporary_files_from_the_future_go_too(directory, place):
     """A host whose clock went back since."""
     put(place, ".tmp.binary.future", age=-100000)
     assert len(tuple(remove_stale_temp_files(directory))) == 1
     assert os.listdir(place) == []
 
 
-def test_a_left_over_that_goes_by_itself_is_no_error(directory, place, monkeypatch):
+def test_a_stale_temporary_file_that_goes_by_itself_is_no_error(directory, place, monkeypatch):
     path = put(place, ".tmp.binary.gone")
     real = os.unlink
     monkeypatch.setattr(os, "unlink", lambda name, **settings: (real(path), real(name, **settings)))
@@ -802,15 +802,15 @@ def test_a_reader_keeps_the_errno_of_a_failed_seek(directory):
     assert caught.value.errno == errno.ESPIPE
 
 
-def test_a_left_over_that_cannot_be_removed_is_named(directory, place, monkeypatch):
+def test_a_stale_temporary_file_that_cannot_be_removed_is_named(directory, place, monkeypatch):
     path = put(place, ".tmp.binary.stuck")
     fail(monkeypatch, "unlink", errno.EPERM)
     error = refusal(lambda: tuple(remove_stale_temp_files(directory)))
     assert (error.errno, error.path) == (errno.EPERM, path)
 
 
-def test_what_was_swept_before_a_failure_is_known(directory, place, monkeypatch):
-    """A run that had swept one of two left-overs called itself unchanged."""
+def test_what_was_removed_before_a_failure_is_reported(directory, place, monkeypatch):
+    """A run that had removed one of two stale temporary files called itself unchanged."""
     first, second = put(place, ".tmp.binary.a"), put(place, ".tmp.binary.b")
     gone = []
     with pytest.raises(InstallError):
@@ -853,7 +853,7 @@ def test_a_link_is_removed_and_not_what_it_leads_to(directory, place):
     assert os.listdir(place) == ["precious"]
 
 
-def test_the_left_over_of_a_killed_removal_is_in_nobodys_way(directory, place):
+def test_the_stale_file_of_a_killed_removal_is_in_nobodys_way(directory, place):
     """Even as another name of the same file: rename(2) then does nothing and says 0."""
     path = put(place, "terraform")
     os.link(path, os.path.join(place, ".tmp.removed.terraform"))
@@ -866,7 +866,7 @@ def test_what_is_not_there_cannot_be_removed(directory, place):
     assert (error.errno, error.path, error.changed) == (errno.ENOENT, os.path.join(place, "terraform"), False)
 
 
-def test_a_left_over_removal_that_cannot_go_is_named(directory, place):
+def test_a_stale_file_of_a_removal_that_cannot_go_is_named(directory, place):
     put(place, "terraform")
     aside = os.path.join(place, ".tmp.removed.terraform")
     os.mkdir(aside)

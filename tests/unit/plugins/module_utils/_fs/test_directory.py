@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The walk to a directory: every component judged, missing ones made, nothing created by a look or after a refusal."""
+"""The walk to a directory: every component checked, missing ones made, nothing created by a look or after a refusal."""
 
 import contextlib
 import errno
@@ -268,7 +268,7 @@ def test_a_disk_that_makes_nothing_at_all_is_found_out(place, tmp_path):
     assert result == [os.path.join(place, "new"), errno.ENOENT]
 
 
-def test_a_twin_that_made_it_first_is_fine(place):
+def test_a_directory_that_a_concurrent_run_made_first_is_fine(place):
     make(place, "there", mode=0o711)
     with go(place) as directory:
         directory.make("there", lambda line: pytest.fail("it was not us"))
@@ -389,17 +389,17 @@ def test_a_loop_ends(place):
 
 
 @needs_root
-def test_a_strangers_link_is_refused_even_where_only_root_can_write(place):
+def test_the_link_of_another_user_is_refused_even_where_only_root_can_write(place):
     made = make(place, "real")
-    strange = link(place, "strange", made)
-    os.chown(strange, OTHER_UID, OTHER_UID, follow_symlinks=False)
-    error = refusal(strange)
-    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (strange, OTHER_UID, OTHER_UID) in str(error)
+    foreign = link(place, "foreign", made)
+    os.chown(foreign, OTHER_UID, OTHER_UID, follow_symlinks=False)
+    error = refusal(foreign)
+    assert "the symbolic link %s belongs to %d:%d, lrwxrwxrwx" % (foreign, OTHER_UID, OTHER_UID) in str(error)
     assert error.errno == errno.EPERM
-    assert reach(strange, owners=trusted_owners(OTHER_UID)) == made
+    assert reach(foreign, owners=trusted_owners(OTHER_UID)) == made
 
 
-def test_where_a_link_leads_is_judged_too(place):
+def test_the_target_of_a_link_is_checked_too(place):
     """Neither the directory of the link nor the link is at fault."""
     unsafe = make(place, "unsafe", mode=0o777)
     make(place, "unsafe", "inner")
@@ -502,7 +502,7 @@ def test_in_a_sticky_directory_what_is_ours_passes_and_can_be_made(place):
 
 
 @needs_root
-def test_in_a_sticky_directory_what_a_stranger_put_there_first_is_refused(place):
+def test_in_a_sticky_directory_what_another_user_put_there_first_is_refused(place):
     """A local user squats the name before the first install."""
     sticky = make(place, "sticky", mode=0o1777)
     squatted = os.path.join(sticky, "iac-platform")
@@ -523,7 +523,7 @@ def test_a_name_squatted_between_look_and_making_is_refused(place):
 
 
 @needs_root
-def test_a_sticky_directory_of_a_stranger_is_his(place):
+def test_a_sticky_directory_of_another_user_is_theirs(place):
     make(place, "sticky", "a")
     sticky = make(place, "sticky", uid=OTHER_UID, mode=0o1777)
     assert "%s belongs to" % sticky in str(refusal(os.path.join(sticky, "a")))
@@ -666,7 +666,7 @@ def test_a_file_system_that_was_unmounted_under_us_is_not_believed(place):
     assert caught.value.errno == errno.ESTALE and caught.value.path == disk
 
 
-def test_where_nobody_tells_who_mounted_it_the_mode_decides(place, monkeypatch):
+def test_where_the_mounting_user_is_unknown_the_mode_decides(place, monkeypatch):
     """As on macOS."""
     monkeypatch.setattr(mounts, "_read", lambda path: None)
     assert reach(make(place, "a", "b")) == os.path.join(place, "a", "b")
@@ -769,7 +769,7 @@ def test_another_users_directory_is_refused_for_a_plain_user_too(place):
         as_plain_user(lambda: reach(path))
 
 
-def test_the_directory_itself_is_judged_with_what_is_put_into_it(place):
+def test_the_directory_itself_is_checked_with_what_is_put_into_it(place):
     unsafe = make(place, "unsafe", mode=0o777)
     open(os.path.join(unsafe, "terraform"), "w").close()
     with go(unsafe) as directory:

@@ -62,7 +62,7 @@ def quiet(line, warning=False):
 
 
 def take(directory, timeout=0, log=quiet):
-    """Take the lock and give it back; what the body was told."""
+    """Take the lock and give it back; what the body got."""
     with hold_lock(directory, NAME, timeout, log) as held:
         return held
 
@@ -291,10 +291,10 @@ def test_who_discards_lets_nobody_in_beside_another(directory, place):
         assert stream.read() == "<>" * 45
 
 
-# ------------------------------------------------------------------ twins
+# ------------------------------------------------------------------ concurrent runs
 
 
-def test_twins_are_never_in_it_together(directory, place):
+def test_concurrent_runs_never_hold_it_together(directory, place):
     """Each notes when it enters and when it leaves; entering while another is inside would show."""
     log = os.path.join(place, "log")
 
@@ -528,7 +528,7 @@ def test_a_directory_in_its_place(directory, path):
 
 
 @needs_root
-def test_a_strangers_lock_is_refused(directory, path):
+def test_the_lock_of_another_user_is_refused(directory, path):
     take(directory)
     os.chown(path, NOBODY, NOBODY)
     assert "belongs to or can be written by others (%s, -rw-------)" % account_text(os.stat(path)) in str(
@@ -634,7 +634,7 @@ def test_a_look_does_not_wait_for_a_pipe(directory, path):
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_look_at_what_cannot_be_told(directory, path, monkeypatch):
+def test_whether_it_is_held_may_be_unknown(directory, path, monkeypatch):
     os.symlink("nowhere", path)
     assert is_held(directory, NAME) is None
     os.unlink(path)

@@ -88,7 +88,7 @@ def test_below_a_changed_root_its_mount_is_not_listed():
     assert in_child(confined) == (None, None)
 
 
-def test_a_plain_user_is_told_too():
+def test_a_plain_user_learns_it_too():
     def ask():
         fd = os.open("/proc", os.O_PATH)
         return mounts.find_mounter(mounts.mount_number(fd))
@@ -97,7 +97,7 @@ def test_a_plain_user_is_told_too():
 
 
 @pytest.mark.parametrize(
-    "number, told",
+    "number, reported",
     [
         (errno.ENOENT, False),
         (errno.ENOTDIR, False),
@@ -107,13 +107,13 @@ def test_a_plain_user_is_told_too():
         (errno.EIO, True),
     ],
 )
-def test_where_it_cannot_be_read_nothing_is_told(monkeypatch, number, told):
+def test_where_it_cannot_be_read_nothing_is_reported(monkeypatch, number, reported):
     def fail(path, *arguments):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(builtins, "open", fail)
     for ask in (lambda: mounts.mount_number(0), lambda: mounts.find_mounter(27)):
-        if told:
+        if reported:
             with pytest.raises(OSError) as caught:
                 ask()
             assert caught.value.errno == number
@@ -121,6 +121,6 @@ def test_where_it_cannot_be_read_nothing_is_told(monkeypatch, number, told):
             assert ask() is None
 
 
-def test_an_old_kernel_tells_no_number(monkeypatch):
+def test_an_old_kernel_reports_no_number(monkeypatch):
     monkeypatch.setattr(mounts, "_read", lambda path: b"pos:\t0\nflags:\t0100000\n")
     assert mounts.mount_number(0) is None

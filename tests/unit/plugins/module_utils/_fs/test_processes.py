@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told of processes: by the real /proc, and by texts of control groups that this machine does not have."""
+"""What is known of processes: by the real /proc, and by texts of control groups that this machine does not have."""
 
 import builtins
 import contextlib
@@ -110,14 +110,14 @@ def test_all_that_a_process_started_is_ended():
 def test_all_are_stopped_before_one_is_killed(monkeypatch):
     """Of those that multiply, each that ends alone would make room for another one."""
     program = 'import os; os.fork() or os.setsid(); os.fork() or os.setsid(); os.write(1, b"%d\\n" % os.getpid())'
-    told, kill = [], os.kill
-    monkeypatch.setattr(os, "kill", lambda pid, number: (told.append((pid, number)), kill(pid, number)))
+    sent, kill = [], os.kill
+    monkeypatch.setattr(os, "kill", lambda pid, number: (sent.append((pid, number)), kill(pid, number)))
     with processes.ending_children():
         leader = start("%s -c '%s; import time; time.sleep(600)'" % (sys.executable, program))
         pids = set(int(leader.stdout.readline()) for dummy in range(4))
-    stopped = [pid for pid, number in told if number == signal.SIGSTOP]
-    first_kill = [number for _pid, number in told].index(signal.SIGKILL)
-    assert pids <= set(pid for pid, number in told[:first_kill] if number == signal.SIGSTOP) and len(pids) == 4, (
+    stopped = [pid for pid, number in sent if number == signal.SIGSTOP]
+    first_kill = [number for _pid, number in sent].index(signal.SIGKILL)
+    assert pids <= set(pid for pid, number in sent[:first_kill] if number == signal.SIGSTOP) and len(pids) == 4, (
         stopped,
         pids,
     )

@@ -83,7 +83,7 @@ def test_who_swallows_the_stop_still_fails():
     assert went_on == [True]
 
 
-def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
+def test_another_error_after_a_swallowed_stop_is_the_one_reported():
     with pytest.raises(ValueError), raise_on_signal():
         with contextlib.suppress(InstallError):
             strike(signal.SIGHUP)
@@ -91,7 +91,7 @@ def test_another_error_after_a_swallowed_stop_is_the_one_that_is_told():
 
 
 def test_an_error_that_came_of_the_stop_does_not_hide_it():
-    """A stop in the middle of removing a directory was told as "Bad file descriptor"."""
+    """A stop in the middle of removing a directory was reported as "Bad file descriptor"."""
     with pytest.raises(InstallError) as caught, raise_on_signal(), os_error_context("work on", "/srv"):
         try:
             strike(signal.SIGTERM)
@@ -101,7 +101,7 @@ def test_an_error_that_came_of_the_stop_does_not_hide_it():
 
 
 def test_an_error_of_a_lock_that_came_of_the_stop_does_not_hide_it():
-    """A stop in the middle of a wait for an answer was told as "release unlocked lock"."""
+    """A stop in the middle of a wait for an answer was reported as "release unlocked lock"."""
     lock = threading.Lock()
     with pytest.raises(InstallError) as caught, raise_on_signal():
         with lock:

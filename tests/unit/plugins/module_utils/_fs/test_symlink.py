@@ -212,7 +212,7 @@ def test_a_name_that_is_taken_is_not_replaced_by_what_is_kept(directory, place, 
         assert os.path.getsize(path) == 3
 
 
-def test_the_left_over_of_a_killed_switch_is_replaced(directory, place, path):
+def test_the_temporary_link_of_a_killed_switch_is_replaced(directory, place, path):
     os.symlink("/somewhere/else", os.path.join(place, ASIDE))
     switch_link(directory, "terraform", "/opt/1.13.4/terraform")
     assert os.readlink(path) == "/opt/1.13.4/terraform"
@@ -220,7 +220,7 @@ def test_the_left_over_of_a_killed_switch_is_replaced(directory, place, path):
 
 
 def test_a_switch_killed_before_the_rename_leaves_what_the_next_one_replaces(place, path):
-    """The name beside it is one for all runs: left-overs do not pile up."""
+    """The name beside it is one for all runs: stale temporary links do not pile up."""
 
     def killed(ready):
         os.rename = lambda *arguments, **settings: (ready(), signal.pause())

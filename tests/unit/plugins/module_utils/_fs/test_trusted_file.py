@@ -116,13 +116,13 @@ def test_links_are_followed(place):
     assert place.read(place.at("far")) == place.read(place.at("deep", "up", "near")) == b"content"
 
 
-def test_where_a_link_leads_is_judged(place):
+def test_the_target_of_a_link_is_checked(place):
     os.symlink("deep/er/file", place.at("near"))
     os.chmod(place.at("deep"), 0o777)
     assert "%s can be written by others" % place.at("deep") in place.refusal(place.at("near"))
 
 
-def test_where_a_link_is_is_judged(place):
+def test_the_directory_of_a_link_is_checked(place):
     os.mkdir(place.at("open"))
     os.chmod(place.at("open"), 0o777)
     os.symlink(place.file, place.at("open", "link"))
@@ -130,7 +130,7 @@ def test_where_a_link_is_is_judged(place):
 
 
 @needs_root
-def test_whose_a_link_is_is_judged(place):
+def test_the_owner_of_a_link_is_checked(place):
     os.symlink(place.file, place.at("link"))
     os.lchown(place.at("link"), OTHER_UID, OTHER_UID)
     assert "the symbolic link %s belongs to" % place.at("link") in place.refusal(place.at("link"))
@@ -147,7 +147,7 @@ def test_whose_a_link_is_is_judged(place):
         (("loop", "none"), errno.ELOOP),
     ],
 )
-def test_what_cannot_be_opened_is_told_as_open_does(place, names, number):
+def test_what_cannot_be_opened_is_reported_as_open_does(place, names, number):
     os.symlink("loop", place.at("loop"))
     os.symlink("nowhere", place.at("dangling"))
     with pytest.raises(OSError) as caught:

@@ -66,7 +66,7 @@ def test_a_trickle_after_a_good_start(file_site, ticking):
 def test_slow_enough_is_good_enough(file_site, misbehaviours, ticking, monkeypatch):
     file_site.misbehave("*", misbehaviours.trickle(0, size=64000))
     monkeypatch.setattr(client, "LOW_SPEED_TIME", 0.015)
-    ticking(0.01)  # of 640,000 bytes come 256 KiB at once at most: at least one judgement
+    ticking(0.01)  # of 640,000 bytes come 256 KiB at once at most: at least one check
     Transfer(file_site).succeeded()
 
 
@@ -369,8 +369,8 @@ def test_a_site_puts_no_words_of_its_own_on_the_screen(file_site, answer):
 
     file_site.misbehave("*", send)
     error = Transfer(file_site, retries=1).error
-    told = "%s %s" % (error, error.hint)
-    assert EVIL.split("-")[-1] not in told.lower().replace(" redirected to ftp:" + EVIL, ""), told
+    reported = "%s %s" % (error, error.hint)
+    assert EVIL.split("-")[-1] not in reported.lower().replace(" redirected to ftp:" + EVIL, ""), reported
 
 
 @pytest.mark.parametrize(

@@ -142,28 +142,28 @@ def test_a_dead_address_of_a_host_does_not_cost_the_timeout(file_site, secure, m
             Transfer("%s://%s:%d" % (by, FAR, port), timeout=3600, access=ConnectionOptions(ca_path=bundle)).succeeded()
 
 
-def test_who_waits_for_an_answer_is_told_so(file_site, monkeypatch):
-    told = threading.Event()
+def test_a_wait_for_an_answer_is_reported(file_site, monkeypatch):
+    shown = threading.Event()
 
     def behave(exchange):
-        assert told.wait(PATIENCE)
+        assert shown.wait(PATIENCE)
         exchange.reply(exchange.honest())
 
     lines = []
 
     def show(line):
         lines.append(line)
-        told.set()
+        shown.set()
 
     monkeypatch.setattr(client, "SILENCE", 0.01)
     file_site.misbehave("*", behave)
     Transfer(file_site, show=show).succeeded()
     assert lines == ["waiting for an answer of 127.0.0.1 for archive"]
-    told.clear()
+    shown.clear()
     file_site.behave()
     monkeypatch.setattr(client, "SILENCE", PATIENCE)
     Transfer(file_site, show=show).succeeded()
-    assert not told.is_set()
+    assert not shown.is_set()
 
 
 def test_nobody_listens(file_site):
@@ -179,7 +179,7 @@ def test_a_name_that_is_not_resolved():
     assert caught.value.retry
 
 
-def test_the_failure_of_one_site_is_not_told_of_the_next(file_site, misbehaviours):
+def test_the_failure_of_one_site_is_not_reported_for_the_next(file_site, misbehaviours):
     file_site.misbehave("*", misbehaviours.chunk_cut(100000))
     with client.Fetcher(10, 1) as fetcher:
         try:

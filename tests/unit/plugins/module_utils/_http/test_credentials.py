@@ -81,7 +81,7 @@ def test_what_no_result_may_have(given, environ, expected):
     assert credentials.secrets_of(params(**given), environ) == expected
 
 
-def test_what_a_proxy_repeats_is_concealed(file_site, misbehaviours):
+def test_what_a_proxy_repeats_is_redacted(file_site, misbehaviours):
     file_site.misbehave(NAME, misbehaviours.redirect("/gone/PR0XY-of-bob"))
     how = {"environ": {"http_proxy": "http://bob:pr0xy-of-bob@%s" % file_site.url.partition("//")[2]}}
     error = Transfer("http://far.test", **how).error
@@ -120,7 +120,7 @@ def test_what_a_proxy_repeats_is_concealed(file_site, misbehaviours):
         ("file:///x", "file:///", False),
     ],
 )
-def test_whose_urls_may_be_shown_them(url, site, may):
+def test_which_urls_get_the_credentials(url, site, may):
     assert credentials.may_send_credentials(url, site) is may
 
 
@@ -347,8 +347,8 @@ def test_what_to_do_about_a_refusal(file_site, misbehaviours, status):
         for access, sites in ((None, []), (BEARER, [file_site.url]), (BEARER, []))
     ]
     assert len(set(hints)) == 3
-    wants, not_good, kept_back = hints
-    assert "url_token" in wants and "credentials" in not_good and "not sent" in kept_back
+    wants, not_good, not_sent = hints
+    assert "url_token" in wants and "credentials" in not_good and "not sent" in not_sent
 
 
 @pytest.mark.parametrize("access", EACH, ids=NAMES)

@@ -64,7 +64,7 @@ def test_no_address_answers(network):
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.9"], ["::ffff:0:0:1", "127.0.0.9"], ["127.0.0.9", "2001:db8::1:ffff:ffff"]]
 )
-def test_the_most_telling_failure_is_told(network, addresses, monkeypatch):
+def test_the_most_informative_failure_is_reported(network, addresses, monkeypatch):
     port = network(*addresses)
     real = dialing._begin
 

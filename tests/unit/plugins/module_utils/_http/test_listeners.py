@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens on a port of this machine, where it is believed what it says, or told a secret."""
+"""Who listens on a port of this machine, where it is believed what it says, or sent a secret."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from support.transfers import NAME, SECRET, Transfer
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
-linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="this system does not tell who listens")
+linux = pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="this system does not say who listens")
 as_root = pytest.mark.skipif(not ROOT, reason="only root can listen as another user")
 
 
@@ -69,7 +69,7 @@ def test_the_port_of_another_user(address, family):
 
 @linux
 @as_root
-def test_a_stranger_beside_root():
+def test_another_user_beside_root():
     with listening(0) as ours, listening(NOBODY, "127.0.0.2", port=ours.getsockname()[1]) as made:
         with pytest.raises(_errors.VerificationError):
             check(made.getsockname()[1])
@@ -103,7 +103,7 @@ def test_nobody_listens():
     assert caught.value.errno == errno.ECONNREFUSED and caught.value.retry
 
 
-def test_a_system_that_does_not_tell(monkeypatch):
+def test_a_system_that_does_not_say(monkeypatch):
     monkeypatch.setattr(listeners, "_TABLES", ("/nowhere/tcp", "/nowhere/tcp6"))
     with pytest.raises(_errors.VerificationError, match="does not tell who listens on port 80"):
         listeners.check_listener("http://localhost/x", "SHA256SUMS", "decides")
@@ -137,7 +137,7 @@ def test_when_it_is_asked_who_listens(file_site, monkeypatch, how, asked):
 @pytest.mark.parametrize(
     "how", [{"guard": guard}, {"access": _records.ConnectionOptions(token=SECRET), "sites": "named"}]
 )
-def test_a_strangers_site_is_not_believed_and_told_nothing(file_site, monkeypatch, at, how):
+def test_the_site_of_another_user_is_not_believed_and_gets_no_secret(file_site, monkeypatch, at, how):
     def refuse(url, what, why):
         if len(file_site.requests) == at:
             raise _errors.VerificationError("%s %s" % (what, why))
@@ -148,7 +148,7 @@ def test_a_strangers_site_is_not_believed_and_told_nothing(file_site, monkeypatc
     assert len(file_site.requests) == at
 
 
-def test_a_redirect_to_a_strangers_port(file_site, misbehaviours, monkeypatch):
+def test_a_redirect_to_a_port_of_another_user(file_site, misbehaviours, monkeypatch):
     def refuse(url, what, why):
         if url.endswith("/other"):
             raise _errors.VerificationError("refused")

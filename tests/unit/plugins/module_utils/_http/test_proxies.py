@@ -145,6 +145,6 @@ def test_users_that_are_read_alike(url):
     assert choose(https_proxy=url) == url
 
 
-def test_how_it_is_told():
+def test_how_it_is_shown():
     proxy = proxies.choose_proxy("https://x/", {"ALL_PROXY": "user:word@proxy:3128", "https_proxy": ""})
     assert str(proxy) == "proxy http://proxy:3128 (ALL_PROXY)"

@@ -196,7 +196,7 @@ def test_a_part_that_is_compressed_is_not_joined_to_what_is_not(file_site, misbe
 
 
 def test_a_part_with_the_wrong_bytes_changes_the_digest(file_site, misbehaviours):
-    """All its headers are right: only the digest over the whole can tell, and it does."""
+    """All its headers are right: only the digest over the whole shows it."""
     cut(file_site, misbehaviours, misbehaviours.flip())
     transfer = Transfer(file_site, retries=2)
     assert transfer.error is None and transfer.received.bytes == 640000

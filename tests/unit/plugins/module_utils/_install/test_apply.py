@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The second half from end to end: from nothing, after a crash, beside a twin, and when the binary does not run."""
+"""The second half from end to end: from nothing, after a crash, beside a concurrent run, and when the binary does not run."""
 
 import errno
 import os
@@ -50,9 +50,9 @@ def test_a_fresh_install(host):
     assert receipt["origin"] == options["archive"] and receipt["links"] == [] and receipt["base_dir_unsafe"] == []
 
 
-def test_every_step_is_told_with_paths_and_sizes(host):
+def test_every_step_is_logged_with_paths_and_sizes(host):
     host.run(link=host.at("bin", "terraform"), **host.offer())
-    told = "\n".join(host.lines)
+    reported = "\n".join(host.lines)
     for words in (
         "directory created and checked: %s (" % host.base_dir,
         "directory verified: %s/1.13.4 (" % host.base_dir,
@@ -66,7 +66,7 @@ def test_every_step_is_told_with_paths_and_sizes(host):
         "receipt written: %s" % host.receipt(),
         "link switched: %s -> %s (before: absent)" % (host.at("bin", "terraform"), host.binary()),
     ):
-        assert words in told
+        assert words in reported
     assert host.warnings == []
 
 
@@ -104,7 +104,7 @@ def test_versions_live_side_by_side(installed):
 
 def assert_next_run_is_fine(host, **options):
     assert host.check(**options)["changed"]
-    host.mend(**options)
+    host.repair(**options)
 
 
 @pytest.mark.parametrize("temps", [False, True])
@@ -128,8 +128,8 @@ def test_legal_crash_states(installed, state, temps):
         assert_next_run_is_fine(installed)
 
 
-def test_a_stop_in_the_middle_of_the_sweep_counts_what_is_gone(installed, monkeypatch):
-    """A run that had removed a left-over, and was stopped then, said that nothing had changed."""
+def test_a_stop_while_stale_files_are_removed_counts_what_is_gone(installed, monkeypatch):
+    """A run that had removed a stale temporary file, and was stopped then, said that nothing had changed."""
     folder = os.path.dirname(installed.binary())
     for name in (".tmp.binary.abcdefgh", ".tmp.receipt.abcdefgh"):
         open(os.path.join(folder, name), "w").close()
@@ -194,8 +194,8 @@ def test_the_run_check_is_recorded_and_asked_for(host):
     host.defaults = host.offer()
     assert host.run(run_check=False)["changed"] and host.read_receipt()["run_check"] is None
     assert not host.run(run_check=False)["changed"]
-    foreseen = host.check()
-    assert foreseen["changed"] and not foreseen["needs_archive"] and "would be run" in foreseen["msg"]
+    predicted = host.check()
+    assert predicted["changed"] and not predicted["needs_archive"] and "would be run" in predicted["msg"]
     inode = os.stat(host.binary()).st_ino
     assert host.run()["changed"] and host.read_receipt()["run_check"] == "1.13.4"
     assert os.stat(host.binary()).st_ino == inode and not host.run()["changed"]
@@ -323,7 +323,7 @@ def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, word
     assert not os.path.lexists(host.at("tf")) and host.read_receipt()["run_check"] is None
 
 
-# twins
+# concurrent runs
 
 
 def apply(host, plan, **options):
@@ -331,7 +331,7 @@ def apply(host, plan, **options):
     return apply_module.apply_plan(plan, signers, source, host.log)
 
 
-def test_the_second_of_two_twins_finds_it_done(host):
+def test_the_second_of_two_concurrent_runs_finds_it_done(host):
     host.defaults = host.offer()
     plan = host.plan(link=host.at("tf"))
     host.run(link=host.at("tf"))
@@ -395,7 +395,7 @@ def test_unsafe_ancestors_are_refused(unsafe):
     assert "can be written by others" in str(unsafe.refuse(_errors.InstallError))
 
 
-def test_what_was_tolerated_is_recorded(unsafe):
+def test_safety_warnings_are_recorded(unsafe):
     plan = unsafe.plan(allow_unsafe_base_dir=True)
     assert len(plan.safety_warnings) == 1 and unsafe.at("shared") in plan.safety_warnings[0]
     outcome = apply(unsafe, plan, allow_unsafe_base_dir=True)
@@ -404,7 +404,7 @@ def test_what_was_tolerated_is_recorded(unsafe):
     assert not unsafe.run(allow_unsafe_base_dir=True)["changed"]
 
 
-def test_what_was_tolerated_of_the_links_directory_is_recorded(installed):
+def test_safety_warnings_about_the_links_directory_are_recorded(installed):
     os.mkdir(installed.at("shared"))
     os.chmod(installed.at("shared"), 0o777)
     link = installed.at("shared", "tf")

@@ -23,8 +23,8 @@ def test_the_link_is_made_moved_and_then_left_alone(installed):
     assert installed.read_receipt()["links"] == [link]
     assert not installed.run(link=link)["changed"]
     newer = dict(installed.offer("1.14.0"), link=link)
-    foreseen = installed.check(**newer)
-    assert foreseen["previous_version"] == "1.13.4" and os.readlink(link) == installed.binary()
+    predicted = installed.check(**newer)
+    assert predicted["previous_version"] == "1.13.4" and os.readlink(link) == installed.binary()
     result = installed.run(**newer)
     assert result["previous_version"] == "1.13.4" and os.readlink(link) == installed.binary("1.14.0")
     assert result["diff"]["before"]["link"] == {link: installed.binary()}
@@ -68,8 +68,8 @@ def test_the_link_is_in_the_receipt_before_it_is_there(installed):
 
 def test_a_right_link_that_nobody_recorded_is_recorded(installed):
     os.symlink(installed.binary(), installed.at("tf"))
-    foreseen = installed.check(link=installed.at("tf"))
-    assert foreseen["changed"] and not foreseen["needs_archive"]
+    predicted = installed.check(link=installed.at("tf"))
+    assert predicted["changed"] and not predicted["needs_archive"]
     assert installed.run(link=installed.at("tf"))["changed"]
     assert installed.read_receipt()["links"] == [installed.at("tf")]
     assert not installed.run(link=installed.at("tf"))["changed"]
@@ -93,7 +93,7 @@ def test_a_repair_does_not_forget_the_links(installed, damage):
         "writable": lambda path: os.chmod(path, 0o777),
         "closed": lambda path: os.chmod(path, 0o700),
     }[damage](installed.binary())
-    installed.mend()
+    installed.repair()
     assert installed.read_receipt()["links"] == [installed.at("tf")]
 
 
@@ -118,12 +118,12 @@ def test_what_is_replaced_is_kept_where_that_is_asked_for(installed, monkeypatch
         file.write("mine")
     os.chmod(link, 0o640)
     was = os.lstat(link)
-    foreseen = installed.check(link=link, link_force=True, backup=True)
+    predicted = installed.check(link=link, link_force=True, backup=True)
     assert (
         "would keep the file %s as %s.<pid>.<date>~" % (link, link) in installed.lines
-        and foreseen["backup_file"] is None
+        and predicted["backup_file"] is None
     )
-    assert foreseen["diff"]["after"]["backup"] == link + ".<pid>.<date>~" and os.listdir(installed.at("bin")) == [
+    assert predicted["diff"]["after"]["backup"] == link + ".<pid>.<date>~" and os.listdir(installed.at("bin")) == [
         "terraform"
     ]
     if not second_name:

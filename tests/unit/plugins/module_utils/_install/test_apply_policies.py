@@ -1,9 +1,9 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One store and many wishes: what an installed binary is worth to another policy, another key, another checksum.
+"""One store and many requests: what an installed binary is worth to another policy, another key, another checksum.
 
-Requests are counted: the site is asked only for what the wish lacks.
+Requests are counted: the site is asked only for what the installed binary lacks.
 """
 
 import os
@@ -53,7 +53,7 @@ def test_the_signature_policy_installs_and_records_the_signer(served, site, dige
     assert result["downloaded_bytes"] == site.counts().bytes > 0
 
 
-def test_check_mode_asks_who_vouches_and_no_more(served, site, digest):
+def test_check_mode_asks_for_the_provenance_and_no_more(served, site, digest):
     before = served.picture()
     result = served.check()
     assert served.picture() == before
@@ -70,10 +70,10 @@ def test_check_mode_knows_an_impossible_version(served):
 @pytest.mark.parametrize(
     "weak, strong", [("pinned", "sha256sums"), ("pinned", "signature"), ("sha256sums", "signature")]
 )
-def test_a_stronger_policy_has_it_vouched_for_and_nothing_else(served, site, digest, weak, strong):
+def test_a_stronger_policy_has_it_verified_again_and_nothing_else(served, site, digest, weak, strong):
     before = install(served, site, checksum_policy=weak, checksum=digest)
-    foreseen = served.check(checksum_policy=strong)
-    assert foreseen["changed"] and foreseen["needs_archive"] and "verified again" in foreseen["msg"]
+    predicted = served.check(checksum_policy=strong)
+    assert predicted["changed"] and predicted["needs_archive"] and "verified again" in predicted["msg"]
     del site.requests[:]
     result = served.run(checksum_policy=strong)
     assert result["changed"] and result["verification"]["policy"] == strong
@@ -129,7 +129,7 @@ def test_a_signer_matters_to_the_signature_policy_only(served, site, untrusted_k
     assert site.counts().requests == 0
 
 
-def test_vouching_is_not_tried_while_the_sums_do_not_verify(served, site, digest):
+def test_nothing_is_recorded_while_the_sums_do_not_verify(served, site, digest):
     before = install(served, site, checksum_policy="pinned", checksum=digest)
     site.publish("1.13.4", signature=None)
     failure = served.fail(_errors.FetchError)
@@ -138,7 +138,7 @@ def test_vouching_is_not_tried_while_the_sums_do_not_verify(served, site, digest
 
 
 def test_a_release_that_was_made_anew_is_installed_anew(served, site, digest):
-    """The one case where verifying anew needs the archive: who vouches, vouches for another one."""
+    """The one case where verifying anew needs the archive: the signature is for another one."""
     from release_site import releases
 
     install(served, site, checksum_policy="pinned", checksum=digest)
@@ -149,21 +149,21 @@ def test_a_release_that_was_made_anew_is_installed_anew(served, site, digest):
     assert not served.run()["changed"]
 
 
-def test_a_file_that_came_anew_is_not_given_the_identity_of_the_old_one(signed):
-    """The receipt knows neither the policy nor the archive nor the file: the binary is installed anew, and then known."""
+def test_a_new_file_is_not_given_the_identity_of_the_old_one(signed):
+    """The receipt knows neither the policy nor the archive nor the file: the binary is installed again, and then known."""
     signed.write_receipt(policy=None, archive_sha256=None, inode=1)
     assert signed.run(verify="receipt")["changed"]
     assert not signed.run(verify="receipt")["changed"]
 
 
-def test_damage_and_short_vouching_are_one_repair(served, site, digest):
+def test_damage_and_insufficient_provenance_are_one_repair(served, site, digest):
     install(served, site, checksum_policy="pinned", checksum=digest)
     served.flip(served.binary())
     assert served.run()["changed"] and site.counts(".zip").requests == 1 and site.counts("SHA256SUMS").requests == 1
     assert not served.run()["changed"]
 
 
-def test_vouching_and_mending_go_together(served, site, digest):
+def test_reverification_and_repair_go_together(served, site, digest):
     install(served, site, checksum_policy="pinned", checksum=digest)
     os.chmod(served.binary(), 0o700)
     result = served.run()

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The binary's own file: the order of its renames under real faults, and what happens to it while it is being mended.
+"""The binary's own file: the order of its renames under real faults, and what happens to it while it is being repaired.
 
 The faults are injected by strace into a child process: a rename that fails, that kills, and that says 0 and does nothing.
 """
@@ -65,9 +65,9 @@ def strace(tmp_path_factory):
         command += [sys.executable, "-c", CHILD, parent, json.dumps(options)]
         output = finished(command, stdout=subprocess.PIPE).stdout.decode("utf-8").strip().splitlines()
         with open(trace) as file:
-            told = file.read()
-        assert fault is None or "(INJECTED)" in told or "SIGKILL" in told, "the fault did not fire"
-        return json.loads(output[-1]) if output else None, told
+            reported = file.read()
+        assert fault is None or "(INJECTED)" in reported or "SIGKILL" in reported, "the fault did not fire"
+        return json.loads(output[-1]) if output else None, reported
 
     return run
 
@@ -140,7 +140,7 @@ def test_a_receipt_that_did_not_come_is_found_out(host, strace):
 # another one is at work on the very file
 
 
-def when_told(host, words, act):
+def when_logged(host, words, act):
     """Do something at the moment a line is said."""
     said = host.log
 
@@ -152,29 +152,29 @@ def when_told(host, words, act):
     host.log = log
 
 
-def test_a_file_that_took_the_place_of_the_judged_one_is_not_mended(installed):
+def test_a_file_that_took_the_place_of_the_checked_one_is_not_repaired(installed):
     os.chmod(installed.binary(), 0o700)
 
     def swap():
         shutil.copy(installed.binary(), installed.at("copy"))
         os.rename(installed.at("copy"), installed.binary())
 
-    when_told(installed, "directory verified: %s" % os.path.dirname(installed.binary()), swap)
+    when_logged(installed, "directory verified: %s" % os.path.dirname(installed.binary()), swap)
     failure = installed.fail(_errors.InstallError)
     assert failure.errno == errno.ESTALE and not failure.changed and failure.path == installed.binary()
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o777])
-def test_a_file_that_vanished_is_not_mended(installed, mode):
+def test_a_file_that_vanished_is_not_repaired(installed, mode):
     os.chmod(installed.binary(), mode)
-    when_told(
+    when_logged(
         installed, "directory verified: %s" % os.path.dirname(installed.binary()), lambda: os.unlink(installed.binary())
     )
     failure = installed.fail(_errors.InstallError)
     assert failure.errno == errno.ESTALE and not failure.changed
 
 
-def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
+def test_a_stop_in_the_middle_of_the_repair_counts_it(installed, monkeypatch):
     os.chmod(installed.binary(), 0o700)
     real = os.fchmod
 
@@ -187,20 +187,20 @@ def test_a_stop_in_the_middle_of_the_mending_counts_it(installed, monkeypatch):
     assert (failure.errno, failure.changed) == (errno.EINTR, True)
 
 
-def test_a_mended_file_that_cannot_be_looked_at_is_a_change(installed, monkeypatch):
+def test_a_repaired_file_that_cannot_be_looked_at_is_a_change(installed, monkeypatch):
     os.chmod(installed.binary(), 0o700)
-    fchmod, fstat, mended = os.fchmod, os.fstat, []
+    fchmod, fstat, repaired = os.fchmod, os.fstat, []
 
-    def mend(fd, mode):
+    def chmod(fd, mode):
         fchmod(fd, mode)
-        mended.append(fd)
+        repaired.append(fd)
 
     def look(fd):
-        if fd in mended and os.path.realpath("/proc/self/fd/%d" % fd) == installed.binary():
+        if fd in repaired and os.path.realpath("/proc/self/fd/%d" % fd) == installed.binary():
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return fstat(fd)
 
-    monkeypatch.setattr(os, "fchmod", mend)
+    monkeypatch.setattr(os, "fchmod", chmod)
     monkeypatch.setattr(os, "fstat", look)
     failure = installed.fail(_errors.InstallError)
     assert (failure.errno, failure.path, failure.changed) == (errno.EIO, installed.binary(), True)
@@ -220,9 +220,9 @@ def test_an_owner_that_was_set_before_the_mode_could_not_be_is_a_change(installe
     assert failure.changed == (owner != 0) == (os.stat(installed.binary()).st_uid != 0)
 
 
-def test_a_label_that_cannot_be_mended_is_no_change(installed):
-    def set_context(fd, path, mend):
-        if mend:
+def test_a_label_that_cannot_be_repaired_is_no_change(installed):
+    def set_context(fd, path, restore):
+        if restore:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return True
 
@@ -233,16 +233,16 @@ def test_a_label_that_cannot_be_mended_is_no_change(installed):
 
 def test_what_changes_while_it_is_copied_is_not_taken(installed):
     os.chmod(installed.binary(), 0o777)
-    when_told(installed, "to replace: ", lambda: installed.flip(installed.binary()))
+    when_logged(installed, "to replace: ", lambda: installed.flip(installed.binary()))
     failure = installed.fail(_errors.InstallError)
     assert "changed while it was copied" in str(failure) and not failure.changed
     assert installed.names() == ["terraform", "terraform.json"]
-    installed.mend()
+    installed.repair()
 
 
 def test_what_is_changed_behind_our_back_is_found_out(installed):
     installed.write_receipt(policy=None)
-    when_told(installed, "receipt written: ", lambda: installed.flip(installed.binary()))
+    when_logged(installed, "receipt written: ", lambda: installed.flip(installed.binary()))
     failure = installed.fail(_errors.InstallError)
     assert "is not right after the install" in str(failure) and failure.changed
 
@@ -253,8 +253,8 @@ def test_what_is_changed_behind_our_back_is_found_out(installed):
 def test_new_files_are_labelled_before_the_rename(host):
     asked = []
 
-    def set_context(fd, path, mend):
-        asked.append((os.path.relpath(path, host.base_dir), mend, os.path.exists(path)))
+    def set_context(fd, path, restore):
+        asked.append((os.path.relpath(path, host.base_dir), restore, os.path.exists(path)))
         return False
 
     host.set_context = set_context
@@ -263,14 +263,14 @@ def test_new_files_are_labelled_before_the_rename(host):
     assert asked[2:] == [("1.13.4/terraform", False, True)], "and looked at afterwards"
 
 
-def test_a_wrong_label_is_mended_and_a_right_one_left_alone(installed):
+def test_a_wrong_label_is_repaired_and_a_right_one_left_alone(installed):
     labels = {"right": True}
     asked = []
 
-    def set_context(fd, path, mend):
-        asked.append(mend)
+    def set_context(fd, path, restore):
+        asked.append(restore)
         differed = not labels["right"]
-        labels["right"] = labels["right"] or mend
+        labels["right"] = labels["right"] or restore
         return differed
 
     installed.run_check = True
@@ -281,6 +281,8 @@ def test_a_wrong_label_is_mended_and_a_right_one_left_alone(installed):
     assert installed.run(run_check=False)["changed"]
     assert asked.count(True) == 1, "of the receipt, which was written anew; the binary's was right"
     labels["right"] = False
-    foreseen = installed.check()
-    assert foreseen["changed"] and not foreseen["needs_archive"] and any("SELinux" in line for line in installed.lines)
+    predicted = installed.check()
+    assert (
+        predicted["changed"] and not predicted["needs_archive"] and any("SELinux" in line for line in installed.lines)
+    )
     assert installed.run()["changed"] and not installed.run()["changed"]

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verdicts: each damage is seen, by its own words, and mended; receipts of other collections; what spares the hashing."""
+"""Drift: each damage is seen, by its own words, and repaired; receipts of other collections; what spares the hashing."""
 
 import errno
 import grp
@@ -67,55 +67,55 @@ DAMAGES = {
 
 @pytest.mark.parametrize("verify", ["full", "receipt"])
 @pytest.mark.parametrize("damage", sorted(DAMAGES))
-def test_damage_is_seen_and_mended(installed, damage, verify):
+def test_damage_is_seen_and_repaired(installed, damage, verify):
     strike, words, needs_archive = DAMAGES[damage]
     installed.defaults["verify"] = verify
     strike(installed)
     before = installed.picture()
-    foreseen = installed.check()
-    assert foreseen["changed"] and foreseen["needs_archive"] is needs_archive
+    predicted = installed.check()
+    assert predicted["changed"] and predicted["needs_archive"] is needs_archive
     assert any(words in line for line in installed.lines), installed.lines
     assert installed.picture() == before
-    result = installed.mend()
+    result = installed.repair()
     assert result["needs_archive"] is needs_archive
 
 
 @pytest.mark.parametrize("damage", ["a cut receipt", "a flipped bit"])
-def test_what_was_mended_is_run_again(installed, damage):
+def test_what_was_repaired_is_run_again(installed, damage):
     installed.run_check = True
     installed.run()
     DAMAGES[damage][0](installed)
-    installed.mend()
+    installed.repair()
     assert installed.read_receipt()["run_check"] == "1.13.4"
 
 
 def test_a_receipt_with_another_digest(installed):
     installed.write_receipt(sha256="0" * 64)
     assert installed.check()["needs_archive"] and any("has sha256" in line for line in installed.lines)
-    installed.mend()
+    installed.repair()
 
 
-def test_mending_keeps_the_very_file(installed):
+def test_a_repair_keeps_the_very_file(installed):
     os.chmod(installed.binary(), 0o700)
     inode = os.stat(installed.binary()).st_ino
-    installed.mend()
+    installed.repair()
     assert os.stat(installed.binary()).st_ino == inode
 
 
-def test_what_others_may_have_open_is_not_mended_but_replaced(installed):
+def test_what_others_may_have_open_is_not_repaired_but_replaced(installed):
     os.chmod(installed.binary(), 0o775)
     with open(installed.binary(), "r+b") as held_by_another:
-        installed.mend()
+        installed.repair()
         held_by_another.write(b"evil")
     installed.assert_right()
     assert installed.read_receipt()["inode"] == os.stat(installed.binary()).st_ino
 
 
-def test_a_file_with_a_second_name_is_not_mended_but_replaced(installed):
+def test_a_file_with_a_second_name_is_not_repaired_but_replaced(installed):
     os.link(installed.binary(), installed.at("second"))
     os.chmod(installed.binary(), 0o700)
     assert not installed.check()["needs_archive"] and any("has 2 names" in line for line in installed.lines)
-    installed.mend()
+    installed.repair()
     second = os.stat(installed.at("second"))
     assert stat.S_IMODE(second.st_mode) == 0o700 and second.st_ino != os.stat(installed.binary()).st_ino
 
@@ -129,11 +129,11 @@ def test_a_second_name_alone_is_no_damage(installed):
 @pytest.mark.parametrize("verify", ["full", "receipt"])
 def test_a_binary_of_another_user_is_replaced(installed, verify):
     os.chown(installed.binary(), 12345, 12345)
-    foreseen = installed.check(verify=verify)
-    assert not foreseen["needs_archive"] and any("belongs to 12345, who" in line for line in installed.lines)
-    assert foreseen["diff"]["before"]["owner"] == "12345:12345"
-    assert foreseen["diff"]["after"]["owner"] == "root:%s" % grp.getgrgid(os.getegid()).gr_name
-    installed.mend(verify=verify)
+    predicted = installed.check(verify=verify)
+    assert not predicted["needs_archive"] and any("belongs to 12345, who" in line for line in installed.lines)
+    assert predicted["diff"]["before"]["owner"] == "12345:12345"
+    assert predicted["diff"]["after"]["owner"] == "root:%s" % grp.getgrgid(os.getegid()).gr_name
+    installed.repair(verify=verify)
     assert os.stat(installed.binary()).st_uid == os.geteuid()
 
 
@@ -144,7 +144,7 @@ def test_what_another_user_wrote_is_never_taken_on_its_times(installed):
     os.utime(installed.binary(), ns=(times.st_atime_ns, times.st_mtime_ns))
     os.chown(installed.binary(), 12345, -1)
     assert installed.check(verify="receipt")["needs_archive"]
-    installed.mend(verify="receipt")
+    installed.repair(verify="receipt")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def reachable(host):
 
 
 @as_root
-def test_owner_and_group_are_set_and_mended(reachable, installed):
+def test_owner_and_group_are_set_and_repaired(reachable, installed):
     options = dict(owner="12345", group="54321", mode="0750")
     result = installed.run(**options)
     found = os.stat(installed.binary())
@@ -190,7 +190,7 @@ def test_a_fresh_install_for_an_owner(reachable, host):
 def test_our_own_binary_that_we_cannot_read_is_replaced(installed):
     os.chmod(installed.binary(), 0)
     assert installed.check()["needs_archive"] and any("cannot be read" in line for line in installed.lines)
-    installed.mend()
+    installed.repair()
 
 
 def test_a_readable_binary_that_must_not_be_opened_is_an_error(installed, monkeypatch):
@@ -230,7 +230,7 @@ def test_a_binary_that_becomes_a_link_just_now_is_not_read_through_it(installed,
 def test_a_binary_without_a_receipt_is_replaced(installed):
     os.unlink(installed.receipt())
     installed.flip(installed.binary())
-    installed.mend()
+    installed.repair()
 
 
 # receipts of other collections
@@ -258,7 +258,7 @@ def make_newer(host, **fields):
 
 
 @pytest.mark.parametrize("verify", ["full", "receipt"])
-def test_a_newer_receipt_is_judged_by_its_frozen_keys(installed, verify):
+def test_a_newer_receipt_is_checked_by_its_frozen_keys(installed, verify):
     newer = make_newer(installed)
     assert not installed.run(verify=verify)["changed"]
     assert not installed.run(verify=verify, checksum_policy="signature", checksum=None)["changed"]
@@ -276,7 +276,7 @@ def test_a_newer_receipt_is_judged_by_its_frozen_keys(installed, verify):
 def test_a_newer_receipt_of_a_installed_binary_is_replaced(installed, damage):
     make_newer(installed)
     DAMAGES[damage][0](installed)
-    installed.mend()
+    installed.repair()
     assert installed.read_receipt()["format"] == 1
 
 
@@ -308,22 +308,22 @@ def test_the_receipt_spares_the_hashing(installed):
     assert not installed.run(verify="receipt")["changed"]
     assert installed.lines[0].endswith("(by its receipt), -rwxr-xr-x")
     assert installed.check(verify="full")["needs_archive"]
-    installed.mend(verify="full")
+    installed.repair(verify="full")
 
 
 def test_a_changed_time_makes_it_hash(installed):
     touch_bytes(installed, restore_times=False)
     assert installed.check(verify="receipt")["needs_archive"]
-    installed.mend(verify="receipt")
+    installed.repair(verify="receipt")
 
 
 def test_right_bytes_of_another_time_are_recorded_alone(installed):
     os.utime(installed.binary(), ns=(10**18, 10**18))
     binary = installed.picture()["store/1.13.4/terraform"]
     assert not installed.run(verify="full")["changed"]
-    foreseen = installed.check(verify="receipt")
-    assert foreseen["changed"] and not foreseen["needs_archive"] and "recorded" in foreseen["msg"]
-    installed.mend(verify="receipt")
+    predicted = installed.check(verify="receipt")
+    assert predicted["changed"] and not predicted["needs_archive"] and "recorded" in predicted["msg"]
+    installed.repair(verify="receipt")
     assert installed.picture()["store/1.13.4/terraform"] == binary
     assert installed.read_receipt()["mtime_ns"] == 10**18
 
@@ -342,7 +342,7 @@ def test_a_copied_store_is_recorded_anew(installed):
     shutil.copytree(installed.at("old"), installed.base_dir)
     result = installed.run(verify="full")
     assert not result["changed"] and result["intact_versions"] == ["1.13.4"], "what was just hashed is intact"
-    installed.mend(verify="receipt")
+    installed.repair(verify="receipt")
     assert installed.read_receipt()["inode"] == os.stat(installed.binary()).st_ino
 
 

@@ -49,7 +49,7 @@ def test_locks_and_the_empty_base_dir_go(emptied):
     assert clear(emptied) == (LOCKS + ["store"], ()) and os.listdir(emptied.folder) == [
         os.path.basename(emptied.defaults["archive"])
     ]
-    emptied.mend()
+    emptied.repair()
 
 
 def test_without_a_base_dir_there_is_nothing(host):
@@ -85,7 +85,7 @@ def test_what_is_not_ours_stays_and_is_named(emptied):
     assert removed == LOCKS and line.endswith(": .terraform-.lock, .terraform-x.lock, notes, terraform")
 
 
-def test_only_some_names_are_told(emptied):
+def test_only_some_names_are_listed(emptied):
     for number in range(30):
         open(os.path.join(emptied.base_dir, "n%02d" % number), "w").close()
     (line,) = clear(emptied)[1]
@@ -233,7 +233,7 @@ def test_an_installer_that_waits_begins_anew_in_a_new_base_dir(emptied):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
-def test_where_nothing_can_be_made_that_is_told_once(emptied):
+def test_where_nothing_can_be_created_that_is_reported_once(emptied):
     """mkdir(2) in /proc says ENOENT, as if somebody removed the base dir again and again."""
     plan, signers, source = emptied._plan(emptied.parsed())
     plan = plan._replace(request=plan.request._replace(base_dir="/proc/nowhere"))
@@ -303,8 +303,8 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
     def install(ready):
         ready()
         for round_number in range(6):  # as soon as all of it is gone, or the binary alone
-            awaited = installed.base_dir if round_number % 2 else installed.binary()
-            wait_until(functools.partial(lambda path: not os.path.exists(path), awaited))
+            gone = installed.base_dir if round_number % 2 else installed.binary()
+            wait_until(functools.partial(lambda path: not os.path.exists(path), gone))
             plan, signers, source = installed._plan(installed.parsed())
             if plan.changes:
                 outcome = apply.apply_plan(plan, signers, source, installed.log)
@@ -332,4 +332,4 @@ def test_installers_and_removers_of_everything_beside_each_other(installed):
     with open(counts) as stream:
         done = stream.read()
     assert done.count("i") >= 3 and done.count("r") >= 3
-    installed.mend()
+    installed.repair()

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first look: what is refused before anything is touched, and what counts as a left-over."""
+"""The first look: what is refused before anything is touched, and what counts as a stale temporary file."""
 
 import errno
 import os
@@ -107,27 +107,27 @@ def test_an_executable_for_another_machine_is_not_installed(host, archived):
     assert host.names() == []
 
 
-# left-overs
+# stale temporary files
 
 
 @pytest.fixture
 def stale_temp_files(installed):
-    """A left-over of a killed run."""
+    """The temporary file of a killed run."""
     path = os.path.join(installed.base_dir, "1.13.4", ".tmp.binary.abcdefgh")
     open(path, "w").close()
     return path
 
 
-def test_left_overs_are_a_change_and_are_swept(installed, stale_temp_files):
+def test_stale_temporary_files_are_a_change_and_are_removed(installed, stale_temp_files):
     assert installed.check()["changed"] and installed.lines == (
         "would remove the stale temporary file %s" % stale_temp_files,
     )
     assert installed.check()["diff"]["before"]["left_overs"] == [stale_temp_files]
-    result = installed.mend()
+    result = installed.repair()
     assert not result["needs_archive"] and "tidied up" in result["msg"]
 
 
-def test_left_overs_of_a_running_installer_are_none(installed, stale_temp_files):
+def test_temporary_files_of_a_running_installer_are_not_stale(installed, stale_temp_files):
     with started(
         [sys.executable, "-c", HOLD, os.path.join(installed.base_dir, ".terraform-1.13.4.lock")],
         stdin=subprocess.PIPE,
@@ -139,9 +139,9 @@ def test_left_overs_of_a_running_installer_are_none(installed, stale_temp_files)
     assert os.path.exists(stale_temp_files) and installed.run()["changed"]
 
 
-def test_left_overs_without_a_lock_file_are_swept(installed, stale_temp_files):
+def test_stale_temporary_files_without_a_lock_file_are_removed(installed, stale_temp_files):
     os.unlink(os.path.join(installed.base_dir, ".terraform-1.13.4.lock"))
-    installed.mend()
+    installed.repair()
 
 
 def test_a_directory_of_such_a_name_is_not_ours(installed):
@@ -149,11 +149,11 @@ def test_a_directory_of_such_a_name_is_not_ours(installed):
     assert not installed.run()["changed"]
 
 
-# a twin is at work meanwhile
+# another process is at work meanwhile
 
 
 def move_aside(host):
-    """The receipt ahead of its binary, as between the two renames of a twin: returns what puts it right."""
+    """The receipt ahead of its binary, as between the two renames of a concurrent run: returns what puts it right."""
     os.rename(host.binary(), host.at("coming"))
     with open(host.binary(), "wb") as file:
         file.write(b"an older binary")
@@ -161,7 +161,7 @@ def move_aside(host):
     return lambda seconds: os.rename(host.at("coming"), host.binary())
 
 
-def test_who_meets_a_twin_between_its_renames_looks_once_more(installed, monkeypatch):
+def test_a_run_that_sees_another_between_its_renames_looks_again(installed, monkeypatch):
     monkeypatch.setattr(time, "sleep", move_aside(installed))
     assert not installed.plan().changes
 
@@ -223,7 +223,7 @@ def test_an_input_output_error_is_never_absence(installed, monkeypatch):
 # the plan itself
 
 
-def test_a_removal_needs_no_archive_and_no_verdict(installed):
+def test_a_removal_needs_no_archive_and_has_no_drift(installed):
     plan = installed.plan(state="absent")
     assert plan.changes and plan.removes and not plan.needs_archive and not any(plan.drift)
 
@@ -327,7 +327,7 @@ def test_a_removal_hashes_nothing(installed):
     ).modified == ("1.13.4",)
 
 
-def test_what_a_twin_is_in_the_middle_of_is_looked_at_again(installed, monkeypatch):
+def test_what_another_run_is_changing_is_looked_at_again(installed, monkeypatch):
     """Between the renames of receipt and binary a version looks damaged: the newest one must not be missed for that."""
     good, path = installed.read_receipt(), installed.receipt()
     installed.write_receipt(inode=1)

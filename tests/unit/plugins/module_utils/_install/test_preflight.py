@@ -34,7 +34,7 @@ def place(host):
 
 
 @pytest.fixture
-def stocked(place):
+def populated(place):
     """A host with the version in its store, whose other versions can be asked for."""
     os.mkdir(place.at("bin"))
     place.defaults = dict(place.offer(), link=place.at("bin", "terraform"))
@@ -46,10 +46,10 @@ def as_user(host, **options):
     """The refusal that a plain user gets from check mode and from a run alike."""
 
     def both():
-        with pytest.raises(_errors.InstallError) as foreseen:
+        with pytest.raises(_errors.InstallError) as predicted:
             host.check(**options)
         failure = host.fail(_errors.InstallError, **options)
-        assert str(failure) == str(foreseen.value) and not failure.changed
+        assert str(failure) == str(predicted.value) and not failure.changed
         return str(failure), failure.errno, failure.path, failure.hint
 
     return as_plain_user(both)
@@ -91,55 +91,55 @@ def test_a_plain_user_below_a_directory_of_root(place):
         ),
     ],
 )
-def test_a_plain_user_in_a_store_that_is_partly_of_root(stocked, mine, theirs, doing):
-    give(stocked.folder)
-    os.chown(stocked.folder, 0, 0)
+def test_a_plain_user_in_a_store_that_is_partly_of_root(populated, mine, theirs, doing):
+    give(populated.folder)
+    os.chown(populated.folder, 0, 0)
     if theirs == "store":
-        os.unlink(stocked.at("store", LOCK))
-    os.unlink(stocked.binary())
-    os.chown(stocked.at(theirs), 0, 0)
-    message, number, _path, _hint = as_user(stocked)
+        os.unlink(populated.at("store", LOCK))
+    os.unlink(populated.binary())
+    os.chown(populated.at(theirs), 0, 0)
+    message, number, _path, _hint = as_user(populated)
     assert number == errno.EACCES
-    assert message.startswith("cannot " + doing.format(stocked.folder, accounts.user_name(NOBODY)))
+    assert message.startswith("cannot " + doing.format(populated.folder, accounts.user_name(NOBODY)))
 
 
 @needs_root
-def test_a_plain_user_whose_link_is_in_a_directory_of_root(stocked):
-    give(stocked.base_dir)
-    options = dict(stocked.offer("1.14.0"))
-    message, number, path, hint = as_user(stocked, **options)
-    assert (number, path) == (errno.EACCES, stocked.at("bin", "terraform")) and "another link" in hint
-    assert "may not write to %s (root:root, drwxr-xr-x)" % stocked.at("bin") in message
-    message = as_user(stocked, link=stocked.at("new", "terraform"))[0]
-    assert "may not write to %s (root:" % stocked.folder in message
-    assert as_plain_user(lambda: stocked.run(link=None, **options))["changed"]
+def test_a_plain_user_whose_link_is_in_a_directory_of_root(populated):
+    give(populated.base_dir)
+    options = dict(populated.offer("1.14.0"))
+    message, number, path, hint = as_user(populated, **options)
+    assert (number, path) == (errno.EACCES, populated.at("bin", "terraform")) and "another link" in hint
+    assert "may not write to %s (root:root, drwxr-xr-x)" % populated.at("bin") in message
+    message = as_user(populated, link=populated.at("new", "terraform"))[0]
+    assert "may not write to %s (root:" % populated.folder in message
+    assert as_plain_user(lambda: populated.run(link=None, **options))["changed"]
 
 
 @needs_root
 @pytest.mark.parametrize(
     "theirs, what", [("bin", "bin/terraform"), ("store/1.13.4", "store/1.13.4/terraform"), ("store", "store/1.13.4")]
 )
-def test_a_removal_by_a_plain_user_is_foreseen_too(stocked, theirs, what):
-    give(stocked.folder)
-    os.chown(stocked.folder, 0, 0)
-    with open(stocked.at("store", ".terraform-link.lock"), "a") as lock:
+def test_a_removal_by_a_plain_user_is_predicted_too(populated, theirs, what):
+    give(populated.folder)
+    os.chown(populated.folder, 0, 0)
+    with open(populated.at("store", ".terraform-link.lock"), "a") as lock:
         os.fchown(lock.fileno(), NOBODY, NOBODY)
-    os.chown(stocked.at(theirs), 0, 0)
-    message, number, path, _hint = as_user(stocked, state="absent")
-    assert (number, path) == (errno.EACCES, stocked.at(*what.split("/"))) and message.startswith(
+    os.chown(populated.at(theirs), 0, 0)
+    message, number, path, _hint = as_user(populated, state="absent")
+    assert (number, path) == (errno.EACCES, populated.at(*what.split("/"))) and message.startswith(
         "cannot remove %s: " % path
     )
 
 
 @needs_root
-def test_who_needs_nothing_is_refused_nothing(stocked):
+def test_who_needs_nothing_is_refused_nothing(populated):
     """As any user, on a disk that is read-only, full and noexec."""
-    stocked.run_check = True
-    stocked.run()
-    assert not as_plain_user(stocked.run)["changed"]
-    with mounted_again(stocked.folder, "ro,noexec"):
-        assert not stocked.run()["changed"] and not stocked.check(run_check=True)["changed"]
-        assert not stocked.run(version="1.0.0", state="absent", link=None)["changed"]
+    populated.run_check = True
+    populated.run()
+    assert not as_plain_user(populated.run)["changed"]
+    with mounted_again(populated.folder, "ro,noexec"):
+        assert not populated.run()["changed"] and not populated.check(run_check=True)["changed"]
+        assert not populated.run(version="1.0.0", state="absent", link=None)["changed"]
 
 
 def test_root_may_do_more_than_modes_say(place):
@@ -173,45 +173,50 @@ def test_one_fault_of_the_storage_is_not_taken_for_a_no(place, monkeypatch):
 
 
 @needs_root
-def test_a_read_only_mount(stocked):
-    newer = stocked.offer("1.14.0")
-    with mounted_again(stocked.folder, "ro"):
+def test_a_read_only_mount(populated):
+    newer = populated.offer("1.14.0")
+    with mounted_again(populated.folder, "ro"):
         for options, path in (
-            (newer, stocked.base_dir),
-            (dict(base_dir=stocked.at("new")), stocked.at("new")),
-            (dict(mode="0700"), stocked.base_dir),
-            (dict(link=stocked.at("tf")), stocked.base_dir),
-            (dict(state="absent"), stocked.base_dir),
+            (newer, populated.base_dir),
+            (dict(base_dir=populated.at("new")), populated.at("new")),
+            (dict(mode="0700"), populated.base_dir),
+            (dict(link=populated.at("tf")), populated.base_dir),
+            (dict(state="absent"), populated.base_dir),
         ):
-            failure = stocked.refuse(_errors.InstallError, **options)
+            failure = populated.refuse(_errors.InstallError, **options)
             assert failure.errno == errno.EROFS and failure.path.startswith(path)
-            assert ": %s (" % stocked.folder in str(failure) and str(failure).endswith(") is mounted read-only")
+            assert ": %s (" % populated.folder in str(failure) and str(failure).endswith(") is mounted read-only")
             assert "remount it, or choose another base_dir" in failure.hint
-    with mounted_again(stocked.at("bin"), "ro"):
-        failure = stocked.refuse(_errors.InstallError, **newer)
+    with mounted_again(populated.at("bin"), "ro"):
+        failure = populated.refuse(_errors.InstallError, **newer)
         assert (
             failure.errno == errno.EROFS
-            and failure.path == stocked.at("bin", "terraform")
+            and failure.path == populated.at("bin", "terraform")
             and "another link" in failure.hint
         )
-        assert stocked.run(link=None, **newer)["changed"]
+        assert populated.run(link=None, **newer)["changed"]
 
 
 @needs_root
-def test_a_noexec_mount_matters_where_something_is_run(stocked):
-    stocked.run_check = True
-    newer = stocked.offer("1.14.0")
-    foreign = stocked.offer("1.9.8", platform="linux_arm64" if stocked.platform == "linux_amd64" else "linux_amd64")
-    with mounted_again(stocked.folder, "noexec"):
-        for options in (newer, dict(link=stocked.at("tf")), dict(mode="0700"), dict(base_dir=stocked.at("new", "er"))):
-            failure = stocked.refuse(_errors.RunCheckError, **options)
+def test_a_noexec_mount_matters_where_something_is_run(populated):
+    populated.run_check = True
+    newer = populated.offer("1.14.0")
+    foreign = populated.offer("1.9.8", platform="linux_arm64" if populated.platform == "linux_amd64" else "linux_amd64")
+    with mounted_again(populated.folder, "noexec"):
+        for options in (
+            newer,
+            dict(link=populated.at("tf")),
+            dict(mode="0700"),
+            dict(base_dir=populated.at("new", "er")),
+        ):
+            failure = populated.refuse(_errors.RunCheckError, **options)
             assert (
-                failure.errno == errno.EACCES and "%s (" % stocked.folder in str(failure) and "noexec" in str(failure)
+                failure.errno == errno.EACCES and "%s (" % populated.folder in str(failure) and "noexec" in str(failure)
             )
             assert "run_check: false" in failure.hint
-        assert stocked.run(run_check=False, **newer)["changed"]
-        assert stocked.run(link=None, **foreign)["changed"]
-        assert stocked.run(state="absent")["changed"]
+        assert populated.run(run_check=False, **newer)["changed"]
+        assert populated.run(link=None, **foreign)["changed"]
+        assert populated.run(state="absent")["changed"]
 
 
 # room
@@ -294,7 +299,7 @@ def fill(host, size, *names):
 
 
 @needs_root
-def test_left_overs_make_room_when_they_go(small):
+def test_stale_temporary_files_make_room_when_they_go(small):
     host = small("size=120m")
     os.makedirs(os.path.join(host.base_dir, "1.13.4"))
     path = fill(host, 110 << 20, "1.13.4", ".tmp.binary.abcdefgh")
@@ -302,7 +307,7 @@ def test_left_overs_make_room_when_they_go(small):
 
 
 @needs_root
-def test_a_twin_at_work_takes_the_room_for_the_same(small):
+def test_a_concurrent_run_takes_the_room_for_the_same(small):
     host = small("size=120m")
     os.makedirs(os.path.join(host.base_dir, "1.13.4"))
     fill(host, 110 << 20, "1.13.4", ".tmp.binary.abcdefgh")
@@ -323,7 +328,7 @@ def test_a_twin_at_work_takes_the_room_for_the_same(small):
 
 
 @needs_root
-def test_a_kernel_that_does_not_tell_is_not_held_against_the_host(small, monkeypatch):
+def test_a_kernel_that_does_not_say_is_not_held_against_the_host(small, monkeypatch):
     """fstatvfs(3) of a descriptor with O_PATH, before Linux 3.12."""
     host, real = small("size=64k"), os.fstatvfs
 

@@ -232,7 +232,7 @@ def test_its_exit_status_counts(log, leftovers):
         ("kill -40 $$", "ended by signal 40, expected exit status 0"),
     ],
 )
-def test_how_it_ended_is_told(log, leftovers, script, words):
+def test_how_it_ended_is_reported(log, leftovers, script, words):
     assert words in str(refusal(log(script)))
 
 

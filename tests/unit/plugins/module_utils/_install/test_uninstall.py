@@ -17,12 +17,12 @@ LOCKS = [".terraform-1.13.4.lock", ".terraform-link.lock"]
 def remove(host, **options):
     """A removal, of which check mode says the same, and after which there is nothing more to do."""
     before = host.picture()
-    foreseen = host.check(state="absent", **options)
+    predicted = host.check(state="absent", **options)
     assert host.picture() == before
     result = host.run(state="absent", **options)
     warnings = host.warnings
-    assert (foreseen["changed"], foreseen["removed"]) == (result["changed"], result["removed"])
-    assert foreseen["diff"] == result["diff"] and foreseen["previous_version"] == result["previous_version"]
+    assert (predicted["changed"], predicted["removed"]) == (result["changed"], result["removed"])
+    assert predicted["diff"] == result["diff"] and predicted["previous_version"] == result["previous_version"]
     assert not result["needs_archive"] and result["binary_sha256"] is None and result["verification"] is None
     assert not any(os.path.lexists(path) for path in result["removed"])
     again = host.run(state="absent", **options)
@@ -35,10 +35,10 @@ def test_all_of_it_goes_and_the_locks_stay(installed):
     result = remove(installed)
     folder = os.path.dirname(installed.binary())
     assert result["changed"] and result["removed"] == [installed.binary(), installed.receipt(), folder]
-    installed.mend()
+    installed.repair()
     installed.run(state="absent")
-    told = [line for line in installed.lines if line.startswith("removed: ")]
-    assert told == ["removed: %s" % path for path in result["removed"]]
+    reported = [line for line in installed.lines if line.startswith("removed: ")]
+    assert reported == ["removed: %s" % path for path in result["removed"]]
     assert sorted(os.listdir(installed.base_dir)) == LOCKS and installed.warnings == []
     facts = result["ansible_facts"]["terraform_binary_result"]
     assert facts["path"] is None and facts["version"] is None and facts["versions"] == {}
@@ -52,7 +52,7 @@ def test_other_versions_stay(installed):
 
 def test_it_can_be_installed_again(installed):
     remove(installed)
-    installed.mend()
+    installed.repair()
 
 
 # nothing to remove
@@ -141,7 +141,7 @@ def test_an_unreadable_binary_is_no_hindrance(installed, monkeypatch):
     assert installed.run(state="absent")["changed"] and installed.names() is None
 
 
-def test_left_overs_go_with_it(installed):
+def test_stale_temporary_files_go_with_it(installed):
     folder = os.path.dirname(installed.binary())
     names = [".tmp.binary.aaaaaaaa", ".tmp.receipt.bbbbbbbb"]
     for name in names:
@@ -149,14 +149,14 @@ def test_left_overs_go_with_it(installed):
     assert remove(installed)["removed"][2:] == [os.path.join(folder, name) for name in names] + [folder]
 
 
-def test_left_overs_alone(installed):
+def test_stale_temporary_files_alone(installed):
     folder = os.path.dirname(installed.binary())
     for name in ("terraform", "terraform.json"):
         os.rename(os.path.join(folder, name), os.path.join(folder, ".tmp.%s.aaaaaaaa" % name))
     assert len(remove(installed)["removed"]) == 3
 
 
-def test_paths_are_told_as_they_were_asked_for(installed):
+def test_paths_are_reported_as_they_were_requested(installed):
     """Not as the links on the way to them resolve."""
     os.symlink(installed.base_dir, installed.at("alias"))
     folder = installed.at("alias", "1.13.4")

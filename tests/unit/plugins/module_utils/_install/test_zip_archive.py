@@ -268,7 +268,7 @@ def test_several_disks():
 @pytest.mark.parametrize("comment", [0, 0xFFFF])
 def test_zip64_is_refused_where_only_its_locator_shows_it(comment):
     def hide_locator(directory):
-        # In a member's comment: zipfile would believe the record it points to, and not the one that was judged.
+        # In a member's comment: zipfile would believe the record it points to, and not the one that was checked.
         record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10**9, 10**9, 10**9, 0)
         comment = record + struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
         return directory[:32] + struct.pack("<H", len(comment)) + directory[34:] + comment

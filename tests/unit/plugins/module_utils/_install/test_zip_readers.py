@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What passes here is the same archive to unzip, bsdtar and Python: the same bytes by the name of terraform.
 
-Each of zip_family's archives is judged. A reader that this machine does not have is skipped.
+Each of zip_family's archives is tried. A reader that this machine does not have is skipped.
 """
 
 import io

@@ -161,7 +161,7 @@ def test_the_renewed_key_speaks_for_what_it_signed_before():
     ).invalid_reason
 
 
-def test_a_flaw_of_the_key_itself_is_one_at_any_moment():
+def test_an_invalid_key_is_invalid_at_any_moment():
     assert find_key_status(primary(SelfSignatures((log(1000),)), invalid_reason="is revoked"), 1500) == KeyStatus(
         "is revoked"
     )

@@ -31,8 +31,8 @@ def test_built_in_key_is_read():
     (key,) = keys_module.read_keys(())
     assert key.fingerprint == FINGERPRINT, "what a run compares receipts with, without reading the key"
     assert (key.fingerprint, key.key_id, key.source) == (HASHICORP, "72D7468F", "the built-in key of 2026-02-18")
-    flaws = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
-    assert flaws == [None, "may not sign, say its key flags", None, None]
+    reasons = [key_status.find_key_status(member, 1771456522).invalid_reason for member in key.members]
+    assert reasons == [None, "may not sign, say its key flags", None, None]
 
 
 def test_given_keys_replace_the_built_in_one(maker):
@@ -171,7 +171,7 @@ def test_packet_out_of_place_is_refused(maker, place, tag, found):
     refuse(maker.armor(b"".join(parts)), found)
 
 
-def test_something_left_over_is_refused(maker):
+def test_trailing_data_is_refused(maker):
     refuse(maker.armor(maker.make_signing_key("Demo").binary + b"\n"), "is not the start of an OpenPGP packet")
 
 

@@ -136,7 +136,7 @@ def test_other_hashes_are_named(digest, name):
 
 
 @pytest.mark.parametrize("kind", [2, 9, 27])
-def test_a_thing_said_twice_is_a_flaw(kind):
+def test_a_thing_said_twice_makes_it_invalid(kind):
     assert (
         signatures.find_invalid_reason(with_subpacket(kind, b"\0\0\0\1"))
         == "says a thing twice (subpacket type %d)" % kind

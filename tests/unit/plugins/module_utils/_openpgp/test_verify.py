@@ -117,7 +117,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", sorted(OTHERS))
-def test_another_key_does_not_vouch_and_is_named_for_what_it_is(genuine, name):
+def test_another_key_does_not_verify_it_and_is_named_for_what_it_is(genuine, name):
     for before in ((), (own_key(),)):
         with pytest.raises(VerificationError, match="by key %s, which is not trusted" % SIGNING_SUBKEY) as caught:
             verify(*release(genuine, "1.11.4") + before + (key_text(genuine, name),))
@@ -153,7 +153,7 @@ def test_the_key_exposed_in_2021_is_refused(genuine):
             verify_module.read_keys(texts)
 
 
-def test_unknown_signer_is_told_the_ways_out(genuine):
+def test_the_hint_for_an_unknown_signer_says_what_to_do(genuine):
     with pytest.raises(VerificationError) as caught:
         verify(*opentofu(genuine), name="https://example.com/tofu.sig")
     assert OPENTOFU in str(caught.value)
@@ -231,14 +231,14 @@ def test_copies_of_one_key_in_several_entries_are_one_key(genuine, order):
     assert verify(*release(genuine, "1.14.9") + texts).warnings == ()
 
 
-def test_expired_key_vouches_for_what_it_signed_before(genuine):
+def test_an_expired_key_verifies_what_it_signed_before(genuine):
     found = verify(*release(genuine, "1.14.8") + (key_text(genuine, EXPIRED),))
     (warning,) = found.warnings
     assert "expired on 2026-04-18T21:50:17Z: what it signed before still counts" in warning
-    assert "/" not in warning, "hosts and releases are told the same"
+    assert "/" not in warning, "hosts and releases get the same text"
 
 
-def test_expired_key_does_not_vouch_for_what_it_signed_after(genuine):
+def test_an_expired_key_does_not_verify_what_it_signed_after(genuine):
     with pytest.raises(
         VerificationError, match="dated 2026-04-20T18:14:18Z, after its key expired on 2026-04-18T21:50:17Z"
     ):
@@ -251,7 +251,7 @@ def test_expired_key_does_not_warn_before_it_expires(genuine):
     assert len(verify(*release(genuine, "1.14.8") + texts, now=1776549017).warnings) == 1
 
 
-def test_key_that_was_renewed_after_the_clock_is_not_judged(genuine):
+def test_a_key_that_was_renewed_after_the_clock_cannot_be_checked(genuine):
     with pytest.raises(ClockError, match="cannot be checked: its key's own signature is dated 2026-02-18T23:15:22Z"):
         verify(*release(genuine, "0.11.15"), now=1700000000)
     assert verify(*release(genuine, "0.11.15"), now=1771456522 - 1800).warnings == ()

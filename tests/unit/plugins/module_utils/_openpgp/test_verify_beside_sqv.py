@@ -42,7 +42,7 @@ def is_accepted(member, now):
 
 
 def is_good_to_sqv(member, folder):
-    """What sqv says. Left to itself it takes nothing from the future at all: half an hour is its library's tolerance."""
+    """What sqv says. Left to itself it takes nothing from the future at all: half an hour is what its library allows."""
     paths = []
     for name, data in (
         ("keyring", b"".join(member.blocks)),

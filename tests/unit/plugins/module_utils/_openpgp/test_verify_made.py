@@ -860,11 +860,11 @@ BAD = {
         lambda: Case((demo().binary, maker.revoke(demo().primary)), demo().sign(DOCUMENT)),
         "belongs to a revoked key",
     ),
-    "key vouches for itself in the future": (
+    "self-signature in the future": (
         lambda: signed(demo(certification=dict(created=NOW + 1801))),
         NO_SELF_SIGNATURE + " of 2025-01-01T00:00:00Z or before",
     ),
-    "key vouches for itself a second too late": (
+    "self-signature a second too late": (
         lambda: signed(demo(certification=dict(created=SIGNED + 1))),
         NO_SELF_SIGNATURE + " of 2025-01-01T00:00:00Z or before",
     ),
@@ -1226,12 +1226,12 @@ def test_a_file_of_the_limit_is_read():
 
 
 def test_unknown_signers_are_listed_briefly():
-    strangers = [
+    untrusted = [
         maker.make_signature(other().subkey, 0, DOCUMENT, issuer=maker.Pair(other().subkey.numbers, created))
         for created in range(5)
     ]
     with pytest.raises(VerificationError, match="by key [0-9A-F]{40}, [0-9A-F]{40} and 3 more, which is not trusted"):
-        verify(both(*strangers))
+        verify(both(*untrusted))
 
 
 # Oracles: what we accept, gpgv and sqv accept too.

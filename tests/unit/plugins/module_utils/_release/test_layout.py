@@ -150,7 +150,7 @@ def test_genuine_sums_of_another_vendor_are_refused(genuine):
         GOOD + sums(line(A, "linux_amd64", "1.13.3"), "%s  terraform_1.13.4_SBOM.json" % A),
     ],
 )
-def test_tolerated(document):
+def test_accepted(document):
     assert layout.find_archive(document, "1.13.4", "linux_amd64", URL) == ("terraform_1.13.4_linux_amd64.zip", A)
 
 

@@ -16,7 +16,7 @@ LISTING = {"1.15.3": {OTHER}, "1.15.4": BOTH, "1.15.5": BOTH, "1.15.6": {OTHER},
 
 
 class Request(NamedTuple):
-    """What resolve() reads of a wish."""
+    """What resolve() reads of a request."""
 
     wanted: object
     sites: tuple = ("https://one.example",)
@@ -144,7 +144,7 @@ def test_the_first_site_with_a_match_is_the_last_to_be_asked():
 
 
 @pytest.mark.parametrize("status, warns", [(None, False), (404, False), (500, False), (401, True), (403, True)])
-def test_a_site_that_fails_is_told_and_passed_over(status, warns):
+def test_a_site_that_fails_is_reported_and_passed_over(status, warns):
     said = resolve("latest", [down(status=status), LISTING])[2]
     assert said.lines[0].startswith("site failed: https://0.example: ") and bool(said.warnings) is warns
 

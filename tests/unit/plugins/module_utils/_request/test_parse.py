@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""P0: what a wish may say. Every refusal names its option, in one line, and shows no secret."""
+"""P0: what a request may say. Every refusal names its option, in one line, and shows no secret."""
 
 import grp
 import os
@@ -92,7 +92,7 @@ def test_versions_that_are_none(version):
     assert refusal(version=version).startswith("version ")
 
 
-def test_a_bare_number_is_told_what_it_may_have_been():
+def test_the_hint_for_a_bare_number_says_what_it_may_have_been():
     assert "'~> 1.1.0' or '~> 1.10.0'" in refusal(version=1.1) and "'~> 1.10.0' or '= 1.10'" in refusal(version="1.10")
 
 
@@ -493,7 +493,7 @@ def test_modes_that_are_refused(mode):
         ("u=rwx,go=rx", "is not octal permission bits", "write 0755, with the zero (in a playbook in quotes: '0755')"),
     ],
 )
-def test_a_mode_that_is_refused_is_told_what_was_meant(mode, words, advice):
+def test_the_error_for_a_refused_mode_says_what_was_meant(mode, words, advice):
     message = refusal(mode=mode)
     assert words in message and advice in message
 
@@ -581,7 +581,7 @@ def test_numbers_at_the_edge():
     assert (parsed.timeout, parsed.retries, parsed.lock_timeout) == (86400, 1000, 86400)
 
 
-def test_an_order_is_what_a_wish_has_of_it():
+def test_a_download_request_is_part_of_the_request():
     given = dict(
         checksum=DIGEST,
         trusted_keys=[" KEY "],

@@ -248,7 +248,7 @@ def test_what_is_refused(text):
 
 
 @pytest.mark.parametrize("text", ["= 1.0.0.1", "= 1.0.0-01", "= 1.0.0-a~"])
-def test_what_is_never_published_is_told_as_that(text):
+def test_what_is_never_published_is_reported_as_that(text):
     with pytest.raises(_errors.RequestError, match="none is published in that form"):
         constraint.parse_version_spec(text)
 

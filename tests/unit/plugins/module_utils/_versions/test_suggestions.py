@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Slips in versions, and what is offered instead: always something that would be taken where it is to be written."""
+"""Mistakes in versions, and what is offered instead: always something that would be taken where it is to be written."""
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
@@ -148,7 +148,7 @@ def test_where_nothing_is_likely_there_are_examples(text):
         (0.12, "as '~> 0.12.0'"),
     ],
 )
-def test_of_a_number_yaml_is_told(value, words):
+def test_the_hint_for_a_number_names_yaml(value, words):
     with pytest.raises(
         _errors.RequestError, match="is the number %s, and YAML reads an unquoted 1.10 as 1.1" % value
     ) as caught:
@@ -157,11 +157,11 @@ def test_of_a_number_yaml_is_told(value, words):
 
 
 @pytest.mark.parametrize(
-    "text, told", [("1.1", True), ("1.9", True), ("1.10", False), ("v1.1", False), ("1.11", False), ("1", False)]
+    "text, reported", [("1.1", True), ("1.9", True), ("1.10", False), ("v1.1", False), ("1.11", False), ("1", False)]
 )
-def test_of_a_text_yaml_is_told_only_where_it_may_have_been_a_number(text, told):
+def test_the_hint_for_a_text_names_yaml_only_if_it_may_have_been_a_number(text, reported):
     """Templates of older cores make the text 1.1 of the number 1.10; nothing makes 1.10 of it."""
-    assert ("YAML" in hint(text, suggestions.OPTION)) == told
+    assert ("YAML" in hint(text, suggestions.OPTION)) == reported
 
 
 @pytest.mark.parametrize("value", [-1.5, 1e30, float("inf")])

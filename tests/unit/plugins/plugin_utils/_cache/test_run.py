@@ -67,7 +67,7 @@ class Run:
             yield run_module.RunCache(run, kept, self.log, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
-        """The path; ``before`` is called by the one process that fetches. Its place is its digest, if not told."""
+        """The path; ``before`` is called by the one process that fetches. Its place is its digest, unless another is given."""
 
         def fetch(sink):
             self.note("fetches")
@@ -313,7 +313,7 @@ def test_a_full_disk_is_an_error_that_names_it_and_spoils_nothing(tmp_path):
         assert run.archive()
 
 
-def test_a_full_cache_dir_is_told_apart_from_a_full_folder_of_the_run(tmp_path):
+def test_a_full_cache_dir_is_distinguished_from_a_full_folder_of_the_run(tmp_path):
     os.mkdir(str(tmp_path / "kept"))
     with small_disk(tmp_path / "kept"):
         with pytest.raises(_errors.InstallError) as caught:
@@ -344,14 +344,14 @@ def test_an_exception_that_is_none_of_ours_leaves_nothing(run):
     assert run.archive()
 
 
-def test_who_waits_long_is_told_so_once(run, monkeypatch):
+def test_a_long_wait_is_reported_once(run, monkeypatch):
     class Waited(list):
         def append(self, what):
             super().append(what)
-            run.note("told")
+            run.note("waited for")
 
     def holds(ready):
-        run.archive(before=lambda: (ready(), run.wait_for("told")))
+        run.archive(before=lambda: (ready(), run.wait_for("waited for")))
 
     monkeypatch.setattr(storage, "PATIENCE", 0)
     run.waited = Waited()

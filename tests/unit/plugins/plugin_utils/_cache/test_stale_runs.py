@@ -37,7 +37,7 @@ class Home:
             storage.write_file(run, "archive.zip", b"an archive")
         return parent
 
-    def sweep(self):
+    def remove_stale(self):
         """What is left of the other runs after the first task of one more."""
         parent = self.run(os.getpid(), random="myownrun")
         stale_runs.remove_stale_run_dirs(
@@ -86,13 +86,13 @@ def make_old(parent):
 
 
 def test_what_a_killed_run_left_goes(home, killed):
-    assert home.sweep() == []
+    assert home.remove_stale() == []
     assert home.said == ["left by a run that was killed, removed: %s/%s" % (killed, NAME)] and not home.warnings
 
 
 def test_what_is_not_ours_stays(home, killed):
     os.mkdir(os.path.join(killed, "of another plugin"))
-    assert home.sweep() == [os.path.basename(killed)] and os.listdir(killed) == ["of another plugin"]
+    assert home.remove_stale() == [os.path.basename(killed)] and os.listdir(killed) == ["of another plugin"]
 
 
 def test_links_in_it_are_removed_and_not_followed(home, killed, tmp_path_factory):
@@ -107,7 +107,7 @@ def test_links_in_it_are_removed_and_not_followed(home, killed, tmp_path_factory
         ("nowhere", "/nowhere"),
     ):
         os.symlink(str(target), os.path.join(killed, NAME, place))
-    assert home.sweep() == [] and (other / "kept" / "file").read_text() == "x"
+    assert home.remove_stale() == [] and (other / "kept" / "file").read_text() == "x"
 
 
 @pytest.mark.parametrize("exchanged", ["the run", "our folder", "a folder in it"])
@@ -132,7 +132,7 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
         return found
 
     monkeypatch.setattr(stale_runs, "_is_left", exchange)
-    home.sweep()
+    home.remove_stale()
     assert (other / NAME / "precious").exists() and (other / NAME / "deep" / "precious").exists()
 
 
@@ -146,7 +146,7 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
 )
 def test_what_others_could_have_put_there_stays(home, killed, spoil):
     spoil(killed)
-    assert home.sweep() == [os.path.basename(killed)] and not home.said and not home.warnings
+    assert home.remove_stale() == [os.path.basename(killed)] and not home.said and not home.warnings
 
 
 def test_what_is_no_directory_stays_without_a_word(home, killed):
@@ -154,29 +154,29 @@ def test_what_is_no_directory_stays_without_a_word(home, killed):
     os.symlink(killed + ".away", killed)
     with open(os.path.join(home.folder, "ansible-local-12abcdefgh"), "w", encoding="ascii"):
         pass
-    assert len(home.sweep()) == 3 and not home.said and not home.warnings
+    assert len(home.remove_stale()) == 3 and not home.said and not home.warnings
 
 
 def test_a_run_that_goes_on_keeps_its_folder(home):
     with started(["sleep", "600"]) as process:
         parent = home.run(process.pid)
         make_old(parent)
-        assert home.sweep() == [os.path.basename(parent)] and len(os.listdir(os.path.join(parent, NAME))) == 2
+        assert home.remove_stale() == [os.path.basename(parent)] and len(os.listdir(os.path.join(parent, NAME))) == 2
 
 
 def test_the_number_of_a_process_that_was_given_anew_is_not_the_run(home):
     with started(["sleep", "600"]) as process:
         parent = home.run(process.pid)
         change_owner_file(parent, lambda machine, owner: (machine, "%s 1" % owner.split()[0]))
-        assert home.sweep() == []
+        assert home.remove_stale() == []
 
 
 def test_a_run_of_another_machine_has_two_days(home, killed):
     change_owner_file(killed, lambda machine, owner: ("another", owner))
-    assert home.sweep() == [os.path.basename(killed)]
+    assert home.remove_stale() == [os.path.basename(killed)]
     os.rename(os.path.join(home.folder, "ansible-local-%dmyownrun" % os.getpid()), os.path.join(home.folder, "gone"))
     make_old(killed)
-    assert home.sweep() == ["gone"]
+    assert home.remove_stale() == ["gone"]
 
 
 @pytest.mark.parametrize("said", ["", "%s", "%s\n", "%s\n12"])
@@ -186,23 +186,23 @@ def test_what_is_just_being_claimed_stays(said, home, killed):
         machine = file.readline().rstrip("\n")
     with open(path, "w", encoding="utf-8") as file:
         file.write(said.replace("%s", machine))
-    assert home.sweep() == [os.path.basename(killed)]
+    assert home.remove_stale() == [os.path.basename(killed)]
 
 
 def test_what_nobody_claimed_stays(home):
     with started(["sleep", "600"]) as process:
         parent = home.run(process.pid, claimed=False)
     make_old(parent)
-    assert home.sweep() == [os.path.basename(parent)]
+    assert home.remove_stale() == [os.path.basename(parent)]
 
 
 @pytest.mark.parametrize(
     "name", ["ansible-local-12", "ansible-local-xabcdefgh", "ansible-tmp-12abcdefgh", "12abcdefgh"]
 )
-def test_a_directory_of_another_name_is_neither_claimed_nor_swept(name, home, killed):
+def test_a_directory_of_another_name_is_neither_claimed_nor_removed(name, home, killed):
     parent = os.path.join(home.folder, name)
     os.rename(killed, parent)
-    assert home.sweep() == [name] and not home.said
+    assert home.remove_stale() == [name] and not home.said
     with storage.open_run_dir(parent, "other") as run:
         assert not stale_runs.claim_run_dir(run, parent)
 
@@ -230,13 +230,13 @@ def test_a_link_in_its_place_stays(home, killed, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
     os.rename(os.path.join(killed, NAME), str(other / NAME))
     os.symlink(str(other / NAME), os.path.join(killed, NAME))
-    assert home.sweep() == [os.path.basename(killed)] and len(os.listdir(str(other / NAME))) == 2
+    assert home.remove_stale() == [os.path.basename(killed)] and len(os.listdir(str(other / NAME))) == 2
 
 
 @needs_root
 def test_what_belongs_to_another_user_stays(home, killed):
     os.chown(os.path.join(killed, NAME), OTHER_UID, OTHER_UID)
-    assert home.sweep() == [os.path.basename(killed)] and not home.said
+    assert home.remove_stale() == [os.path.basename(killed)] and not home.said
 
 
 def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
@@ -244,7 +244,7 @@ def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
         raise PermissionError(13, "Permission denied", os.path.join(killed, name))
 
     monkeypatch.setattr(stale_runs, "_remove", refuse)
-    assert home.sweep() == [os.path.basename(killed)] and not home.said
+    assert home.remove_stale() == [os.path.basename(killed)] and not home.said
     assert home.warnings == [
         "left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')"
         % (killed, NAME, killed, NAME)

@@ -109,14 +109,14 @@ def test_what_was_found_good_is_not_asked_for_again(controller, site, other):
 @pytest.mark.parametrize("broken", ["*.sig", "*.zip"])
 def test_documents_of_a_site_that_then_failed_are_asked_for_again(controller, site, other, wrong, broken):
     site.misbehave(broken, wrong.status(404))
-    parcel = controller.obtain(**both(site, other))
-    assert parcel.provenance.site == other.url and SUMS in asked(site) and controller.kept() == 2
+    staged = controller.obtain(**both(site, other))
+    assert staged.provenance.site == other.url and SUMS in asked(site) and controller.kept() == 2
     site.behave()
     assert controller.obtain("two", **both(site, other)).provenance.site == site.url
     assert SUMS in asked(site)
 
 
-def test_documents_that_vouch_for_something_else_than_what_came_are_not_kept(controller, site, other, wrong):
+def test_verification_files_for_something_else_than_what_came_are_not_cached(controller, site, other, wrong):
     site.misbehave("*.zip", wrong.replace(b"another archive"))
     with pytest.raises(_errors.VerificationError):
         controller.obtain(**both(site, other))
@@ -270,7 +270,7 @@ def test_an_archive_of_the_same_digest_is_not_taken_for_another_one(controller, 
         controller.obtain(**options)
 
 
-def test_a_failure_is_told_to_hosts_that_want_the_same(controller, site):
+def test_a_failure_is_reported_to_hosts_that_want_the_same(controller, site):
     for _host in range(3):
         with pytest.raises(_errors.VerificationError):
             controller.obtain(platform=OTHER_PLATFORM, **pinned(site))

@@ -94,7 +94,7 @@ def test_what_is_omitted_is_not_set():
     assert read_role_variables({"terraform_binary_link": "{{ omit }}"}, lambda variable: {}) == {}
 
 
-def test_the_names_of_failed_templates_are_told():
+def test_the_names_of_failed_templates_are_reported():
     def fail(variable):
         raise RequestError("no value: %s" % ", ".join(variable))
 
@@ -133,7 +133,7 @@ def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value)
         {"version_file": True},
     ],
 )
-def test_the_rest_is_judged_elsewhere(given):
+def test_the_rest_is_checked_elsewhere(given):
     check_types(given)
 
 

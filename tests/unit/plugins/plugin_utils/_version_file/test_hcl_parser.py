@@ -82,7 +82,7 @@ def test_what_is_not_code_is_no_argument(decoy):
     assert [value for _line, value in found(text)] == ["~> 1.9.0"]
 
 
-def test_every_block_counts_and_lines_are_told():
+def test_every_block_counts_and_lines_are_reported():
     text = '\n\nterraform {\n\n  required_version = ">= 1.9"\n}\n# x\nterraform {}\nterraform {\n  required_version = "< 2"\n}\n'
     assert found(text) == [(5, ">= 1.9"), (10, "< 2")]
 
@@ -344,9 +344,9 @@ def test_a_value_that_stands_for_itself(value, said):
 
 
 def test_comments_may_have_any_bytes():
-    strange = "\udcff\x00\r\u2028\ufeff"
+    foreign = "\udcff\x00\r\u2028\ufeff"
     for comment in ("# %s\n", "// %s\n", "/* %s */\n"):
-        assert found(comment % strange + BLOCK) and found("\ufeff" + comment % strange + BLOCK)
+        assert found(comment % foreign + BLOCK) and found("\ufeff" + comment % foreign + BLOCK)
 
 
 def test_no_nesting_is_too_deep_and_no_file_too_long():

@@ -575,7 +575,7 @@ def test_a_link_on_the_way_stays_below_its_directory(tmp_path, target, good, nam
     ],
 )
 def test_a_link_that_root_made_is_followed_by_others(mode, owner, user, good):
-    """As /var/lib/x -> /data/x; root itself cannot tell it from one that it has checked out."""
+    """As /var/lib/x -> /data/x; root itself cannot distinguish it from one that it has checked out."""
     with tempfile.TemporaryDirectory() as top:
         os.chmod(top, 0o755)
         for name in ("way", "data"):
@@ -591,8 +591,10 @@ def test_a_link_that_root_made_is_followed_by_others(mode, owner, user, good):
             except _errors.RequestError as exc:
                 return str(exc)
 
-        told = as_plain_user(read, user, user)
-        assert (told == "1.9.8") is good and (good or "leads out of the directory that it lies in" in told), told
+        reported = as_plain_user(read, user, user)
+        assert (reported == "1.9.8") is good and (good or "leads out of the directory that it lies in" in reported), (
+            reported
+        )
 
 
 @pytest.mark.skipif(not os.path.islink("/bin"), reason="there is no link in the root directory")
@@ -606,7 +608,7 @@ def test_a_hard_link_is_a_file(folder, inside):
     assert read_module.read_version_file(inside.at(".terraform-version")).version == "1.2.3"
 
 
-def test_a_link_to_nothing_inside_is_told_as_such(inside):
+def test_a_link_to_nothing_inside_is_reported_as_such(inside):
     os.symlink("gone", inside.at("main.tf"))
     assert "version_file: read /main.tf: No such file" in inside.refusal(inside.module)
 
