@@ -80,7 +80,7 @@ def test_lies_about_a_part_begin_again(file_site, misbehaviours, name, reason):
     cut(file_site, misbehaviours, getattr(misbehaviours, name)())
     transfer = Transfer(file_site, retries=2).succeeded()
     assert [asked for asked, _etag in ranges(file_site)] == [None, "bytes=100000-", None]
-    assert transfer.lines[1].startswith("archive is not resumed at byte 100000 but begun again: ")
+    assert transfer.lines[1].startswith("archive cannot be resumed at byte 100000, starting again: ")
     assert reason in transfer.lines[1]
     assert transfer.sink.calls.count(("restart",)) == 1
     assert transfer.sink.calls.count(("reserve", 640000)) == 2
@@ -192,7 +192,7 @@ def test_a_part_that_is_compressed_is_not_joined_to_what_is_not(file_site, misbe
     cut(file_site, misbehaviours)
     file_site.misbehave("*", compressed, times=1)
     transfer = Transfer(file_site, retries=2).succeeded()
-    assert "not resumed at byte 100000 but begun again: its Content-Encoding is another one" in transfer.lines[1]
+    assert "resumed at byte 100000, starting again: its Content-Encoding is another one" in transfer.lines[1]
 
 
 def test_a_part_with_the_wrong_bytes_changes_the_digest(file_site, misbehaviours):
