@@ -9,6 +9,7 @@ be had. Runs on Python 3.6.
 """
 
 import contextlib
+import ctypes
 import errno
 import functools
 import gc
@@ -225,11 +226,13 @@ def forked(work):
     reading, writing = os.pipe()
     # An interrupt waits: Python swallows it in what it does itself around a fork.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _end_with(parent)
             os.setpgid(0, 0)
             os.close(reading)
             with os.fdopen(writing, "wb") as stream:
@@ -250,6 +253,14 @@ def forked(work):
         _end_group(pid)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
+
+
+def _end_with(parent):
+    """Be killed when the parent ends, however it does: PR_SET_PDEATHSIG of prctl(2), which only Linux has."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def read_all(stream):

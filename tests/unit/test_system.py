@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -207,6 +208,24 @@ def test_a_child_ends_what_it_started_when_the_test_is_interrupted(family, inter
 
 
 @pytest.mark.usefixtures("no_child_left")
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
+def test_a_child_ends_with_a_parent_that_is_killed():
+    program = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from support import system
+with system.forked(lambda stream: time.sleep(600)) as (pid, stream):
+    print(pid, flush=True)
+    time.sleep(600)
+"""
+    tests = os.path.dirname(os.path.dirname(os.path.realpath(system.__file__)))
+    with system.started([sys.executable, "-c", program, tests], stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        assert system.state_of(child)
+        parent.kill()
+        system.wait_until(lambda: system.state_of(child) in ("", "Z"), "the end of the child")
+
+
 def test_an_interrupt_during_a_fork_is_not_lost(interrupt, monkeypatch):
     fork = os.fork
 
