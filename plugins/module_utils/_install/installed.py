@@ -10,17 +10,16 @@ over a good binary.
 import contextlib
 import os
 import stat
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import InstallError, RequestError, os_error_context
 from .._fs.accounts import group_name, user_name
-from .._fs.directory import Directory
+from .._fs.directory import Directory, TrustedOwners
 from .._fs.hashing import hash_of
 from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Request, SetContext
 from .._versions.version import is_exact, sort_key
 from .receipt import FORMAT, read_receipt
 
-Trust = Any  # TrustedOwners of _fs.directory: its ``uids`` may own the binary
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -109,7 +108,7 @@ def read_installed_state(
         os.close(fd)
 
 
-def _may_skip_hash(found: os.stat_result, receipt: Receipt, request: Request, owners: Trust) -> bool:
+def _may_skip_hash(found: os.stat_result, receipt: Receipt, request: Request, owners: TrustedOwners) -> bool:
     """Return whether the request trusts the receipt for the bytes, and the file's metadata agree with it."""
     return (
         request.verify == "receipt"
@@ -123,7 +122,7 @@ def _matches_receipt(found: os.stat_result, receipt: Receipt) -> bool:
     return (found.st_mtime_ns, found.st_ino) == (receipt.mtime_ns, receipt.inode)
 
 
-def find_drift(request: Request, found: InstalledState, signers: Fingerprints, owners: Trust) -> Drift:
+def find_drift(request: Request, found: InstalledState, signers: Fingerprints, owners: TrustedOwners) -> Drift:
     """Compare the installed state with the request.
 
     :param signers: fingerprints of the trusted keys.
@@ -194,7 +193,7 @@ def _owner_and_mode(found: os.stat_result, request: Request) -> Tuple[str, ...]:
     return differs
 
 
-def _shared(found: os.stat_result, owners: Trust, differs: Tuple[str, ...], path: str) -> Tuple[str, ...]:
+def _shared(found: os.stat_result, owners: TrustedOwners, differs: Tuple[str, ...], path: str) -> Tuple[str, ...]:
     """Return why a repair in place is not enough: others may have the file open for writing, or it has other names."""
     writers = _writers(found, owners)
     if writers:
@@ -204,7 +203,7 @@ def _shared(found: os.stat_result, owners: Trust, differs: Tuple[str, ...], path
     return ()
 
 
-def _writers(found: os.stat_result, owners: Trust) -> Optional[str]:
+def _writers(found: os.stat_result, owners: TrustedOwners) -> Optional[str]:
     """Return why an untrusted user can write to the binary, for messages; None if none can."""
     if found.st_uid not in owners.uids:
         return "belongs to %s, who could rewrite it" % user_name(found.st_uid)

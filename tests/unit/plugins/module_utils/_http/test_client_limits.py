@@ -241,11 +241,11 @@ FILES = (
 
 
 @pytest.mark.parametrize(
-    "set_context", ["Identity", "gzip", "br", "zstd", "aws-chunked", "aws-chunked,gzip", "utf-8", "UTF-8, x", ""]
+    "label", ["Identity", "gzip", "br", "zstd", "aws-chunked", "aws-chunked,gzip", "utf-8", "UTF-8, x", ""]
 )
 @pytest.mark.parametrize("body", FILES)
-def test_a_label_on_bytes_as_they_are_means_nothing(file_site, misbehaviours, set_context, body):
-    headers = {"Content-Encoding": set_context, "Content-Type": "text/html"}
+def test_a_label_on_bytes_as_they_are_means_nothing(file_site, misbehaviours, label, body):
+    headers = {"Content-Encoding": label, "Content-Type": "text/html"}
     file_site.misbehave("*", misbehaviours.status(200, headers, body))
     transfer = Transfer(file_site)
     assert transfer.received and bytes(transfer.sink.data) == body and read(file_site) == body
@@ -275,7 +275,7 @@ def read(site, cap=1000):
 
 
 @pytest.mark.parametrize(
-    "set_context, pack",
+    "label, pack",
     [
         ("gzip", gzipped),
         ("X-GZIP", gzipped),
@@ -284,9 +284,9 @@ def read(site, cap=1000):
         ("gzip", lambda data: gzipped(data[:2]) + gzipped(data[2:])),
     ],
 )
-def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbehaviours, set_context, pack):
+def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbehaviours, label, pack):
     document = b'["an index"]' * 80
-    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": set_context}, pack(document)))
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": label}, pack(document)))
     assert read(file_site) == document
     with pytest.raises(_errors.FetchError) as caught:
         read(file_site, len(document) - 1)
@@ -294,7 +294,7 @@ def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbeha
 
 
 @pytest.mark.parametrize(
-    "set_context, body, message",
+    "label, body, message",
     [
         (
             "gzip",
@@ -312,8 +312,8 @@ def test_a_document_that_was_compressed_on_the_way_is_decoded(file_site, misbeha
         ("gzip", gzipped(b"<!DOCTYPE html>"), "is a web page: "),
     ],
 )
-def test_a_document_that_cannot_be_decoded(file_site, misbehaviours, set_context, body, message):
-    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": set_context}, body))
+def test_a_document_that_cannot_be_decoded(file_site, misbehaviours, label, body, message):
+    file_site.misbehave("*", misbehaviours.status(200, {"Content-Encoding": label}, body))
     with pytest.raises(_errors.FetchError) as caught:
         read(file_site)
     assert message in str(caught.value) and SECRET not in str(caught.value) and caught.value.hint

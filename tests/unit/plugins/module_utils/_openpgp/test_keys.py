@@ -101,12 +101,12 @@ def refuse(text, found):
 
 
 @pytest.mark.parametrize("tag", [5, 7])
-@pytest.mark.parametrize("set_context", ["PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK"])
-def test_private_key_is_refused_and_not_shown(maker, tag, set_context):
+@pytest.mark.parametrize("label", ["PUBLIC KEY BLOCK", "PRIVATE KEY BLOCK"])
+def test_private_key_is_refused_and_not_shown(maker, tag, label):
     demo = maker.make_signing_key("Demo")
     secret = demo.primary.numbers.d.to_bytes(256, "big")
     body = demo.primary.body + b"\0" + maker.mpi(demo.primary.numbers.d) + b"\0\0"
-    text = maker.armor(demo.binary + maker.packet(tag, body), set_context)
+    text = maker.armor(demo.binary + maker.packet(tag, body), label)
     with pytest.raises(RequestError, match="private key, which must not leave its owner") as caught:
         keys_module.read_keys((text,))
     shown = "%r %s %r" % (caught.value, caught.value.hint, caught.value.__cause__)

@@ -16,10 +16,10 @@ DATA = bytes(bytearray(range(100)))
 LABEL = "PUBLIC KEY BLOCK"
 
 
-def armor(body=None, set_context=LABEL, checksum="", headers="", end=None):
+def armor(body=None, label=LABEL, checksum="", headers="", end=None):
     body = base64.b64encode(DATA).decode() if body is None else body
-    end = end or "-----END PGP %s-----" % set_context
-    return "-----BEGIN PGP %s-----\n%s\n%s\n%s%s\n" % (set_context, headers, body, checksum and checksum + "\n", end)
+    end = end or "-----END PGP %s-----" % label
+    return "-----BEGIN PGP %s-----\n%s\n%s\n%s%s\n" % (label, headers, body, checksum and checksum + "\n", end)
 
 
 def checksum_of(data):
@@ -51,7 +51,7 @@ def test_armor_is_read(text):
 
 
 def test_every_block_is_read():
-    assert armor_module.read_armor(armor() + armor(set_context="SIGNATURE")) == [(LABEL, DATA), ("SIGNATURE", DATA)]
+    assert armor_module.read_armor(armor() + armor(label="SIGNATURE")) == [(LABEL, DATA), ("SIGNATURE", DATA)]
     assert armor_module.read_armor("no block here") == []
 
 

@@ -34,9 +34,9 @@ def release(genuine):
         return document.read(), signature.read()
 
 
-def armor(data, set_context="PUBLIC KEY BLOCK"):
+def armor(data, label="PUBLIC KEY BLOCK"):
     text = base64.b64encode(data).decode()
-    return "-----BEGIN PGP %s-----\n\n%s\n-----END PGP %s-----\n" % (set_context, text, set_context)
+    return "-----BEGIN PGP %s-----\n\n%s\n-----END PGP %s-----\n" % (label, text, label)
 
 
 def apply(edits, data):
