@@ -366,7 +366,7 @@ def test_no_file_shows_them(world):
         assert [secret for secret in world.secrets if secret.encode() in data] == [], path
 
 
-@every_world
+@TABLE.every_world_with("alias-redirected-elsewhere")
 def test_a_site_that_was_not_named_gets_none(world):
     """The archive, and all else, came from elsewhere by a redirect."""
     versions = [VERSIONS[name] for name, (_kind, outcome) in world.cases.items() if outcome == "redirected-elsewhere"]
