@@ -673,6 +673,7 @@ def test_a_try_that_blocks_is_broken_off(directory, path, monkeypatch):
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.timeout(0)  # or that of pytest-timeout is running
 def test_no_timer_is_left_running(directory):
     take(directory)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
