@@ -8,8 +8,8 @@
 #                put Terraform on this machine with the shipped playbook
 # make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,
 #                up to 45 minutes; make proof TESTS=tests/proof/test_concurrency_stress.py for a part of it
-# make matrix    the playbook tests and the jobs of AWX in their long form with every ansible-core, and the sanity tests with every Python, that this
-#                machine has
+# make matrix    the playbook tests and the jobs of AWX in their long form with every ansible-core that this machine has a
+#                Python for, and the sanity tests with the oldest and the newest one and every Python
 #
 # Needs Python 3.11 or later and make; everything else is installed into build/, from where pip is configured to look.
 
@@ -47,7 +47,7 @@ lint: $(NOX)
 
 matrix: $(NOX)
 	@$(NOX) --session matrix
-	@TERRAFORM_BINARY_MATRIX=full $(NOX) --session sanity
+	@$(NOX) --session sanity_cores
 
 install: $(NOX)
 	@test -n "$(VERSION)" || { echo 'make install: which version? For example: make install VERSION=1.13.4'; exit 1; }

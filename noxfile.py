@@ -427,10 +427,11 @@ def has_dead_python(folder):
     return any(os.access(path, os.X_OK) and not ask_python(path, version) for path, version in names)
 
 
-def run_sanity(session):
+def run_sanity(session, whole=False):
+    """ansible-test sanity; ``whole``: with every Python, and pylint of the tests as well."""
     home = make_home(session)
     found = [path for path in map(find_python, SANITY_PYTHONS) if path]
-    if not os.environ.get("TERRAFORM_BINARY_MATRIX"):
+    if not whole:
         found = found[:1] + found[1:][-1:]  # the oldest and the newest; all of them in make matrix
     path = os.pathsep.join(
         [session.bin]
@@ -439,7 +440,7 @@ def run_sanity(session):
     )
     env = dict(os.environ, HOME=str(home), PATH=path, VIRTUAL_ENV=session.virtualenv.location)
     calls = [session.posargs]
-    if not session.posargs and not os.environ.get("TERRAFORM_BINARY_MATRIX"):
+    if not session.posargs and not whole:
         calls = [
             ["--skip-test", "pylint"],
             ["--test", "pylint", "--exclude", "tests/"],
@@ -470,7 +471,7 @@ def run_sanity(session):
 
 # ansible-test fetches get-pip.py over the network for each of its environments, unless it finds one of these names. This
 # one lets the session's own pip do it, where that can speak for another Python; else Python's own.
-GET_PIP_NAMES = ("get_pip_24_2.py", "get_pip_25_2.py")
+GET_PIP_NAMES = ("get_pip_20_3_4.py", "get_pip_21_3_1.py", "get_pip_24_2.py", "get_pip_25_2.py")
 GET_PIP = """\
 import subprocess, sys
 args = [arg for arg in sys.argv[1:] if arg not in ("--no-setuptools", "--no-wheel")]
@@ -568,6 +569,17 @@ def oldest_and_newest():
     """Those of the cores that there is a Python for."""
     found = [one for one in core_parameters() if one.args[0]]
     return found[:1] + found[1:][-1:]
+
+
+@nox.session
+@nox.parametrize("python,core", oldest_and_newest())
+def sanity_cores(session, core):
+    """The sanity tests, with the oldest and the newest ansible-core, and every Python that this machine has."""
+    with timed(session, "ansible-test sanity with ansible-core %s; about 5 minutes" % core) as clock:
+        clock.install("ansible-core==%s.*" % core)
+        mirror_checkout()
+        with clock.measure("ansible-test sanity"):
+            run_sanity(session, whole=True)
 
 
 @nox.session
