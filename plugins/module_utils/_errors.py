@@ -261,11 +261,13 @@ def quoted(text: Union[str, bytes], limit: int = 60) -> str:
 
 
 @overload
-def printable(value: str) -> str: ...
+def printable(value: str) -> str:
+    """A line stays a line."""
 
 
 @overload
-def printable(value: Any) -> Any: ...
+def printable(value: Any) -> Any:
+    """Any other value keeps its kind."""
 
 
 def printable(value: Any) -> Any:
@@ -297,11 +299,13 @@ def redacting(secrets: Collection[str]) -> Iterator[None]:
 
 
 @overload
-def redacted(value: str, secrets: Collection[str]) -> str: ...
+def redacted(value: str, secrets: Collection[str]) -> str:
+    """A line stays a line."""
 
 
 @overload
-def redacted(value: Any, secrets: Collection[str]) -> Any: ...
+def redacted(value: Any, secrets: Collection[str]) -> Any:
+    """Any other value keeps its kind."""
 
 
 def redacted(value: Any, secrets: Collection[str]) -> Any:

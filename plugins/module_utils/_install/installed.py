@@ -20,7 +20,6 @@ from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Reques
 from .._versions.version import is_exact, sort_key
 from .receipt import FORMAT, read_receipt
 
-
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 

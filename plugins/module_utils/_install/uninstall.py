@@ -12,8 +12,7 @@ from typing import Any
 
 from .._errors import InstallError, os_error_context
 from .._fs import symlink
-from .._fs.atomic_file import remove_file
-from .._fs.atomic_file import remove_stale_temp_files
+from .._fs.atomic_file import remove_file, remove_stale_temp_files
 from .._fs.directory import Directory
 from .._fs.signals import defer_signals
 from .._records import PRODUCT, RECEIPT

@@ -7,9 +7,9 @@ import email.utils
 import http.client
 import time
 import urllib.error
-import urllib.request
 
 import pytest
+from support.web import get_url
 
 pytest.importorskip("release_site")
 
@@ -100,13 +100,13 @@ def test_redirect_without_a_place(site, ask):
 def test_redirect_loop(site, path):
     site.misbehave("*.zip", redirect_loop())
     with pytest.raises(urllib.error.HTTPError, match="infinite loop"):
-        urllib.request.urlopen(site.url + path)
+        get_url(site.url + path)
     assert {request.path for request in site.requests} == {path}
 
 
 def test_redirect_chain(site, path, whole):
     site.misbehave("*.zip", redirect_chain(6))
-    with urllib.request.urlopen(site.url + path) as answer:
+    with get_url(site.url + path) as answer:
         assert answer.read() == whole
     assert [request.status for request in site.requests] == [302] * 6 + [200]
 
@@ -142,7 +142,7 @@ def test_announce(site, ask, whole, length):
 
 def test_announce_misleads_a_real_client(site, path):
     site.misbehave("*.zip", announce(600 << 20))
-    with urllib.request.urlopen(site.url + path) as answer, pytest.raises(http.client.IncompleteRead):
+    with get_url(site.url + path) as answer, pytest.raises(http.client.IncompleteRead):
         answer.read()
 
 

@@ -5,10 +5,10 @@
 
 import gzip as gzip_format
 import http.client
-import urllib.request
 
 import pytest
 from support.system import PATIENCE
+from support.web import get_url
 
 pytest.importorskip("release_site")
 
@@ -28,7 +28,7 @@ from release_site.misbehaviours import (
 
 
 def read(site, path):
-    with urllib.request.urlopen(site.url + path) as answer:
+    with get_url(site.url + path) as answer:
         return answer.read()
 
 

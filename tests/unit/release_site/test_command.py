@@ -9,10 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 
 import pytest
 from support.system import PATIENCE, finished, started
+from support.web import get_url
 
 release_site = pytest.importorskip("release_site")
 
@@ -43,8 +43,8 @@ def test_serve(tmp_path):
     ) as (process, url, key):
         path = "/terraform/1.9.8/terraform_1.9.8_linux_amd64.zip"
         with pytest.raises(http.client.IncompleteRead) as cut:
-            urllib.request.urlopen(url + path).read()
-        whole = urllib.request.urlopen(url + path).read()
+            get_url(url + path).read()
+        whole = get_url(url + path).read()
         assert whole == (tmp_path / path[1:]).read_bytes()
         assert cut.value.partial == whole[:5] and cut.value.expected == len(whole) - 5
         assert key == str(tmp_path / "key.asc")
@@ -85,7 +85,7 @@ def test_write_run_as_a_folder(tmp_path):
     ).stdout
     assert said.splitlines() == ["site: file://%s" % tmp_path, "key: %s/key.asc" % tmp_path]
     url = "file://%s/terraform/1.13.4/terraform_1.13.4_linux_s390x.zip" % tmp_path
-    assert urllib.request.urlopen(url).read().startswith(b"PK")
+    assert get_url(url).read().startswith(b"PK")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@
 """Misbehaviours of the connection: each does what its name says, on the wire."""
 
 import http.client
-import urllib.request
 
 import pytest
 from support.system import PATIENCE, wait_until
+from support.web import get_url
 
 pytest.importorskip("release_site")
 
@@ -28,7 +28,7 @@ def test_close_before_reply(site, ask, path):
     answer = ask(connection=None)
     assert (answer.raw, answer.ending) == (b"", "closed")
     with pytest.raises(http.client.RemoteDisconnected):
-        urllib.request.urlopen(site.url + path)
+        get_url(site.url + path)
     assert site.requests[0].status is None
 
 
@@ -108,7 +108,7 @@ def test_garbage_status(site, ask, path):
     site.misbehave("*.zip", garbage_status())
     assert ask().raw == b"HTTP/NaN fine OK\r\n\r\n"
     with pytest.raises(http.client.BadStatusLine):
-        urllib.request.urlopen(site.url + path)
+        get_url(site.url + path)
 
 
 def test_endless_headers(site, ask, path):
@@ -116,7 +116,7 @@ def test_endless_headers(site, ask, path):
     answer = ask(limit=2_000_000)
     assert len(answer.raw) >= 2_000_000 and b"\r\n\r\n" not in answer.raw
     with pytest.raises(http.client.HTTPException, match="more than 100 headers"):
-        urllib.request.urlopen(site.url + path)
+        get_url(site.url + path)
 
 
 def test_long_header(site, ask, path, whole):
@@ -124,4 +124,4 @@ def test_long_header(site, ask, path, whole):
     answer = ask()
     assert b"X-Long: " + b"x" * 200_000 + b"\r\n" in answer.raw and answer.body == whole
     with pytest.raises(http.client.LineTooLong):
-        urllib.request.urlopen(site.url + path)
+        get_url(site.url + path)

@@ -9,10 +9,10 @@ import socket
 import ssl
 import threading
 import urllib.error
-import urllib.request
 
 import pytest
 from support.system import PATIENCE, reserved_ports, wait_until
+from support.web import get_url
 
 pytest.importorskip("release_site")
 
@@ -124,10 +124,7 @@ def test_nonsense_is_no_request(site):
 
 def test_many_at_once(site, path, whole):
     bodies = []
-    threads = [
-        threading.Thread(target=lambda: bodies.append(urllib.request.urlopen(site.url + path).read()))
-        for _number in range(12)
-    ]
+    threads = [threading.Thread(target=lambda: bodies.append(get_url(site.url + path).read())) for _number in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -145,13 +142,13 @@ def steady(signing_key):
 
 def test_off_and_on_again(steady, path):
     site, url, whole = steady, steady.url, steady.files[path[1:]].body
-    urllib.request.urlopen(url + path).read()  # leaves a connection of that port in TIME_WAIT
+    get_url(url + path).read()  # leaves a connection of that port in TIME_WAIT
     client = http.client.HTTPConnection(url[7:], timeout=PATIENCE)
     client.request("GET", path)
     client.getresponse().read()
     site.stop()
     with pytest.raises(urllib.error.URLError) as refused:
-        urllib.request.urlopen(url + path)
+        get_url(url + path)
     assert isinstance(refused.value.reason, ConnectionRefusedError)
     with pytest.raises((http.client.HTTPException, OSError)):
         client.request("GET", path)
@@ -160,7 +157,7 @@ def test_off_and_on_again(steady, path):
     site.stop()  # once more is nothing
     site.start()
     assert site.url == url
-    assert urllib.request.urlopen(url + path).read() == whole
+    assert get_url(url + path).read() == whole
 
 
 def test_no_thread_stays(signing_key):
@@ -180,7 +177,7 @@ def test_a_behaviour_that_fails_fails_the_test(signing_key):
     site.start()
     site.misbehave("*", lambda exchange: exchange.no_such_thing())
     with pytest.raises(http.client.RemoteDisconnected):
-        urllib.request.urlopen(site.url + "/")
+        get_url(site.url + "/")
     with pytest.raises(RuntimeError, match="a behaviour failed"):
         site.stop()
 
@@ -191,7 +188,7 @@ def test_two_addresses(signing_key, path):
             pytest.skip("no IPv6 loopback here")
     with Site(("1.13.4",), key=signing_key, hosts=("127.0.0.1", "::1")) as site:
         for host in ("127.0.0.1", "[::1]"):
-            assert urllib.request.urlopen("http://%s:%d%s" % (host, site.server.port, path)).status == 200
+            assert get_url("http://%s:%d%s" % (host, site.server.port, path)).status == 200
     with Site(key=signing_key, hosts=("::1",)) as site:
         assert site.url.startswith("http://[::1]:")
 
@@ -206,9 +203,9 @@ def test_tls(signing_key, path):
         trusting = ssl.create_default_context(cadata=site.ca_pem)
         for host in ("127.0.0.1", "localhost"):
             url = "https://%s:%d%s" % (host, site.server.port, path)
-            assert urllib.request.urlopen(url, context=trusting).read() == site.files[path[1:]].body
+            assert get_url(url, context=trusting).read() == site.files[path[1:]].body
         with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
-            urllib.request.urlopen(site.url + path)
+            get_url(site.url + path)
         wait_until(lambda: any(isinstance(error, ssl.SSLError) for error in site.server.broken))
         assert site.counts().requests == 2
 
@@ -237,7 +234,7 @@ def test_tls_certificates_to_refuse(signing_key, how, complaint):
     with Site(key=signing_key, tls=authority.server_context(**how)) as site:
         trusting = ssl.create_default_context(cadata=authority.pem)
         with pytest.raises(urllib.error.URLError, match=complaint):
-            urllib.request.urlopen(site.url, context=trusting)
+            get_url(site.url, context=trusting)
 
 
 def test_tls_client_certificate(signing_key, tmp_path, path):
@@ -249,6 +246,6 @@ def test_tls_client_certificate(signing_key, tmp_path, path):
     with Site(("1.13.4",), key=signing_key, tls=context) as site:
         trusting = ssl.create_default_context(cadata=authority.pem)
         with pytest.raises(OSError):
-            urllib.request.urlopen(site.url + path, context=trusting)
+            get_url(site.url + path, context=trusting)
         trusting.load_cert_chain(str(mine))
-        assert urllib.request.urlopen(site.url + path, context=trusting).status == 200
+        assert get_url(site.url + path, context=trusting).status == 200

@@ -6,9 +6,9 @@
 import hashlib
 import json
 import os
-import urllib.request
 
 import pytest
+from support.web import get_url
 
 pytest.importorskip("release_site")
 
@@ -168,7 +168,7 @@ def test_every_behaviour_is_tested():
 def test_say(signing_key):
     said = []
     with Site(("1.13.4",), key=signing_key, log=said.append) as site:
-        urllib.request.urlopen(site.url + "/terraform/index.json").read()
+        get_url(site.url + "/terraform/index.json").read()
     assert said == site.requests and said[0].status == 200
 
 
