@@ -460,7 +460,7 @@ def test_what_its_user_has_besides_does_not_count(log, place, monkeypatch):
     monkeypatch.setattr(run_check, "TASK_LIMIT", 20)
     monkeypatch.setattr(tempfile, "tempdir", place)
     os.chmod(place, 0o777)
-    path = log("echo 1")
+    path = log("echo $(sleep 0; echo 1)")  # which takes processes of its own
 
     def attempt():
         others = [subprocess.Popen(["sleep", "600"]) for dummy in range(30)]
