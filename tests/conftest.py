@@ -24,7 +24,8 @@ _CHECKOUT = os.path.dirname(_TESTS)
 if _TESTS not in sys.path:
     sys.path.insert(0, _TESTS)
 
-tiers = importlib.import_module("support.tiers")  # beside this file, which the line above makes known
+system = importlib.import_module("support.system")  # beside this file, which the line above makes known
+tiers = importlib.import_module("support.tiers")
 _LEDGER = tiers.Ledger(_CHECKOUT)
 _MARK = "TESTS_OF_TERRAFORM"  # in the environment of all that a test run starts: which run it was
 _PATIENCE = 30  # seconds for what ends by itself, such as the workers of xdist
@@ -45,31 +46,15 @@ def pytest_sessionfinish(session):
     if mark is None:
         return
     ends = time.monotonic() + _PATIENCE
-    while _processes_of(mark) and time.monotonic() < ends:
+    while system.processes_with(_MARK, mark) and time.monotonic() < ends:
         time.sleep(0.1)
-    for pid, command in _processes_of(mark):
+    for pid, command in system.processes_with(_MARK, mark):
         print("\nStill alive after the tests, and killed: %d %s" % (pid, command))
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def _processes_of(mark):
-    """The processes with that mark in their environment, but for this one: list of (pid, command line)."""
-    found = []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                with open("/proc/%s/environ" % name, "rb") as file:
-                    if ("%s=%s" % (_MARK, mark)).encode() not in file.read().split(b"\0"):
-                        continue
-                with open("/proc/%s/cmdline" % name, "rb") as file:
-                    found.append((int(name), file.read().replace(b"\0", b" ").decode("utf-8", "replace")[:200]))
-            except OSError:  # it has ended, or belongs to somebody else
-                continue
-    return found
 
 
 # The files that take longest come first, so that no worker is left alone with one in the end.

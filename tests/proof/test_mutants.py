@@ -3,18 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """T8: each line of the protocol, taken out, makes some test fail."""
 
+import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from typing import NamedTuple
 
 import mutants
 import pytest
 import sweeps
-from support import tiers
+from support import system, tiers
 
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
@@ -61,8 +64,9 @@ def run_tests(target):
     environment = dict(
         (key, value) for key, value in os.environ.items() if not key.startswith("TERRAFORM_BINARY_PROOF")
     )
+    mark = "%d-%d" % (os.getpid(), time.monotonic() * 1e6)
     environment.update(
-        PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1", TEST_OF_A_MUTANT="1"
+        PYTHONPATH=_folder, ANSIBLE_COLLECTIONS_PATH=_folder, PYTHONDONTWRITEBYTECODE="1", TEST_OF_A_MUTANT=mark
     )
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--import-mode=importlib", target]
     with subprocess.Popen(
@@ -78,8 +82,12 @@ def run_tests(target):
         try:
             output, _none = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+            os.killpg(process.pid, signal.SIGKILL)
             return None, process.communicate()[0]
+        finally:  # a mutant may leave processes that led groups of their own
+            for pid, _command in system.processes_with("TEST_OF_A_MUTANT", mark):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
     return process.returncode, output
 
 

@@ -263,6 +263,22 @@ def _end_with(parent):
             os._exit(1)
 
 
+def processes_with(variable, value):
+    """The processes with that variable in their environment, but for this one: list of (pid, command line)."""
+    found = []
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open("/proc/%s/environ" % name, "rb") as file:
+                    if ("%s=%s" % (variable, value)).encode() not in file.read().split(b"\0"):
+                        continue
+                with open("/proc/%s/cmdline" % name, "rb") as file:
+                    found.append((int(name), file.read().replace(b"\0", b" ").decode("utf-8", "replace")[:200]))
+            except OSError:  # it has ended, or belongs to somebody else
+                continue
+    return found
+
+
 def read_all(stream):
     """The rest of a pipe. Raises Failed after PATIENCE."""
     ends, data = time.monotonic() + PATIENCE, b""
