@@ -212,6 +212,8 @@ def run_pytest(session, clock, *arguments):
             "--durations=10",
             *arguments,
             env=dict(settings(), PYTHONPYCACHEPREFIX=str(BUILD / "pyc"), PYTHONDONTWRITEBYTECODE=None),
+            interrupt_timeout=60,  # to tell what failed so far, and to end all that tests have started
+            terminate_timeout=30,
         )
 
 
