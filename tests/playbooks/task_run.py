@@ -25,6 +25,7 @@ import os
 import tempfile
 import time
 import traceback
+import types
 import uuid
 
 import requests  # which the action plugin imports when it downloads: here, once for all tasks
@@ -35,7 +36,7 @@ from ansible.playbook.task import Task
 from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
-from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary import ActionModule
+from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary
 from playbook_run import FOREIGN, MODULE, Run
 from support.module_target import run_module, serving
 
@@ -46,10 +47,12 @@ class TaskRunner:
     """Runs tasks, each in a process of its own; for a body of ``with``.
 
     :param folder: str, for what runs leave behind.
+    :param obstacle: str or None, why the module itself has to run and not a script.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, obstacle=None):
         self.folder = folder
+        self._obstacle = obstacle
         self._target = self._serving = None
 
     def __enter__(self):
@@ -115,6 +118,7 @@ class TaskRunner:
                         diff,
                         env or {},
                         verbosity,
+                        self._obstacle,
                     )
                 )
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
@@ -125,7 +129,7 @@ class TaskRunner:
 
 
 Job = collections.namedtuple(
-    "Job", "target task host variables arguments environment task_id folder check diff env verbosity"
+    "Job", "target task host variables arguments environment task_id folder check diff env verbosity obstacle"
 )
 
 
@@ -202,14 +206,20 @@ def _run(job):
 
 
 def _make_action(job):
-    class Action(ActionModule):
+    loaders = types.SimpleNamespace(module_loader=None)
+
+    class Action(terraform_binary.ActionModule):
         """The action plugin, with the module run by a target that is already there."""
 
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
             assert module_name == MODULE and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            return run_module(job.target, module_args, job.environment)
+            is_script = self._shared_loader_obj is not loaders
+            return run_module(
+                job.target, json.loads(json.dumps(module_args, default=str)), job.environment, script=is_script
+            )
 
+    terraform_binary.find_obstacle = lambda *args: job.obstacle
     constants.DEFAULT_LOCAL_TMP = job.folder  # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity
     loader = DataLoader()
@@ -224,7 +234,7 @@ def _make_action(job):
         play_context=context,
         loader=loader,
         templar=Templar(loader=loader, variables=dict(job.variables)),
-        shared_loader_obj=None,
+        shared_loader_obj=loaders,
     )
 
 

@@ -82,7 +82,7 @@ REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_
 ACCESS, CREDENTIALS, PROXIES = "_request/test_network.py", "_http/test_credentials.py", "_http/test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-_RUN = "_run.py"
+_RUN = "_run/module_run.py"
 GUARD, OBSTACLES, LISTENERS = "_fs/test_trusted_file.py", "_install/test_preflight.py", "_http/test_listeners.py"
 GROUPS, MOUNTS, PROCESSES = "_fs/test_accounts.py", "_fs/test_mounts.py", "_fs/test_processes.py"
 
@@ -298,7 +298,7 @@ MUTANTS = {
     "a damaged archive passes check mode": _never("_source.py", "found != expected", MODULE),
     "an archive is not read in check mode": _without(_RUN, "check_archive(plan, archive)", MODULE),
     "who is not there yet gets an archive": _never(
-        "_results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
+        "_run/results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
     ),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),

@@ -65,11 +65,6 @@ class ResponseBody(NamedTuple):
     coding: str = ""  # Content-Encoding, without codings that HTTP does not define
 
 
-def open_any(path: str, what: str) -> int:
-    """Open a file for reading, no matter who could write it: int, a descriptor. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a FIFO does not block
-
-
 def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> ResponseBody:
     """Open the file of a file URL (RFC 8089); the stack closes it.
 
