@@ -32,6 +32,10 @@ _PATIENCE = 30  # seconds for what ends by itself, such as the workers of xdist
 
 
 def pytest_configure(config):
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as where a shell without job control started the tests in the
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background; what they interrupt would inherit that
     if _MARK not in os.environ:  # a pytest in a test, or a worker of xdist, belongs to the run around it
         os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time() * 1e6)
         if getattr(config.option, "numprocesses", None):  # else tests fork here, and a child has to end by SIGTERM
