@@ -396,6 +396,34 @@ def proof(session):
         )
 
 
+@nox.session
+def bench(session):
+    """What this collection costs beside what users write instead: build/bench.json, and docs/benchmarks.*"""
+    with timed(
+        session, "processor time of this collection and of others; about 25 minutes, on an idle machine"
+    ) as clock:
+        clock.install(
+            "ansible-core==%s.*" % MAIN_CORE,
+            "-r",
+            str(REQUIREMENTS / "tests.txt"),
+            "-r",
+            str(REQUIREMENTS / "bench.txt"),
+        )
+        mirror_checkout()
+        clock.run(
+            "python",
+            str(TREE / "tests" / "bench" / "run.py"),
+            str(BUILD),
+            str(ROOT / "docs"),
+            env=dict(
+                settings(),
+                BENCH_CHECKOUT=str(ROOT),
+                PYTHONPYCACHEPREFIX=str(BUILD / "pyc"),
+                PYTHONDONTWRITEBYTECODE=None,
+            ),
+        )
+
+
 @nox.session(python=find_python("3.6") or False, venv_backend="venv" if find_python("3.6") else "none")
 def target36(session):
     """What runs on targets, with Python 3.6."""
