@@ -94,9 +94,7 @@ class Source:
                     self._listings[site] = _read_index(fetcher, site)
                 except FetchError as exc:
                     if exc.status in _GONE:
-                        exc.hint = "an exact version needs no index: write it, or %s" % (
-                            layout.suspect_site(site) or exc.hint
-                        )
+                        exc.hint = layout.suspect_site(site) or exc.hint
                     self._unlisted[site] = exc
                     raise
                 finally:
