@@ -73,15 +73,8 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer imp
 )
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.persistent import PersistentCache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import (
-    claim_run_dir,
-    remove_stale_run_dirs,
-)
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import (
-    Folder,
-    open_cache_dir,
-    open_run_dir,
-)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import RUN_DIR, open_cache_dir
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
     ControllerDownload,
@@ -113,7 +106,6 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.varia
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
-RUN_CACHE = "terraform_binary"  # in Ansible's local temporary directory, which all forks share
 ANY_VERSION = "0.0.0"  # a plan for any version reports what the target has
 _LOOKS = 4  # most plans on a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
@@ -222,7 +214,7 @@ class ActionModule(ActionBase):
         of_task = {str(name): str(value) for name, value in of_task.items()}
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
-        params = _validate(arguments)
+        params = validate_arguments(arguments)
         self._secrets = secrets_of(params, environ)
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise RequestError(
@@ -271,7 +263,7 @@ class ActionModule(ActionBase):
         folder, keep = parse_cache_options(params)
         check = self._task.check_mode
         shows_progress = self._shows_progress and not check
-        run = stack.enter_context(self._run_folder())
+        run = stack.enter_context(enter_run(C.DEFAULT_LOCAL_TMP, self._log))
         persistent = (
             PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
             if folder and not check
@@ -286,17 +278,6 @@ class ActionModule(ActionBase):
             self._host,
         )
         return ControllerDownload(order, cache, environ, self._log, self._display_line if shows_progress else None)
-
-    def _run_folder(self) -> Folder:
-        """Open our directory of this run, which the caller closes; the first task removes those of killed runs."""
-        run = open_run_dir(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
-        try:
-            if claim_run_dir(run, C.DEFAULT_LOCAL_TMP):
-                remove_stale_run_dirs(C.DEFAULT_LOCAL_TMP, RUN_CACHE, self._log)
-        except BaseException:
-            run.close()
-            raise
-        return run
 
     def _chosen(
         self, order: DownloadRequest, delivery: ControllerDownload, sent: Params
@@ -464,7 +445,7 @@ class ActionModule(ActionBase):
             came = plan.downloaded_bytes + provenance.downloaded_bytes
             return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
         staged = delivery.obtain(unless=plan.archive_sha256)  # set if only the provenance is missing
-        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
+        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_DIR)))
         archive = self._bring(staging, staged)
         sent = dict(sent, archive=archive, origin=staged.provenance.site)
         if staged.provenance.policy == "sha256sums":
@@ -621,15 +602,7 @@ class ActionModule(ActionBase):
 
     def _decrypt(self, path: str) -> str:
         """Return the path of a decrypted copy of a file, which cleanup() removes. Raises RequestError."""
-        try:
-            plain: str = self._loader.get_real_file(path)
-        except AnsibleError as exc:
-            raise RequestError(
-                "%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc),
-                path=path,
-                hint="give ansible-playbook the password (--vault-id), or the job template one",
-            ) from exc
-        return plain
+        return decrypt_file(self._loader, path)
 
     def _find(self, path: str) -> Optional[str]:
         """Find a file or directory of the controller as copy finds its src: its path, or None."""
@@ -656,8 +629,8 @@ def _least_python() -> Tuple[int, ...]:
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a boolean up to 2.16
 
 
-def _validate(arguments: Params) -> Params:
-    """Validate the arguments as the module will. The result is not sent to the target. Raises RequestError."""
+def validate_arguments(arguments: Params) -> Params:
+    """Validate arguments as the module will: dict of all its options. It is not sent to the target. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
     for name in given.keys() & {"url_headers", "headers"}:
@@ -675,12 +648,28 @@ def _validate(arguments: Params) -> Params:
 
 def _typed(arguments: Params) -> Params:
     """Return the arguments for the script: of their types, but with paths as they are written, for the target to expand."""
-    checked = _validate(arguments)
+    checked = validate_arguments(arguments)
     found = {name: value for name, value in checked.items() if name in SPEC and value is not None}
     for name, value in arguments.items():
         if name in SPEC and SPEC[name]["type"] == "path":
             found[name] = str(value)
     return found
+
+
+def decrypt_file(loader: Any, path: str) -> str:
+    """Return the path of a copy of a file that ansible-vault encrypted, decrypted. Raises RequestError.
+
+    :param loader: DataLoader, which removes the copy when it is told to.
+    """
+    try:
+        plain: str = loader.get_real_file(path)
+    except AnsibleError as exc:
+        raise RequestError(
+            "%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc),
+            path=path,
+            hint="give ansible-playbook the password (--vault-id), or the job template one",
+        ) from exc
+    return plain
 
 
 def _null_log(line: str, warning: bool = False) -> None:

@@ -25,13 +25,18 @@ _OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "r
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
-def check_options(names: Collection[str]) -> None:
-    """Refuse a name that is not an option of the module. Raises RequestError."""
+def check_options(
+    names: Collection[str], options: Collection[str] = _OPTIONS, plugin: str = MODULE, kind: str = ""
+) -> None:
+    """Refuse a name that is not an option of a plugin, by default of the module. Raises RequestError.
+
+    :param kind: str, how ansible-doc is told what kind of plugin it is.
+    """
     for name in sorted(map(str, names)):
-        if name not in _OPTIONS:
+        if name not in options:
             raise RequestError(
-                "%s is no option of %s" % (ascii(name[:60])[1:-1], MODULE),
-                hint=_suggest(name, "", "ansible-doc %s" % MODULE),
+                "%s is no option of %s" % (ascii(name[:60])[1:-1], plugin),
+                hint=_suggest(name, "", "ansible-doc %s%s" % (kind, plugin), options),
             )
 
 
@@ -111,6 +116,6 @@ def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, An
     return text in _TRUE
 
 
-def _suggest(name: str, prefix: str, command: str) -> str:
-    near = difflib.get_close_matches(name.lower(), sorted(_OPTIONS), 1)
+def _suggest(name: str, prefix: str, command: str, options: Collection[str] = _OPTIONS) -> str:
+    near = difflib.get_close_matches(name.lower(), sorted(options), 1)
     return "%s%s lists them" % ("did you mean %s%s? " % (prefix, near[0]) if near else "", command)
