@@ -95,8 +95,8 @@ def test_every_file_has_its_room():
     )
 
 
-def test_no_more_than_twenty_rooms_and_no_circle():
-    assert len(ROOMS) <= 20
+def test_no_more_than_twenty_one_rooms_and_no_circle():
+    assert len(ROOMS) <= 21  # three of them are kinds of plugins
     left = dict(ROOMS)
     while left:
         bottom = [room for room, others in left.items() if not set(others) & set(left)]
@@ -128,7 +128,7 @@ def test_shared_code_keeps_the_rules(path):
     assert violations(path, read(path)) == []
 
 
-@pytest.mark.parametrize("path", python_files("action", "modules"))
+@pytest.mark.parametrize("path", python_files("action", "lookup", "modules"))
 def test_plugins_leave_the_network_to_http(path):
     assert not packages_of(path) & set(THIRD_PARTY)
 
