@@ -17,8 +17,8 @@ description:
     module would choose, unless a newer one that matches is installed on the host.
   - The list comes from the first of O(sites) that has a match. The next site is asked if a site cannot be reached or has no
     match. If all sites answer and none has a match, the list is empty. If one of them does not answer, that is an error.
-  - Each site is asked once a run, by this lookup and the module together. Later lookups of the run get the same answer, also if
-    it was a failure.
+  - Each site is asked once a run, by this lookup and the module together. A site that failed is not asked again for the other
+    hosts of the task.
   - An index is not signed. It only says what to ask for. The module verifies what it installs.
 options:
   _terms:
@@ -137,9 +137,12 @@ _list:
   sample: ["1.13.4", "1.13.3"]
 """
 
+import collections
 import contextlib
+import multiprocessing
 import os
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
+import uuid
+from typing import Any, Counter, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleLookupError
@@ -199,11 +202,11 @@ OPTIONS: FrozenSet[str] = frozenset(
     )
 )
 _FINAL = ">= 0"  # a constraint that each final release matches
-# All lookups of a run are one attempt: a site that failed is not asked again by each of a thousand hosts.
-_ATTEMPT = "lookup"
 _OMIT = "<<Omit>>"  # the text of ``omit`` from ansible-core 2.19 on; before, it is a variable
 
 display = Display()
+# How many lookups of a task this process has done: core forks it for each task and host.
+_TRIES: Counter[str] = collections.Counter()
 
 
 class LookupModule(LookupBase):
@@ -228,7 +231,7 @@ class LookupModule(LookupBase):
         host = str(self._variables.get("inventory_hostname") or "an earlier lookup")
         found: Set[str] = set()
         with enter_run(C.DEFAULT_LOCAL_TMP, self._log) as run:
-            cache = RunCache(run, None, self._log, self._log_waiting, _ATTEMPT, host)
+            cache = RunCache(run, None, self._log, self._log_waiting, _name_attempt(), host)
             download = ControllerDownload(order, cache, os.environ, self._log)
             for spec in wanted:
                 versions = offered_versions(order._replace(wanted=spec), download.listing, self._log)
@@ -274,3 +277,14 @@ class LookupModule(LookupBase):
 
     def _log_waiting(self, what: str) -> None:
         self._log("waiting for the download of %s for another host" % what)
+
+
+def _name_attempt() -> str:
+    """Return a name that the hosts of a task share, but not its next lookup, as the action plugin has it for a task.
+
+    So a site that is down costs one set of tries and not one for each host, and ``until`` asks it again.
+    """
+    task = getattr(multiprocessing.current_process(), "_task", None)  # core's worker; other processes have no task
+    name = str(getattr(task, "_uuid", None) or uuid.uuid4())
+    _TRIES[name] += 1
+    return "lookup-%s-%d" % (name, _TRIES[name])

@@ -41,10 +41,12 @@ def run(play, module_site, folder):
         {"name": words, "ansible.builtin.debug": {"msg": "{{ %s }}" % text}, "ignore_errors": True}
         for words, text in REFUSED.items()
     ]
+    failing = "query('%s', sites=site[0] + '/none', url_token=token, errors='ignore') | length > 0" % LOOKUP
+    tasks.append({"name": "until", "ansible.builtin.debug": {"msg": "x"}, "until": failing, "retries": 1, "delay": 0})
     return play(
         tasks,
         hosts=("h1", "h2"),
-        keywords={"vars": {"site": [site.url], "another": ANOTHER}},
+        keywords={"vars": {"site": [site.url], "another": ANOTHER, "token": TOKEN}},
         check=True,
         verbosity=3,
         env={"TERRAFORM_BINARY_SITES": site.url, "TERRAFORM_BINARY_TOKEN": TOKEN},
@@ -61,9 +63,14 @@ def test_what_it_lists(run):
 def test_the_module_chooses_the_first_and_asks_for_no_other_index(run, module_site):
     for host in ("h1", "h2"):
         assert run.on_hosts("install")[host]["version"] == run.on_hosts("list")[host]["msg"][0]
-    assert len([request for request in module_site.requests if request.path.endswith("index.json")]) == 2, (
+    assert len([request for request in module_site.requests if request.path == "/terraform/index.json"]) == 2, (
         "one for all that have the token, and one for those who have another"
     )
+
+
+def test_a_site_that_fails_is_asked_once_for_both_hosts_and_again_by_until(run, module_site):
+    assert all(run.on_hosts("until")[host]["failed"] for host in ("h1", "h2"))
+    assert len([request for request in module_site.requests if request.path.startswith("/none/")]) == 2
 
 
 @pytest.mark.parametrize("words", sorted(REFUSED))

@@ -3,9 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lookup against real sites, good and bad ones: what it lists, what it refuses, whom it asks, and what it lets out."""
 
+import collections
+import multiprocessing
 import os
 import stat
 import sys
+import types
 
 import pytest
 
@@ -194,11 +197,33 @@ def test_a_site_is_asked_once_a_run(run, site, tmp_path, monkeypatch):
     assert Run(tmp_path / "next", monkeypatch).lookup("latest", sites=[site.url]) == ["1.13.5"]
 
 
-def test_a_site_that_failed_is_not_asked_again_by_each_host(run, site, wrong):
+def test_a_site_that_failed_is_not_asked_again_for_each_host_of_a_task(run, site, wrong, monkeypatch):
     site.misbehave("*", wrong.status(500))
+    worker = multiprocessing.current_process()
+    monkeypatch.setattr(worker, "_task", types.SimpleNamespace(_uuid="one"), raising=False)
+    monkeypatch.setattr(lookup, "_TRIES", collections.Counter())
     assert "HTTP 500" in run.refusal(sites=[site.url])
+    monkeypatch.setattr(lookup, "_TRIES", collections.Counter())  # another host, so another process
     message = run.refusal("latest", sites=[site.url], variables={"inventory_hostname": "web2"})
     assert message.endswith("failed for web1 (HTTP 500 Internal Server Error); see web1") and len(site.requests) == 1
+    run.refusal(sites=[site.url])
+    assert len(site.requests) == 2, "the next attempt, by until for example"
+    monkeypatch.setattr(worker, "_task", types.SimpleNamespace(_uuid="two"))
+    run.refusal(sites=[site.url])
+    assert len(site.requests) == 3, "the next task"
+
+
+def test_without_a_task_each_lookup_asks_a_site_that_failed(run, site, wrong):
+    site.misbehave("*", wrong.status(500), times=2)
+    for _times in range(2):
+        assert "HTTP 500" in run.refusal(sites=[site.url])
+    assert run.lookup(sites=[site.url]) == FINAL
+
+
+def test_what_came_and_was_no_index_is_asked_for_again(run, site, wrong):
+    site.misbehave("*", wrong.replace(b"{}"), times=1)
+    assert "has no versions in it" in run.refusal(sites=[site.url])
+    assert run.lookup(sites=[site.url]) == FINAL
 
 
 def test_what_is_written_only_we_can_read(run, site):
