@@ -3,8 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lookup terraform_versions in a playbook, beside the module: one play on two hosts, in check mode."""
 
+import json
+import pathlib
+import re
+
 import pytest
 from playbook_run import MODULE
+
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 LOOKUP = "iac_platform.terraform.terraform_versions"
 TOKEN = "t0ken-of-alice"
@@ -86,3 +92,27 @@ def test_an_error_can_be_ignored(run):
 
 def test_no_secret_is_shown(run):
     assert "controller: " in run.output and TOKEN not in run.output and ANOTHER not in run.output
+
+
+def test_the_survey_of_the_guide(play, module_site, tmp_path):
+    (text,) = [
+        found for found in re.findall(r"(?ms)^```yaml\n(.*?)^```$", read("docs/guides/awx.md")) if LOOKUP in found
+    ]
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "awx-survey.json").write_text(read("files/awx-survey.json"), encoding="utf-8")
+    (tmp_path / "survey.yml").write_text(text, encoding="utf-8")
+    environment = {"TERRAFORM_BINARY_SITES": module_site.url, "TERRAFORM_BINARY_TOKEN": TOKEN}
+    result = play(str(tmp_path / "survey.yml"), env=environment)["Write the survey"]
+    assert result["changed"], result
+    before, after = (
+        json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        for name in ("files/awx-survey.json", "awx-survey.json")
+    )
+    question = after["spec"].pop(0)
+    assert question["variable"] == before["spec"].pop(0)["variable"] == "terraform_binary_version" and after == before
+    assert (question["type"], question["default"]) == ("multiplechoice", "1.13.4")
+    assert question["choices"] == ["1.13.4", "1.13.3", "1.9.8"]
+
+
+def read(name):
+    return (CHECKOUT / name).read_text(encoding="utf-8")
