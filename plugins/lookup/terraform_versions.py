@@ -141,7 +141,6 @@ import collections
 import contextlib
 import multiprocessing
 import os
-import uuid
 from typing import Any, Counter, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from ansible import constants as C
@@ -285,6 +284,6 @@ def _name_attempt() -> str:
     So a site that is down costs one set of tries and not one for each host, and ``until`` asks it again.
     """
     task = getattr(multiprocessing.current_process(), "_task", None)  # core's worker; other processes have no task
-    name = str(getattr(task, "_uuid", None) or uuid.uuid4())
+    name = str(getattr(task, "_uuid", os.getpid()))
     _TRIES[name] += 1
     return "lookup-%s-%d" % (name, _TRIES[name])

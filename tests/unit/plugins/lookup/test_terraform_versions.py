@@ -24,8 +24,8 @@ VaultLib, VaultSecret = (
 )
 lookup = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.lookup.terraform_versions")
 
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors  # noqa: E402
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC  # noqa: E402
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import MESSAGE_LIMIT  # noqa: E402
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client  # noqa: E402
 
 TOKEN = "t0ken-of-alice"
@@ -62,7 +62,7 @@ class Run:
             self.lookup(*terms, **options)
         message = str(caught.value)
         assert message.startswith("controller: ") and "; " in message and message.isprintable(), message
-        assert len(message) <= MESSAGE_LIMIT and caught.value.__cause__ is None, message
+        assert len(message) <= _errors.MESSAGE_LIMIT and caught.value.__cause__ is None, message
         assert TOKEN not in message + "".join(self.lines + self.warnings)
         return message
 
@@ -254,6 +254,19 @@ def test_a_secret_in_what_a_site_says_is_masked(run, site, wrong):
     site.misbehave("*index.json", wrong.redirect("http://127.0.0.1:1/" + TOKEN))
     message = run.refusal(sites=[site.url], url_token=TOKEN)
     assert "127.0.0.1:1/********" in message, message
+
+
+def test_a_secret_in_any_line_or_error_is_masked(run, site, monkeypatch):
+    """Whoever made it: what follows is what would be left if a step forgot."""
+
+    def fail(order, listing_of, log):
+        for warning in (False, True):
+            log("as %s says\n" % TOKEN, warning)
+        raise _errors.FetchError("as %s says" % TOKEN, hint="ask %s" % TOKEN)
+
+    monkeypatch.setattr(lookup, "offered_versions", fail)
+    assert run.refusal(sites=[site.url], url_token=TOKEN) == "controller: as ******** says; ask ********"
+    assert run.lines == run.warnings == ["controller: as ******** says?"]
 
 
 def test_secrets_of_ansible_vault(run, site, wrong):
