@@ -71,10 +71,10 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer imp
     read_answer,
     refuses_script,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.persistent import PersistentCache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import RUN_DIR, open_cache_dir
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.store import Store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
     ControllerDownload,
@@ -264,14 +264,10 @@ class ActionModule(ActionBase):
         check = self._task.check_mode
         shows_progress = self._shows_progress and not check
         run = stack.enter_context(enter_run(C.DEFAULT_LOCAL_TMP, self._log))
-        persistent = (
-            PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
-            if folder and not check
-            else None
-        )
+        kept = Store(stack.enter_context(open_cache_dir(folder)), self._log, keep) if folder and not check else None
         cache = RunCache(
             run,
-            persistent,
+            kept,
             self._log,
             self._display_waiting if shows_progress else _null_log,
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
