@@ -312,6 +312,7 @@ def test_an_authority_of_ones_own(run, secure):
     assert run.lookup(sites=[secure.url], validate_certs=False) == ["1.13.4"]
     assert "validate_certs false is refused" in run.refusal(validate_certs=False)
     assert "neither a file nor a folder on the controller" in run.refusal(sites=[secure.url], ca_path="theirs.pem")
+    assert not run.warnings
 
 
 def test_a_file_that_ansible_vault_encrypted(run, secure, monkeypatch):
