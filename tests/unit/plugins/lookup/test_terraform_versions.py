@@ -24,9 +24,8 @@ VaultLib, VaultSecret = (
 )
 lookup = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.lookup.terraform_versions")
 
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors  # noqa: E402
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _source  # noqa: E402
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC  # noqa: E402
-from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client  # noqa: E402
 
 TOKEN = "t0ken-of-alice"
 SITES, VARIABLE = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
@@ -175,7 +174,7 @@ def test_that_nobody_has_it_is_not_said_while_a_site_is_silent(run, site, other,
     ],
 )
 def test_a_site_that_sends_something_else(run, site, wrong, monkeypatch, name, arguments, words):
-    monkeypatch.setattr(client, "INDEX_CAP", 1 << 16)
+    monkeypatch.setattr(_source, "INDEX_CAP", 1 << 16)
     site.misbehave("*index.json", getattr(wrong, name)(*arguments))
     message = run.refusal(sites=[site.url], url_token=TOKEN)
     assert words in message and "an exact version" not in message, message
