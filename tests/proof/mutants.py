@@ -84,6 +84,11 @@ ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terrafor
 _MODULE = "../modules/terraform_binary.py"
 LOOKUP = "tests/unit/plugins/lookup/test_terraform_versions.py"
 _LOOKUP = "../lookup/terraform_versions.py"
+RUN_CACHE, SCRIPT = (
+    "tests/unit/plugins/plugin_utils/_cache/test_run.py",
+    "tests/unit/plugins/plugin_utils/_task/test_script.py",
+)
+_STORE, _START, _SCRIPT = "../plugin_utils/_cache/store.py", "../plugin_utils/_task/script.py", "_run/script.py"
 _RUN = "_run/module_run.py"
 GUARD, OBSTACLES, LISTENERS = "_fs/test_trusted_file.py", "_install/test_preflight.py", "_http/test_listeners.py"
 GROUPS, MOUNTS, PROCESSES = "_fs/test_accounts.py", "_fs/test_mounts.py", "_fs/test_processes.py"
@@ -1413,6 +1418,33 @@ MUTANTS = {
         _LOOKUP,
         "stack.callback(self._loader.cleanup_tmp_file, plain)",
         LOOKUP,
+    ),
+    "an archive is not hashed again after it changed": _change(
+        _STORE, "if known == _identity(os.fstat(fd), sha256):", "if known:", RUN_CACHE
+    ),
+    "a change that sets the times back is not seen": _change(
+        _STORE, "found.st_mtime_ns, found.st_ctime_ns)", "found.st_mtime_ns, 0)", RUN_CACHE
+    ),
+    "a script searches the folder that it is started in": _change(
+        _START,
+        'sys.path = [place for place in sys.path if place not in ("", ".", sys.argv[0].rpartition("/")[0])]',
+        "sys.path = sys.path[:]",
+        SCRIPT,
+    ),
+    "a script sets no labels where SELinux is on": _change(
+        _SCRIPT,
+        'if os.path.exists(SELINUX) and (not given.get("_ansible_check_mode") or any(params[part] for part in _LABELS)):',
+        "if False:",
+        "_run/test_script.py",
+    ),
+    "a script does not look at labels where SELinux is on": _change(
+        _SCRIPT, " or any(params[part] for part in _LABELS)", "", "_run/test_script.py"
+    ),
+    "a script writes secrets to the log": _change(
+        _SCRIPT, ' if not SPEC[name].get("no_log")]', "]", "_run/test_script.py"
+    ),
+    "a script writes to the log although it must not": _never(
+        _SCRIPT, 'given.get("_ansible_no_log")', "_run/test_script.py"
     ),
     "a step is not cleaned": _change(_RUN, '"target: %s" % printable(line)', '"target: %s" % line', MODULE),
 }

@@ -112,7 +112,7 @@ class RunCache:
             return True
 
     def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
-        """Return the path of the archive with this digest, after hashing all of it.
+        """Return the path of the archive with this digest. All of it is hashed, or was in this run.
 
         :param sha256: str, 64 lower-case hex digits.
         :param place: str of 64 hex digits, for what it is and where it comes from; the same place shares the archive.

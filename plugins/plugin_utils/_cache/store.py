@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A directory with archives by place and documents by key: that of a run, or the option ``cache_dir``.
 
-Bytes from it were hashed just now, or are the bytes that were stored. Many processes share it. With a limit, the archives
+Bytes from it were hashed just now or, in the directory of a run, earlier in this run, and the file did not change since.
+Documents are the bytes that were stored. Many processes share it. With a limit, the archives
 that were used last stay, and an archive may vanish as soon as its lock is free. So whoever uses it takes a copy.
 
     <directory>/<place>/archive.zip     files of mode 0600 in directories of 0700
     <directory>/<place>.lock            held while a process fills, copies or removes the archive
+    <directory>/<place>.hashed          in the directory of a run: which file had which digest
     <directory>/<key>.document
     <directory>/documents.lock          held while a process writes a document
 """
@@ -43,6 +45,7 @@ from .storage import (
 
 _DOCUMENT = ".document"
 _ARCHIVE = "archive.zip"
+_HASHED = ".hashed"
 _DOCUMENTS = "documents"
 _DOCUMENTS_AN_ARCHIVE = 8  # SHA256SUMS and signatures, from several sites
 _DIGEST = re.compile("[0-9a-f]{64}\\Z")
@@ -93,7 +96,7 @@ class Store:
         waiting: Callable[[], None],
         sink: Optional[PendingFile] = None,
     ) -> str:
-        """Return the path of the archive with this digest, after hashing all of it.
+        """Return the path of the archive with this digest. All of it is hashed, or was in this run.
 
         :param sha256: str, 64 lower-case hex digits.
         :param place: str of 64 hex digits: see RunCache.archive().
@@ -106,19 +109,21 @@ class Store:
         path = None
         if self._keep is None and self.directory.stat(place) is not None:
             with enter(self.directory, place) as folder:  # nobody removes it: many processes may hash it at once
-                path = self._find(folder, sha256, null_log)
+                path = self._find(folder, place, sha256, null_log)
         if path is None:
             with self.exclusive(place, waiting) as age, enter(self.directory, place) as folder:
                 list(remove_stale_temp_files(folder, age))  # the generator removes as it runs
-                path = self._find(folder, sha256, self._log, sink)
+                path = self._find(folder, place, sha256, self._log, sink)
                 if path is None:
-                    self._fill(folder, fetch, sink)
+                    self._fill(folder, place, fetch, sink)
         if path is not None:
             self._log("archive taken from the cache: %s, sha256 %s" % (path, sha256))
         self._evict(place)
         return "%s/%s/%s" % (self.directory.path, place, _ARCHIVE)
 
-    def _find(self, folder: Folder, sha256: str, log: Log, sink: Optional[PendingFile] = None) -> Optional[str]:
+    def _find(
+        self, folder: Folder, place: str, sha256: str, log: Log, sink: Optional[PendingFile] = None
+    ) -> Optional[str]:
         """Return the path of the archive, copied into ``sink``; None if it is not there or not right."""
         fd = open_file(folder, _ARCHIVE)
         if fd is None:
@@ -126,8 +131,12 @@ class Store:
         path: str = folder.at(_ARCHIVE)
         try:
             if sink is None:
+                known = self._keep is None and read_file(self.directory, place + _HASHED)
+                if known == _identity(os.fstat(fd), sha256):
+                    return path
                 with os_error_context("read", path, place=folder.place):
                     found = hash_of(fd)
+                self._note(place, os.fstat(fd), found)
             else:
                 with os_error_context("touch", path, place=folder.place):
                     os.utime(fd)  # eviction goes by the time of the last use
@@ -142,13 +151,20 @@ class Store:
             sink.restart()
         return None
 
-    def _fill(self, folder: Folder, fetch: Fill, sink: Optional[PendingFile]) -> None:
+    def _note(self, place: str, archive: Optional[os.stat_result], sha256: str) -> None:
+        """Keep the digest of an archive, so that this run does not hash it again for every host."""
+        if self._keep is None and archive is not None:
+            with contextlib.suppress(InstallError):  # without the note it is hashed again
+                write_file(self.directory, place + _HASHED, _identity(archive, sha256))
+
+    def _fill(self, folder: Folder, place: str, fetch: Fill, sink: Optional[PendingFile]) -> None:
         """Fetch the archive, into ``sink`` as well."""
         with PendingFile(folder, "archive") as pending:
             fetch(sink or pending)
             if sink is not None:
                 copy_file(sink.fd, sink.path, pending)
             publish_file(pending, _ARCHIVE)
+            self._note(place, folder.stat(_ARCHIVE), pending.sha256)
 
     def _evict(self, newest: str) -> None:
         """Remove the least recently used archives above the limit, but neither the newest nor one in use.
@@ -195,6 +211,12 @@ class Store:
             # name.
             remove_file(self.directory, name + LOCK)
         self._log("cache: %s removed, %s newer ones are kept" % (self.directory.at(name), self._keep))
+
+
+def _identity(found: os.stat_result, sha256: str) -> bytes:
+    """Return a digest with all that changes when a file does: its inode, size and times (inode(7))."""
+    numbers = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return ("%s %d %d %d %d %d" % ((sha256,) + numbers)).encode("ascii")
 
 
 def _is_file(directory: Folder, name: str) -> bool:

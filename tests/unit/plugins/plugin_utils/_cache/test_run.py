@@ -386,6 +386,56 @@ def test_a_damaged_archive_is_fetched_again_with_a_line(run, damage):
         assert file.read() == DATA
 
 
+@pytest.fixture
+def hashed(monkeypatch):
+    """What was hashed: list of sizes."""
+    found, real = [], store.hash_of
+    monkeypatch.setattr(store, "hash_of", lambda fd: found.append(os.fstat(fd).st_size) or real(fd))
+    return found
+
+
+def test_an_archive_is_hashed_once_in_a_run(run, hashed):
+    path = run.archive()
+    assert [run.archive(), run.archive()] == [path, path] and run.fetches == 1
+    assert hashed == [], "what was written was read back when it was written"
+    os.unlink(os.path.join(run.folder, "ours", DIGEST + ".hashed"))
+    assert [run.archive(), run.archive()] == [path, path] and hashed == [len(DATA)]
+
+
+def change_and_back(path):
+    """The same bytes and the same time of the last change: ctime tells (inode(7))."""
+    before = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(DATA[:1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path):
+    with open(path + ".new", "wb") as file:
+        file.write(DATA)
+    os.chmod(path + ".new", 0o600)
+    os.rename(path + ".new", path)
+
+
+@pytest.mark.parametrize("change", [os.utime, change_and_back, replace])
+def test_an_archive_that_was_touched_is_hashed_again(run, hashed, change):
+    path = run.archive()
+    noted = os.stat(path).st_ctime_ns
+    while os.stat(path).st_ctime_ns == noted:  # the clock of a file system goes in steps
+        change(path)
+    assert run.archive() == path and hashed == [len(DATA)] and run.fetches == 1
+
+
+def test_a_note_about_other_bytes_is_none(run, hashed):
+    """As when a site has changed what it offers under a name meanwhile."""
+    run.archive(place=KEY)
+    other = run.archive(b"other" * 9, place=KEY)
+    assert set(hashed) == {len(DATA)} and run.fetches == 2
+    with open(other, "rb") as file:
+        assert file.read() == b"other" * 9
+    assert run.archive(b"other" * 9, place=KEY) == other and set(hashed) == {len(DATA)}
+
+
 @pytest.mark.parametrize("make", [lambda path: os.symlink("/etc/passwd", path), os.mkdir, os.mkfifo])
 def test_something_else_in_the_place_of_an_archive_is_refused(run, make):
     path = run.archive()
