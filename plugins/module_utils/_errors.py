@@ -280,6 +280,8 @@ def printable(value: Any) -> Any:
     :returns: the same kind of value; a list for a tuple.
     """
     if isinstance(value, str):
+        if value.isprintable():
+            return value
         return "".join(char if char.isprintable() or unicodedata.category(char) == "Zs" else "?" for char in value)
     if isinstance(value, dict):
         return dict((printable(key), printable(one)) for key, one in value.items())
