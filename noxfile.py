@@ -57,6 +57,7 @@ LANES = (("tests",), ("sanity", "lint", "target36", "awx"))
 WORKERS = "3"  # of pytest in the first lane: many tests wait for something
 SESSION_SECONDS = 2700  # what hangs is interrupted by then, and its log printed
 TEST_SECONDS = {"long": 3600, "short": 300}  # for one test with its fixtures: in make proof and make matrix, and else
+COVERED = 90  # percent of the lines and branches of plugins/ that the unit tests run at least
 IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")  # each worker takes the next file, the longest come first
 
 
@@ -394,6 +395,24 @@ def proof(session):
                 ]
             ),
         )
+
+
+@nox.session
+def coverage(session):
+    """How much of plugins/ the tests run, lines and branches: fails below a floor. The report is in build/coverage."""
+    with timed(session, "the unit tests, with the lines and branches that they run; about 4 minutes") as clock:
+        clock.install(
+            "ansible-core==%s.*" % MAIN_CORE,
+            "-r",
+            str(REQUIREMENTS / "tests.txt"),
+            "-r",
+            str(REQUIREMENTS / "coverage.txt"),
+        )
+        session.env["TERRAFORM_BINARY_PROOF"] = "quick"
+        session.env["COVERAGE_FILE"] = str(BUILD / "coverage.data")
+        measured = ["--cov=plugins", "--cov-branch", "--cov-fail-under=%d" % COVERED]
+        measured += ["--cov-report=term:skip-covered", "--cov-report=html:%s" % (BUILD / "coverage")]
+        run_pytest(session, clock, "-q", "-n", "auto", *IN_FILES, *measured, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session

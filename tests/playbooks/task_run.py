@@ -206,15 +206,17 @@ def _run(job):
 
 
 def _make_action(job):
-    loaders = types.SimpleNamespace(module_loader=None)
-
     class Action(terraform_binary.ActionModule):
         """The action plugin, with the module run by a target that is already there."""
+
+        def __init__(self, **how):
+            super().__init__(**how)
+            self._own_loaders = self._shared_loader_obj
 
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
             assert module_name == MODULE and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            is_script = self._shared_loader_obj is not loaders
+            is_script = self._shared_loader_obj is not self._own_loaders
             return run_module(
                 job.target, json.loads(json.dumps(module_args, default=str)), job.environment, script=is_script
             )
@@ -234,7 +236,7 @@ def _make_action(job):
         play_context=context,
         loader=loader,
         templar=Templar(loader=loader, variables=dict(job.variables)),
-        shared_loader_obj=loaders,
+        shared_loader_obj=types.SimpleNamespace(module_loader=None),
     )
 
 
