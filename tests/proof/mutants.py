@@ -349,7 +349,7 @@ MUTANTS = {
     ),
     "the size is not compared": _never("_install/installed.py", "status.st_size != receipt.size", STORE),
     "the hash is not compared": _never(
-        "_install/installed.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE
+        "_install/installed.py", "sha256 is not None and sha256 != receipt.sha256", STORE
     ),
     "the checksum asked for is not compared": _never(
         "_install/installed.py",
