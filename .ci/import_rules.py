@@ -28,8 +28,8 @@ _SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _R
         "_versions",
     )
 )
-_ANSWER, _CACHE, _DOWNLOAD, _TASK, _VERSION_FILE = (
-    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_task", "_version_file")
+_ANSWER, _CACHE, _DOWNLOAD, _FLEET, _TASK, _VERSION_FILE = (
+    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_fleet", "_task", "_version_file")
 )
 
 # room -> the rooms that it may import
@@ -48,11 +48,12 @@ ROOMS = {
     _RESULTS: (_RECORDS, _FS),
     _RUN: (_ERRORS, _RECORDS, _FS, _VERSIONS, _RELEASE, _REQUEST, _SOURCE, _INSTALL, _RESULTS),
     _ANSWER: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
+    _FLEET: (_RECORDS, _ANSWER),
     _CACHE: (_ERRORS, _RECORDS, _FS),
     _TASK: (_SPEC, _ERRORS, _RECORDS, _REQUEST),
     _VERSION_FILE: (_ERRORS, _VERSIONS),
     _DOWNLOAD: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE, _SOURCE, _CACHE, _TASK),
-    "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _RUN),
+    "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _RUN),
     "action": (
         _SPEC,
         _ERRORS,
@@ -65,6 +66,7 @@ ROOMS = {
         _ANSWER,
         _CACHE,
         _DOWNLOAD,
+        _FLEET,
         _TASK,
         _VERSION_FILE,
     ),

@@ -35,10 +35,11 @@ from ansible.playbook.task import Task
 from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
-from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary import ActionModule
-from playbook_run import FOREIGN, MODULE, Run
+from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary, terraform_binary_info
+from playbook_run import FOREIGN, INFO, MODULE, Run
 from support.module_target import run_module, serving
 
+ACTIONS = {MODULE: terraform_binary.ActionModule, INFO: terraform_binary_info.ActionModule}
 TIME_LIMIT = 300  # seconds for one task: only so that a hang is seen as one
 
 
@@ -85,7 +86,7 @@ class TaskRunner:
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):
         """Run tasks one after the other, each on all hosts at once.
 
-        :param tasks: list of tasks with the module; of the keywords, ``check_mode`` and ``environment`` count.
+        :param tasks: list of tasks with one of the modules; of the keywords, ``check_mode`` and ``environment`` count.
         :param hosts: names, or dict of name and variables.
         :param env: dict, the controller's environment beside what is there and is not Ansible's.
         :param verbosity: int, as the number of -v.
@@ -98,7 +99,8 @@ class TaskRunner:
             jobs = []
             task_id = str(uuid.uuid4())
             for host, variables in own.items():
-                arguments, environment = each[MODULE], each.get("environment", {})
+                module = MODULE if MODULE in each else INFO
+                arguments, environment = each[module], each.get("environment", {})
                 if isinstance(arguments, str):
                     arguments, environment = variables[arguments], variables[environment]
                 jobs.append(
@@ -115,6 +117,7 @@ class TaskRunner:
                         diff,
                         env or {},
                         verbosity,
+                        module,
                     )
                 )
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
@@ -125,7 +128,7 @@ class TaskRunner:
 
 
 Job = collections.namedtuple(
-    "Job", "target task host variables arguments environment task_id folder check diff env verbosity"
+    "Job", "target task host variables arguments environment task_id folder check diff env verbosity module"
 )
 
 
@@ -202,13 +205,13 @@ def _run(job):
 
 
 def _make_action(job):
-    class Action(ActionModule):
+    class Action(ACTIONS[job.module]):
         """The action plugin, with the module run by a target that is already there."""
 
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
-            assert module_name == MODULE and not wrap_async
+            assert module_name == job.module and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            return run_module(job.target, module_args, job.environment)
+            return run_module(job.target, module_args, job.environment, module=module_name.rpartition(".")[2])
 
     constants.DEFAULT_LOCAL_TMP = job.folder  # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity

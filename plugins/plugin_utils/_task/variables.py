@@ -25,25 +25,25 @@ _OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "r
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
-def check_options(names: Collection[str]) -> None:
-    """Refuse a name that is not an option of the module. Raises RequestError."""
+def check_options(names: Collection[str], options: Collection[str] = _OPTIONS, whose: str = MODULE) -> None:
+    """Refuse a name that is not among the options of the module. Raises RequestError."""
     for name in sorted(map(str, names)):
-        if name not in _OPTIONS:
+        if name not in options:
             raise RequestError(
-                "%s is no option of %s" % (ascii(name[:60])[1:-1], MODULE),
-                hint=_suggest(name, "", "ansible-doc %s" % MODULE),
+                "%s is no option of %s" % (ascii(name[:60])[1:-1], whose),
+                hint=_suggest(name, "", "ansible-doc %s" % whose, options),
             )
 
 
-def check_types(arguments: Mapping[str, Any]) -> None:
+def check_types(arguments: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]] = SPEC) -> None:
     """Refuse what YAML (or an AWX survey, from ansible-core 2.19) made of an unquoted text: true, or 1.1 from 1.10.
 
     A whole number may be a text, and passes. Versions have their own messages. No value is shown: it may be a secret.
 
     :raises RequestError: a text or an integer was expected, but the value is a boolean or a number with a fraction.
     """
-    for name in sorted(arguments.keys() & SPEC.keys() - {"version", "version_file"}):
-        value, kind = arguments[name], SPEC[name]["type"]
+    for name in sorted(arguments.keys() & spec.keys() - {"version", "version_file"}):
+        value, kind = arguments[name], spec[name]["type"]
         if kind in ("str", "path", "int") and isinstance(value, (bool, float)):
             raise RequestError(
                 "%s is a %s, as YAML and AWX read an answer without quotes, where %s is meant"
@@ -111,6 +111,6 @@ def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, An
     return text in _TRUE
 
 
-def _suggest(name: str, prefix: str, command: str) -> str:
-    near = difflib.get_close_matches(name.lower(), sorted(_OPTIONS), 1)
+def _suggest(name: str, prefix: str, command: str, options: Collection[str] = _OPTIONS) -> str:
+    near = difflib.get_close_matches(name.lower(), sorted(options), 1)
     return "%s%s lists them" % ("did you mean %s%s? " % (prefix, near[0]) if near else "", command)
