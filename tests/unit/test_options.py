@@ -103,7 +103,7 @@ def test_a_new_option_is_in_all_of_them(copy):
     exec((copy / OPTIONS.SPEC).read_text(encoding="utf-8"), found)
     assert found["SPEC"]["extra_list"] == {"type": "list", "elements": "str", "default": ["a", 'b"'], "no_log": True}
     assert "extra_list" not in found["TO_TARGET"] and "version" in found["TO_TARGET"]
-    (spec,) = OPTIONS.yaml.safe_load((copy / GENERATED[2]).read_text(encoding="utf-8"))["argument_specs"].values()
+    spec = OPTIONS.yaml.safe_load((copy / GENERATED[2]).read_text(encoding="utf-8"))["argument_specs"]["main"]
     assert spec["options"]["terraform_binary_extra_list"] == {
         "type": "list",
         "elements": "str",

@@ -21,7 +21,19 @@ RESULT = _PREFIX + "result"  # the fact
 REPORT = _PREFIX + "report"  # the switch, and the report itself: see report_wanted()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # The collection's own names that are not options: variables of its playbooks, and facts that the role sets.
-_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
+_OTHERS = frozenset(
+    _PREFIX + name
+    for name in (
+        "audit_dest",
+        "audit_fail",
+        "audit_info",
+        "audit_report",
+        "hosts",
+        "outcome",
+        "report",
+        "result",
+    )
+)
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
