@@ -48,6 +48,7 @@
     rows.forEach(function (row, place) {
       row.hidden = !(!status.value || row.dataset.status === status.value) ||
         !wanted.every(function (word) { return texts[place].indexOf(word) >= 0; });
+      document.getElementById("host-" + (place + 1)).hidden = row.hidden;
       shown += row.hidden ? 0 : 1;
     });
     document.getElementById("shown").textContent = shown + " of " + rows.length + " hosts";
