@@ -618,8 +618,8 @@ def matrix(session, core):
 
 # Collections that ours works with, out of a Python package that has many: awx.awx is in it up to version 13.
 PACKAGE = "ansible==12.3.0"
-AXE = "axe-core@4.14.1"  # an npm package
 FOREIGN = ("awx/awx/", "community/general/")
+AXE = "axe-core@4.14.1"  # an npm package, which checks web pages
 
 
 def fetch_axe(session):
