@@ -80,7 +80,7 @@ def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
     found: Dict[str, Tuple[Any, Any]] = {}
     for host in hosts:
         try:
-            variables = hostvars[host]
+            variables = hostvars.raw_get(host)  # what tasks registered contains no templates
             found[str(host)] = (variables.get(INFO), variables.get(LOOK))
         except AnsibleError as exc:
             found[str(host)] = ({"failed": True, "msg": "its variables cannot be read: %s" % exc}, None)
