@@ -8,6 +8,8 @@
 #                put Terraform on this machine with the shipped playbook
 # make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,
 #                up to 45 minutes; make proof TESTS=tests/proof/test_concurrency_stress.py for a part of it
+# make bench     processor time beside a ping and beside what users write instead: docs/benchmarks.md; about 25 minutes on an
+#                idle machine; ROUNDS=3 HOSTS="1 10" for less
 # make matrix    the playbook tests and the jobs of AWX in their long form with every ansible-core that this machine has a
 #                Python for, and the sanity tests with the oldest and the newest one and every Python
 #
@@ -19,7 +21,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test proof install lint matrix clean
+.PHONY: help bench demo check test proof install lint matrix clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '4,/^$$/p'
@@ -48,6 +50,9 @@ lint: $(NOX)
 matrix: $(NOX)
 	@$(NOX) --session matrix
 	@$(NOX) --session sanity_cores
+
+bench: $(NOX)
+	@$(NOX) --session bench
 
 install: $(NOX)
 	@test -n "$(VERSION)" || { echo 'make install: which version? For example: make install VERSION=1.13.4'; exit 1; }

@@ -56,7 +56,7 @@ nox.options.sessions = ["test"]
 LANES = (("tests",), ("sanity", "lint", "target36", "awx"))
 WORKERS = "3"  # of pytest in the first lane: many tests wait for something
 SESSION_SECONDS = 2700  # what hangs is interrupted by then, and its log printed
-TEST_SECONDS = {"full": 3600, "": 300}  # for one test with its fixtures: at the full size of the proof, and else
+TEST_SECONDS = {"long": 3600, "short": 300}  # for one test with its fixtures: in make proof and make matrix, and else
 IN_FILES = ("--dist", "loadfile", "--no-loadscope-reorder")  # each worker takes the next file, the longest come first
 
 
@@ -198,8 +198,8 @@ def settings():
 def run_pytest(session, clock, *arguments):
     mirror_checkout()
     if session.name != "target36":  # no pytest-timeout there
-        size = session.env.get("TERRAFORM_BINARY_PROOF", "").replace("quick", "")
-        arguments = ("--timeout=%d" % TEST_SECONDS[size],) + arguments
+        long = session.env.get("TERRAFORM_BINARY_MATRIX") or session.env.get("TERRAFORM_BINARY_PROOF") == "full"
+        arguments = ("--timeout=%d" % TEST_SECONDS["long" if long else "short"],) + arguments
     with session.chdir(TREE):
         clock.run(
             "python",
@@ -393,6 +393,34 @@ def proof(session):
                     "tests/playbooks/test_hostile_networks.py",
                     "tests/playbooks/test_proxies_and_trust.py",
                 ]
+            ),
+        )
+
+
+@nox.session
+def bench(session):
+    """What this collection costs beside what users write instead: build/bench.json, and docs/benchmarks.*"""
+    with timed(
+        session, "processor time of this collection and of others; about 25 minutes, on an idle machine"
+    ) as clock:
+        clock.install(
+            "ansible-core==%s.*" % MAIN_CORE,
+            "-r",
+            str(REQUIREMENTS / "tests.txt"),
+            "-r",
+            str(REQUIREMENTS / "bench.txt"),
+        )
+        mirror_checkout()
+        clock.run(
+            "python",
+            str(TREE / "tests" / "bench" / "run.py"),
+            str(BUILD),
+            str(ROOT / "docs"),
+            env=dict(
+                settings(),
+                BENCH_CHECKOUT=str(ROOT),
+                PYTHONPYCACHEPREFIX=str(BUILD / "pyc"),
+                PYTHONDONTWRITEBYTECODE=None,
             ),
         )
 

@@ -16,7 +16,13 @@ PICTURE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "architectur
 WIDTH, HEIGHT, GAP, FLOOR, MARGIN = 128, 38, 22, 96, 24  # pixels
 # What everything may import: drawn as floors of their own, without arrows.
 GROUND = ("module_utils/_errors", "module_utils/_records", "module_utils/_argument_spec")
-COLOURS = {"module_utils": "#dbeafe", "plugin_utils": "#dcfce7", "modules": "#fde68a", "action": "#fde68a"}
+COLOURS = {
+    "module_utils": "#dbeafe",
+    "plugin_utils": "#dcfce7",
+    "modules": "#fde68a",
+    "action": "#fde68a",
+    "lookup": "#fde68a",
+}
 LEGEND = (
     "Yellow: plugins. Blue: module_utils, on the target as well. Green: plugin_utils, on the controller alone.",
     "An arrow stands for what lies below its end, too. Everything may import the lowest floor.",

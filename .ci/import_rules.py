@@ -10,7 +10,20 @@ may import each other. tests/unit/test_imports.py holds the code to the table; .
 import ast
 import os
 
-_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _RESULTS, _RUN, _SOURCE, _VERSIONS = (
+(
+    _SPEC,
+    _ERRORS,
+    _RECORDS,
+    _FS,
+    _HTTP,
+    _INSTALL,
+    _OPENPGP,
+    _RELEASE,
+    _REQUEST,
+    _RUN,
+    _SOURCE,
+    _VERSIONS,
+) = (
     "module_utils/" + _name
     for _name in (
         "_argument_spec",
@@ -22,7 +35,6 @@ _SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _OPENPGP, _RELEASE, _REQUEST, _R
         "_openpgp",
         "_release",
         "_request",
-        "_results",
         "_run",
         "_source",
         "_versions",
@@ -45,8 +57,7 @@ ROOMS = {
     _REQUEST: (_SPEC, _ERRORS, _RECORDS, _FS, _VERSIONS, _RELEASE, _HTTP),
     _SOURCE: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE),
     _INSTALL: (_ERRORS, _RECORDS, _FS, _VERSIONS),
-    _RESULTS: (_RECORDS, _FS),
-    _RUN: (_ERRORS, _RECORDS, _FS, _VERSIONS, _RELEASE, _REQUEST, _SOURCE, _INSTALL, _RESULTS),
+    _RUN: (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _VERSIONS, _OPENPGP, _RELEASE, _REQUEST, _SOURCE, _INSTALL),
     _ANSWER: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
     _FLEET: (_ERRORS, _RECORDS, _VERSIONS, _ANSWER),
     _CACHE: (_ERRORS, _RECORDS, _FS),
@@ -62,7 +73,7 @@ ROOMS = {
         _HTTP,
         _RELEASE,
         _REQUEST,
-        _RESULTS,
+        _RUN,
         _ANSWER,
         _CACHE,
         _DOWNLOAD,
@@ -70,6 +81,7 @@ ROOMS = {
         _TASK,
         _VERSION_FILE,
     ),
+    "lookup": (_ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _CACHE, _DOWNLOAD, _TASK, "action"),
 }
 _COLLECTION = "ansible_collections/iac_platform/terraform/plugins/"
 _NO_CODE = ("doc_fragments",)

@@ -7,12 +7,10 @@ Tests of module_utils run on Python 3.6 without ``cryptography``, too: nothing o
 asks for it, and then the test is skipped where the site cannot run.
 """
 
-import fcntl
 import gc
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -26,12 +24,17 @@ if _TESTS not in sys.path:
 
 system = importlib.import_module("support.system")  # beside this file, which the line above makes known
 tiers = importlib.import_module("support.tiers")
+genuine_module = importlib.import_module("support.genuine")
 _LEDGER = tiers.Ledger(_CHECKOUT)
 _MARK = "TESTS_OF_TERRAFORM"  # in the environment of all that a test run starts: which run it was
 _PATIENCE = 30  # seconds for what ends by itself, such as the workers of xdist
 
 
 def pytest_configure(config):
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # as where a shell without job control started the tests in the
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # background; what they interrupt would inherit that
     if _MARK not in os.environ:  # a pytest in a test, or a worker of xdist, belongs to the run around it
         os.environ[_MARK] = config._mark_of_the_run = "%d-%d" % (os.getpid(), time.time() * 1e6)
         if getattr(config.option, "numprocesses", None):  # else tests fork here, and a child has to end by SIGTERM
@@ -160,17 +163,10 @@ def genuine_site(tmp_path_factory, request):
         has_layout = os.path.isdir(os.path.join(ready, "terraform"))
         assert has_layout, "TERRAFORM_BINARY_GENUINE_SITE=%s has no terraform/" % ready
         return ready
-    script = os.path.join(request.getfixturevalue("genuine"), "make-release.sh")
-    if not os.path.isfile(script):
-        pytest.skip("no %s" % script)
     folder = os.environ.get("TERRAFORM_BINARY_GENUINE_KEPT") or str(tmp_path_factory.mktemp("genuine-site"))
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # tests run side by side; the script leaves alone what is there and right
-        made = subprocess.run(["bash", script, folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if made.returncode == 77:
-        pytest.skip("make-release.sh: %s" % made.stdout.decode("utf-8", "replace").strip())
-    assert made.returncode == 0, made.stdout.decode("utf-8", "replace")
+    lacks = genuine_module.lay_out(request.getfixturevalue("genuine"), folder)
+    if lacks:
+        pytest.skip(lacks)
     return folder
 
 

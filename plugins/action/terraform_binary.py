@@ -18,6 +18,7 @@ from typing import Any, Counter, Dict, List, Mapping, Optional, Set, Tuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.executor import module_common
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
@@ -52,7 +53,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._request.pa
     parse_cache_options,
     parse_download_request,
 )
-from ansible_collections.iac_platform.terraform.plugins.module_utils._results import (
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run.results import (
     failed_facts,
     success_facts,
     with_provenance,
@@ -68,18 +69,12 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer imp
     asked_path,
     check_target_path,
     read_answer,
+    refuses_script,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.persistent import PersistentCache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import (
-    claim_run_dir,
-    remove_stale_run_dirs,
-)
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import (
-    Folder,
-    open_cache_dir,
-    open_run_dir,
-)
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import RUN_DIR, open_cache_dir
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.store import Store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
     ControllerDownload,
@@ -94,6 +89,11 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.optio
     is_blank,
     target_arguments,
 )
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import (
+    find_obstacle,
+    lent_to,
+    write_script,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     REPORT,
@@ -106,7 +106,6 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.varia
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._version_file.read import read_version_file
 
 MODULE = "iac_platform.terraform.terraform_binary"
-RUN_CACHE = "terraform_binary"  # in Ansible's local temporary directory, which all forks share
 ANY_VERSION = "0.0.0"  # a plan for any version reports what the target has
 _LOOKS = 4  # most plans on a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
@@ -134,6 +133,7 @@ class ActionModule(ActionBase):
         self._state = ""  # the option state
         self._platform: Optional[str] = None  # the option platform
         self._shows_progress = False  # the option progress: show lines about long steps
+        self._sends_secrets = False  # the target downloads, so it gets all options
         self._secrets: Tuple[str, ...] = ()  # texts that sites, proxies and targets could repeat
 
     def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
@@ -218,13 +218,14 @@ class ActionModule(ActionBase):
         of_task = {str(name): str(value) for name, value in of_task.items()}
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
-        params = validate(arguments)
+        params = validate_arguments(arguments)
         self._secrets = secrets_of(params, environ)
         self._check_system()
         self._state, self._platform, self._shows_progress = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
         if params["download"] == "target":
+            self._sends_secrets = True
             return self._with_steps(self._module(arguments))
         sent = target_arguments(arguments)
         if arguments.get("archive"):
@@ -270,32 +271,17 @@ class ActionModule(ActionBase):
         folder, keep = parse_cache_options(params)
         check = self._task.check_mode
         shows_progress = self._shows_progress and not check
-        run = stack.enter_context(self._run_folder())
-        persistent = (
-            PersistentCache(stack.enter_context(open_cache_dir(folder)), keep, self._log)
-            if folder and not check
-            else None
-        )
+        run = stack.enter_context(enter_run(C.DEFAULT_LOCAL_TMP, self._log))
+        kept = Store(stack.enter_context(open_cache_dir(folder)), self._log, keep) if folder and not check else None
         cache = RunCache(
             run,
-            persistent,
+            kept,
             self._log,
             self._display_waiting if shows_progress else _null_log,
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
             self._host,
         )
         return ControllerDownload(order, cache, environ, self._log, self._display_line if shows_progress else None)
-
-    def _run_folder(self) -> Folder:
-        """Open our directory of this run, which the caller closes; the first task removes those of killed runs."""
-        run = open_run_dir(C.DEFAULT_LOCAL_TMP, RUN_CACHE)
-        try:
-            if claim_run_dir(run, C.DEFAULT_LOCAL_TMP):
-                remove_stale_run_dirs(C.DEFAULT_LOCAL_TMP, RUN_CACHE, self._log)
-        except BaseException:
-            run.close()
-            raise
-        return run
 
     def _chosen(
         self, order: DownloadRequest, delivery: ControllerDownload, sent: Params
@@ -347,9 +333,11 @@ class ActionModule(ActionBase):
 
     def _ask(self, arguments: Params, wrap_async: int) -> Answer:
         """Run the module on the target: its Answer. Raises AnswerError."""
-        raw = self._execute_module(
-            module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars, wrap_async=wrap_async
-        )
+        raw = None if wrap_async or self._sends_secrets else self._run_script(arguments)
+        if raw is None:
+            raw = self._execute_module(
+                module_name=MODULE, module_args=dict(arguments), task_vars=self._task_vars, wrap_async=wrap_async
+            )
         wanted = read_version(arguments["version"])
         asked = Asked(
             wanted.version if self._state == "present" else None,
@@ -359,6 +347,25 @@ class ActionModule(ActionBase):
             asked_path(arguments.get("link"), ""),
         )
         return read_answer(raw, self._host, asked, bool(wrap_async))
+
+    def _run_script(self, arguments: Params) -> Optional[Params]:
+        """Run the module as a plain script, which takes a fraction of the time; None: the module itself has to run."""
+        reason = find_obstacle(self, ActionBase, module_common)
+        if reason is None:
+            looks = self._task.check_mode and self._state == "present"
+            with os_error_context("write the script", C.DEFAULT_LOCAL_TMP):
+                script = write_script(
+                    C.DEFAULT_LOCAL_TMP, not looks or bool(arguments.keys() & {"archive", "trusted_keys"})
+                )
+            with lent_to(self, script):
+                raw: Params = self._execute_module(
+                    module_name=MODULE, module_args=_typed(arguments), task_vars=self._task_vars
+                )
+            if not refuses_script(raw):
+                return raw
+            reason = "SELinux is on there"
+        display.vv("terraform_binary: the module itself runs, not a script: %s" % reason, host=self._host)
+        return None
 
     def _result(self, answer: Answer) -> Params:
         """Turn an Answer into the result of the task. The controller sets the facts, and drops those of a target."""
@@ -446,7 +453,7 @@ class ActionModule(ActionBase):
             came = plan.downloaded_bytes + provenance.downloaded_bytes
             return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
         staged = delivery.obtain(unless=plan.archive_sha256)  # set if only the provenance is missing
-        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_CACHE)))
+        staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_DIR)))
         archive = self._bring(staging, staged)
         sent = dict(sent, archive=archive, origin=staged.provenance.site)
         if staged.provenance.policy == "sha256sums":
@@ -603,15 +610,7 @@ class ActionModule(ActionBase):
 
     def _decrypt(self, path: str) -> str:
         """Return the path of a decrypted copy of a file, which cleanup() removes. Raises RequestError."""
-        try:
-            plain: str = self._loader.get_real_file(path)
-        except AnsibleError as exc:
-            raise RequestError(
-                "%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc),
-                path=path,
-                hint="give ansible-playbook the password (--vault-id), or the job template one",
-            ) from exc
-        return plain
+        return decrypt_file(self._loader, path)
 
     def _find(self, path: str) -> Optional[str]:
         """Find a file or directory of the controller as copy finds its src: its path, or None."""
@@ -638,8 +637,8 @@ def _least_python() -> Tuple[int, ...]:
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a boolean up to 2.16
 
 
-def validate(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
-    """Validate the arguments as the module will. The result is not sent to the target. Raises RequestError."""
+def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
+    """Validate arguments as the module will: dict of all its options. It is not sent to the target. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
     for name in given.keys() & {"url_headers", "headers"}:
@@ -653,6 +652,32 @@ def validate(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) ->
         raise RequestError(remove_values("; ".join(checked.error_messages), checked._no_log_values))
     params: Params = checked.validated_parameters
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
+
+
+def _typed(arguments: Params) -> Params:
+    """Return the arguments for the script: of their types, but with paths as they are written, for the target to expand."""
+    checked = validate_arguments(arguments)
+    found = {name: value for name, value in checked.items() if name in SPEC and value is not None}
+    for name, value in arguments.items():
+        if name in SPEC and SPEC[name]["type"] == "path":
+            found[name] = str(value)
+    return found
+
+
+def decrypt_file(loader: Any, path: str) -> str:
+    """Return the path of a copy of a file that ansible-vault encrypted, decrypted. Raises RequestError.
+
+    :param loader: DataLoader, which removes the copy when it is told to.
+    """
+    try:
+        plain: str = loader.get_real_file(path)
+    except AnsibleError as exc:
+        raise RequestError(
+            "%s is encrypted by ansible-vault, and is not decrypted: %s" % (path, exc),
+            path=path,
+            hint="give ansible-playbook the password (--vault-id), or the job template one",
+        ) from exc
+    return plain
 
 
 def _null_log(line: str, warning: bool = False) -> None:

@@ -40,7 +40,7 @@ class ActionModule(terraform_binary.ActionModule):
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments, INFO_SPEC, MODULE)
         check_types(arguments, INFO_SPEC)
-        params = terraform_binary.validate(arguments, INFO_SPEC)
+        params = terraform_binary.validate_arguments(arguments, INFO_SPEC)
         self._check_system()
         raw: Any = self._execute_module(
             module_name=MODULE,

@@ -8,10 +8,15 @@ from typing import Any, BinaryIO, Callable, Dict, FrozenSet, NamedTuple, Optiona
 from ._argument_spec import SPEC
 
 COLLECTION_VERSION = "0.1.0"  # galaxy.yml does not travel to the target
+SCRIPT_REFUSED = "this host needs the module itself"  # the answer of the module's plain script on a host with SELinux
 PRODUCT = "terraform"  # also the file name of the binary
 RECEIPT = "terraform.json"  # file name of the receipt, beside the binary
 UNKNOWN_ID = 2**32 - 1  # id of an account that does not exist yet: no file can belong to it (chown(2))
 BINARY_CAP = 1 << 30  # bytes of a binary
+ARCHIVE_CAP = 512 << 20  # bytes of an archive, and of the files beside it
+SUMS_CAP = 256 << 10
+SIGNATURE_CAP = 64 << 10
+INDEX_CAP = 16 << 20
 PUBLIC_SITE = "https://releases.hashicorp.com"
 DEFAULT_BASE_DIR: str = SPEC["base_dir"]["default"]
 HTTP_AGENT: str = SPEC["http_agent"]["default"]  # RFC 9110, 10.1.5

@@ -11,15 +11,26 @@ import contextlib
 import os
 import stat
 import time
-from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, NoReturn, Optional, Tuple, TypeVar
+from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, os_error_context, redacting
 from ._fs.hashing import hash_of
-from ._http import client, credentials
-from ._http.response import open_any
+from ._fs.trusted_file import open_any
+from ._http import credentials
 from ._openpgp import verify
-from ._openpgp.hashicorp_key import FINGERPRINT
-from ._records import Fingerprints, Guard, Listing, Log, Ordered, Provenance, Request, Sink, VerifiedArchive
+from ._records import (
+    ARCHIVE_CAP,
+    INDEX_CAP,
+    SIGNATURE_CAP,
+    SUMS_CAP,
+    Guard,
+    Listing,
+    Log,
+    Ordered,
+    Provenance,
+    Sink,
+    VerifiedArchive,
+)
 from ._release import index, layout
 
 _Keys = Tuple[verify.TrustedKey, ...]
@@ -33,21 +44,6 @@ _FRESH = 86400  # seconds since its signature in which files of a release may st
 _OTHER_PLATFORM = (
     "look whether checksum is that of %s or of another platform's archive (for several, give SHA256SUMS' lines)"
 )
-
-
-def load_trusted_keys(request: Ordered) -> _Keys:
-    """Load the keys that may sign a release. Raises RequestError if a text is not an OpenPGP public key."""
-    return verify.read_keys(request.trusted_keys)
-
-
-def trusted_signers(request: Ordered) -> Fingerprints:
-    """The fingerprints of the trusted keys' primaries. Raises RequestError as load_trusted_keys() does.
-
-    The built-in key is not read for that: a run that finds all in order only compares the receipt with its fingerprint.
-    """
-    if not request.trusted_keys:
-        return frozenset((FINGERPRINT,))
-    return frozenset(key.fingerprint for key in load_trusted_keys(request))
 
 
 def is_unsigned(request: Ordered) -> bool:
@@ -85,7 +81,7 @@ class Source:
 
     @property
     def _keys(self) -> _Keys:
-        return load_trusted_keys(self._request)
+        return verify.read_keys(self._request.trusted_keys)
 
     def listing(self, site: str) -> Listing:
         """Return a site's index: dict of version and platforms. Asks each site once. Raises FetchError."""
@@ -98,9 +94,7 @@ class Source:
                     self._listings[site] = _read_index(fetcher, site)
                 except FetchError as exc:
                     if exc.status in _GONE:
-                        exc.hint = "an exact version needs no index: write it, or %s" % (
-                            layout.suspect_site(site) or exc.hint
-                        )
+                        exc.hint = layout.suspect_site(site) or exc.hint
                     self._unlisted[site] = exc
                     raise
                 finally:
@@ -180,7 +174,7 @@ class Source:
 
     def _fetcher(self) -> _Asked:
         request = self._request
-        return self._own_fetcher or client.Fetcher(
+        return self._own_fetcher or _new_fetcher(
             request.timeout,
             request.retries,
             self._log,
@@ -192,7 +186,7 @@ class Source:
 
     def _quick_fetcher(self) -> _Asked:
         """Return a Fetcher for optional information: one try, no log."""
-        return self._own_fetcher or client.Fetcher(
+        return self._own_fetcher or _new_fetcher(
             self._request.timeout, 1, access=self._request.access, sites=self._request.sites, machine="the target"
         )
 
@@ -257,7 +251,7 @@ class Source:
             sink.restart()
             pinned = request.policy == "pinned"
             with self._noting_failures(site) if pinned else _with_hint(_GONE, _missing_hint(provenance)):
-                received = fetcher.download(url, sink, client.ARCHIVE_CAP, "archive")
+                received = fetcher.download(url, sink, ARCHIVE_CAP, "archive")
             if received.sha256 == provenance.archive_sha256:
                 break
             refusal = self._wrong_digest(url, received.sha256, provenance.archive_sha256, url=url)
@@ -272,7 +266,7 @@ class Source:
         request = self._request
         url = layout.release_url(site, self._version, layout.sums_name(self._version))
         with self._noting_failures(site):
-            sums = fetcher.read(url, client.SUMS_CAP, "SHA256SUMS")
+            sums = fetcher.read(url, SUMS_CAP, "SHA256SUMS")
         signature = self._read_signature(fetcher, site) if request.policy == "signature" else None
         with self._noting_failures(site), redacting(credentials.secrets(request.access)):  # errors quote malformed text
             provenance = self._verify_documents(sums, url, signature, site)
@@ -288,7 +282,7 @@ class Source:
         for name in specific:
             url = layout.release_url(site, self._version, name)
             try:
-                data = fetcher.read(url, client.SIGNATURE_CAP, "signature")
+                data = fetcher.read(url, SIGNATURE_CAP, "signature")
             except FetchError as exc:
                 reason = str(exc)
             else:
@@ -302,7 +296,7 @@ class Source:
             "SHA256SUMS is there without its signature: copy %s there, too; or give checksum, with "
             "checksum_policy pinned" % plain,
         ):
-            return fetcher.read(url, client.SIGNATURE_CAP, "signature"), url
+            return fetcher.read(url, SIGNATURE_CAP, "signature"), url
 
     def _verify_documents(self, sums: bytes, where: str, signature: Optional[_Signature], site: str) -> Provenance:
         """Verify the signature over the raw bytes, find the archive's line, compare it with the option checksum."""
@@ -360,8 +354,8 @@ class Source:
                 self._beside, layout.signature_names(self._version, [key.key_id for key in self._keys])
             )
             path = next(filter(os.path.lexists, specific), plain)
-            signature = self._read_beside(path, client.SIGNATURE_CAP), path
-        return self._verify_documents(self._read_beside(sums_path, client.SUMS_CAP), sums_path, signature, origin)
+            signature = self._read_beside(path, SIGNATURE_CAP), path
+        return self._verify_documents(self._read_beside(sums_path, SUMS_CAP), sums_path, signature, origin)
 
     def _beside(self, name: str) -> str:
         return os.path.join(os.path.dirname(self._given), name)
@@ -388,7 +382,7 @@ class Source:
         path = self._given
         with os_error_context("read", path, RequestError):
             stream = self._open(path, "archive")
-        if os.fstat(stream.fileno()).st_size > client.ARCHIVE_CAP:
+        if os.fstat(stream.fileno()).st_size > ARCHIVE_CAP:
             stream.close()
             raise _too_large(path)
         return stream
@@ -403,7 +397,7 @@ class Source:
                     data = stream.read(_CHUNK)
                 if not data:
                     break
-                if sink.size + len(data) > client.ARCHIVE_CAP:
+                if sink.size + len(data) > ARCHIVE_CAP:
                     raise _too_large(self._given)  # it grew after it was opened
                 sink.write(data)
         if sink.sha256 != provenance.archive_sha256:
@@ -439,43 +433,18 @@ def _missing_hint(provenance: Provenance) -> str:
     return "SHA256SUMS there has it, so there is a build, and this site lacks the file: copy it there, or name another site"
 
 
+def _new_fetcher(*args: Any, **kwargs: Any) -> _Asked:
+    """Return a Fetcher. It is imported here because an archive that is given needs none, and the import takes long."""
+    from ._http.client import Fetcher
+
+    return Fetcher(*args, **kwargs)
+
+
 def _read_index(fetcher: _Asked, site: str) -> Listing:
     """Return a site's index: dict of version and platforms. Raises FetchError."""
     url = index.index_url(site)
-    return index.parse_index(fetcher.read(url, client.INDEX_CAP, "index"), url)
-
-
-class NoSource:
-    """Replaces a Source if the controller downloads but sent no archive, because its plan needed none.
-
-    :param request: Request.
-    """
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-
-    def provenance(self) -> NoReturn:
-        """Raises RequestError."""
-        raise RequestError(
-            "%s needs the archive of %s now, and did not when the controller planned this run"
-            % (self._request.path, self._request.version),
-            path=self._request.path,
-            hint="another process changed it meanwhile: run again",
-        )
-
-    def archive(self, sink: Sink) -> NoReturn:
-        """Raises RequestError."""
-        self.provenance()
-
-    def listing(self, site: str) -> NoReturn:
-        """Raises RequestError."""
-        raise RequestError(
-            "version %s is chosen by the controller, which did not" % self._request.requested,
-            hint="use download: target for calls of the module past its action plugin",
-        )
+    return index.parse_index(fetcher.read(url, INDEX_CAP, "index"), url)
 
 
 def _too_large(path: str) -> RequestError:
-    return RequestError(
-        "%s is larger than %d bytes" % (path, client.ARCHIVE_CAP), path=path, hint="is it the right file?"
-    )
+    return RequestError("%s is larger than %d bytes" % (path, ARCHIVE_CAP), path=path, hint="is it the right file?")

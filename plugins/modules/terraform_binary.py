@@ -588,7 +588,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._http.crede
     secrets_of,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
-from ansible_collections.iac_platform.terraform.plugins.module_utils._run import Steps, run_module
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run.module_run import Steps, run_module
 
 
 def unmask_short_headers(module: AnsibleModule) -> None:

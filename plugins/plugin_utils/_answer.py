@@ -14,7 +14,7 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Pattern, Tuple, Union
 
 from ..module_utils._errors import TerraformBinaryError, printable, quoted
-from ..module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, Params
+from ..module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, SCRIPT_REFUSED, Params
 from ..module_utils._release.layout import check_platform
 from ..module_utils._versions.version import is_exact
 
@@ -107,6 +107,11 @@ def asked_path(value: Any, default: str) -> Optional[str]:
     if text.startswith("~") or "$" in text:
         return None
     return printable("/" * bool(text) + "/".join(part for part in text.split("/") if part not in ("", ".")))
+
+
+def refuses_script(raw: Any) -> bool:
+    """Whether the script says that this host needs the module itself. A host that lies gets the module, no more."""
+    return isinstance(raw, dict) and raw.get("failed") is True and raw.get("msg") == SCRIPT_REFUSED
 
 
 def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:

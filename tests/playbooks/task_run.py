@@ -25,6 +25,7 @@ import os
 import tempfile
 import time
 import traceback
+import types
 import uuid
 
 import requests  # which the action plugin imports when it downloads: here, once for all tasks
@@ -36,6 +37,7 @@ from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary, terraform_binary_info
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import _Loaders as Loaders
 from playbook_run import FOREIGN, INFO, MODULE, Run
 from support.module_target import run_module, serving
 
@@ -47,10 +49,12 @@ class TaskRunner:
     """Runs tasks, each in a process of its own; for a body of ``with``.
 
     :param folder: str, for what runs leave behind.
+    :param obstacle: str or None, why the module itself has to run and not a script.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, obstacle=None):
         self.folder = folder
+        self._obstacle = obstacle
         self._target = self._serving = None
 
     def __enter__(self):
@@ -118,6 +122,7 @@ class TaskRunner:
                         env or {},
                         verbosity,
                         module,
+                        self._obstacle,
                     )
                 )
             for job, (result, shown) in zip(jobs, _run_all(jobs, forks)):
@@ -128,7 +133,7 @@ class TaskRunner:
 
 
 Job = collections.namedtuple(
-    "Job", "target task host variables arguments environment task_id folder check diff env verbosity module"
+    "Job", "target task host variables arguments environment task_id folder check diff env verbosity module obstacle"
 )
 
 
@@ -211,8 +216,15 @@ def _make_action(job):
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
             assert module_name == job.module and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            return run_module(job.target, module_args, job.environment, module=module_name.rpartition(".")[2])
+            return run_module(
+                job.target,
+                json.loads(json.dumps(module_args, default=str)),
+                job.environment,
+                script=isinstance(self._shared_loader_obj, Loaders),
+                module=module_name.rpartition(".")[2],
+            )
 
+    terraform_binary.find_obstacle = lambda *args: job.obstacle
     constants.DEFAULT_LOCAL_TMP = job.folder  # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity
     loader = DataLoader()
@@ -227,7 +239,7 @@ def _make_action(job):
         play_context=context,
         loader=loader,
         templar=Templar(loader=loader, variables=dict(job.variables)),
-        shared_loader_obj=None,
+        shared_loader_obj=types.SimpleNamespace(module_loader=None),  # before ansible-core 2.19
     )
 
 

@@ -177,6 +177,9 @@ def test_containers(machine, internet, host_platform, tmp_path):
 def test_upgrading(machine, internet):
     with Page("upgrading.md") as page:
         machine.write("terraform.yml", page.take("yaml"))
+        listed = machine.play(page.take("yaml"))
+        assert listed["The patch releases of 1.13"]["msg"] == ["1.13.4", "1.13.3"]
+        assert listed["The version of the playbook exists"]["msg"] == "All assertions passed"
         look, upgrade, back = page.take("sh"), page.take("sh"), page.take("sh")
         constraint, rescue = read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])

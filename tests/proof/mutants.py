@@ -83,7 +83,9 @@ REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_
 ACCESS, CREDENTIALS, PROXIES = "_request/test_network.py", "_http/test_credentials.py", "_http/test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
-_RUN = "_run.py"
+LOOKUP = "tests/unit/plugins/lookup/test_terraform_versions.py"
+_LOOKUP = "../lookup/terraform_versions.py"
+_RUN = "_run/module_run.py"
 GUARD, OBSTACLES, LISTENERS = "_fs/test_trusted_file.py", "_install/test_preflight.py", "_http/test_listeners.py"
 GROUPS, MOUNTS, PROCESSES = "_fs/test_accounts.py", "_fs/test_mounts.py", "_fs/test_processes.py"
 
@@ -299,7 +301,7 @@ MUTANTS = {
     "a damaged archive passes check mode": _never("_source.py", "found != expected", MODULE),
     "an archive is not read in check mode": _without(_RUN, "check_archive(plan, archive)", MODULE),
     "who is not there yet gets an archive": _never(
-        "_results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
+        "_run/results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
     ),
     # P3, P4 and the look under the lock
     "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),
@@ -1417,6 +1419,33 @@ MUTANTS = {
     ),
     "a warning is not cleaned": _change(
         _RUN, "redacted(printable(text), self.secrets)", "redacted(text, self.secrets)", MODULE
+    ),
+    "a silent site counts as one that has nothing": _change(
+        "_release/resolver.py",
+        "    if failures:\n        raise _no_answer_error(request, failures[-1].hint",
+        "    if not request:\n        raise _no_answer_error(request, failures[-1].hint",
+        "_release/test_resolver.py",
+    ),
+    "a version that nobody built is offered": _change(
+        "_release/resolver.py", "else listing[version])", "else True)", "_release/test_resolver.py"
+    ),
+    "a lookup's error shows a secret": _without(_LOOKUP, "exc.redact(self._secrets)", LOOKUP),
+    "a lookup's line shows a secret": _change(
+        _LOOKUP,
+        'redacted(printable("controller: %s" % line), self._secrets)',
+        'printable("controller: %s" % line)',
+        LOOKUP,
+    ),
+    "a lookup's line is not cleaned": _change(
+        _LOOKUP,
+        'redacted(printable("controller: %s" % line), self._secrets)',
+        'redacted("controller: %s" % line, self._secrets)',
+        LOOKUP,
+    ),
+    "a decrypted file stays": _without(
+        _LOOKUP,
+        "stack.callback(self._loader.cleanup_tmp_file, plain)",
+        LOOKUP,
     ),
     "a step is not cleaned": _change(_RUN, '"target: %s" % printable(line)', '"target: %s" % line', MODULE),
 }

@@ -6,8 +6,8 @@
     python module_server.py SOCKET
 
 Nothing of the controller is loaded here, as on a real target. It ends when its standard input does. A request is one line
-of JSON, ``{"module": its name, "arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or
-null}``; the answer is what the module printed, and then the end.
+of JSON, ``{"module": its name, "arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or null,
+"script": whether terraform_binary is to run without AnsibleModule}``; the answer is what it printed, and then the end.
 """
 
 import json
@@ -20,6 +20,7 @@ import traceback
 
 import requests  # which the module imports when it downloads: here, once for all runs
 from ansible.module_utils import basic
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import script
 from ansible_collections.iac_platform.terraform.plugins.modules import terraform_binary, terraform_binary_info
 
 MODULES = {"terraform_binary": terraform_binary, "terraform_binary_info": terraform_binary_info}
@@ -59,7 +60,10 @@ def _answer(connection):
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": request["arguments"]}).encode("utf-8")
     basic._ANSIBLE_PROFILE = "legacy"  # plain JSON, from ansible-core 2.19 on
     try:
-        MODULES[request["module"]].main()
+        if request["script"]:
+            script.run_script(json.dumps(request["arguments"]).encode("utf-8"))
+        else:
+            MODULES[request["module"]].main()
     except SystemExit:
         pass
     except BaseException:  # what a target would show instead of JSON

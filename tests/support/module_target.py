@@ -39,13 +39,14 @@ def serving(folder, environment=None):
         server.communicate()
 
 
-def run_module(target, arguments, environment=None, hidden=None, module="terraform_binary"):
+def run_module(target, arguments, environment=None, hidden=None, script=False, module="terraform_binary"):
     """One run of a module.
 
     :param target: str, from serving().
     :param arguments: dict, the module's, with those of AnsibleModule's own that begin with ``_ansible_``.
     :param environment: dict or None, what comes to the environment there.
     :param hidden: str or None, a package that cannot be imported there.
+    :param script: bool, without AnsibleModule, as the plain script runs it.
     :param module: str, its name without that of the collection.
     :returns: dict, its answer; warnings as texts.
     """
@@ -54,6 +55,7 @@ def run_module(target, arguments, environment=None, hidden=None, module="terrafo
         "arguments": arguments,
         "environment": {name: str(value) for name, value in (environment or {}).items()},
         "hidden": hidden,
+        "script": script,
     }
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(target)

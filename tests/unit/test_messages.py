@@ -18,7 +18,7 @@ _HERE = os.path.dirname(os.path.realpath(__file__))
 _PLUGINS = os.path.join(_HERE, "..", "..", "plugins")
 _FILES = sorted(
     path
-    for folder in ("module_utils", "plugin_utils", "action", "modules")
+    for folder in ("module_utils", "plugin_utils", "action", "lookup", "modules")
     for path in glob.glob(os.path.join(_PLUGINS, folder, "**", "*.py"), recursive=True)
 )
 _OURS = re.compile(

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open local files that are trusted only because no untrusted user could have written them.
+"""Open local files, and those that are trusted only because no untrusted user could have written them.
 
 If the digest of an archive comes from an unsigned file beside it, the archive is only as safe as the permissions of
 the two files and of the directories above them. Those are checked like the way to the store.
@@ -78,3 +78,8 @@ def _check_file(opened: Directory, weak: List[str]) -> None:
 
 def _null_log(line: str, warning: bool = False) -> None:
     """A log that discards its lines, for a caller that creates nothing."""
+
+
+def open_any(path: str, what: str) -> int:
+    """Open a file for reading, no matter who could write it: int, a descriptor. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a FIFO does not block

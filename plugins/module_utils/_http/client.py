@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from .._errors import FetchError, MissingDependency, redacted, redacting
 from .._fs.processes import TASKS_HINT, describe_task_limits
+from .._fs.trusted_file import open_any
 from .._records import ConnectionOptions, Guard, Log, Sink
 from .certificates import Certificate, look_up
 from .credentials import (
@@ -38,16 +39,11 @@ from .credentials import (
 )
 from .listeners import check_listener
 from .proxies import choose_proxy
-from .response import LONGEST_START, ResponseBody, check_beginning, check_response, decode, open_any, open_file
+from .response import LONGEST_START, ResponseBody, check_beginning, check_response, decode, open_file
 from .resume import PartialDownload
 from .session import Session
 from .transport_errors import NETWORK_HINT, describe_transport_error, retry_delay
 from .urls import check_url, is_loopback, redact_url, resolve_redirect
-
-SUMS_CAP = 256 << 10  # bytes
-SIGNATURE_CAP = 64 << 10
-INDEX_CAP = 16 << 20
-ARCHIVE_CAP = 512 << 20
 
 DEADLINE = 1800  # seconds for one download, all tries included
 LOW_SPEED = 1024  # bytes per second ...

@@ -65,11 +65,6 @@ class ResponseBody(NamedTuple):
     coding: str = ""  # Content-Encoding, without codings that HTTP does not define
 
 
-def open_any(path: str, what: str) -> int:
-    """Open a file for reading, no matter who could write it: int, a descriptor. Raises OSError."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so that a FIFO does not block
-
-
 def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) -> ResponseBody:
     """Open the file of a file URL (RFC 8089); the stack closes it.
 
@@ -89,7 +84,7 @@ def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) ->
             "%s from %s: %s" % (what, redact_url(url), errno_text(exc.errno, exc)),
             errno=exc.errno,
             status=404 if missing else None,
-            hint="look whether that folder has this version and platform" if missing else None,
+            hint="look whether that folder has this file" if missing else None,
             **place,
         ) from exc
     if not stat.S_ISREG(status.st_mode):

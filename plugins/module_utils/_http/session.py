@@ -151,7 +151,8 @@ def _make_adapter(requests: ModuleType, urllib3: ModuleType) -> Any:
             return manager
 
         def cert_verify(self: Any, conn: Any, url: str, verify: Any, cert: Any) -> None:
-            usual.cert_verify(self, conn, url, verify, cert)
+            # To a proxy that speaks TLS, requests would set the mode of plain HTTP when the URL is one: no verification.
+            usual.cert_verify(self, conn, "https://" if conn.scheme == "https" else url, verify, cert)
             conn.ca_certs = conn.ca_cert_dir = None
 
     return type("Adapter", (Trusting, usual), {})()

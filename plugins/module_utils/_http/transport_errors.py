@@ -55,7 +55,7 @@ _HOST_NAME = re.compile(r"[0-9A-Za-z*._:-]{1,80}\Z")
 _ISSUER = re.compile(r"[0-9A-Za-z][0-9A-Za-z ._-]{0,39}\Z")
 _BANNER = re.compile(r"\A['\"]*((?:HTTP/|SSH-|RTSP/|ICY |RFB |220[ -]|\* OK)[0-9.]{0,4})")
 _QUOTED = re.compile(r"b?['\"].*", re.DOTALL)
-_MISSING = "look whether the site has this version and platform"
+_MISSING = "look whether the site has this file"
 _HINTS: Dict[int, Union[str, Dict[str, str]]] = {
     400: "the site may want a client certificate: set client_cert and client_key",
     426: _NO_HTTP_1,

@@ -16,7 +16,6 @@ from .._fs.lock import is_held
 from .._fs.mounts import check_free_space
 from .._fs.obstacles import check_exec, check_lock, check_names, check_writing
 from .._records import Receipt, VerifiedArchive
-from . import zip_archive
 
 Plan = Any  # in plan.py, which calls these functions
 
@@ -66,6 +65,8 @@ def check_archive(plan: Plan, archive: VerifiedArchive) -> None:
     :param plan: Plan.
     Raises ArchiveError, InstallError.
     """
+    from . import zip_archive  # which no other part of a plan needs
+
     request, head = plan.request, bytearray()
     binary = zip_archive.find_executable(archive.file, request.platform, archive.path)
     zip_archive.extract(binary, lambda block: head.extend(block[: zip_archive.HEAD_SIZE - len(head)]))

@@ -23,7 +23,11 @@ VERSIONS_LIMIT = 20000  # the public site has about 500
 
 _NAME = re.compile(r"[a-z0-9]{1,20}\Z")  # of an operating system or an architecture
 _PRODUCT = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
-_HINT = "look what answers at that URL: expected the index.json of a release site; or ask for an exact version"
+_HINT = "look what answers at that URL: expected the index.json of a release site"
+
+
+class IndexFetchError(FetchError):
+    """A site answered, but not with an index."""
 
 
 def index_url(site: str) -> str:
@@ -41,7 +45,7 @@ def parse_index(data: bytes, where: str) -> Listing:
         ``builds``).
     :param where: str, its URL, redacted for messages.
     :returns: dict of version and frozenset of platforms, ``linux_amd64``.
-    :raises FetchError: the bytes are not an index, or are the index of another product.
+    :raises IndexFetchError: the bytes are not an index, or are the index of another product.
     """
     found = _parse(data, where)
     if not isinstance(found, dict):
@@ -94,8 +98,8 @@ def _constant(text: str) -> NoReturn:
     raise ValueError("%s is no JSON" % text)
 
 
-def _refusal(where: str, what: str) -> FetchError:
-    return FetchError("index %s %s" % (where, what), url=where, hint=_HINT)
+def _refusal(where: str, what: str) -> IndexFetchError:
+    return IndexFetchError("index %s %s" % (where, what), url=where, hint=_HINT)
 
 
 def _is_version(text: Any) -> bool:

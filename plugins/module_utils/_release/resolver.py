@@ -7,14 +7,15 @@ Installed versions take part, so that no outdated or hostile site can downgrade 
 platform are skipped. This file downloads nothing: the caller provides the listings.
 """
 
-from typing import Any, Callable, Collection, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import FetchError, RequestError
 from .._records import PRODUCT, Listing, Log, Ordered
 from .._versions.version import components, is_exact, sort_key
-from .index import describe_first
+from .index import IndexFetchError, describe_first
 
 _SHOWN = 3  # versions in one message
+_GONE = (404, 410)
 
 
 class Choice(NamedTuple):
@@ -77,14 +78,7 @@ def resolve_version(
     failures: List[FetchError] = []
     without_match: List[str] = []
     choice = choose_version(request.wanted, request.platform, {}, installed)
-    for site in request.sites:
-        try:
-            listing = listing_of(site)
-        except FetchError as exc:
-            failures.append(exc)
-            if len(request.sites) > 1:
-                log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
-            continue
+    for site, listing in _listings(request, listing_of, failures, log):
         choice = choose_version(request.wanted, request.platform, listing, installed)
         if choice.version and choice.offered:
             return choice.version, _describe_choice(request, choice.version, choice, site, log)
@@ -101,7 +95,50 @@ def resolve_version(
         return choice.installed, _keep_installed(
             request, choice.installed, "no site could be asked (offline_ok): %s" % failed, log
         )
-    raise _no_answer_error(request, choice, failures, without_match)
+    hint = _hint_without_index(request, choice.installed, failures[-1])
+    raise _no_answer_error(request, hint, failures, without_match) from failures[-1]
+
+
+def offered_versions(request: Ordered, listing_of: Callable[[str], Listing], log: Log) -> List[str]:
+    """Return the versions among which resolve_version() would choose if nothing were installed, newest first.
+
+    :param request: DownloadRequest; ``wanted``, ``platform`` and ``sites`` are used. Without a platform, a build for
+        any platform is enough.
+    :param listing_of, log: as for resolve_version().
+    :returns: list of str, from the first site that has one; empty if all sites answered and none has one.
+    :raises FetchError: a site did not answer, and no other one has a version.
+    """
+    failures: List[FetchError] = []
+    without_match: List[str] = []
+    for site, listing in _listings(request, listing_of, failures, log):
+        offered = [
+            version
+            for version in matching_versions(request.wanted, listing)
+            if (request.platform in listing[version] if request.platform else listing[version])
+        ]
+        if offered:
+            return offered[::-1]
+        platform = " for %s" % request.platform if request.platform else ""
+        without_match.append("%s lists %d versions, and none%s that matches" % (site, len(listing), platform))
+        log("%s: %s" % (_describe_request(request), without_match[-1]))
+    if failures:
+        raise _no_answer_error(request, failures[-1].hint, failures, without_match) from failures[-1]
+    return []
+
+
+def _listings(
+    request: Ordered, listing_of: Callable[[str], Listing], failures: List[FetchError], log: Log
+) -> Iterator[Tuple[str, Listing]]:
+    """Yield each site that answers, with its listing; add the errors of the others to ``failures``."""
+    for site in request.sites:
+        try:
+            listing = listing_of(site)
+        except FetchError as exc:
+            failures.append(exc)
+            if len(request.sites) > 1:
+                log("site failed: %s: %s" % (site, exc), warning=exc.status in (401, 403))
+            continue
+        yield site, listing
 
 
 def _describe_choice(request: Ordered, version: str, choice: Choice, site: str, log: Log) -> str:
@@ -143,21 +180,24 @@ def _describe_missing(request: Ordered, choice: Choice, site: str, listing: List
     return "%s lists %d versions, the newest for %s is %s" % (site, len(listing), request.platform, built)
 
 
+def _hint_without_index(request: Ordered, installed: Optional[str], failure: FetchError) -> Optional[str]:
+    """Return what else could be asked for where no site answered, or else the hint of the failure."""
+    if installed and request.wanted.is_latest:
+        return "%s %s is installed: ask for it, or for a constraint with offline_ok: true" % (PRODUCT, installed)
+    if installed:
+        return "%s %s is installed and matches: offline_ok: true would use it" % (PRODUCT, installed)
+    if failure.status in _GONE or isinstance(failure, IndexFetchError):
+        return "an exact version needs no index: write it, or %s" % failure.hint
+    return failure.hint
+
+
 def _no_answer_error(
-    request: Ordered, choice: Choice, failures: List[FetchError], without_match: List[str]
+    request: Ordered, hint: Optional[str], failures: List[FetchError], without_match: List[str]
 ) -> FetchError:
-    """Return the FetchError for the case that no site answered."""
-    hint = failures[-1].hint
-    if choice.installed:
-        hint = "%s %s is installed and matches: offline_ok: true would use it" % (PRODUCT, choice.installed)
-        if request.wanted.is_latest:
-            hint = "%s %s is installed: ask for it, or for a constraint with offline_ok: true" % (
-                PRODUCT,
-                choice.installed,
-            )
+    """Return the FetchError for the case that no site answered. The failures stay as they are: they may be cached."""
     if len(failures) == 1 and not without_match:
-        failures[0].hint = hint
-        return failures[0]
+        only = failures[0]
+        return FetchError(str(only), status=only.status, path=only.path, url=only.url, errno=only.errno, hint=hint)
     reasons = " | ".join(without_match + [str(exc) for exc in failures])
     return FetchError("no site has %s: %s" % (_describe_request(request), reasons), url=failures[-1].url, hint=hint)
 

@@ -1,43 +1,37 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cache of one run: archives by digest and origin, documents by URL. Many processes share each download.
+"""The cache of one run, in front of the cache that stays. Many processes share each download.
 
-An archive from it had the right digest just now. A process waits for another's download only as long as that takes. A
-failed download is not tried again in the same attempt: one try of one task, for all its hosts. The cache does not
-verify documents: every task verifies the bytes itself. It uses neither Ansible nor the network.
+A process waits for another's download only as long as that takes. A failed download is not tried again in the same
+attempt: one try of one task, for all its hosts. The cache does not verify documents: every task verifies the bytes
+itself. It uses neither Ansible nor the network. In the directory of the run are, beside what store.py has there:
 
-    <run>/<place>/archive.zip           for this run; files of mode 0600 in directories of 0700
     <run>/<key>.<attempt>.document      the bytes received in that attempt
     <run>/<key>.<attempt>.failure       why there are none
-    <run>/<key>.document                a verified document
-    <run>/<place or key>.lock           held by the process that downloads, while the others wait
+    <run>/<key>.lock                    held by the process that downloads, while the others wait
 """
 
 import contextlib
 import json
-import os
 from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Tuple, Type, Union
 
-from ...module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError, os_error_context
-from ...module_utils._fs.atomic_file import PendingFile, remove_stale_temp_files
-from ...module_utils._fs.hashing import hash_of
+from ...module_utils._errors import FetchError, InstallError, TerraformBinaryError, VerificationError
+from ...module_utils._fs.atomic_file import PendingFile
 from ...module_utils._records import Log
-from .persistent import ARCHIVE, DOCUMENT, PersistentCache
-from .storage import Folder, enter, exclusive, log_once, open_file, publish_file, read_file, remove_file, write_file
+from .storage import Folder, read_file, write_file
+from .store import Fill, Store
 
 _FAILURE, _ASKED = ".failure", ".asked"
 _SHORT = 60  # characters of a failure's reason that other hosts repeat
 _KINDS: Dict[str, Type[TerraformBinaryError]] = {"FetchError": FetchError, "VerificationError": VerificationError}
-
-Fill = Callable[[PendingFile], None]  # writes an archive into a PendingFile
 
 
 class RunCache:
     """The cache as one task uses it.
 
     :param run: Directory, from open_run_dir().
-    :param persistent: PersistentCache, or None.
+    :param kept: Store of the option ``cache_dir``, or None.
     :param log: callable(line, warning=False).
     :param waiting: callable(what), called once when another process's download takes long.
     :param round_name: str of letters, digits and dashes: the name of the attempt.
@@ -47,16 +41,16 @@ class RunCache:
     def __init__(
         self,
         run: Folder,
-        persistent: Optional[PersistentCache],
+        kept: Optional[Store],
         log: Log,
         waiting: Callable[[str], None],
         round_name: str,
         host: str,
     ) -> None:
         self._run = run
-        self._kept = persistent
+        self._store = Store(run, log)
+        self._kept = kept
         self._log = log
-        self._say_once = log_once(log)
         self._waiting = waiting
         self._round = round_name
         self._host = host
@@ -77,34 +71,31 @@ class RunCache:
             found = self._read_received(key)  # another process was faster
             if found is not None:
                 return found, False
-            persistent = self._kept.document(key) if self._kept else None
-            if persistent is not None:
-                return persistent, True  # not copied into this run's cache until it is verified
+            kept = self._kept.document(key) if self._kept else None
+            if kept is not None:
+                return kept, True  # not copied into this run's cache until it is verified
             self._recall(key)
             with self._remembering(key):
                 found = fetch()
-            write_file(self._run, self._of_round(key, DOCUMENT), found)
+            self._store.put_document(self._of_round(key), found)
         return found, False
 
     def _read_received(self, key: str) -> Optional[bytes]:
-        found = read_file(self._run, key + DOCUMENT)
-        return read_file(self._run, self._of_round(key, DOCUMENT)) if found is None else found
+        found = self._store.document(key)
+        return self._store.document(self._of_round(key)) if found is None else found
 
-    def _of_round(self, key: str, suffix: str) -> str:
-        return "%s.%s%s" % (key, self._round, suffix)
+    def _of_round(self, key: str) -> str:
+        return "%s.%s" % (key, self._round)
 
     def put_document(self, key: str, data: bytes, for_later: bool = True) -> None:
         """Store a verified document for this run and, with ``for_later``, for later runs. Raises InstallError."""
-        if read_file(self._run, key + DOCUMENT) != data:
-            with self._exclusive(key, "its signature"):  # all hosts verify it at about the same time
-                if read_file(self._run, key + DOCUMENT) != data:
-                    write_file(self._run, key + DOCUMENT, data)
+        self._store.put_document(key, data)
         if self._kept and for_later:
             self._kept.put_document(key, data)
 
     def drop_document(self, key: str) -> None:
         """Remove a verified document from this run's cache. Raises InstallError."""
-        remove_file(self._run, key + DOCUMENT)
+        self._store.drop_document(key)
 
     def drop_kept(self, key: str) -> None:
         """Remove a document of an earlier run, which does not verify. Raises InstallError."""
@@ -131,51 +122,25 @@ class RunCache:
         :returns: str.
         :raises: what ``fetch`` raises, or raised before for that key; InstallError.
         """
-        path = self._find(sha256, place)
-        if path is None:
-            with self._exclusive(place, what) as age:
-                path = self._find(sha256, place, self._log)
-                if path is None:
-                    return self._fill(sha256, place, key, what, fetch, age)
-        self._log("archive is here already: %s, sha256 %s" % (path, sha256))
-        return path
 
-    def _find(self, sha256: str, place: str, log: Optional[Log] = None) -> Optional[str]:
-        """Return the path of this run's archive, or None; ``log`` gets a line if it is damaged."""
-        if self._run.stat(place) is None:
-            return None
-        with enter(self._run, place) as folder, contextlib.ExitStack() as stack:
-            fd = open_file(folder, ARCHIVE)
-            if fd is None:
-                return None
-            stack.callback(os.close, fd)
-            path = folder.at(ARCHIVE)
-            with os_error_context("read", path, place="local_tmp"):
-                found = hash_of(fd)
-            if found == sha256:
-                return path
-        if log:
-            log("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
-        return None
-
-    def _fill(self, sha256: str, place: str, key: str, what: str, fetch: Fill, age: int) -> str:
         def fetch_once(sink: PendingFile) -> None:
             self._recall(key)
             with self._remembering(key):
                 fetch(sink)
 
-        with enter(self._run, place) as folder:
-            list(remove_stale_temp_files(folder, age))  # the generator removes as it runs
-            with PendingFile(folder, "archive") as pending:
-                if self._kept:
-                    self._kept.fill(sha256, place, pending, fetch_once, lambda: self._waiting(what))
-                else:
-                    fetch_once(pending)
-                publish_file(pending, ARCHIVE)
-            return folder.at(ARCHIVE)
+        def waiting() -> None:
+            self._waiting(what)
+
+        def fill(sink: PendingFile) -> None:
+            if self._kept:
+                self._kept.archive(sha256, place, fetch_once, waiting, sink)
+            else:
+                fetch_once(sink)
+
+        return self._store.archive(sha256, place, fill, waiting)
 
     def _exclusive(self, name: str, what: str) -> ContextManager[int]:
-        return exclusive(self._run, name, self._say_once, lambda: self._waiting(what))
+        return self._store.exclusive(name, lambda: self._waiting(what))
 
     @contextlib.contextmanager
     def _remembering(self, key: str) -> Iterator[None]:
@@ -183,12 +148,12 @@ class RunCache:
             yield
         except (FetchError, VerificationError) as exc:
             with contextlib.suppress(InstallError):  # a full disk must not hide why the download failed
-                write_file(self._run, self._of_round(key, _FAILURE), _failure_bytes(exc, self._host))
+                write_file(self._run, self._of_round(key) + _FAILURE, _failure_bytes(exc, self._host))
             raise
 
     def _recall(self, key: str) -> None:
         """Raise the error of an earlier failure for that key in this attempt."""
-        data = read_file(self._run, self._of_round(key, _FAILURE))
+        data = read_file(self._run, self._of_round(key) + _FAILURE)
         if data is not None:
             failure, host = _failure_of(data)
             self._log("not asked again: it failed for %s" % host)

@@ -18,11 +18,29 @@ from typing import NoReturn, Optional
 
 from ...module_utils._errors import os_error_context
 from ...module_utils._records import Log
-from .storage import FILE_MODE, Folder
+from .storage import FILE_MODE, RUN_DIR, Folder, open_run_dir
 
 OWNER = "owner"
 _RUN = re.compile(r"ansible-local-([0-9]+)[a-z0-9_]{8}\Z")
 _LONGEST_RUN = 2 * 86400  # seconds: a run on another machine never leaves its directory untouched for so long
+
+
+def enter_run(parent: str, log: Log) -> Folder:
+    """Open our directory of this run; the first task or lookup of the run removes those of killed runs.
+
+    :param parent: str, the directory that ansible-core made for the run.
+    :param log: callable(line, warning=False).
+    :returns: Directory, which the caller closes.
+    :raises InstallError: it cannot be created or opened, or the directory above cannot be listed.
+    """
+    run = open_run_dir(parent, RUN_DIR)
+    try:
+        if claim_run_dir(run, parent):
+            remove_stale_run_dirs(parent, RUN_DIR, log)
+    except BaseException:
+        run.close()
+        raise
+    return run
 
 
 def claim_run_dir(run: Folder, parent: str) -> bool:

@@ -30,6 +30,7 @@ from ...module_utils._fs.directory import (
 from ...module_utils._fs.lock import hold_lock
 from ...module_utils._records import Log
 
+RUN_DIR = "terraform_binary"  # in Ansible's local temporary directory, which all forks share
 PATIENCE = 2  # seconds to wait before a message says so
 LONGEST_WAIT = 86400  # seconds: a download ends on its own, and releases the lock
 FILE_MODE = 0o600

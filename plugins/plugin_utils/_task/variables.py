@@ -37,13 +37,18 @@ _OTHERS = frozenset(
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
-def check_options(names: Collection[str], options: Collection[str] = _OPTIONS, whose: str = MODULE) -> None:
-    """Refuse a name that is not among the options of the module. Raises RequestError."""
+def check_options(
+    names: Collection[str], options: Collection[str] = _OPTIONS, plugin: str = MODULE, kind: str = ""
+) -> None:
+    """Refuse a name that is not an option of a plugin, by default of the module. Raises RequestError.
+
+    :param kind: str, how ansible-doc is told what kind of plugin it is.
+    """
     for name in sorted(map(str, names)):
         if name not in options:
             raise RequestError(
-                "%s is no option of %s" % (ascii(name[:60])[1:-1], whose),
-                hint=_suggest(name, "", "ansible-doc %s" % whose, options),
+                "%s is no option of %s" % (ascii(name[:60])[1:-1], plugin),
+                hint=_suggest(name, "", "ansible-doc %s%s" % (kind, plugin), options),
             )
 
 

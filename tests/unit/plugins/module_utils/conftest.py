@@ -17,13 +17,15 @@ import stat
 import zipfile
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _results, _source
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _source
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock, trusted_file
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, transport_errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, run_check
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import plan as plan_module
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import signers as signers_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release import layout
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
 from support.system import Clock, open_folder
 from support.transfers import BODY, FAR, NAME
 
@@ -98,7 +100,7 @@ class Host:
         return self._plan(self.parsed(**options))[0]
 
     def _plan(self, parsed):
-        signers = _source.trusted_signers(parsed)
+        signers = signers_module.trusted_signers(parsed.trusted_keys)
         return plan_module.make_plan(parsed, signers, self.set_context), signers, self.source(parsed)
 
     def source(self, parsed):
@@ -109,7 +111,7 @@ class Host:
         """The results of check mode."""
         plan, _signers, source = self._plan(self.parsed(**options))
         provenance = source.provenance() if plan.needs_archive else None
-        result, self.lines = _results.predicted_result(plan, provenance, True)
+        result, self.lines = results.predicted_result(plan, provenance, True)
         return result
 
     def run(self, **options):
@@ -117,9 +119,9 @@ class Host:
         self.lines, self.warnings = [], []
         plan, signers, source = self._plan(self.parsed(**options))
         if not plan.changes:
-            result, self.lines = _results.predicted_result(plan, None, False)
+            result, self.lines = results.predicted_result(plan, None, False)
             return result
-        return _results.applied_result(apply.apply_plan(plan, signers, source, self.log, self.set_context))
+        return results.applied_result(apply.apply_plan(plan, signers, source, self.log, self.set_context))
 
     def fail(self, error, **options):
         """The error that a run ends with."""

@@ -10,7 +10,7 @@ import json
 import os
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _run
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import module_run
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import selinux
 from support.system import small_disk
 
@@ -138,7 +138,7 @@ def test_every_other_fault_of_a_label_is_an_error(tmp_path):
 
 def test_steps_are_kept_logged_and_warned_of():
     module = Selinux()
-    steps = _run.Steps(module.log, module.warn)
+    steps = module_run.Steps(module.log, module.warn)
     steps("one")
     steps("two", warning=True)
     assert steps.lines == module.logged == ["target: one", "target: two"] and module.warned == ["target: two"]
@@ -147,7 +147,7 @@ def test_steps_are_kept_logged_and_warned_of():
 
 def test_a_step_is_one_line_of_text_whatever_a_file_is_called():
     module = Selinux()
-    steps = _run.Steps(module.log, module.warn)
+    steps = module_run.Steps(module.log, module.warn)
     steps("left: a\nb\x1b[31m \udcff \xe9.txt")
     (line,) = steps.lines
     assert line == "target: left: a?b?[31m ? \xe9.txt" and line.encode("utf-8")
@@ -171,9 +171,9 @@ def target(tmp_path_factory):
         yield path
 
 
-@pytest.fixture
-def through_ansible(host, target):
-    """One run of the module itself, in a process of its own as on a target.
+@pytest.fixture(params=["module", "script"])
+def through_ansible(host, target, request):
+    """One run of the module, in a process of its own as on a target: with AnsibleModule, and without as in the script.
 
     callable(check_mode=False, hidden=None, **options) -> its answer, which can be written as UTF-8. ``hidden`` names a
     package that cannot be imported there.
@@ -182,7 +182,7 @@ def through_ansible(host, target):
     def run(check_mode=False, hidden=None, **options):
         arguments = dict(host.defaults, base_dir=host.base_dir, run_check=False, **options)
         arguments.update(_ansible_check_mode=check_mode, _ansible_diff=True)
-        answer = module_target.run_module(target, arguments, hidden=hidden)
+        answer = module_target.run_module(target, arguments, hidden=hidden, script=request.param == "script")
         answer.pop("invocation", None)  # which not every ansible-core returns
         assert json.dumps(answer, ensure_ascii=False).encode("utf-8")
         for text in texts_in(answer):

@@ -4,7 +4,7 @@
 """Where redirects lead, and which URLs are fetched and shown."""
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, transport_errors, urls
 from support.system import PATIENCE
 from support.transfers import BODY, CAP, NAME, SECRET, Transfer
@@ -179,8 +179,8 @@ def test_shown_urls(url, shown):
 
 
 def test_caps_and_limits_are_those_of_the_protocol():
-    assert (client.SUMS_CAP, client.SIGNATURE_CAP) == (256 * 1024, 64 * 1024)
-    assert (client.INDEX_CAP, client.ARCHIVE_CAP) == (16 * 1024**2, 512 * 1024**2)
+    assert (_records.SUMS_CAP, _records.SIGNATURE_CAP) == (256 * 1024, 64 * 1024)
+    assert (_records.INDEX_CAP, _records.ARCHIVE_CAP) == (16 * 1024**2, 512 * 1024**2)
     assert (client.DEADLINE, client.LOW_SPEED, client.LOW_SPEED_TIME, client.REDIRECTS) == (30 * 60, 1024, 30, 5)
 
 

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client
 from support.transfers import BODY, NAME, Sink, Transfer
 
@@ -50,7 +50,7 @@ def test_a_release_archive_is_resumed_and_no_byte_comes_twice(file_site, misbeha
     body = (BODY * 44)[:size]
     file_site.put(NAME, body)
     file_site.misbehave("*", misbehaviours.reset(20000000), times=1)
-    transfer = Transfer(file_site, retries=2, cap=client.ARCHIVE_CAP)
+    transfer = Transfer(file_site, retries=2, cap=_records.ARCHIVE_CAP)
     assert transfer.received == client.DownloadResult(size, hashlib.sha256(body).hexdigest())
     first, second = file_site.requests
     start = int(second.headers["Range"][len("bytes=") : -1])

@@ -8,7 +8,8 @@ import os
 import shutil
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _results
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 
 LOCKS = [".terraform-1.13.4.lock", ".terraform-link.lock"]
@@ -352,4 +353,4 @@ def test_who_comes_second_finds_it_removed(installed):
     installed.run(state="absent")
     outcome = apply.apply_plan(plan, signers, source, installed.log)
     assert not outcome.changed and outcome.removed == ()
-    assert _results.applied_result(outcome)["msg"] == "%s is absent; another run did it just now" % installed.binary()
+    assert results.applied_result(outcome)["msg"] == "%s is absent; another run did it just now" % installed.binary()

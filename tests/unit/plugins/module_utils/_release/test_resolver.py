@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
-from ansible_collections.iac_platform.terraform.plugins.module_utils._release import resolver
+from ansible_collections.iac_platform.terraform.plugins.module_utils._release import index, resolver
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import constraint
 
 OURS, OTHER = "linux_s390x", "linux_amd64"
@@ -187,9 +187,28 @@ def test_offline(make):
     )
 
 
+@pytest.mark.parametrize("status, helps", [(404, True), (410, True), (403, False), (None, False)])
+def test_a_site_without_an_index_needs_exact_versions(status, helps):
+    """The errors stay as they are: the same ones are raised again when the next plan asks for the listing."""
+    failure = down(status=status)
+    for _times in range(2):
+        hint = refusal(_errors.FetchError, "latest", [failure]).hint
+        assert hint == "an exact version needs no index: write it, or " * helps + "look at the network"
+    assert refusal(_errors.FetchError, "latest", [{}, failure]).hint == hint
+    assert refusal(_errors.FetchError, "latest", [failure], installed=("1.15.4",)).hint.startswith("terraform 1.15.4")
+
+
+def test_what_is_no_index_needs_exact_versions_too():
+    with pytest.raises(_errors.FetchError) as caught:
+        index.parse_index(b"<html>", "https://0.example/terraform/index.json")
+    error = refusal(_errors.FetchError, "latest", [caught.value])
+    assert error.hint == "an exact version needs no index: write it, or %s" % caught.value.hint
+
+
 def test_the_only_failure_is_the_error_itself():
-    failure = down()
-    assert refusal(_errors.FetchError, "latest", [failure]) is failure
+    failure = down(status=500)
+    error = refusal(_errors.FetchError, "latest", [failure])
+    assert str(error) == str(failure) and (error.url, error.status) == (failure.url, 500)
     error = refusal(_errors.FetchError, "latest", [down(), down(1)])
     assert (
         str(error).startswith("no site has latest: ")
@@ -201,3 +220,56 @@ def test_the_only_failure_is_the_error_itself():
 def test_offline_is_not_needed_where_a_site_answers():
     version, _line, said, _asked = resolve("~> 1.15.0", [down(), LISTING], installed=("1.15.4",), offline_ok=True)
     assert version == "1.15.5" and not said.warnings
+
+
+def offered(text, listings, platform=OURS):
+    """(versions, Said); a listing that is an error is raised."""
+    said = Said()
+    sites = tuple("https://%d.example" % number for number in range(len(listings)))
+
+    def listing_of(site):
+        found = listings[sites.index(site)]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    request = Request(constraint.parse_version_spec(text), sites, platform)
+    return resolver.offered_versions(request, listing_of, said), said
+
+
+@pytest.mark.parametrize(
+    "text, platform, expected",
+    [
+        ("latest", OURS, ["1.15.5", "1.15.4"]),
+        ("latest", None, ["1.16.0", "1.15.6", "1.15.5", "1.15.4", "1.15.3"]),
+        ("~> 1.15.0", OTHER, ["1.15.6", "1.15.5", "1.15.4", "1.15.3"]),
+        ("> 1.15.5", OURS, []),
+        ("> 1.17.0-beta1", OURS, ["1.17.0-rc1"]),
+        ("all", OURS, ["1.17.0-rc1", "1.15.5", "1.15.4"]),
+        ("1.15.4", OURS, ["1.15.4"]),
+        ("1.15.6", OURS, []),
+    ],
+)
+def test_what_is_offered(text, platform, expected):
+    assert offered(text, [LISTING], platform)[0] == expected
+
+
+@pytest.mark.parametrize("text", ["latest", "~> 1.15.0", "> 1.17.0-beta1"])
+def test_the_newest_that_is_offered_is_the_one_that_would_be_chosen(text):
+    for listings in ([LISTING], [{}, LISTING], [down(), {"1.0.0": {OTHER}}, LISTING]):
+        assert offered(text, listings)[0][0] == resolve(text, listings)[0]
+
+
+def test_a_version_without_any_build_is_not_offered():
+    assert offered("latest", [{"1.15.3": frozenset(), "1.15.2": BOTH}], None)[0] == ["1.15.2"]
+
+
+def test_nothing_is_offered_only_where_all_sites_say_so():
+    found, said = offered("~> 2.0", [{}, LISTING])
+    assert found == [] and said.lines[1] == (
+        "~> 2.0: https://1.example lists 6 versions, and none for linux_s390x that matches"
+    )
+    for listings in ([down()], [{}, down(1)], [down(), LISTING], [down(), down(1)]):
+        with pytest.raises(_errors.FetchError) as caught:
+            offered("~> 2.0", listings)
+        assert "ECONNREFUSED" in str(caught.value) and caught.value.hint == "look at the network"

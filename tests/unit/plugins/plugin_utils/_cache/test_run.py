@@ -22,7 +22,7 @@ if sys.version_info < (3, 9):
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory as directory_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import lock
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import persistent, storage
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import storage, store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import run as run_module
 from support.system import (
     OTHER_UID,
@@ -60,9 +60,7 @@ class Run:
         with contextlib.ExitStack() as stack:
             kept = None
             if self.kept:
-                kept = persistent.PersistentCache(
-                    stack.enter_context(storage.open_cache_dir(self.kept)), self.keep, self.log
-                )
+                kept = store.Store(stack.enter_context(storage.open_cache_dir(self.kept)), self.log, self.keep)
             run = stack.enter_context(storage.open_run_dir(self.folder, "ours"))
             yield run_module.RunCache(run, kept, self.log, self.waited.append, self.turn, "web1")
 
@@ -650,7 +648,7 @@ def test_what_was_put_there_meanwhile_stays(tmp_path, monkeypatch):
         notes.write_bytes(b"precious")
         return lock.hold_lock(*arguments)
 
-    monkeypatch.setattr(persistent, "hold_lock", locked)
+    monkeypatch.setattr(store, "hold_lock", locked)
     new_run(tmp_path, "r2", kept=kept, keep=1).archive(b"b")
     assert sorted(os.listdir(str(notes.parent))) == ["archive.zip", "notes.txt"]
 

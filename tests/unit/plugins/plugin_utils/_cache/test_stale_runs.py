@@ -5,6 +5,7 @@
 
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 
@@ -88,6 +89,21 @@ def make_old(parent):
 def test_what_a_killed_run_left_goes(home, killed):
     assert home.remove_stale() == []
     assert home.said == ["left by a run that was killed, removed: %s/%s" % (killed, NAME)] and not home.warnings
+
+
+def test_only_the_first_task_of_a_run_looks_what_killed_runs_left(home, killed):
+    own = os.path.join(home.folder, "ansible-local-%dmyownrun" % os.getpid())
+    os.mkdir(own, 0o700)
+    later = killed[:-8] + "latecome"
+    shutil.copytree(killed, later)
+    hidden = later + ".hidden"
+    os.rename(later, hidden)
+    for _task in range(2):
+        with stale_runs.enter_run(own, lambda line, warning=False: home.said.append(line)) as run:
+            assert run.path == os.path.join(os.path.realpath(own), NAME)
+        if os.path.exists(hidden):
+            os.rename(hidden, later)
+    assert not os.path.exists(killed) and os.path.exists(later) and len(home.said) == 1
 
 
 def test_what_is_not_ours_stays(home, killed):

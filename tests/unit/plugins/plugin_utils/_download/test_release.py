@@ -15,7 +15,7 @@ if sys.version_info < (3, 9):
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import persistent, storage
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import storage, store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import run as run_module
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download import release
 from support.parsed_params import params
@@ -45,9 +45,7 @@ class Controller:
         with storage.open_run_dir(self.folder, "run") as run, storage.open_cache_dir(
             os.path.join(self.folder, "kept")
         ) as kept:
-            cache = run_module.RunCache(
-                run, persistent.PersistentCache(kept, 3, self.log), self.log, print, task, "web1"
-            )
+            cache = run_module.RunCache(run, store.Store(kept, self.log, 3), self.log, print, task, "web1")
             yield release.ControllerDownload(order, cache, self.environ, self.log)
 
     def obtain(self, task="one", **options):

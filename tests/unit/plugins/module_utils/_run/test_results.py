@@ -9,11 +9,11 @@ import os
 import re
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _results
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-MODULE = os.path.join(HERE, "..", "..", "..", "..", "plugins", "modules", "terraform_binary.py")
+MODULE = os.path.join(HERE, "..", "..", "..", "..", "..", "plugins", "modules", "terraform_binary.py")
 # What is in no result of a success, or is added by the module itself.
 ELSEWHERE = {"steps", "error", "ansible_facts"}
 NOW = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z\Z")
@@ -183,18 +183,16 @@ def test_previous_version_is_what_the_link_meant(installed):
     ):
         os.symlink(target, installed.at("tf"))
         plan = installed.plan(link=installed.at("tf"))
-        assert (
-            _results.previous_version(plan) == version == installed.check(link=installed.at("tf"))["previous_version"]
-        )
+        assert results.previous_version(plan) == version == installed.check(link=installed.at("tf"))["previous_version"]
         os.unlink(installed.at("tf"))
-    assert _results.previous_version(installed.plan()) is None
+    assert results.previous_version(installed.plan()) is None
 
 
 def test_what_a_concurrent_run_did_is_reported_as_unchanged(host):
     host.defaults = host.offer()
     plan, signers, source = host._plan(host.parsed())
     host.run()
-    result = _results.applied_result(apply.apply_plan(plan, signers, source, host.log))
+    result = results.applied_result(apply.apply_plan(plan, signers, source, host.log))
     assert not result["changed"] and result["msg"].startswith("verified %s: " % host.binary())
     assert result["msg"].endswith("; another run did it just now") and not result["needs_archive"]
     assert result["diff"]["before"] == result["diff"]["after"] and result["binary_sha256"]

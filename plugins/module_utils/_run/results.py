@@ -9,9 +9,9 @@ import stat
 import time
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from ._fs.accounts import account_text, group_name, user_name
-from ._fs.symlink import backup_name
-from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
+from .._fs.accounts import account_text, group_name, user_name
+from .._fs.symlink import backup_name
+from .._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
 _Plan = Any  # Plan in _install.plan, which this file may not import

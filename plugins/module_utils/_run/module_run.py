@@ -8,23 +8,26 @@ import errno
 import functools
 import os
 import platform
-from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Iterator, List, NoReturn, Optional, Sequence, Set, Tuple, Union
 
-from . import _results
-from ._errors import MissingDependency, RequestError, TerraformBinaryError, printable, redacted
-from ._fs.directory import trusted_owners
-from ._fs.trusted_file import open_trusted_file
-from ._install import leftovers
-from ._install.apply import apply_plan
-from ._install.installed import Inventory
-from ._install.plan import Plan, list_installed, make_plan
-from ._install.preflight import check_archive
-from ._records import Params, Provenance, Request, SetContext
-from ._release.layout import detect_platform
-from ._release.resolver import matching_versions, resolve_version
-from ._request.parse import parse_request
-from ._source import NoSource, Source, trusted_signers
-from ._versions.version import components, is_exact, sort_key
+from . import results
+from .._errors import MissingDependency, RequestError, TerraformBinaryError, printable, redacted
+from .._fs.directory import trusted_owners
+from .._fs.trusted_file import open_trusted_file
+from .._install.installed import Inventory
+from .._install.plan import Plan, list_installed, make_plan
+from .._install.preflight import check_archive
+from .._openpgp.signers import trusted_signers
+from .._records import Params, Provenance, Request, SetContext, Sink
+from .._release.layout import detect_platform
+from .._release.resolver import matching_versions, resolve_version
+from .._request.parse import parse_request
+from .._versions.version import components, is_exact, sort_key
+
+if TYPE_CHECKING:
+    from .._source import Source
+
+# What only some runs need is imported there: a run that finds everything in order takes a fraction of the time by that.
 
 
 class Steps:
@@ -57,6 +60,36 @@ class Steps:
         self._warn(redacted(printable(text), self.secrets))
 
 
+class NoSource:
+    """Replaces a Source if the controller downloads but sent no archive, because its plan needed none.
+
+    :param request: Request.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def provenance(self) -> NoReturn:
+        """Raises RequestError."""
+        raise RequestError(
+            "%s needs the archive of %s now, and did not when the controller planned this run"
+            % (self._request.path, self._request.version),
+            path=self._request.path,
+            hint="another process changed it meanwhile: run again",
+        )
+
+    def archive(self, sink: Sink) -> NoReturn:
+        """Raises RequestError."""
+        self.provenance()
+
+    def listing(self, site: str) -> NoReturn:
+        """Raises RequestError."""
+        raise RequestError(
+            "version %s is chosen by the controller, which did not" % self._request.requested,
+            hint="use download: target for calls of the module past its action plugin",
+        )
+
+
 class ModuleRun:
     """One call of the module: its parameters, and what all versions that it is about have in common."""
 
@@ -66,14 +99,17 @@ class ModuleRun:
         self.steps = steps
         self.missed: Set[str] = set()
         self.request = self.parse()
-        self.signers = trusted_signers(self.request)
+        self.signers = trusted_signers(self.request.trusted_keys)
         self.set_context = set_context
         # With download: controller, the controller gets the archive once it knows the plan, and runs the module again.
         no_source = self.request.download == "controller" and not self.request.archive
+        self.source: Union[NoSource, "Source"] = NoSource(self.request) if no_source else self._new_source()
+
+    def _new_source(self) -> "Source":
+        from .._source import Source
+
         guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
-        self.source: Union[NoSource, Source] = (
-            NoSource(self.request) if no_source else Source(self.request, steps, guard)
-        )
+        return Source(self.request, self.steps, guard)
 
     def parse(self, chosen: Optional[str] = None) -> Request:
         """Return the request, for a chosen version if one is given. Raises RequestError."""
@@ -105,7 +141,7 @@ class ModuleRun:
                 raise
             self.miss(exc)
 
-    def predict_provenance(self, plan: Plan, source: Source) -> Optional[Provenance]:
+    def predict_provenance(self, plan: Plan, source: "Source") -> Optional[Provenance]:
         """Return what check mode can know of the archive's provenance; None if it is unknown."""
         provenance = None
         with self.allow_missing():
@@ -121,7 +157,7 @@ class ModuleRun:
     def plan(self, request: Request) -> Plan:
         """Plan for a request, and note the version that was linked before. Raises as make_plan()."""
         plan = make_plan(request, self.signers, self.set_context)
-        self.steps.previous_version = self.steps.previous_version or _results.previous_version(plan)
+        self.steps.previous_version = self.steps.previous_version or results.previous_version(plan)
         return plan
 
     def apply_or_predict(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
@@ -131,16 +167,18 @@ class ModuleRun:
         """
         lines: Tuple[str, ...]
         if plan.changes and not self.check_mode:
+            from .._install.apply import apply_plan
+
             outcome = apply_plan(plan, self.signers, self.source, self.steps, self.set_context)
-            result, safety_warnings = _results.applied_result(outcome), outcome.safety_warnings
+            result, safety_warnings = results.applied_result(outcome), outcome.safety_warnings
             lines = () if outcome.changed else (result["msg"],)
         else:
             provenance = (
                 self.predict_provenance(plan, self.source)
-                if plan.needs_archive and isinstance(self.source, Source)
+                if plan.needs_archive and not isinstance(self.source, NoSource)
                 else None
             )
-            result, lines = _results.predicted_result(plan, provenance, self.check_mode)
+            result, lines = results.predicted_result(plan, provenance, self.check_mode)
             safety_warnings = plan.safety_warnings
         for unsafe_reason in safety_warnings:
             self.steps.warn("allow_unsafe_base_dir: %s" % unsafe_reason)
@@ -175,7 +213,7 @@ def install_newest(run: ModuleRun) -> Params:
     with run.allow_missing():
         version, choice = resolve_version(run.request, fitting, source.listing, run.steps)
     if version is None or isinstance(source, NoSource):  # NoSource has no listing to choose from
-        result = _results.undecided_result(run.request, fitting)
+        result = results.undecided_result(run.request, fitting)
         run.steps(result["msg"])
         return result
     request = run.parse(version)
@@ -197,6 +235,8 @@ def remove_matching(run: ModuleRun) -> Params:
 
     :returns: return values. Raises TerraformBinaryError.
     """
+    from .._install import leftovers
+
     request = run.request
     inventory = list_installed(request)
     for name in matching_versions(request.wanted, inventory.unmanaged):
@@ -212,17 +252,17 @@ def remove_matching(run: ModuleRun) -> Params:
     plans = [run.plan(run.parse(version)) for version in versions]
     if request.wanted.is_all:
         plans = [plan for plan in plans if plan.changes]  # the others contain nothing of ours
-    results: List[Params] = []
+    done: List[Params] = []
     try:
         for plan in plans:
             result, lines = run.apply_or_predict(plan)
-            results.append(result)
+            done.append(result)
             for line in lines:
                 run.steps(line)
-        result = _results.merged_result(request, results, sorted(list_installed(request).intact), run.check_mode)
+        result = results.merged_result(request, done, sorted(list_installed(request).intact), run.check_mode)
         result = remove_remaining(run, result) if request.wanted.is_all else result
     except TerraformBinaryError as exc:
-        exc.changed = exc.changed or any(one["changed"] for one in results)
+        exc.changed = exc.changed or any(one["changed"] for one in done)
         raise
     if not result["removed"]:
         run.steps(result["msg"])
@@ -233,6 +273,8 @@ def remove_matching(run: ModuleRun) -> Params:
 
 def remove_remaining(run: ModuleRun, result: Params) -> Params:
     """Remove what is left after the versions; return the result of the whole removal. Raises TerraformBinaryError."""
+    from .._install import leftovers
+
     if run.check_mode:
         rest = leftovers.find_leftovers(run.request, removed_names(run.request, result))
         paths: Sequence[str] = ["%s/%s" % (run.request.base_dir, name) for name in rest.locks] + [
@@ -246,7 +288,7 @@ def remove_remaining(run: ModuleRun, result: Params) -> Params:
     if result["removed"] or paths:  # otherwise the message says it
         for line in left:
             run.steps("left: %s" % line, warning=True)
-    return _results.cleared_result(result, run.request, paths, left, run.check_mode)
+    return results.cleared_result(result, run.request, paths, left, run.check_mode)
 
 
 def removed_names(request: Request, result: Params) -> List[str]:
@@ -276,6 +318,8 @@ def log_unmatched(run: ModuleRun, inventory: Inventory) -> None:
 
 def log_leftovers(run: ModuleRun, result: Params) -> None:
     """After the last version was removed, log what the removal leaves. Raises TerraformBinaryError."""
+    from .._install import leftovers
+
     rest = leftovers.find_leftovers(run.request, removed_names(run.request, result) if run.check_mode else ())
     if rest.base:
         run.steps(

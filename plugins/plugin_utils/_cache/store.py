@@ -1,0 +1,210 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A directory with archives by place and documents by key: that of a run, or the option ``cache_dir``.
+
+Bytes from it were hashed just now, or are the bytes that were stored. Many processes share it. With a limit, the archives
+that were used last stay, and an archive may vanish as soon as its lock is free. So whoever uses it takes a copy.
+
+    <directory>/<place>/archive.zip     files of mode 0600 in directories of 0700
+    <directory>/<place>.lock            held while a process fills, copies or removes the archive
+    <directory>/<key>.document
+    <directory>/documents.lock          held while a process writes a document
+"""
+
+import contextlib
+import os
+import re
+import stat
+from typing import Callable, ContextManager, List, Optional
+
+from ...module_utils._errors import InstallError, LockError, os_error_context
+from ...module_utils._fs.atomic_file import PendingFile, copy_file, remove_stale_temp_files
+from ...module_utils._fs.hashing import hash_of
+from ...module_utils._fs.lock import hold_lock
+from ...module_utils._records import Log
+from .storage import (
+    ANOTHER,
+    FILE_MODE,
+    FOLDER_MODE,
+    LOCK,
+    YOUNG,
+    Folder,
+    enter,
+    exclusive,
+    log_once,
+    null_log,
+    open_file,
+    publish_file,
+    read_file,
+    remove_file,
+    write_file,
+)
+
+_DOCUMENT = ".document"
+_ARCHIVE = "archive.zip"
+_DOCUMENTS = "documents"
+_DOCUMENTS_AN_ARCHIVE = 8  # SHA256SUMS and signatures, from several sites
+_DIGEST = re.compile("[0-9a-f]{64}\\Z")
+_KEPT_DOCUMENT = re.compile("[0-9a-f]{64}[.]document\\Z")
+_IN_A_FOLDER = re.compile("(?:archive[.]zip|[.]tmp[.]archive[.][a-z0-9]{8})\\Z")
+
+Fill = Callable[[PendingFile], None]  # writes an archive into a PendingFile
+
+
+class Store:
+    """Archives and documents in a directory.
+
+    :param directory: Directory, from open_run_dir() or open_cache_dir().
+    :param log: callable(line, warning=False).
+    :param keep: int, the most archives to keep; None: all.
+    """
+
+    def __init__(self, directory: Folder, log: Log, keep: Optional[int] = None) -> None:
+        self.directory = directory
+        self._log = log
+        self._say_once = log_once(log)
+        self._keep = keep
+
+    def document(self, key: str) -> Optional[bytes]:
+        """Return the bytes, or None. Raises InstallError."""
+        return read_file(self.directory, key + _DOCUMENT)
+
+    def put_document(self, key: str, data: bytes) -> None:
+        """Store a document. Raises InstallError."""
+        if self.document(key) != data:
+            with self.exclusive(_DOCUMENTS, _no_wait):  # all hosts verify it at about the same time
+                if self.document(key) != data:
+                    write_file(self.directory, key + _DOCUMENT, data)
+
+    def drop_document(self, key: str) -> None:
+        """Remove a document. Raises InstallError."""
+        remove_file(self.directory, key + _DOCUMENT)
+
+    def exclusive(self, name: str, waiting: Callable[[], None]) -> ContextManager[int]:
+        """Run the body in one process at a time: see storage.exclusive()."""
+        return exclusive(self.directory, name, self._say_once, waiting)
+
+    def archive(
+        self,
+        sha256: str,
+        place: str,
+        fetch: Fill,
+        waiting: Callable[[], None],
+        sink: Optional[PendingFile] = None,
+    ) -> str:
+        """Return the path of the archive with this digest, after hashing all of it.
+
+        :param sha256: str, 64 lower-case hex digits.
+        :param place: str of 64 hex digits: see RunCache.archive().
+        :param fetch: callable(sink), called if the archive is not here; must leave bytes of this digest in the sink.
+        :param waiting: callable(), called when another process holds the lock for long.
+        :param sink: PendingFile that receives a copy; needed if there is a limit.
+        :returns: str.
+        :raises: what ``fetch`` raises, InstallError.
+        """
+        path = None
+        if self._keep is None and self.directory.stat(place) is not None:
+            with enter(self.directory, place) as folder:  # nobody removes it: many processes may hash it at once
+                path = self._find(folder, sha256, null_log)
+        if path is None:
+            with self.exclusive(place, waiting) as age, enter(self.directory, place) as folder:
+                list(remove_stale_temp_files(folder, age))  # the generator removes as it runs
+                path = self._find(folder, sha256, self._log, sink)
+                if path is None:
+                    self._fill(folder, fetch, sink)
+        if path is not None:
+            self._log("archive taken from the cache: %s, sha256 %s" % (path, sha256))
+        self._evict(place)
+        return "%s/%s/%s" % (self.directory.path, place, _ARCHIVE)
+
+    def _find(self, folder: Folder, sha256: str, log: Log, sink: Optional[PendingFile] = None) -> Optional[str]:
+        """Return the path of the archive, copied into ``sink``; None if it is not there or not right."""
+        fd = open_file(folder, _ARCHIVE)
+        if fd is None:
+            return None
+        path: str = folder.at(_ARCHIVE)
+        try:
+            if sink is None:
+                with os_error_context("read", path, place=folder.place):
+                    found = hash_of(fd)
+            else:
+                with os_error_context("touch", path, place=folder.place):
+                    os.utime(fd)  # eviction goes by the time of the last use
+                copy_file(fd, path, sink)
+                found = sink.sha256
+        finally:
+            os.close(fd)
+        if found == sha256:
+            return path
+        log("the cached %s is damaged (sha256 %s): fetched again" % (path, found), warning=True)
+        if sink is not None:
+            sink.restart()
+        return None
+
+    def _fill(self, folder: Folder, fetch: Fill, sink: Optional[PendingFile]) -> None:
+        """Fetch the archive, into ``sink`` as well."""
+        with PendingFile(folder, "archive") as pending:
+            fetch(sink or pending)
+            if sink is not None:
+                copy_file(sink.fd, sink.path, pending)
+            publish_file(pending, _ARCHIVE)
+
+    def _evict(self, newest: str) -> None:
+        """Remove the least recently used archives above the limit, but neither the newest nor one in use.
+
+        Files that do not look as this class writes them belong to somebody else, and stay.
+        """
+        if self._keep is None:
+            return
+        names = self.directory.names()
+        others = [name for name in names if _DIGEST.match(name) and name != newest and self._is_folder(name)]
+        for name in self._oldest(others, "/" + _ARCHIVE, self._keep - 1):
+            with contextlib.suppress(LockError):  # another run is using it
+                self._drop(name)
+        documents = [name for name in names if _KEPT_DOCUMENT.match(name) and _is_file(self.directory, name)]
+        for name in self._oldest(documents, "", self._keep * _DOCUMENTS_AN_ARCHIVE):
+            remove_file(self.directory, name)
+
+    def _is_folder(self, name: str) -> bool:
+        """Whether a directory is ours: it has at most an archive, and stale temporary files of a killed run."""
+        with contextlib.suppress(InstallError):  # another run just removed it, or it cannot be examined
+            if _looks_ours(self.directory, name, stat.S_IFDIR | FOLDER_MODE):
+                with self.directory.enter(name) as folder:
+                    return all(_IN_A_FOLDER.match(each) and _is_file(folder, each) for each in folder.names())
+        return False
+
+    def _oldest(self, names: List[str], below: str, keep: int) -> List[str]:
+        """Return all names but the newest ``keep``, by the modification time of the file ``below`` each."""
+        found = {name: self.directory.stat(name + below) for name in names}
+        ages = {name: entry.st_mtime if entry else 0 for name, entry in found.items()}
+        return sorted(ages, key=ages.__getitem__, reverse=True)[keep:]
+
+    def _drop(self, name: str) -> None:
+        with hold_lock(self.directory, name + LOCK, 0, null_log, ANOTHER) as held:
+            if not self._is_folder(name):
+                return
+            with enter(self.directory, name) as folder:
+                list(remove_stale_temp_files(folder, 0 if held else YOUNG))  # the generator removes as it runs
+                remove_file(folder, _ARCHIVE)
+            if not held:
+                return  # without a lock, another run may be writing there
+            with os_error_context("remove directory", self.directory.at(name), place="cache_dir"):
+                os.rmdir(name, dir_fd=self.directory.fd)
+            # Remove the lock file while holding the lock: a waiting process checks that its lock file still has this
+            # name.
+            remove_file(self.directory, name + LOCK)
+        self._log("cache: %s removed, %s newer ones are kept" % (self.directory.at(name), self._keep))
+
+
+def _is_file(directory: Folder, name: str) -> bool:
+    return _looks_ours(directory, name, stat.S_IFREG | FILE_MODE)
+
+
+def _looks_ours(directory: Folder, name: str, mode: int) -> bool:
+    found = directory.stat(name)
+    return found is not None and found.st_mode == mode and found.st_uid in directory.owners.uids
+
+
+def _no_wait() -> None:
+    """Log nothing: writing a document is quick."""
