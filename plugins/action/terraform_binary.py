@@ -359,7 +359,7 @@ class ActionModule(ActionBase):
                 )
             with lent_to(self, script):
                 raw: Params = self._execute_module(
-                    module_name=MODULE, module_args=_typed(arguments), task_vars=self._task_vars
+                    module_name=MODULE, module_args=typed_arguments(arguments), task_vars=self._task_vars
                 )
             if not refuses_script(raw):
                 return raw
@@ -654,13 +654,15 @@ def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] 
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 
 
-def _typed(arguments: Params) -> Params:
+def typed_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
     """Return the arguments for the script: of their types, but with paths as they are written, for the target to expand."""
-    checked = validate_arguments(arguments)
-    found = {name: value for name, value in checked.items() if name in SPEC and value is not None}
+    checked = validate_arguments(arguments, spec)
+    found = {name: value for name, value in checked.items() if name in spec and value is not None}
     for name, value in arguments.items():
-        if name in SPEC and SPEC[name]["type"] == "path":
+        if name in spec and spec[name]["type"] == "path":
             found[name] = str(value)
+        elif name in spec and spec[name].get("elements") == "path":
+            found[name] = as_list(value)
     return found
 
 

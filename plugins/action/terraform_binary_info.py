@@ -5,9 +5,15 @@
 
 from typing import Any
 
+from ansible import constants as C
+from ansible.executor import module_common
+from ansible.plugins.action import ActionBase
 from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import INFO_SPEC
-from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    TerraformBinaryError,
+    os_error_context,
+)
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import Asked, as_raw, read_answer
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.host_info import (
@@ -20,6 +26,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.optio
     decrypt_values,
     is_blank,
 )
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import lent_to, write_info_script
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options, check_types
 
 MODULE = "iac_platform.terraform.terraform_binary_info"
@@ -40,14 +47,11 @@ class ActionModule(terraform_binary.ActionModule):
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments, INFO_SPEC, MODULE)
         check_types(arguments, INFO_SPEC)
-        params = terraform_binary.validate_arguments(arguments, INFO_SPEC)
+        links = as_list(arguments.get("links"))
+        arguments.update({"links": links} if links else {})  # core does not remove the blanks around a comma
+        terraform_binary.validate_arguments(arguments, INFO_SPEC)
         self._check_system()
-        raw: Any = self._execute_module(
-            module_name=MODULE,
-            module_args=arguments,
-            task_vars=self._task_vars,
-            wrap_async=self._task.async_val,
-        )
+        raw = self._raw(arguments)
         if isinstance(raw, dict) and (raw.get("failed") or self._task.async_val):
             answer = read_answer(raw, self._host, _ANY, bool(self._task.async_val))
             result = as_raw(answer)
@@ -55,10 +59,26 @@ class ActionModule(terraform_binary.ActionModule):
                 kept = {name: result[name] for name in _OF_A_FAILURE if name in result}
                 result = self._named(dict(kept if answer.error else self._explained(kept), failed=True, changed=False))
         else:
-            asked = asked_info(arguments.get("base_dir"), as_list(params["links"]))
+            asked = asked_info(arguments.get("base_dir"), links)
             result = as_result(read_host_info(raw, self._host, asked))
         facts = self._discovered_facts()
         return dict(result, ansible_facts=facts) if facts else result
+
+    def _raw(self, arguments: Params) -> Any:
+        """Run the module on the target, as a plain script where that is possible: what it answered, unchecked."""
+        job = self._task.async_val
+        if job or terraform_binary.find_obstacle(self, ActionBase, module_common):
+            return self._execute_module(
+                module_name=MODULE, module_args=arguments, task_vars=self._task_vars, wrap_async=job
+            )
+        with os_error_context("write the script", C.DEFAULT_LOCAL_TMP):
+            script = write_info_script(C.DEFAULT_LOCAL_TMP)
+        with lent_to(self, script):
+            return self._execute_module(
+                module_name=MODULE,
+                module_args=terraform_binary.typed_arguments(arguments, INFO_SPEC),
+                task_vars=self._task_vars,
+            )
 
     def _failure(self, exc: TerraformBinaryError) -> Params:
         failure = super()._failure(exc)

@@ -21,6 +21,13 @@ def info(name, store, keywords=None, **options):
 
 
 @pytest.fixture(scope="module")
+def by_module(tmp_path_factory, tasks):
+    """A TaskRunner for the module itself, which runs where a script cannot."""
+    with type(tasks)(str(tmp_path_factory.mktemp("by-module")), obstacle="a test") as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
 def store(tasks, module_site, folder):
     """A store with two versions, the older of which is damaged, and the link to the newer."""
     store, link = os.path.join(folder, "store"), os.path.join(folder, "terraform")
@@ -74,6 +81,25 @@ def test_a_wrong_option_is_refused(tasks, name):
     assert result["msg"].startswith("localhost: " if name in ("relative", "dots", "too many links") else "controller: ")
     assert result["error"]["step"] == "request" and result["error"]["hint"] in result["msg"]
     assert not GONE & set(result)
+
+
+def test_the_module_itself_answers_as_the_script_does(tasks, by_module, store, folder):
+    asked = [info("look", store, links=[folder + "/terraform"]), info("bad", "store"), info("absent", folder + "/none")]
+    assert [line["result"] for line in tasks(asked).lines] == [line["result"] for line in by_module(asked).lines]
+
+
+def test_paths_are_expanded_on_the_target(tasks, by_module, folder):
+    asked = [
+        {
+            "name": "look",
+            INFO: {"base_dir": "~/store", "links": "$PLACE/a, ~/b"},
+            "environment": {"HOME": folder, "PLACE": "/x"},
+        }
+    ]
+    for runner in (tasks, by_module):
+        found = runner(asked)["look"]
+        assert found.get("base_dir") == folder + "/store", found
+        assert [each["path"] for each in found["links"]] == ["/x/a", folder + "/b"]
 
 
 def test_blank_options_count_as_not_given(tasks, store):

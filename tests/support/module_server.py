@@ -7,7 +7,7 @@
 
 Nothing of the controller is loaded here, as on a real target. It ends when its standard input does. A request is one line
 of JSON, ``{"module": its name, "arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or null,
-"script": whether terraform_binary is to run without AnsibleModule}``; the answer is what it printed, and then the end.
+"script": whether it is to run without AnsibleModule}``; the answer is what it printed, and then the end.
 """
 
 import json
@@ -20,10 +20,11 @@ import traceback
 
 import requests  # which the module imports when it downloads: here, once for all runs
 from ansible.module_utils import basic
-from ansible_collections.iac_platform.terraform.plugins.module_utils._run import script
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import info_script, script
 from ansible_collections.iac_platform.terraform.plugins.modules import terraform_binary, terraform_binary_info
 
 MODULES = {"terraform_binary": terraform_binary, "terraform_binary_info": terraform_binary_info}
+SCRIPTS = {"terraform_binary": script, "terraform_binary_info": info_script}
 
 
 def serve(path):
@@ -61,7 +62,7 @@ def _answer(connection):
     basic._ANSIBLE_PROFILE = "legacy"  # plain JSON, from ansible-core 2.19 on
     try:
         if request["script"]:
-            script.run_script(json.dumps(request["arguments"]).encode("utf-8"))
+            SCRIPTS[request["module"]].run_script(json.dumps(request["arguments"]).encode("utf-8"))
         else:
             MODULES[request["module"]].main()
     except SystemExit:
