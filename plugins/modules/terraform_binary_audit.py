@@ -15,9 +15,6 @@ description:
     P(iac_platform.terraform.terraform_binary#role) uses it, and registers the variables that it reads.
   - It runs on the controller and contacts no host. Use it with C(run_once).
 attributes:
-  action_group:
-    description: Use C(group/iac_platform.terraform.terraform) in C(module_defaults) to set defaults for this module.
-    support: none
   async:
     description: Supports the C(async) keyword.
     support: none
