@@ -357,6 +357,7 @@ def tests(session):
     """Unit tests, playbook tests and the short form of the proof."""
     with timed(session, "all tests with ansible-core %s; about 9 minutes on two cores" % MAIN_CORE) as clock:
         clock.install("ansible-core==%s.*" % MAIN_CORE, "-r", str(REQUIREMENTS / "tests.txt"))
+        session.env["TERRAFORM_BINARY_AXE"] = fetch_axe(session)
         run_pytest(session, clock, *(session.posargs or ["-n", WORKERS, *IN_FILES, "tests"]))
 
 
@@ -665,6 +666,16 @@ def matrix(session, core):
 # Collections that ours works with, out of a Python package that has many: awx.awx is in it up to version 13.
 PACKAGE = "ansible==12.3.0"
 FOREIGN = ("awx/awx/", "community/general/")
+AXE = "axe-core@4.14.1"  # an npm package, which checks web pages
+
+
+def fetch_axe(session):
+    """The path of axe-core, with which a test checks an HTML page, made once; an empty text where npm cannot have it."""
+    found = BUILD / AXE / "node_modules" / "axe-core" / "axe.min.js"
+    if not found.is_file() and shutil.which("npm"):
+        where = ["--prefix", str(BUILD / AXE), "--no-audit", "--no-fund", "--silent"]
+        session.run("npm", "install", *where, AXE, external=True, success_codes=range(256))
+    return str(found) if found.is_file() else ""
 
 
 def fetch_collections(session):

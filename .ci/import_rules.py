@@ -40,8 +40,8 @@ import os
         "_versions",
     )
 )
-_ANSWER, _CACHE, _DOWNLOAD, _TASK, _VERSION_FILE = (
-    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_task", "_version_file")
+_ANSWER, _CACHE, _DOWNLOAD, _FLEET, _TASK, _VERSION_FILE = (
+    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_fleet", "_task", "_version_file")
 )
 
 # room -> the rooms that it may import
@@ -54,16 +54,17 @@ ROOMS = {
     _FS: (_ERRORS, _RECORDS),
     _HTTP: (_ERRORS, _RECORDS, _FS),
     _RELEASE: (_ERRORS, _RECORDS, _VERSIONS),
-    _REQUEST: (_SPEC, _ERRORS, _RECORDS, _VERSIONS, _RELEASE, _HTTP),
+    _REQUEST: (_SPEC, _ERRORS, _RECORDS, _FS, _VERSIONS, _RELEASE, _HTTP),
     _SOURCE: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE),
     _INSTALL: (_ERRORS, _RECORDS, _FS, _VERSIONS),
     _RUN: (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _VERSIONS, _OPENPGP, _RELEASE, _REQUEST, _SOURCE, _INSTALL),
     _ANSWER: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
+    _FLEET: (_ERRORS, _RECORDS, _VERSIONS, _ANSWER),
     _CACHE: (_ERRORS, _RECORDS, _FS),
     _TASK: (_SPEC, _ERRORS, _RECORDS, _REQUEST),
     _VERSION_FILE: (_ERRORS, _VERSIONS),
     _DOWNLOAD: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE, _SOURCE, _CACHE, _TASK),
-    "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _RUN),
+    "modules": (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _INSTALL, _RUN),
     "action": (
         _SPEC,
         _ERRORS,
@@ -76,6 +77,7 @@ ROOMS = {
         _ANSWER,
         _CACHE,
         _DOWNLOAD,
+        _FLEET,
         _TASK,
         _VERSION_FILE,
     ),

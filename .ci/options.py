@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Generate the argument spec and the role's documentation from the module's documentation, the source of its options.
 
-Reads DOCUMENTATION in plugins/modules/terraform_binary.py and in its fragment. Writes plugins/module_utils/_argument_spec.py,
-and the variables in roles/terraform_binary/meta/argument_specs.yml and roles/terraform_binary/README.md. With --check nothing
-is written: the return code says whether the files are as they should be. docs/adding-an-option.md has the rules.
+Reads DOCUMENTATION in plugins/modules/terraform_binary.py and in its fragment, and in plugins/modules/terraform_binary_info.py.
+Writes plugins/module_utils/_argument_spec.py, and the variables in roles/terraform_binary/meta/argument_specs.yml and
+roles/terraform_binary/README.md. With --check nothing is written: the return code says whether the files are as they should
+be. docs/adding-an-option.md has the rules.
 """
 
 import ast
@@ -19,6 +20,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ("plugins/modules/terraform_binary.py", "plugins/doc_fragments/_terraform_binary.py")
+INFO = "plugins/modules/terraform_binary_info.py"
 SPEC, ROLE = "plugins/module_utils/_argument_spec.py", "roles/terraform_binary/"
 PREFIX = "terraform_binary_"
 # The comment beside an option's name: (a target may see it while the controller downloads, no_log).
@@ -40,7 +42,7 @@ HEAD = '''\
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's argument spec. Generated from the module's documentation by .ci/options.py: do not edit."""
+"""The modules' argument specs. Generated from the modules' documentation by .ci/options.py: do not edit."""
 
 from typing import Any, Dict
 
@@ -81,8 +83,23 @@ def read_mark(name, mark):
     return {"to_target": to_target, "no_log": no_log}
 
 
-def render_spec(options):
-    """The text of the argument spec's file."""
+def render_spec(options, of_info):
+    """The text of the argument specs' file.
+
+    :param options: of the module terraform_binary.
+    :param of_info: of the module terraform_binary_info.
+    """
+    names = ", ".join(literal(name) for name in sorted(options) if options[name]["to_target"])
+    return "%s%s\n%s\nTO_TARGET = frozenset([\n%s,\n])\n\n%s" % (
+        HEAD,
+        render_one_spec("SPEC", options),
+        "# What a target may see while the controller downloads.",
+        textwrap.fill(names, 120, initial_indent="    ", subsequent_indent="    "),
+        render_one_spec("INFO_SPEC", of_info),
+    )
+
+
+def render_one_spec(variable, options):
     lines = []
     for name, entry in options.items():
         parts = {key: entry[key] for key in (*SPEC_KEYS, "no_log") if entry.get(key) is not None}
@@ -90,13 +107,7 @@ def render_spec(options):
             "    %s: {%s},\n"
             % (literal(name), ", ".join("%s: %s" % (literal(key), literal(value)) for key, value in parts.items()))
         )
-    names = ", ".join(literal(name) for name in sorted(options) if options[name]["to_target"])
-    return "%sSPEC: Dict[str, Dict[str, Any]] = {\n%s}\n\n%s\nTO_TARGET = frozenset([\n%s,\n])\n" % (
-        HEAD,
-        "".join(lines),
-        "# What a target may see while the controller downloads.",
-        textwrap.fill(names, 120, initial_indent="    ", subsequent_indent="    "),
-    )
+    return "%s: Dict[str, Dict[str, Any]] = {\n%s}\n" % (variable, "".join(lines))
 
 
 def literal(value):
@@ -166,7 +177,7 @@ def render_all(root):
     options = read_options(*map(read, SOURCES))
     variables, table = ROLE + "meta/argument_specs.yml", ROLE + "README.md"
     return {
-        SPEC: render_spec(options),
+        SPEC: render_spec(options, read_options(read(INFO))),
         variables: render_variables(options, read(variables)),
         table: render_table(options, read(table)),
     }

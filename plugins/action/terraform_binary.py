@@ -146,7 +146,7 @@ class ActionModule(ActionBase):
         reports = False
         try:
             reports = self._of_role and report_wanted(self._task_vars, self._template)
-            result.update(self._result(self._answer()))
+            result.update(self._outcome())
         except TerraformBinaryError as exc:
             result.update(self._failure(exc))
         except AnsibleConnectionFailure:
@@ -167,6 +167,10 @@ class ActionModule(ActionBase):
         if reports:
             result["ansible_stats"] = self._report(result)
         return result
+
+    def _outcome(self) -> Params:
+        """Do what the task asks for, and return its result. Raises TerraformBinaryError."""
+        return self._result(self._answer())
 
     def _report(self, result: Params) -> Params:
         """Return this host's part of the report on all hosts, in the form of ansible.builtin.set_stats.
@@ -216,11 +220,7 @@ class ActionModule(ActionBase):
         arguments = self._arguments(environ, of_task)
         params = validate_arguments(arguments)
         self._secrets = secrets_of(params, environ)
-        if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            raise RequestError(
-                "%s is a Windows host: hosts have to be POSIX systems" % self._host,
-                hint="leave it out of this play, or limit the play to other hosts",
-            )
+        self._check_system()
         self._state, self._platform, self._shows_progress = params["state"], params["platform"], params["progress"]
         if params["state"] == "absent":
             return self._with_steps(self._module(target_arguments(arguments)))
@@ -232,6 +232,14 @@ class ActionModule(ActionBase):
             return self._with_steps(self._module(sent))
         with contextlib.ExitStack() as stack:
             return self._from_controller(sent, params, environ, stack)
+
+    def _check_system(self) -> None:
+        """Refuse a Windows host. Raises RequestError."""
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            raise RequestError(
+                "%s is a Windows host: hosts have to be POSIX systems" % self._host,
+                hint="leave it out of this play, or limit the play to other hosts",
+            )
 
     def _from_controller(
         self, sent: Params, params: Params, environ: Mapping[str, str], stack: contextlib.ExitStack
@@ -351,7 +359,7 @@ class ActionModule(ActionBase):
                 )
             with lent_to(self, script):
                 raw: Params = self._execute_module(
-                    module_name=MODULE, module_args=_typed(arguments), task_vars=self._task_vars
+                    module_name=MODULE, module_args=typed_arguments(arguments), task_vars=self._task_vars
                 )
             if not refuses_script(raw):
                 return raw
@@ -364,15 +372,19 @@ class ActionModule(ActionBase):
         result = as_raw(answer)
         if answer.failed:
             result = self._named(result if answer.error else self._explained(result))
-        known: Params = dict(result.pop("ansible_facts", {}))
-        if self._discovered_interpreter_key:  # core adds it to each module's result
-            known[self._discovered_interpreter_key] = self._discovered_interpreter
+        known: Params = dict(result.pop("ansible_facts", {}), **self._discovered_facts())
         predicted = self._task.check_mode and answer.changed  # a prediction must not enter a fact cache
         if not (answer.failed or answer.job or predicted) and answer.base_dir:
             known.update(success_facts(self._state, result))
         if self._shows_progress and answer.changed and not (answer.failed or answer.job or self._task.check_mode):
             self._display_line(describe_change(answer))
         return dict(result, ansible_facts=known) if known else result
+
+    def _discovered_facts(self) -> Params:
+        """Return the one fact that core adds to each module's result."""
+        return (
+            {self._discovered_interpreter_key: self._discovered_interpreter} if self._discovered_interpreter_key else {}
+        )
 
     def _explained(self, result: Params) -> Params:
         """Explain why a module did not start, from its output."""
@@ -625,7 +637,7 @@ def _least_python() -> Tuple[int, ...]:
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a boolean up to 2.16
 
 
-def validate_arguments(arguments: Params) -> Params:
+def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
     """Validate arguments as the module will: dict of all its options. It is not sent to the target. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
@@ -635,20 +647,22 @@ def validate_arguments(arguments: Params) -> Params:
             headers = check_type_dict(given[name])
             short.update((key, value) for key, value in headers.items() if len(str(value)) < SHORTEST_SECRET)
             given[name] = {key: "" if key in short else value for key, value in headers.items()}
-    checked = ArgumentSpecValidator(SPEC).validate(given)
+    checked = ArgumentSpecValidator(spec).validate(given)
     if checked.error_messages:
         raise RequestError(remove_values("; ".join(checked.error_messages), checked._no_log_values))
     params: Params = checked.validated_parameters
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 
 
-def _typed(arguments: Params) -> Params:
+def typed_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
     """Return the arguments for the script: of their types, but with paths as they are written, for the target to expand."""
-    checked = validate_arguments(arguments)
-    found = {name: value for name, value in checked.items() if name in SPEC and value is not None}
+    checked = validate_arguments(arguments, spec)
+    found = {name: value for name, value in checked.items() if name in spec and value is not None}
     for name, value in arguments.items():
-        if name in SPEC and SPEC[name]["type"] == "path":
+        if name in spec and spec[name]["type"] == "path":
             found[name] = str(value)
+        elif name in spec and spec[name].get("elements") == "path":
+            found[name] = as_list(value)
     return found
 
 

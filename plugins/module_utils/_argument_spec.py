@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's argument spec. Generated from the module's documentation by .ci/options.py: do not edit."""
+"""The modules' argument specs. Generated from the modules' documentation by .ci/options.py: do not edit."""
 
 from typing import Any, Dict
 
@@ -56,3 +56,10 @@ TO_TARGET = frozenset([
     "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel",
     "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
 ])
+
+INFO_SPEC: Dict[str, Dict[str, Any]] = {
+    "base_dir": {"type": "path", "default": "/opt/iac-platform/terraform-binaries"},
+    "links": {"type": "list", "elements": "path", "default": []},
+    "owner": {"type": "str"},
+    "verify": {"type": "str", "default": "receipt", "choices": ["receipt", "full"]},
+}

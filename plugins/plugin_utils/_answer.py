@@ -24,9 +24,9 @@ _ALL = 1 << 20  # characters of all texts together
 _MANY = 10000  # elements of one list
 _DEPTH = 8  # nesting of values that are only shown
 _LARGEST = 1 << 62  # largest number
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+HEX = re.compile(r"[0-9a-f]{64}\Z")
 _SIGNER = re.compile(r"[0-9A-F]{40}\Z")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")
 _WORD = re.compile(r"[a-zA-Z_]{1,20}\Z")
 _PATH = re.compile(r"/[0-9A-Za-z._+~/-]*\Z")
 _LOOK = "look at that host: its Python or the host itself may have been tampered with"
@@ -124,7 +124,7 @@ def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
     :returns: Answer.
     :raises AnswerError: a type, range or form is wrong, or the result does not match the request.
     """
-    gate = _Gate(raw, host)
+    gate = Gate(raw, host)
     failed = gate.flag("failed", number=job) or False
     answer = Answer(
         failed=failed,
@@ -138,8 +138,8 @@ def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
         previous_version=gate.text("previous_version"),
         base_dir=gate.path("base_dir"),
         platform=gate.platform("platform"),
-        binary_sha256=gate.match("binary_sha256", _HEX),
-        archive_sha256=gate.match("archive_sha256", _HEX),
+        binary_sha256=gate.match("binary_sha256", HEX),
+        archive_sha256=gate.match("archive_sha256", HEX),
         size=gate.number("size"),
         verification=gate.verification("verification"),
         downloaded_bytes=gate.number("downloaded_bytes") or 0,
@@ -158,7 +158,7 @@ def read_answer(raw: Any, host: str, asked: Asked, job: bool = False) -> Answer:
     return answer
 
 
-def _compare(gate: "_Gate", answer: Answer, asked: Asked) -> None:
+def _compare(gate: "Gate", answer: Answer, asked: Asked) -> None:
     """Refuse an Answer that does not match the request. Raises AnswerError."""
     if asked.version is not None and answer.version != asked.version:
         gate.refuse("version", "%s, which was asked for" % asked.version)
@@ -219,7 +219,7 @@ def check_target_path(path: str, host: str) -> None:
         )
 
 
-class _Gate:
+class Gate:
     """One raw result, read field by field."""
 
     def __init__(self, raw: Any, host: str, left: Optional[List[int]] = None) -> None:
@@ -302,14 +302,14 @@ class _Gate:
                 self.refuse(name, "a platform such as linux_amd64")
         return value
 
-    def _list(self, name: str) -> List[Any]:
+    def _list(self, name: str, most: int = _MANY) -> List[Any]:
         value: Optional[List[Any]] = self._get(name, list, "a list")
-        if value is not None and len(value) > _MANY:
-            raise self._refusal(name, "at most %d elements" % _MANY, "%d elements" % len(value))
+        if value is not None and len(value) > most:
+            raise self._refusal(name, "at most %d elements" % most, "%d elements" % len(value))
         return value or []
 
-    def texts(self, name: str) -> Tuple[str, ...]:
-        values = self._list(name)
+    def texts(self, name: str, most: int = _MANY) -> Tuple[str, ...]:
+        values = self._list(name, most)
         if not all(isinstance(value, str) and len(value) <= _TEXT for value in values):
             self.refuse(name, "a list of texts")
         return tuple(self._counted(printable(value)) for value in values)
@@ -327,22 +327,30 @@ class _Gate:
             self.refuse(name, "a list of versions X.Y.Z")
         return tuple(map(self._counted, values))
 
-    def _inner(self, name: str) -> Optional["_Gate"]:
+    def inner(self, name: str) -> Optional["Gate"]:
+        """Return a mapping as a Gate, whose names begin with that of the mapping; None for null."""
         value: Optional[Params] = self._get(name, dict, "a mapping")
-        return (
-            None
-            if value is None
-            else _Gate({"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
-        )
+        return None if value is None else self._named(name, value)
+
+    def inner_list(self, name: str, most: int) -> List[Tuple[str, "Gate"]]:
+        """Return a list of mappings: the name of each, and its Gate."""
+        values = self._list(name, most)
+        if not all(isinstance(value, dict) for value in values):
+            self.refuse(name, "a list of mappings")
+        names = ["%s[%d]" % (name, number) for number in range(len(values))]
+        return [(each, self._named(each, value)) for each, value in zip(names, values)]
+
+    def _named(self, name: str, value: Params) -> "Gate":
+        return Gate({"%s.%s" % (name, key): inner for key, inner in value.items()}, self._host, self._left)
 
     def verification(self, name: str) -> Optional[Dict[str, Optional[str]]]:
-        inner = self._inner(name)
+        inner = self.inner(name)
         if inner is None:
             return None
         found = {
             "policy": inner.text(name + ".policy"),
             "signer": inner.match(name + ".signer", _SIGNER),
-            "signed_at": inner.match(name + ".signed_at", _MOMENT),
+            "signed_at": inner.match(name + ".signed_at", MOMENT),
             "site": inner.text(name + ".site"),
         }
         if found["policy"] not in (None,) + POLICIES:
@@ -350,7 +358,7 @@ class _Gate:
         return found
 
     def error(self, name: str) -> Optional[Params]:
-        inner = self._inner(name)
+        inner = self.inner(name)
         if inner is None:
             return None
         found = {part: inner.text("%s.%s" % (name, part)) for part in ("host", "path", "url", "hint")}

@@ -22,6 +22,7 @@ import sys
 import tempfile
 
 MODULE = "iac_platform.terraform.terraform_binary"
+INFO = "iac_platform.terraform.terraform_binary_info"
 VERSION = "1.13.4"
 SIDES = ("controller", "target")  # where downloads happen
 TIME_LIMIT = 900  # seconds for one run: only so that a hang is seen as one

@@ -36,10 +36,12 @@ from ansible.playbook.task import Task
 from ansible.plugins.loader import connection_loader
 from ansible.template import Templar
 from ansible.utils.display import Display
-from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary
-from playbook_run import FOREIGN, MODULE, Run
+from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary, terraform_binary_info
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import _Loaders as Loaders
+from playbook_run import FOREIGN, INFO, MODULE, Run
 from support.module_target import run_module, serving
 
+ACTIONS = {MODULE: terraform_binary.ActionModule, INFO: terraform_binary_info.ActionModule}
 TIME_LIMIT = 300  # seconds for one task: only so that a hang is seen as one
 
 
@@ -88,7 +90,7 @@ class TaskRunner:
     def __call__(self, tasks, hosts=("localhost",), check=False, diff=False, forks=5, env=None, verbosity=0):
         """Run tasks one after the other, each on all hosts at once.
 
-        :param tasks: list of tasks with the module; of the keywords, ``check_mode`` and ``environment`` count.
+        :param tasks: list of tasks with one of the modules; of the keywords, ``check_mode`` and ``environment`` count.
         :param hosts: names, or dict of name and variables.
         :param env: dict, the controller's environment beside what is there and is not Ansible's.
         :param verbosity: int, as the number of -v.
@@ -101,7 +103,8 @@ class TaskRunner:
             jobs = []
             task_id = str(uuid.uuid4())
             for host, variables in own.items():
-                arguments, environment = each[MODULE], each.get("environment", {})
+                module = MODULE if MODULE in each else INFO
+                arguments, environment = each[module], each.get("environment", {})
                 if isinstance(arguments, str):
                     arguments, environment = variables[arguments], variables[environment]
                 jobs.append(
@@ -118,6 +121,7 @@ class TaskRunner:
                         diff,
                         env or {},
                         verbosity,
+                        module,
                         self._obstacle,
                     )
                 )
@@ -129,7 +133,7 @@ class TaskRunner:
 
 
 Job = collections.namedtuple(
-    "Job", "target task host variables arguments environment task_id folder check diff env verbosity obstacle"
+    "Job", "target task host variables arguments environment task_id folder check diff env verbosity module obstacle"
 )
 
 
@@ -206,19 +210,18 @@ def _run(job):
 
 
 def _make_action(job):
-    class Action(terraform_binary.ActionModule):
+    class Action(ACTIONS[job.module]):
         """The action plugin, with the module run by a target that is already there."""
 
-        def __init__(self, **how):
-            super().__init__(**how)
-            self._own_loaders = self._shared_loader_obj
-
         def _execute_module(self, module_name=None, module_args=None, task_vars=None, wrap_async=False, **dummy):
-            assert module_name == MODULE and not wrap_async
+            assert module_name == job.module and not wrap_async
             self._update_module_args(module_name, module_args, task_vars)
-            is_script = self._shared_loader_obj is not self._own_loaders
             return run_module(
-                job.target, json.loads(json.dumps(module_args, default=str)), job.environment, script=is_script
+                job.target,
+                json.loads(json.dumps(module_args, default=str)),
+                job.environment,
+                script=isinstance(self._shared_loader_obj, Loaders),
+                module=module_name.rpartition(".")[2],
             )
 
     terraform_binary.find_obstacle = lambda *args: job.obstacle
@@ -236,7 +239,7 @@ def _make_action(job):
         play_context=context,
         loader=loader,
         templar=Templar(loader=loader, variables=dict(job.variables)),
-        shared_loader_obj=types.SimpleNamespace(module_loader=None),
+        shared_loader_obj=types.SimpleNamespace(module_loader=None),  # before ansible-core 2.19
     )
 
 

@@ -62,6 +62,7 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
     "_install/test_run_check.py",
 )
 CLEARING = "_install/test_leftovers.py"
+INFO = "_install/test_info.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
     "_install/test_zip_archive.py",
     "_fs/test_signals.py",
@@ -356,7 +357,7 @@ MUTANTS = {
     ),
     "the size is not compared": _never("_install/installed.py", "status.st_size != receipt.size", STORE),
     "the hash is not compared": _never(
-        "_install/installed.py", "found.sha256 is not None and found.sha256 != receipt.sha256", STORE
+        "_install/installed.py", "sha256 is not None and sha256 != receipt.sha256", STORE
     ),
     "the checksum asked for is not compared": _never(
         "_install/installed.py",
@@ -756,6 +757,38 @@ MUTANTS = {
     ),
     "a base dir behind a link goes": _never(
         "_install/leftovers.py", "entry is None or (entry.st_dev, entry.st_ino) != (own.st_dev, own.st_ino)", CLEARING
+    ),
+    # what terraform_binary_info says of a store
+    "a binary that others may replace is intact": _never("_install/installed.py", "unsafe or receipt is None", INFO),
+    "what others may have written is taken on its times": _change(
+        "_install/installed.py", "doubt = found.writers  # times", "doubt = None  # times", STORE, PLAN
+    ),
+    "an odd time leaves no doubt": _never(
+        "_install/installed.py", "not doubt and not _matches_receipt(status, receipt)", INFO
+    ),
+    "verify full does not hash what looks right": _change(
+        "_install/installed.py",
+        "if hashing == NEVER or hashing == IN_DOUBT and not doubt:",
+        "if hashing == NEVER or not doubt:",
+        INFO,
+    ),
+    "a binary that others may write is intact once it is hashed": _change(
+        "_install/info.py", "found.doubt or found.writers", "found.doubt", INFO
+    ),
+    "a link that others may switch is safe": _without(
+        "_install/info.py", 'check_entry(directory, entry, path, "link", weak)', INFO
+    ),
+    "a base dir that others may write is safe": _without(
+        "_install/info.py", "weak += [unsafe.reason] if unsafe else []", INFO
+    ),
+    "what an installer uses is a stale temporary file": _change(
+        "_install/info.py", "stale = () if held else tuple(", "stale = tuple(", INFO
+    ),
+    "what cannot be read is not intact": _change(
+        "_install/info.py", "intact = None if seen.error else not reason", "intact = not reason", INFO
+    ),
+    "a look during an installation is not taken again": _change(
+        "_install/info.py", "may_pass=bool(found.wrong) and RECEIPT in names", "may_pass=False", INFO
     ),
     "what is not ours is removed": _never(
         "_install/plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE

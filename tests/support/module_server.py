@@ -1,13 +1,13 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A target for module_target: a process that has the module loaded, and a forked copy of itself for each run of it.
+"""A target for module_target: a process that has the modules loaded, and a forked copy of itself for each run of one.
 
     python module_server.py SOCKET
 
 Nothing of the controller is loaded here, as on a real target. It ends when its standard input does. A request is one line
-of JSON, ``{"arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or null, "script": whether
-the module is to run without AnsibleModule}``; the answer is what it printed, and then the end.
+of JSON, ``{"module": its name, "arguments": {...}, "environment": {...}, "hidden": a package that cannot be imported, or null,
+"script": whether it is to run without AnsibleModule}``; the answer is what it printed, and then the end.
 """
 
 import json
@@ -20,8 +20,11 @@ import traceback
 
 import requests  # which the module imports when it downloads: here, once for all runs
 from ansible.module_utils import basic
-from ansible_collections.iac_platform.terraform.plugins.module_utils._run import script
-from ansible_collections.iac_platform.terraform.plugins.modules import terraform_binary
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import info_script, script
+from ansible_collections.iac_platform.terraform.plugins.modules import terraform_binary, terraform_binary_info
+
+MODULES = {"terraform_binary": terraform_binary, "terraform_binary_info": terraform_binary_info}
+SCRIPTS = {"terraform_binary": script, "terraform_binary_info": info_script}
 
 
 def serve(path):
@@ -59,9 +62,9 @@ def _answer(connection):
     basic._ANSIBLE_PROFILE = "legacy"  # plain JSON, from ansible-core 2.19 on
     try:
         if request["script"]:
-            script.run_script(json.dumps(request["arguments"]).encode("utf-8"))
+            SCRIPTS[request["module"]].run_script(json.dumps(request["arguments"]).encode("utf-8"))
         else:
-            terraform_binary.main()
+            MODULES[request["module"]].main()
     except SystemExit:
         pass
     except BaseException:  # what a target would show instead of JSON

@@ -39,17 +39,19 @@ def serving(folder, environment=None):
         server.communicate()
 
 
-def run_module(target, arguments, environment=None, hidden=None, script=False):
-    """One run of the module.
+def run_module(target, arguments, environment=None, hidden=None, script=False, module="terraform_binary"):
+    """One run of a module.
 
     :param target: str, from serving().
     :param arguments: dict, the module's, with those of AnsibleModule's own that begin with ``_ansible_``.
     :param environment: dict or None, what comes to the environment there.
     :param hidden: str or None, a package that cannot be imported there.
     :param script: bool, without AnsibleModule, as the plain script runs it.
+    :param module: str, its name without that of the collection.
     :returns: dict, its answer; warnings as texts.
     """
     request = {
+        "module": module,
         "arguments": arguments,
         "environment": {name: str(value) for name, value in (environment or {}).items()},
         "hidden": hidden,

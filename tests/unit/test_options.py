@@ -23,7 +23,7 @@ GENERATED = [OPTIONS.SPEC, "roles/terraform_binary/README.md", "roles/terraform_
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in [*OPTIONS.SOURCES, *GENERATED]:
+    for name in [*OPTIONS.SOURCES, OPTIONS.INFO, *GENERATED]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(os.path.join(CHECKOUT, name), tmp_path / name)
     return tmp_path
@@ -51,7 +51,8 @@ def test_every_option_is_handled():
         if not path.endswith(OPTIONS.SPEC):
             with open(path, encoding="utf-8") as file:
                 handled.update(words_of(file.read()))
-    assert [name for name in OPTIONS.read_options(*map(read, OPTIONS.SOURCES)) if name not in handled] == []
+    documented = [*OPTIONS.read_options(*map(read, OPTIONS.SOURCES)), *OPTIONS.read_options(read(OPTIONS.INFO))]
+    assert [name for name in documented if name not in handled] == []
 
 
 def read(name):
@@ -102,7 +103,7 @@ def test_a_new_option_is_in_all_of_them(copy):
     exec((copy / OPTIONS.SPEC).read_text(encoding="utf-8"), found)
     assert found["SPEC"]["extra_list"] == {"type": "list", "elements": "str", "default": ["a", 'b"'], "no_log": True}
     assert "extra_list" not in found["TO_TARGET"] and "version" in found["TO_TARGET"]
-    (spec,) = OPTIONS.yaml.safe_load((copy / GENERATED[2]).read_text(encoding="utf-8"))["argument_specs"].values()
+    spec = OPTIONS.yaml.safe_load((copy / GENERATED[2]).read_text(encoding="utf-8"))["argument_specs"]["main"]
     assert spec["options"]["terraform_binary_extra_list"] == {
         "type": "list",
         "elements": "str",

@@ -17,7 +17,7 @@ import random
 import stat
 import string
 import time
-from typing import BinaryIO, ContextManager, Iterator, Optional, Tuple
+from typing import BinaryIO, ContextManager, Iterator, Optional
 
 from .._errors import InstallError, after_change, os_error_context
 from .._records import SetContext
@@ -25,8 +25,8 @@ from .accounts import group_name, user_name
 from .directory import Directory
 from .hashing import CHUNK, hash_of
 from .mounts import check_free_space
+from .temp_files import TEMP_PREFIX, list_temp_files
 
-TEMP_PREFIX = ".tmp."
 _ALPHABET = string.ascii_lowercase + string.digits
 # Python makes every descriptor close-on-exec (PEP 446), so os.open() needs no O_CLOEXEC.
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -229,16 +229,6 @@ def copy_file(fd: int, path: str, pending: PendingFile) -> None:
             return
         pending.write(data)
         offset += len(data)
-
-
-def list_temp_files(directory: Directory) -> Tuple[str, ...]:
-    """Return the names of our temporary files in a directory. Raises InstallError."""
-    names = (name for name in directory.names() if name.startswith(TEMP_PREFIX))
-    return tuple(name for name in names if _is_file(directory.stat(name)))
-
-
-def _is_file(found: Optional[os.stat_result]) -> bool:
-    return found is not None and not stat.S_ISDIR(found.st_mode)
 
 
 def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iterator[str]:

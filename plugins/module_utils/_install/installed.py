@@ -9,6 +9,7 @@ over a good binary.
 
 import contextlib
 import os
+import re
 import stat
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -20,7 +21,10 @@ from .._records import POLICIES, PRODUCT, RECEIPT, Fingerprints, Receipt, Reques
 from .._versions.version import is_exact, sort_key
 from .receipt import FORMAT, read_receipt
 
+RETRY_SECONDS = 0.2  # seconds: by then a concurrent run has renamed its binary after its receipt
+NEVER, IN_DOUBT, ALWAYS = "never", "in doubt", "always"  # when examine() hashes a binary
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
 
 
 class InstalledState(NamedTuple):
@@ -166,18 +170,33 @@ def find_drift(request: Request, found: InstalledState, signers: Fingerprints, o
 
 def _wrong_bytes(request: Request, found: InstalledState, status: os.stat_result, receipt: Receipt) -> Optional[str]:
     path = request.path
-    if not stat.S_ISREG(status.st_mode):
-        return "%s is not a regular file (%s)" % (path, stat.filemode(status.st_mode))
     if found.unreadable:
-        return "%s cannot be read (%s)" % (path, stat.filemode(status.st_mode))
-    if status.st_size != receipt.size:
-        return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
-    if found.sha256 is not None and found.sha256 != receipt.sha256:
-        return "%s has sha256 %s, expected %s" % (path, found.sha256, receipt.sha256)
+        return _unreadable_text(path, status)
+    differs = _bytes_differ(path, status, receipt, found.sha256)
+    if differs:
+        return differs
     unknown = receipt.archive_sha256 is None and receipt.format > FORMAT  # no frozen field has the archive's hash
     if request.checksum and receipt.archive_sha256 != request.checksum and not unknown:
         return "%s came from an archive with sha256 %s, expected %s" % (path, receipt.archive_sha256, request.checksum)
     return None
+
+
+def _bytes_differ(path: str, status: os.stat_result, receipt: Receipt, sha256: Optional[str]) -> Optional[str]:
+    """Return why a binary is not the one that the receipt describes; None if nothing says so.
+
+    :param sha256: of the binary; None if it was not hashed.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        return "%s is not a regular file (%s)" % (path, stat.filemode(status.st_mode))
+    if status.st_size != receipt.size:
+        return "%s has %d bytes, expected %d" % (path, status.st_size, receipt.size)
+    if sha256 is not None and sha256 != receipt.sha256:
+        return "%s has sha256 %s, expected %s" % (path, sha256, receipt.sha256)
+    return None
+
+
+def _unreadable_text(path: str, status: os.stat_result) -> str:
+    return "%s cannot be read (%s)" % (path, stat.filemode(status.st_mode))
 
 
 def _owner_and_mode(found: os.stat_result, request: Request) -> Tuple[str, ...]:
@@ -314,18 +333,51 @@ def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[R
     if not _is_version_dir(base, name):
         return None
     with base.enter(name) as directory:
-        status: Optional[os.stat_result] = directory.stat(PRODUCT)
-        if status is None or not stat.S_ISREG(status.st_mode):
-            return None
-        if directory.unsafe_reason(status):
-            return None
-        written = _writers(status, directory.owners) is not None  # times and sizes of such a file prove nothing
-        receipt, _complaint = read_receipt(directory, name)
-        if receipt is None or status.st_size != receipt.size:
-            return None
-        if not written and _matches_receipt(status, receipt) or doubted and _hash(directory) == receipt.sha256:
-            return receipt
-        return None
+        found = examine(directory, name, IN_DOUBT if doubted else NEVER)
+        return found.receipt if found.wrong is None and found.doubt is None else None
+
+
+class Examination(NamedTuple):
+    """What a look at one version shows. The binary is right if there is neither something wrong nor a doubt."""
+
+    receipt: Optional[Receipt]
+    stat: Optional[os.stat_result]  # of the binary; None if there is none
+    sha256: Optional[str]  # of the binary; None if it was not hashed
+    wrong: Optional[str]  # why the binary or its receipt is wrong, for messages
+    doubt: Optional[str]  # why only a hash can show whether the binary is right; None also if the hash showed it
+    writers: Optional[str]  # why an untrusted user can write to the binary, whatever its hash is now
+
+
+def examine(directory: Directory, version: str, hashing: str) -> Examination:
+    """Compare the binary in a version's directory with its receipt, without a request.
+
+    :param directory: the version's directory, open.
+    :param version: that the receipt has to be about.
+    :param hashing: NEVER, IN_DOUBT or ALWAYS: when to hash a binary of the right size. In doubt: if it has not the
+        recorded inode and mtime, or others could have written it.
+    Raises InstallError for what cannot be read.
+    """
+    path = directory.at(PRODUCT)
+    status: Optional[os.stat_result] = directory.stat(PRODUCT)
+    receipt, complaint = read_receipt(directory, version)
+    if status is None:
+        return Examination(receipt, None, None, "%s is missing" % path, None, None)
+    unsafe = directory.unsafe_reason(status)
+    writers = _writers(status, directory.owners)
+    found = Examination(receipt, status, None, None, None, writers and "%s %s" % (path, writers))
+    if unsafe or receipt is None:
+        return found._replace(wrong=unsafe.reason if unsafe else complaint)
+    wrong = _bytes_differ(path, status, receipt, None)
+    if wrong:
+        return found._replace(wrong=wrong)
+    doubt = found.writers  # times and sizes of such a file prove nothing
+    if not doubt and not _matches_receipt(status, receipt):
+        doubt = "%s is not the file that its receipt describes (mtime, inode)" % path
+    if hashing == NEVER or hashing == IN_DOUBT and not doubt:
+        return found._replace(doubt=doubt)
+    sha256 = _hash(directory)
+    wrong = _bytes_differ(path, status, receipt, sha256) if sha256 else _unreadable_text(path, status)
+    return found._replace(sha256=sha256, wrong=wrong)
 
 
 def _hash(directory: Directory) -> Optional[str]:
@@ -335,3 +387,9 @@ def _hash(directory: Directory) -> Optional[str]:
         return None
     with os_error_context("read", directory.at(PRODUCT), place=directory.place), os.fdopen(fd, "rb") as stream:
         return hash_of(stream.fileno())
+
+
+def version_of_lock(name: str) -> Optional[str]:
+    """Return the version that a lock's name belongs to, or ``link``; None if it is not a lock of ours."""
+    found = _LOCK.match(name)
+    return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None

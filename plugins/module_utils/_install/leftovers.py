@@ -10,7 +10,6 @@ refuses a directory that is not empty.
 import errno
 import functools
 import os
-import re
 import stat
 from typing import Collection, List, NamedTuple, Optional, Set, Tuple
 
@@ -20,8 +19,8 @@ from .._fs.lock import is_held, remove_lock
 from .._fs.signals import defer_signals, raise_on_signal
 from .._records import DEFAULT_BASE_DIR, PRODUCT, Log, Request
 from .._versions.version import is_exact, sort_key
+from .installed import version_of_lock
 
-_LOCK = re.compile(r"\.terraform-(.+)\.lock\Z")
 _STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT)  # another process uses it, or removed it first
 _SHOWN = 10  # number of names that a line lists
 
@@ -115,7 +114,7 @@ def _remove_leftovers(base: Directory, request: Request, ours: bool, removed: Li
 
 def _is_unused(base: Directory, name: str) -> bool:
     """Return whether the version that a lock's name belongs to does not exist."""
-    return base.stat(_LOCK.sub(r"\1", name)) is None
+    return base.stat(str(version_of_lock(name))) is None
 
 
 def _open_base(request: Request) -> Optional[Directory]:
@@ -128,12 +127,6 @@ def _open_base(request: Request) -> Optional[Directory]:
     )
 
 
-def _version_of(name: str) -> Optional[str]:
-    """Return the version that a lock's name belongs to, or ``link``; None if it is not a lock of ours."""
-    found = _LOCK.match(name)
-    return found.group(1) if found and (is_exact(found.group(1)) or found.group(1) == "link") else None
-
-
 def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ours: bool) -> Leftovers:
     # The removal of these versions creates their locks if they do not exist yet.
     going = [".terraform-%s.lock" % name for name in gone if is_exact(name)]
@@ -141,7 +134,7 @@ def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ou
     locks: List[str] = []
     left: List[str] = []
     for name in names:
-        version = _version_of(name)
+        version = version_of_lock(name)
         if version is None or version in names:
             continue  # a lock stays with its version
         check_entry(base, base.stat(name), request.base_dir, "base_dir")
@@ -157,7 +150,7 @@ def _find_leftovers(base: Directory, request: Request, gone: Collection[str], ou
                     "another process holds it" if held else "whether anybody holds it cannot be told",
                 )
             )
-    others = [name for name in names if _version_of(name) is None]
+    others = [name for name in names if version_of_lock(name) is None]
     if others:
         shown = ", ".join(others[:_SHOWN]) + (" and %d more" % (len(others) - _SHOWN) if len(others) > _SHOWN else "")
         left.append("%s: what else is in it is not ours, or came meanwhile: %s" % (request.base_dir, shown))

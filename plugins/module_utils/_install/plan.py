@@ -16,7 +16,6 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from .._errors import InstallError, RequestError, os_error_context
 from .._fs import symlink
-from .._fs.atomic_file import list_temp_files
 from .._fs.directory import (
     Directory,
     TrustedOwners,
@@ -27,13 +26,14 @@ from .._fs.directory import (
     trusted_owners,
 )
 from .._fs.lock import is_held
+from .._fs.temp_files import list_temp_files
 from .._records import PRODUCT, RECEIPT, Fingerprints, Log, Receipt, Request, SetContext
 from .._versions.version import is_exact, sort_key
 from . import installed, preflight
+from .installed import RETRY_SECONDS
 from .receipt import FORMAT, find_links
 
 LINK_LOCK = ".terraform-link.lock"
-RETRY_SECONDS = 0.2  # seconds: by then a concurrent run has renamed its binary after its receipt
 _VANISHED = (errno.ENOENT, errno.ESTALE)  # seen while a concurrent run removes the version
 _ATTEMPTS = 10  # when files vanish each time, because other runs remove and install in turn
 

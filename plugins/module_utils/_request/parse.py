@@ -4,7 +4,6 @@
 """P0: checks the module's parameters and turns them into a Request, before anything is changed."""
 
 import grp
-import os
 import pwd
 import re
 from typing import Any, Callable, List, Optional, Tuple
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from .._argument_spec import SPEC
 from .._errors import RequestError
+from .._fs.paths import absolute_path
 from .._http.urls import is_loopback, origin_of, redact_url
 from .._records import (
     DEFAULT_BASE_DIR,
@@ -61,7 +61,7 @@ def parse_request(
     """
     given = _all_given(params)
     wanted = _wanted(given)
-    base_dir = _absolute(given["base_dir"], "base_dir")
+    base_dir = absolute_path(given["base_dir"], "base_dir", _EXAMPLES["base_dir"])
     platform, native = _platform(given["platform"], host_platform)
     uid, owner = _account(given["owner"], "owner", pwd.getpwnam, pwd.getpwuid, missing)
     gid, group = _account(given["group"], "group", grp.getgrnam, grp.getgrgid, missing)
@@ -69,7 +69,7 @@ def parse_request(
         requested=wanted.text,
         base_dir=base_dir,
         native=native,
-        link=given["link"] and _absolute(given["link"], "link"),
+        link=given["link"] and absolute_path(given["link"], "link", _EXAMPLES["link"]),
         uid=uid,
         gid=gid,
         owner=owner,
@@ -111,7 +111,7 @@ def parse_cache_options(params: Params) -> Tuple[Optional[str], int]:
     :raises RequestError: an option is not valid.
     """
     given = {key: _given(key, params[key]) for key in ("cache_dir", "cache_keep")}
-    folder = given["cache_dir"] and _absolute(given["cache_dir"], "cache_dir")
+    folder = given["cache_dir"] and absolute_path(given["cache_dir"], "cache_dir", _EXAMPLES["cache_dir"])
     return folder, _within(given["cache_keep"], 1, 1000, "cache_keep", "archives")
 
 
@@ -141,7 +141,7 @@ def _download_fields(
         trusted_keys=tuple(given["trusted_keys"] or ()),
         sites=tuple(check_site(site) for site in given["sites"]),
         access=network.parse_connection_options(given),
-        archive=given["archive"] and _absolute(given["archive"], "archive"),
+        archive=given["archive"] and absolute_path(given["archive"], "archive", _EXAMPLES["archive"]),
         origin=given["origin"] and _origin(given["origin"]),
         offline_ok=given["offline_ok"],
         timeout=_within(given["timeout"], 1, _LONGEST, "timeout", "seconds"),
@@ -158,7 +158,7 @@ def _all_given(params: Params) -> Params:
                 "%s is the text of a key or certificate, where the path of a file is expected" % option,
                 hint="write it to a file of mode 0600 and name that; one encrypted by ansible-vault will do",
             )
-        given[option] = given[option] and _absolute(given[option], option)
+        given[option] = given[option] and absolute_path(given[option], option, _EXAMPLES[option])
     return given
 
 
@@ -216,26 +216,6 @@ def _platform(text: Optional[str], host_platform: Callable[[], str]) -> Tuple[st
         return platform, platform == host_platform()
     except RequestError:
         return platform, False  # a host without a known platform cannot be the named one
-
-
-def _absolute(path: str, option: str) -> str:
-    """Normalize an absolute path. Raises RequestError for a relative path, "..", control characters, or "/"."""
-    if not path.startswith("/") or ".." in path.split("/") or any(ord(char) < 32 for char in path):
-        raise RequestError(
-            "%s %s is not an absolute path without '..' and control characters" % (option, ascii(path[:100])),
-            hint="write it from the root: %s" % _EXAMPLES[option],
-        )
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError as exc:
-        raise RequestError(
-            "%s %s cannot be written in the locale (%s)" % (option, ascii(path[:100]), exc.encoding),
-            hint="set environment: {LC_ALL: C.UTF-8} on the task",
-        ) from exc
-    normal = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-    if normal == "/":
-        raise RequestError("%s / is the root directory itself" % option, hint="write a path below it")
-    return normal
 
 
 def check_site(text: str) -> str:

@@ -13,15 +13,15 @@ import os
 import platform
 import stat
 import sys
-import syslog
 import traceback
-from typing import Callable, List
+from typing import List
 
 from .._argument_spec import SPEC
 from .._errors import TerraformBinaryError, os_error_context, printable, redacted, to_result
 from .._fs.accounts import group_name, user_name
 from .._http.credentials import secrets_of
 from .._records import SCRIPT_REFUSED, Params
+from .basic import open_system_log, read_params
 from .module_run import Steps, run_module
 
 SELINUX = "/sys/fs/selinux/enforce"  # there while SELinux is on (selinux(8))
@@ -36,25 +36,12 @@ def run_script(arguments: bytes) -> None:
         what core adds for AnsibleModule, with names that begin with ``_ansible_``.
     """
     given = json.loads(arguments.decode("utf-8"))
-    params = read_params(given)
+    params = read_params(given, SPEC)
     if os.path.exists(SELINUX) and (not given.get("_ansible_check_mode") or any(params[part] for part in _LABELS)):
         result: Params = {"failed": True, "msg": SCRIPT_REFUSED}  # labels take libselinux, which AnsibleModule wraps
     else:
         result = run(params, given)
     sys.stdout.write(json.dumps(result) + "\n")
-
-
-def read_params(given: Params) -> Params:
-    """Return the module's parameters: those that are given, with paths expanded as core does, and the defaults."""
-    params: Params = {}
-    for name, spec in SPEC.items():
-        value = given.get(name)
-        if value is None:
-            value = spec.get("default")
-        if spec["type"] == "path" and value is not None:
-            value = os.path.expanduser(os.path.expandvars(value))
-        params[name] = value
-    return params
 
 
 def run(params: Params, given: Params) -> Params:
@@ -87,19 +74,6 @@ def run(params: Params, given: Params) -> Params:
     if warnings:
         result["warnings"] = warnings
     return dict(result, invocation={"module_args": params})
-
-
-def open_system_log(given: Params) -> Callable[[str], None]:
-    """Return the callable that writes a line to the system's log as AnsibleModule does, or none with ``no_log``.
-
-    :param given: as of run_script().
-    """
-    if given.get("_ansible_no_log"):
-        return lambda line: None
-    facility = getattr(syslog, str(given.get("_ansible_syslog_facility")), syslog.LOG_USER)
-    syslog.openlog("ansible-%s" % given.get("_ansible_module_name"), 0, facility)
-    prefix = "%s " % given["_ansible_target_log_info"] if given.get("_ansible_target_log_info") else ""
-    return lambda line: syslog.syslog(syslog.LOG_INFO, prefix + line)
 
 
 def describe_path(path: str) -> Params:

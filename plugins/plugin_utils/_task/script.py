@@ -25,13 +25,14 @@ LOOK: Tuple[str, ...] = (
     "_argument_spec",
     "_errors",
     "_fs/accounts",
-    "_fs/atomic_file",
     "_fs/directory",
     "_fs/hashing",
     "_fs/lock",
     "_fs/mounts",
     "_fs/obstacles",
+    "_fs/paths",
     "_fs/symlink",
+    "_fs/temp_files",
     "_fs/trusted_file",
     "_http/credentials",
     "_http/urls",
@@ -47,6 +48,7 @@ LOOK: Tuple[str, ...] = (
     "_release/resolver",
     "_request/network",
     "_request/parse",
+    "_run/basic",
     "_run/module_run",
     "_run/results",
     "_run/script",
@@ -54,8 +56,29 @@ LOOK: Tuple[str, ...] = (
     "_versions/suggestions",
     "_versions/version",
 )
+# What terraform_binary_info imports.
+INFO: Tuple[str, ...] = (
+    "_argument_spec",
+    "_errors",
+    "_fs/accounts",
+    "_fs/directory",
+    "_fs/hashing",
+    "_fs/lock",
+    "_fs/mounts",
+    "_fs/paths",
+    "_fs/symlink",
+    "_fs/temp_files",
+    "_install/info",
+    "_install/installed",
+    "_install/receipt",
+    "_records",
+    "_run/basic",
+    "_run/info_script",
+    "_versions/version",
+)
 # What another run imports on top of it.
 CHANGE: Tuple[str, ...] = (
+    "_fs/atomic_file",
     "_fs/processes",
     "_fs/signals",
     "_install/apply",
@@ -111,7 +134,7 @@ class Loader:
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, Loader)
-    from %(package)s._run.script import run_script
+    from %(package)s.%(entry)s import run_script
 
     run_script(ARGUMENTS)
 '''
@@ -139,19 +162,30 @@ def write_script(folder: str, whole: bool) -> str:
     :param whole: bool, with what only a run imports that changes something, reads an archive, or reads keys.
     :raises OSError: it cannot be written.
     """
-    place = os.path.join(folder, "terraform_binary_whole" if whole else "terraform_binary_look")
-    path = os.path.join(place, "terraform_binary.py")  # which is the name that the target sees
+    names = LOOK + CHANGE if whole else LOOK
+    return _write(folder, "terraform_binary_whole" if whole else "terraform_binary_look", "terraform_binary", names)
+
+
+def write_info_script(folder: str) -> str:
+    """Return the path of the script for terraform_binary_info, as write_script() does. Raises OSError."""
+    return _write(folder, "terraform_binary_info", "terraform_binary_info", INFO)
+
+
+def _write(folder: str, subfolder: str, called: str, names: Tuple[str, ...]) -> str:
+    place = os.path.join(folder, subfolder)
+    path = os.path.join(place, called + ".py")  # which is the name that the target sees
     if not os.path.exists(path):
         os.makedirs(place, mode=0o700, exist_ok=True)
         fd, pending = tempfile.mkstemp(dir=place)
         with os.fdopen(fd, "w", encoding="utf-8") as stream:
-            stream.write(script_text(LOOK + CHANGE if whole else LOOK))
+            stream.write(script_text(names))
         os.rename(pending, path)  # other processes write the same
     return path
 
 
 def script_text(names: Tuple[str, ...]) -> str:
-    """Return the script with these files of module_utils: str."""
+    """Return the script with these files of module_utils: str. It starts the one that is called a script."""
+    (entry,) = [name.replace("/", ".") for name in names if name.endswith("script")]
     sources: Dict[str, Optional[str]] = {_PACKAGE: None}
     for name in names:
         with open(os.path.join(_PLUGINS, "module_utils", name + ".py"), encoding="utf-8") as stream:
@@ -159,7 +193,7 @@ def script_text(names: Tuple[str, ...]) -> str:
         if "/" in name:
             sources["%s.%s" % (_PACKAGE, name.partition("/")[0])] = None
     packed = base64.b64encode(zlib.compress(json.dumps(sources).encode("utf-8"))).decode("ascii")
-    return _START % {"sources": packed, "package": _PACKAGE}
+    return _START % {"sources": packed, "package": _PACKAGE, "entry": entry}
 
 
 @contextlib.contextmanager

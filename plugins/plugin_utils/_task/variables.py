@@ -21,7 +21,19 @@ RESULT = _PREFIX + "result"  # the fact
 REPORT = _PREFIX + "report"  # the switch, and the report itself: see report_wanted()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # The collection's own names that are not options: variables of its playbooks, and facts that the role sets.
-_OTHERS = frozenset(_PREFIX + name for name in ("hosts", "outcome", "report", "result"))
+_OTHERS = frozenset(
+    _PREFIX + name
+    for name in (
+        "audit_dest",
+        "audit_fail",
+        "audit_info",
+        "audit_report",
+        "hosts",
+        "outcome",
+        "report",
+        "result",
+    )
+)
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -40,15 +52,15 @@ def check_options(
             )
 
 
-def check_types(arguments: Mapping[str, Any]) -> None:
+def check_types(arguments: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]] = SPEC) -> None:
     """Refuse what YAML (or an AWX survey, from ansible-core 2.19) made of an unquoted text: true, or 1.1 from 1.10.
 
     A whole number may be a text, and passes. Versions have their own messages. No value is shown: it may be a secret.
 
     :raises RequestError: a text or an integer was expected, but the value is a boolean or a number with a fraction.
     """
-    for name in sorted(arguments.keys() & SPEC.keys() - {"version", "version_file"}):
-        value, kind = arguments[name], SPEC[name]["type"]
+    for name in sorted(arguments.keys() & spec.keys() - {"version", "version_file"}):
+        value, kind = arguments[name], spec[name]["type"]
         if kind in ("str", "path", "int") and isinstance(value, (bool, float)):
             raise RequestError(
                 "%s is a %s, as YAML and AWX read an answer without quotes, where %s is meant"

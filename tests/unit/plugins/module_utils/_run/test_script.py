@@ -38,7 +38,9 @@ def answer(host, capsys, logged):
 def test_paths_are_expanded_on_the_target(monkeypatch):
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("PLACE", "there")
-    params = script.read_params({"base_dir": "~/$PLACE/x", "version": "$PLACE", "link": None, "_ansible_diff": True})
+    params = script.read_params(
+        {"base_dir": "~/$PLACE/x", "version": "$PLACE", "link": None, "_ansible_diff": True}, script.SPEC
+    )
     assert params["base_dir"] == "/home/alice/there/x" and params["version"] == "$PLACE", "only paths are"
     assert params["link"] is None and params["retries"] == 4 and params["state"] == "present"
     assert params.keys() == _argument_spec.SPEC.keys()

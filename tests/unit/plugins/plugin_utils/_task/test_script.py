@@ -52,9 +52,9 @@ def imports_of(name, everywhere):
     return found
 
 
-def needed(everywhere):
+def needed(everywhere, start=START):
     """What the script needs of module_utils, by following the imports: set of names."""
-    found, left = set(), {START}
+    found, left = set(), {start}
     while left:
         name = left.pop()
         found.add(name)
@@ -66,6 +66,7 @@ def test_the_lists_are_what_the_files_import():
     look = needed(False)
     assert list(script.LOOK) == sorted(look)
     assert list(script.CHANGE) == sorted(needed(True) - look)
+    assert list(script.INFO) == sorted(needed(True, "_run/info_script"))
 
 
 def test_a_look_takes_along_nothing_of_downloads_signatures_or_changes():
@@ -76,10 +77,11 @@ def test_a_look_takes_along_nothing_of_downloads_signatures_or_changes():
         assert not name.startswith("_openpgp/") or name in ("_openpgp/hashicorp_key", "_openpgp/signers"), name
     assert len(script.script_text(script.LOOK)) < 120_000, "core's own ping takes 177 KB"
     assert len(script.script_text(script.LOOK + script.CHANGE)) < 190_000
+    assert len(script.script_text(script.INFO)) < 60_000
 
 
 def test_it_imports_the_standard_library_only():
-    for name in script.LOOK + script.CHANGE:
+    for name in script.LOOK + script.CHANGE + script.INFO:
         path = "module_utils/%s.py" % name
         with open(os.path.join(PLUGINS, path), encoding="utf-8") as stream:
             for ours, module in import_rules.imports_of(path, ast.parse(stream.read())):

@@ -1,0 +1,105 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges the answers of all hosts, and writes the report. It runs on the controller only, and contacts no host."""
+
+import os
+import tempfile
+import time
+from typing import Any, Dict, Optional, Tuple
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
+    InstallError,
+    RequestError,
+    TerraformBinaryError,
+    os_error_context,
+    to_result,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._records import COLLECTION_VERSION, Params
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.audit import audit_hosts, make_report
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.report import file_contents
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import decrypt_values, is_blank
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options
+
+MODULE = "iac_platform.terraform.terraform_binary_audit"
+INFO, LOOK = "terraform_binary_audit_info", "terraform_binary_outcome"  # what the role's entry point registers
+_MOST = 5  # problems of one host in the result; the report has all of them
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: Any = None, task_vars: Optional[Params] = None) -> Params:
+        self._supports_check_mode = True
+        self._supports_async = False
+        result: Params = super().run(tmp, task_vars)
+        try:
+            result.update(self._audit(task_vars or {}))
+        except TerraformBinaryError as exc:
+            found = to_result(exc, "controller", os.uname().nodename)
+            result.update(found, failed=True, msg="controller: %s" % found["msg"])
+        return result
+
+    def _audit(self, task_vars: Params) -> Params:
+        arguments = {key: value for key, value in decrypt_values(self._task.args).items() if not is_blank(value)}
+        check_options(arguments, ("dest",), MODULE)
+        hosts = audit_hosts(_answers(task_vars))
+        report = make_report(hosts, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), COLLECTION_VERSION)
+        paths = []
+        if "dest" in arguments and not self._task.check_mode:
+            dest = self._loader.path_dwim(str(arguments["dest"]).strip())
+            paths = [_write(dest, name, text) for name, text in file_contents(report)]
+        problems = {each.host: list(each.problems[:_MOST]) for each in hosts if each.problems}
+        totals = report["totals"]
+        return {
+            "changed": False,
+            "totals": totals,
+            "problems": problems,
+            "paths": paths,
+            "msg": "%d hosts: %d ok, %d with notices, %d with problems, %d unreachable%s"
+            % (
+                totals["hosts"],
+                totals["ok"],
+                totals["notice"],
+                totals["problem"],
+                totals["unreachable"],
+                "; see %s" % paths[0] if paths else "",
+            ),
+        }
+
+
+def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
+    """Return what each host of the play registered."""
+    hosts, hostvars = task_vars.get("ansible_play_hosts_all"), task_vars.get("hostvars")
+    if not hosts or hostvars is None:
+        raise RequestError(
+            "there are no hosts of a play to report on", hint="use the role's entry point audit in a play"
+        )
+    found: Dict[str, Tuple[Any, Any]] = {}
+    for host in hosts:
+        try:
+            variables = hostvars.raw_get(host)  # what tasks registered contains no templates
+            found[str(host)] = (variables.get(INFO), variables.get(LOOK))
+        except AnsibleError as exc:
+            found[str(host)] = ({"failed": True, "msg": "its variables cannot be read: %s" % exc}, None)
+    return found
+
+
+def _write(folder: str, name: str, text: str) -> str:
+    """Write a file, which appears whole or not at all; return its path. Raises InstallError."""
+    path = os.path.join(folder, name)
+    hint = "choose another terraform_binary_audit_dest, a directory on the controller that this user may write"
+    with os_error_context("write", path, InstallError, hint):
+        os.makedirs(folder, exist_ok=True)
+        fd, temporary = tempfile.mkstemp(prefix=".%s." % name, dir=folder)
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                os.fchmod(fd, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    return path
