@@ -84,7 +84,9 @@ def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) ->
             "%s from %s: %s" % (what, redact_url(url), errno_text(exc.errno, exc)),
             errno=exc.errno,
             status=404 if missing else None,
-            hint="look whether that folder has this file" if missing else None,
+            hint="look whether that folder has %s" % ("this file" if what == "index" else "this version and platform")
+            if missing
+            else None,
             **place,
         ) from exc
     if not stat.S_ISREG(status.st_mode):

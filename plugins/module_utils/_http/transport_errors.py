@@ -55,7 +55,8 @@ _HOST_NAME = re.compile(r"[0-9A-Za-z*._:-]{1,80}\Z")
 _ISSUER = re.compile(r"[0-9A-Za-z][0-9A-Za-z ._-]{0,39}\Z")
 _BANNER = re.compile(r"\A['\"]*((?:HTTP/|SSH-|RTSP/|ICY |RFB |220[ -]|\* OK)[0-9.]{0,4})")
 _QUOTED = re.compile(r"b?['\"].*", re.DOTALL)
-_MISSING = "look whether the site has this file"
+_RELEASE = "this version and platform"
+_MISSING = "look whether the site has " + _RELEASE
 _HINTS: Dict[int, Union[str, Dict[str, str]]] = {
     400: "the site may want a client certificate: set client_cert and client_key",
     426: _NO_HTTP_1,
@@ -108,6 +109,8 @@ def error_for_status(status: int, retry_after: str, place: str, what: str, crede
         hint = _CLEARTEXT_HINT
     elif status == 404 and is_public(place):
         hint = _MISSING  # the public site hides no files
+    if hint and what == "index":
+        hint = hint.replace(_RELEASE, "this file")  # it is about all of them
     details: Params = dict(status=status, url=place, hint=hint)
     if _is_transient(status):
         return _RetryAfterError(message, _read_retry_after(retry_after), **details)

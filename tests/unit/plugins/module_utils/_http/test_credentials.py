@@ -390,7 +390,7 @@ def test_the_agent(file_site):
         ("https://a.example/x", credentials.NONE, "or hides it from those without credentials (url_token"),
         ("https://a.example/x", credentials.SENT, "or hides it from those with these credentials"),
         ("https://a.example/x", credentials.WITHHELD, "or hides it: the credentials were not sent"),
-        (PUBLIC_SITE + "/x", credentials.WITHHELD, "has this file"),
+        (PUBLIC_SITE + "/x", credentials.WITHHELD, "this version and platform"),
     ],
 )
 def test_what_is_not_there_may_be_hidden(place, shown, words):
