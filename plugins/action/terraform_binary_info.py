@@ -26,7 +26,11 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.optio
     decrypt_values,
     is_blank,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import lent_to, write_info_script
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.script import (
+    find_obstacle,
+    lent_to,
+    write_info_script,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options, check_types
 
 MODULE = "iac_platform.terraform.terraform_binary_info"
@@ -67,7 +71,7 @@ class ActionModule(terraform_binary.ActionModule):
     def _raw(self, arguments: Params) -> Any:
         """Run the module on the target, as a plain script where that is possible: what it answered, unchecked."""
         job = self._task.async_val
-        if job or terraform_binary.find_obstacle(self, ActionBase, module_common):
+        if job or find_obstacle(self, ActionBase, module_common):
             return self._execute_module(
                 module_name=MODULE, module_args=arguments, task_vars=self._task_vars, wrap_async=job
             )

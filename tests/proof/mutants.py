@@ -1477,7 +1477,7 @@ MUTANTS = {
         _SCRIPT, ' if not SPEC[name].get("no_log")]', "]", "_run/test_script.py"
     ),
     "a script writes to the log although it must not": _never(
-        _SCRIPT, 'given.get("_ansible_no_log")', "_run/test_script.py"
+        "_run/basic.py", 'given.get("_ansible_no_log")', "_run/test_script.py"
     ),
     "a step is not cleaned": _change(_RUN, '"target: %s" % printable(line)', '"target: %s" % line', MODULE),
 }

@@ -26,6 +26,7 @@ lookup = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins
 
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _source  # noqa: E402
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC  # noqa: E402
+from ansible_collections.iac_platform.terraform.plugins.module_utils._request import network  # noqa: E402
 
 TOKEN = "t0ken-of-alice"
 SITES, VARIABLE = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
@@ -361,6 +362,18 @@ def test_a_long_wait_for_another_process_is_logged(run):
     plugin._secrets = ()
     plugin._log_waiting("index.json")
     assert run.lines == ["controller: waiting for the download of index.json for another host"]
+
+
+def test_no_option_about_connections_is_left_out():
+    read = set()
+
+    class Recorded(dict):
+        def __getitem__(self, name):
+            read.add(name)
+            return super().__getitem__(name)
+
+    network.parse_connection_options(Recorded((name, spec.get("default")) for name, spec in SPEC.items()))
+    assert len(read) > 8 and read <= lookup.OPTIONS
 
 
 def test_the_options_are_those_of_the_module():
