@@ -224,7 +224,8 @@ def _make_action(job):
                 module=module_name.rpartition(".")[2],
             )
 
-    terraform_binary.find_obstacle = lambda *args: job.obstacle
+    for plugin in (terraform_binary, terraform_binary_info):
+        plugin.find_obstacle = lambda *args: job.obstacle
     constants.DEFAULT_LOCAL_TMP = job.folder  # shared by all tasks of a run, as by all forks of ansible-playbook
     Display().verbosity = job.verbosity
     loader = DataLoader()
