@@ -295,7 +295,7 @@ class ActionModule(ActionBase):
         """Choose the version for ``latest`` or a constraint, once the target reports its platform and versions.
 
         A first guess, for the target's probable platform and without its installed versions, saves a run of the module
-        if it is right.
+        if it is right. The looks may be for a version that is older than what the link means; the last plan must not.
 
         :returns: (the plan for the version, tuple of the line that says how it was chosen).
         """
@@ -304,7 +304,8 @@ class ActionModule(ActionBase):
             version, _explanation = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
             version = ANY_VERSION  # an installed version may still be enough
-        plan = self._plan(dict(sent, version=version))
+        look = dict(sent, allow_downgrade=True) if "allow_downgrade" in sent else sent
+        plan = self._plan(dict(look, version=version))
         order = order._replace(platform=plan.platform)
         intact: Set[str] = set()
         for _look in range(_LOOKS):
@@ -316,9 +317,11 @@ class ActionModule(ActionBase):
             version, _explanation = resolve_version(order, sorted(intact), delivery.listing, _null_log)
             if version == plan.version:
                 break
-            plan = self._plan(dict(sent, version=version))
+            plan = self._plan(dict(look, version=version))
         version, explanation = resolve_version(order, sorted(intact), delivery.listing, self._log)
-        return plan if plan.version == version else self._plan(dict(sent, version=version)), (explanation,)
+        if plan.version != version or look is not sent and plan.changed:
+            plan = self._plan(dict(sent, version=version))
+        return plan, (explanation,)
 
     def _with_steps(self, answer: Answer) -> Answer:
         """Return an Answer with the controller's steps before the target's."""

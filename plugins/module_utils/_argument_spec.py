@@ -21,6 +21,7 @@ SPEC: Dict[str, Dict[str, Any]] = {
     "link": {"type": "path"},
     "link_force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
+    "allow_downgrade": {"type": "bool", "default": True},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "mode": {"type": "raw", "default": "0755"},
@@ -52,7 +53,8 @@ SPEC: Dict[str, Dict[str, Any]] = {
 
 # What a target may see while the controller downloads.
 TO_TARGET = frozenset([
-    "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group",
-    "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel",
-    "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
+    "allow_downgrade", "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy",
+    "download", "group", "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries",
+    "run_check", "selevel", "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify",
+    "version",
 ])

@@ -73,6 +73,7 @@ class Request(NamedTuple):
     link: Optional[str]  # absolute path of the symlink
     link_force: bool
     backup: bool  # keep what link_force replaces
+    allow_downgrade: bool  # the link may move to an older version
     uid: Optional[int]  # None: not requested
     gid: Optional[int]  # None: not requested
     owner: Optional[str]  # name of uid, or the number if it has no name

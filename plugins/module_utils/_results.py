@@ -4,13 +4,12 @@
 """The documented return values, from a plan (check mode, or nothing to do) or from its result. No decisions here."""
 
 import os
-import re
 import stat
 import time
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ._fs.accounts import account_text, group_name, user_name
-from ._fs.symlink import backup_name
+from ._fs.symlink import backup_name, version_in
 from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
@@ -189,13 +188,7 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
 
 def previous_version(plan: _Plan) -> Optional[str]:
     """Return the version that the link points to, as the plan found it; None if it points to no version."""
-    return _version_of(plan.link_state.target) if plan.link_state else None
-
-
-def _version_of(target: Optional[str]) -> Optional[str]:
-    """Return the version in a link's target ``.../<version>/terraform``; None for any other target."""
-    found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
-    return found.group(1) if found else None
+    return version_in(plan.link_state.target) if plan.link_state else None
 
 
 def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str], intact: Iterable[str]) -> Params:
@@ -204,7 +197,7 @@ def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str
         "requested": request.requested,
         "path": request.path,
         "link": request.link,
-        "previous_version": _version_of(previous),
+        "previous_version": version_in(previous),
         "base_dir": request.base_dir,
         "platform": request.platform,
         "binary_sha256": receipt.sha256 if receipt else None,
@@ -422,7 +415,7 @@ def _header(request: Request, state: Params) -> str:
         target = state.get("link", {}).get(request.link, "absent")
         return "%s: Terraform %s" % (
             request.link,
-            _version_of(target) or ("absent" if target == "absent" else "of unknown version"),
+            version_in(target) or ("absent" if target == "absent" else "of unknown version"),
         )
     return "%s: Terraform %s" % (request.path, request.version if state["state"] == "present" else "absent")
 

@@ -182,6 +182,16 @@ options:
       - Links that are switched are not kept.
     type: bool
     default: false
+  allow_downgrade:  # target
+    description:
+      - If V(false), a task that would move O(link) to an older version than the one it points to is an error, before an
+        archive is downloaded. In this way, neither a wrong variable nor a constraint can take a host back.
+      - The version that O(link) points to is read from the path that it leads to, C(<version>/terraform), also below
+        another directory than O(base_dir), and through other links. If this path does not contain a version, and if a file
+        is in the place of O(link), nothing is known to be older.
+      - Without O(link), and for a removal, it has no effect.
+    type: bool
+    default: true
   owner:  # target
     description: Owner of the binary, as a name or UID. If it is not given, the owner stays as the file was created.
     type: str

@@ -178,7 +178,7 @@ def test_upgrading(machine, internet):
     with Page("upgrading.md") as page:
         machine.write("terraform.yml", page.take("yaml"))
         look, upgrade, back = page.take("sh"), page.take("sh"), page.take("sh")
-        constraint, rescue = read_yaml(page.take("yaml")), page.take("yaml")
+        constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
         seen = machine.role(look)
@@ -192,6 +192,10 @@ def test_upgrading(machine, internet):
         assert machine.role(back)["changed"]
         internet.start()
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
+        assert machine.tasks([{"version": "1.13.4", "link": LINK}])[0]["changed"]
+        (refused,) = machine.tasks([dict(never, version="1.13.3", link=LINK)])
+        assert refused["failed"] and "1.13.3 is older" in refused["msg"], refused
+        assert machine.tasks([{"version": "1.13.3", "link": LINK}])[0]["changed"]
         failed = machine.play(rescue, fails=True)
         assert failed["The new version"]["changed"] and failed["The version before"]["changed"]
         assert failed["Let the host fail all the same"]["msg"].startswith("Terraform is 1.13.3 again: ")

@@ -62,6 +62,7 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
     "_install/test_run_check.py",
 )
 CLEARING = "_install/test_leftovers.py"
+DOWNGRADES = "_install/test_downgrades.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
     "_install/test_zip_archive.py",
     "_fs/test_signals.py",
@@ -752,6 +753,17 @@ MUTANTS = {
     ),
     "what is not ours is removed": _never(
         "_install/plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE
+    ),
+    "a link moves to an older version whatever is allowed": _never(
+        "_install/plan.py",
+        "asked is not None and version is not None and sort_key(version) > sort_key(asked)",
+        DOWNGRADES,
+    ),
+    "a link through a link means nothing": _change(
+        "_install/plan.py", "(os.path.realpath(link), link_state.target)", "(link_state.target,)", DOWNGRADES
+    ),
+    "what a link leads to is all that it means": _change(
+        "_install/plan.py", "(os.path.realpath(link), link_state.target)", "(os.path.realpath(link),)", DOWNGRADES
     ),
     "what a link points to is removed": _never("_install/plan.py", "link != request.link", REMOVE),
     "the receipt goes before the binary": _change(

@@ -397,7 +397,8 @@ def inspect_link(
 
     :param directory: the open directory of the link.
     :param safety_warnings: as for open_trusted_directory().
-    Raises InstallError if the link is not safe or may not be replaced, RequestError if it is inside the store.
+    Raises InstallError if the link is not safe or may not be replaced, RequestError if it is inside the store, or if it
+    would move to an older version and must not.
     """
     name = link.rpartition("/")[2]
     _check_outside(request, directory, name)
@@ -405,4 +406,28 @@ def inspect_link(
     link_state = symlink.read_link_state(directory, name, hashed=request.link_force)
     if request.state == "present":
         symlink.check_replaceable(link_state, link, request.link_force)
+        _check_downgrade(request, link, link_state)
     return link_state
+
+
+def _check_downgrade(request: Request, link: str, link_state: symlink.LinkState) -> None:
+    """Refuse to move a link to an older version, unless that is allowed. Raises RequestError."""
+    asked, version = request.version, None if request.allow_downgrade else linked_version(link, link_state)
+    if asked is not None and version is not None and sort_key(version) > sort_key(asked):
+        raise RequestError(
+            "link %s points to %s, and %s is older, expected no downgrade (allow_downgrade: false)"
+            % (link, version, asked),
+            path=link,
+            hint="write a version from %s on, or set allow_downgrade: true to go back on purpose" % version,
+        )
+
+
+def linked_version(link: str, link_state: symlink.LinkState) -> Optional[str]:
+    """Return the version that a link means: by the path that it leads to, or else by its own target; None if unknown.
+
+    It is found by path, which is safe enough to refuse something, but not to change anything.
+    """
+    if link_state.target is None:
+        return None
+    versions = map(symlink.version_in, (os.path.realpath(link), link_state.target))
+    return next((version for version in versions if version and is_exact(version)), None)
