@@ -239,7 +239,7 @@ class ActionModule(ActionBase):
         order = parse_download_request(params, params["platform"])
         parse_cache_options(params)
         explanation: Tuple[str, ...] = ()
-        if order.version:
+        if order.version or order.wanted.is_previous:  # what the link pointed to before, only the target knows
             plan = self._plan(sent)
         else:
             delivery = self._delivery(order, params, environ, stack)
@@ -352,6 +352,7 @@ class ActionModule(ActionBase):
             self._platform,
             asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR),
             asked_path(arguments.get("link"), ""),
+            not wanted.is_previous,
         )
         return read_answer(raw, self._host, asked, bool(wrap_async))
 

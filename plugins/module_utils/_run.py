@@ -19,6 +19,7 @@ from ._install.apply import apply_plan
 from ._install.installed import Inventory
 from ._install.plan import Plan, list_installed, make_plan
 from ._install.preflight import check_archive
+from ._install.previous import find_previous
 from ._records import Params, Provenance, Request, SetContext
 from ._release.layout import detect_platform
 from ._release.resolver import matching_versions, resolve_version
@@ -155,15 +156,35 @@ def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Opti
     :returns: the return values of the module. Raises TerraformBinaryError.
     """
     run = ModuleRun(params, check_mode, steps, set_context)
+    if run.request.wanted.is_previous:
+        return go_back(run)
     if run.request.version is None:
         return remove_matching(run) if run.request.state == "absent" else install_newest(run)
     result, lines = run.apply_or_predict(run.plan(run.request))
-    if not result["changed"]:
-        del steps.lines[:]
-    for line in lines:
-        steps(line)
+    log_result(run, result, lines)
     if run.request.state == "absent" and result["removed"]:
         log_leftovers(run, result)
+    return result
+
+
+def log_result(run: ModuleRun, result: Params, lines: Sequence[str], choice: str = "") -> None:
+    """Log the lines about a result. If nothing changed, they replace what was logged before.
+
+    :param choice: how the version was chosen.
+    """
+    if not result["changed"]:
+        del run.steps.lines[:]
+        lines = ("; ".join(filter(None, (choice, lines[0]))),) + tuple(lines[1:])
+    for line in lines:
+        run.steps(line)
+
+
+def go_back(run: ModuleRun) -> Params:
+    """Switch the link to the version before; return the return values. Raises TerraformBinaryError."""
+    version, choice = find_previous(run.request)
+    run.steps(choice)
+    result, lines = run.apply_or_predict(run.plan(run.parse(version)))
+    log_result(run, result, lines, choice)
     return result
 
 
@@ -182,11 +203,7 @@ def install_newest(run: ModuleRun) -> Params:
     run.source = source.with_version(request)
     result, lines = run.apply_or_predict(run.plan(request))
     result["downloaded_bytes"] += source.index_bytes
-    if not result["changed"]:
-        del run.steps.lines[:]
-        lines = ("%s; %s" % (choice, lines[0]),) + tuple(lines[1:])
-    for line in lines:
-        run.steps(line)
+    log_result(run, result, lines, choice)
     return result
 
 

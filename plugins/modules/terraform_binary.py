@@ -38,6 +38,13 @@ options:
         is upgraded without review.
       - A leading C(v) of an exact version is dropped. V(latest) is the newest final release. Constraints are written as in
         Terraform, for example V(~> 1.13.0), V(>= 1.9, < 2.0), or V(= 1.10). V(all) can be used only with O(state=absent).
+      - V(previous) is the version below O(base_dir) that O(link) pointed to before it was switched to the version that it
+        points to now, as the receipt of that version records it. Nothing is downloaded. If the version is not there any
+        more, is damaged, or was verified by a weaker O(checksum_policy), that is an error. So is a link of which nothing is
+        recorded, for example because it was made by other means. O(checksum) is not compared, because it is that of another
+        version.
+      - V(previous) goes back one step, once. If it has switched O(link), running it again changes nothing, so a run for many
+        hosts can be repeated. It is meant for one run, with C(-e). To go back further, or forward again, write the version.
       - V(latest) and constraints choose the newest of the versions that the first of O(sites) with a match lists for
         O(platform), and of the versions that are installed and intact. So no site can roll a host back. If a site is
         behind, the module warns. RV(version) returns what was chosen. An exact version, and a constraint with C(=), needs
@@ -189,7 +196,7 @@ options:
       - The version that O(link) points to is read from the path that it leads to, C(<version>/terraform), also below
         another directory than O(base_dir), and through other links. If this path does not contain a version, and if a file
         is in the place of O(link), nothing is known to be older.
-      - Without O(link), and for a removal, it has no effect.
+      - Without O(link), for O(version=previous), and for a removal, it has no effect.
     type: bool
     default: true
   owner:  # target
@@ -366,6 +373,11 @@ EXAMPLES = r"""
   iac_platform.terraform.terraform_binary:
     version_file: "{{ playbook_dir }}/infrastructure"
     offline_ok: true
+
+- name: Go back to the version that the link pointed to before, without a download
+  iac_platform.terraform.terraform_binary:
+    version: previous
+    link: /usr/local/bin/terraform
 
 - name: Remove all versions before 1.10
   iac_platform.terraform.terraform_binary:

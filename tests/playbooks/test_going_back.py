@@ -60,3 +60,55 @@ def test_an_upgrade_by_constraint_passes(tasks, args):
     assert run(tasks, args(OLD))["changed"]
     result = run(tasks, args("~> 1.13.0", allow_downgrade=False))
     assert result["changed"] and target(args(NEW)) == NEW, result
+
+
+def test_previous_goes_back_without_a_site_and_stays(tasks, module_site, args):
+    for version in (OLD, NEW):
+        assert run(tasks, args(version))["changed"]
+    del module_site.requests[:]
+    back = args("previous", sites=["http://127.0.0.1:1"], allow_downgrade=False)
+    predicted = run(tasks, back, check=True)
+    assert predicted["changed"] and predicted["version"] == OLD and target(back) == NEW, predicted
+    result = run(tasks, back)
+    assert result["changed"] and (result["version"], result["previous_version"]) == (OLD, NEW), result
+    assert result["requested"] == "previous" and result["downloaded_bytes"] == 0 and target(back) == OLD
+    assert result["ansible_facts"]["terraform_binary_result"]["version"] == OLD
+    again = run(tasks, back)
+    assert not again["changed"] and target(back) == OLD and "went back" in again["steps"][0], again
+    assert not module_site.requests
+
+
+def test_previous_never_downloads_what_is_damaged(tasks, module_site, args):
+    for version in (OLD, NEW):
+        assert run(tasks, args(version))["changed"]
+    os.truncate(os.path.join(args(OLD)["base_dir"], OLD, "terraform"), 1)
+    del module_site.requests[:]
+    result = run(tasks, args("previous"))
+    assert result["failed"] and "cannot be linked without a download" in result["msg"], result
+    assert "write version: '%s'" % OLD in result["error"]["hint"] and target(args(NEW)) == NEW
+    assert not module_site.requests
+
+
+def test_previous_of_a_host_that_was_never_upgraded(tasks, args):
+    assert "nothing to go back to" in run(tasks, args("previous"))["msg"]
+    assert run(tasks, args(NEW))["changed"]
+    assert "is not known" in run(tasks, args("previous"))["msg"]
+
+
+def test_a_role_goes_back_with_one_variable(play, module_site, tmp_path):
+    variables = {
+        "terraform_binary_%s" % name: value
+        for name, value in playbook_run.task_args(module_site, tmp_path / "store", link=str(tmp_path / "tf")).items()
+    }
+
+    def role(name, version):
+        return {
+            "name": name,
+            "ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary"},
+            "vars": dict(variables, terraform_binary_version=version),
+        }
+
+    shown = {"name": "shown", "ansible.builtin.debug": {"msg": "{{ ansible_facts.terraform_binary_result.version }}"}}
+    run = play([role("old", OLD), role("new", NEW), role("back", "previous"), role("once more", "previous"), shown])
+    assert run.returncode == 0 and run["shown"]["msg"] == OLD, run.output
+    assert target({"link": str(tmp_path / "tf")}) == OLD

@@ -177,7 +177,7 @@ def test_containers(machine, internet, host_platform, tmp_path):
 def test_upgrading(machine, internet):
     with Page("upgrading.md") as page:
         machine.write("terraform.yml", page.take("yaml"))
-        look, upgrade, back = page.take("sh"), page.take("sh"), page.take("sh")
+        look, upgrade, before, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
         constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
@@ -189,9 +189,10 @@ def test_upgrading(machine, internet):
         assert machine.role(upgrade)["previous_version"] == "1.13.3"
         assert terraform_of(machine.shell("terraform version")) == "1.13.4"
         internet.stop()
-        assert machine.role(back)["changed"]
-        internet.start()
+        assert machine.role(before)["changed"] and not machine.role(before)["changed"]
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
+        assert not machine.role(back)["changed"]
+        internet.start()
         assert machine.tasks([{"version": "1.13.4", "link": LINK}])[0]["changed"]
         (refused,) = machine.tasks([dict(never, version="1.13.3", link=LINK)])
         assert refused["failed"] and "1.13.3 is older" in refused["msg"], refused

@@ -62,7 +62,7 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
     "_install/test_run_check.py",
 )
 CLEARING = "_install/test_leftovers.py"
-DOWNGRADES = "_install/test_downgrades.py"
+DOWNGRADES, PREVIOUS = "_install/test_downgrades.py", "_install/test_previous.py"
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
     "_install/test_zip_archive.py",
     "_fs/test_signals.py",
@@ -714,7 +714,35 @@ MUTANTS = {
         LINKS,
     ),
     "the link is not recorded": _never(
-        "_install/apply.py", "request.link and request.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
+        "_install/link_history.py", "link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
+    ),
+    "what a link meant before is not recorded": _never("_install/link_history.py", "before is not None", PREVIOUS),
+    "what a link meant before that stays": _without("_install/link_history.py", "previous.pop(link, None)", PREVIOUS),
+    "another store counts as this one": _change(
+        "_install/link_history.py", "if version and store == os.path.realpath(base_dir)", "if version", PREVIOUS
+    ),
+    "links that are gone keep their history": _change(
+        "_install/link_history.py",
+        " if each in receipt.links\n    )\n    previous.pop",
+        "\n    )\n    previous.pop",
+        PREVIOUS,
+    ),
+    "previous goes there and back again": _never("_install/link_history.py", "request.wanted.is_previous", PREVIOUS),
+    "the way back is never forgotten": _change(
+        "_install/link_history.py", "if each in previous and each != link)", "if each in previous)", PREVIOUS
+    ),
+    "a repair forgets what links meant": _change(
+        "_install/link_history.py",
+        "receipt._replace(links=old.links, previous=old.previous, went_back=old.went_back)",
+        "receipt._replace(links=old.links)",
+        PREVIOUS,
+    ),
+    "previous downloads": _never("_install/plan.py", "request.wanted.is_previous and plan.needs_archive", PREVIOUS),
+    "previous takes the link from another run": _never(
+        "_install/apply.py", "request.wanted.is_previous and find_previous(request)[0] != request.version", PREVIOUS
+    ),
+    "what another run has switched is not recorded": _never(
+        "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
     ),
     "links are switched without their lock": _change(
         "_install/apply.py",

@@ -89,6 +89,12 @@ def _older_linked(host):
     host.run(link=host.at("bin", "terraform"), **host.offer(OLD_VERSION))
 
 
+def _linked_before(host):
+    """The link has moved on to an older version, and the receipts of both know it."""
+    _installed(host, **_linked(host))
+    _older_linked(host)
+
+
 def _with_stale_files(host):
     _installed(host)
     for kind in ("binary", "receipt"):
@@ -109,6 +115,7 @@ SCENARIOS = {
     "damaged": Scenario(_damaged, _plain, "all"),
     "damaged, link": Scenario(_damaged_linked, _linked, "all"),
     "link switch": Scenario(_older_linked, _linked, "changes"),
+    "link back": Scenario(_linked_before, _linked, "changes"),
     "mode": Scenario(_mode, _plain, "changes"),
     "replace": Scenario(_writable, _plain, "changes"),
     "reverify": Scenario(_weak, lambda host: {"checksum_policy": "sha256sums"}, "changes"),

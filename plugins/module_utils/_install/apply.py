@@ -21,8 +21,10 @@ from .._fs.lock import hold_lock
 from .._fs.signals import defer_signals, raise_on_signal
 from .._records import Fingerprints, Log, Provenance, Receipt, Request, SetContext
 from . import binary, installed, run_check, uninstall
+from .link_history import record_link
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
-from .receipt import FORMAT, find_links
+from .previous import find_previous
+from .receipt import FORMAT
 
 Source = Any  # see apply_plan()
 
@@ -256,6 +258,7 @@ def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, s
     """Record the run check's result, and the link that is about to point to the binary, before the link does.
 
     After a crash in between, the receipt can list one link too many, but never one too few. A removal checks each link.
+    What the link pointed to before counts only once it points to this binary.
 
     :param known: the receipt that is valid so far.
     :returns: the receipt that is valid now.
@@ -266,8 +269,8 @@ def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, s
     if status is not None and plan.receipt is not None and plan.drift.update_receipt:
         if (known.mtime_ns, known.inode) == (plan.receipt.mtime_ns, plan.receipt.inode):  # no new file was put in place
             receipt = receipt._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
-    if request.link and request.link not in receipt.links:
-        receipt = receipt._replace(links=find_links(receipt, request.path) + (request.link,))
+    if plan.link_state is not None:
+        receipt = record_link(receipt, request, plan.link_state)
     if receipt != known and receipt.format <= FORMAT:
         return binary.write_receipt(run, directory, receipt)
     return known
@@ -314,6 +317,29 @@ def _replaced(path: str, found: str) -> InstallError:
     )
 
 
+def _record_link_again(run: InstallContext, base: Directory, link: str, link_state: symlink.LinkState) -> None:
+    """Record what the link points to now that no other run can move it: one has, after the plan was made.
+
+    Raises InstallError if it changes what ``version: previous`` means.
+    """
+    request = run.request
+    if request.wanted.is_previous and find_previous(request)[0] != request.version:
+        raise InstallError(
+            "link %s was switched to %s meanwhile, so %s is not the version before it"
+            % (link, link_state.target or link_state.kind, request.version),
+            path=link,
+            errno=errno.ESTALE,
+            hint="another process switches that link: look which version it should be, and run again",
+        )
+    directory = enter_version(base, request)
+    if directory is None or run.receipt is None:
+        return  # another process removes the version: the link is right, as soon as it is there again
+    with directory:
+        receipt = record_link(run.receipt, request, link_state)
+        if receipt != run.receipt:
+            run.receipt = binary.write_receipt(run, directory, receipt)
+
+
 def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
     request = run.request
     directory, _whole = open_link_directory(link, run.owners, run.safety_warnings, run.log)
@@ -323,6 +349,8 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             run.previous = link_state.target
             if link_state.target == request.path:
                 return  # a concurrent run did it
+            if link_state != run.plan.link_state:
+                _record_link_again(run, base, link, link_state)
             with defer_signals():
                 kept = symlink.switch_link(
                     directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file"

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from .._errors import InstallError, os_error_context
 from .._fs.atomic_file import PendingFile, check_mode, copy_file, set_owner_and_mode
@@ -19,10 +19,10 @@ from .._fs.directory import Directory
 from .._fs.signals import defer_signals
 from .._records import COLLECTION_VERSION, PRODUCT, RECEIPT, Provenance, Receipt, VerifiedArchive
 from . import installed, zip_archive
+from .link_history import with_links_of
 from .receipt import FORMAT, MODE, receipt_bytes
 
 Run = Any  # InstallContext in apply.py, which calls these functions
-Plan = Any  # in plan.py
 
 
 def install_binary(run: Run, directory: Directory) -> Receipt:
@@ -57,17 +57,11 @@ def install_binary(run: Run, directory: Directory) -> Receipt:
                 platform=request.platform,
                 sha256=pending.sha256,
                 size=pending.size,
-                links=_known_links(run.plan),
                 installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 collection=COLLECTION_VERSION,
             )
-            return _publish(run, directory, pending, with_provenance(receipt, archive.provenance))
-
-
-def _known_links(plan: Plan) -> Tuple[str, ...]:
-    """Return the links to record for a new binary: those that point to the old one."""
-    receipt: Optional[Receipt] = plan.receipt
-    return receipt.links if receipt is not None else ()
+            receipt = with_links_of(with_provenance(receipt, archive.provenance), run.plan.receipt)
+            return _publish(run, directory, pending, receipt)
 
 
 def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:

@@ -30,6 +30,7 @@ from .._fs.lock import is_held
 from .._records import PRODUCT, RECEIPT, Fingerprints, Log, Receipt, Request, SetContext
 from .._versions.version import is_exact, sort_key
 from . import installed, preflight
+from .link_history import linked_version, record_link
 from .receipt import FORMAT, find_links
 
 LINK_LOCK = ".terraform-link.lock"
@@ -109,8 +110,8 @@ class Plan(NamedTuple):
             or drift.update_receipt
             or drift.fix_metadata
             and (receipt.run_check or self.runs_check)
-            or self.request.link
-            and self.request.link not in receipt.links
+            or self.link_state is not None
+            and record_link(receipt, self.request, self.link_state) != receipt
         )
 
     @property
@@ -144,12 +145,20 @@ def make_plan(
     :param signers: fingerprints of the primary keys of the trusted keys.
     :param set_context: callable(fd, path, restore) -> bool, whether the context differs; None without SELinux.
     :param patient: read again what a concurrent run may be changing; not needed while the lock is held.
-    Raises InstallError for what cannot be read or is not safe, RequestError for what this module did not install.
+    Raises InstallError for what cannot be read or is not safe, RequestError for what this module did not install, and
+    for ``version: previous`` if an archive would be needed.
     """
     plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS if patient else 1)
     if patient and plan.receipt_is_ahead:
         time.sleep(RETRY_SECONDS)
         plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS)
+    if request.wanted.is_previous and plan.needs_archive:
+        raise RequestError(
+            "%s, which the link pointed to before, cannot be linked without a download: %s"
+            % (request.version, "; ".join(plan.drift.install + plan.drift.reverify)),
+            path=request.path,
+            hint="write version: '%s', which downloads what is missing" % request.version,
+        )
     return plan
 
 
@@ -412,22 +421,13 @@ def inspect_link(
 
 def _check_downgrade(request: Request, link: str, link_state: symlink.LinkState) -> None:
     """Refuse to move a link to an older version, unless that is allowed. Raises RequestError."""
-    asked, version = request.version, None if request.allow_downgrade else linked_version(link, link_state)
+    allowed = request.allow_downgrade or request.wanted.is_previous
+    asked, version = request.version, None if allowed else linked_version(link, link_state)
     if asked is not None and version is not None and sort_key(version) > sort_key(asked):
         raise RequestError(
             "link %s points to %s, and %s is older, expected no downgrade (allow_downgrade: false)"
             % (link, version, asked),
             path=link,
-            hint="write a version from %s on, or set allow_downgrade: true to go back on purpose" % version,
+            hint="write a version from %s on, or go back on purpose with version: previous or allow_downgrade: true"
+            % version,
         )
-
-
-def linked_version(link: str, link_state: symlink.LinkState) -> Optional[str]:
-    """Return the version that a link means: by the path that it leads to, or else by its own target; None if unknown.
-
-    It is found by path, which is safe enough to refuse something, but not to change anything.
-    """
-    if link_state.target is None:
-        return None
-    versions = map(symlink.version_in, (os.path.realpath(link), link_state.target))
-    return next((version for version in versions if version and is_exact(version)), None)

@@ -17,7 +17,7 @@ import stat
 import zipfile
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _results, _source
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _results, _run, _source
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory, lock, trusted_file
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, transport_errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, run_check
@@ -87,12 +87,24 @@ class Host:
             version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform
         )
 
-    def parsed(self, **options):
+    def params(self, **options):
         params = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
         params.update(version=VERSION, base_dir=self.base_dir, run_check=self.run_check)
         params.update(self.defaults)
         params.update(options)
-        return parse.parse_request(params, lambda: self.platform)
+        return params
+
+    def parsed(self, **options):
+        return parse.parse_request(self.params(**options), lambda: self.platform)
+
+    def module(self, check=False, **options):
+        """The results of all that the module does, in check mode or not; ``lines`` are its steps."""
+        self.warnings = []
+        steps = _run.Steps(lambda line: None, self.warnings.append)
+        try:
+            return _run.run_module(self.params(**options), check, steps, self.set_context)
+        finally:
+            self.lines = [line[len("target: ") :] for line in steps.lines]
 
     def plan(self, **options):
         return self._plan(self.parsed(**options))[0]

@@ -76,6 +76,15 @@ def test_what_the_module_says_passes_and_comes_out_again():
     assert raw == HONEST
 
 
+@pytest.mark.parametrize("needs", [True, None])
+def test_a_version_that_the_host_chooses_costs_no_download(needs):
+    """For version: previous, whatever version a host names would be downloaded."""
+    assert read(dict(HONEST, needs_archive=False), downloads=False).version == "1.13.4"
+    assert "needs_archive is '%s', expected False" % needs in refusal(
+        dict(HONEST, needs_archive=needs), downloads=False
+    )
+
+
 def test_a_failure_passes_and_comes_out_again():
     raw = _answer.as_raw(read(FAILURE, version="1.13.4"))
     assert raw == {name: value for name, value in FAILURE.items() if value is not None or name == "previous_version"}

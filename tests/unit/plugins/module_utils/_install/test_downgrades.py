@@ -89,6 +89,12 @@ def test_without_a_link_and_for_a_removal_it_says_nothing(strict):
     assert strict.run(**dict(older, state="absent"))["changed"] and os.path.islink(strict.at("tf"))
 
 
+def test_going_back_on_purpose_is_no_accident(strict):
+    assert strict.run(**strict.offer("1.14.0"))["changed"]
+    strict.defaults.update(version="previous", archive=None)
+    assert strict.module()["version"] == "1.13.4"
+
+
 def test_a_link_that_moved_on_meanwhile_is_not_taken_back(strict, monkeypatch):
     """Another run has switched it to a newer version after the plan was made."""
     older, switch = strict.offer(OLDER), apply._switch_link

@@ -125,6 +125,24 @@ def test_latest_is_not_removed():
     assert "cannot be removed" in refusal(version="latest", state="absent")
 
 
+def test_previous_needs_a_link_and_cannot_be_removed():
+    parsed = parse(version=" previous ", link="/tf")
+    assert (parsed.version, parsed.wanted.is_previous) == (None, True)
+    assert "before, and link is not given; set link" in refusal(version="previous")
+    assert "before, and is for state: present; name the version" in refusal(
+        version="previous", link="/tf", state="absent"
+    )
+    assert "with archive" in refusal(version="previous", link="/tf", archive="/x.zip")
+    assert "needs checksum" in refusal(version="previous", link="/tf", checksum_policy="pinned")
+
+
+def test_previous_is_not_compared_with_the_checksum_of_another_version():
+    for checksum in (DIGEST, "%s  terraform_1.13.4_linux_amd64.zip" % DIGEST):
+        given = params(version="previous", link="/tf", checksum_policy="pinned", checksum=checksum)
+        found = parse_module.parse_request(given, lambda: "linux_amd64", "1.13.3")
+        assert (found.version, found.checksum, found.policy) == ("1.13.3", None, "pinned")
+
+
 def test_all_is_removed_and_nothing_else():
     assert parse(version=" all ", state="absent").wanted.is_all
     for options in (
