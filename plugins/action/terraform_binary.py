@@ -353,6 +353,7 @@ class ActionModule(ActionBase):
             asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR),
             asked_path(arguments.get("link"), ""),
             not wanted.is_previous,
+            self._state == "absent" or "keep" in arguments,
         )
         return read_answer(raw, self._host, asked, bool(wrap_async))
 

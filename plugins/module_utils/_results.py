@@ -6,11 +6,11 @@
 import os
 import stat
 import time
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from ._fs.accounts import account_text, group_name, user_name
 from ._fs.symlink import backup_name, version_in
-from ._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
+from ._records import PRODUCT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
 _Plan = Any  # Plan in _install.plan, which this file may not import
@@ -34,7 +34,7 @@ def predicted_result(
     result.update(
         changed=plan.changes,
         needs_archive=plan.needs_archive,
-        removed=_paths_to_remove(plan),
+        removed=list(plan.paths_to_remove),
         downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
         diff=_headed(
             request, _before(plan), _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)
@@ -128,6 +128,34 @@ def merged_result(request: Request, results: Sequence[Params], intact: Iterable[
     return result
 
 
+def pruned_result(result: Params, request: Request, pruned: Any, check_mode: bool) -> Params:
+    """Return the result of an install with what ``keep`` removed after it.
+
+    :param result: of the install; it is changed.
+    :param pruned: Pruned.
+    :returns: return values.
+    """
+    if not pruned.paths:
+        return result
+    before, after = result["diff"]["before"], result["diff"]["after"]
+    others = dict((version, size) for version, size in pruned.sizes.items() if version != request.version)
+    left = dict((version, size) for version, size in others.items() if version not in pruned.versions)
+    if "size" in before:
+        others[str(request.version)] = before["size"]
+    left[str(request.version)] = after["size"]
+    result["diff"] = dict(result["diff"], before=dict(before, versions=others), after=dict(after, versions=left))
+    result.update(
+        changed=True,
+        removed=result["removed"] + list(pruned.paths),
+        msg="%s; %sremoved (keep: %d): %s"
+        % (result["msg"], "would be " if check_mode else "", request.keep or 0, ", ".join(pruned.versions)),
+    )
+    if not check_mode:
+        result["intact_versions"] = [each for each in result["intact_versions"] if each not in pruned.versions]
+        result["ansible_facts"] = success_facts(request.state, result)
+    return result
+
+
 def cleared_result(
     result: Params, request: Request, paths: Sequence[str], left: Iterable[str], check_mode: bool
 ) -> Params:
@@ -172,7 +200,7 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
     lines += ["would run it: %s" % reason for reason in drift.run_check]
     lines += ["would record: %s" % reason for reason in drift.update_receipt]
     if request.state == "absent":
-        gone = _paths_to_remove(plan)
+        gone = plan.paths_to_remove
         lines += ["would remove: %s" % path for path in gone]
         if gone and request.version_dir not in gone and plan.removes:
             lines.append("would leave %s, where there are files that are not ours" % request.version_dir)
@@ -266,20 +294,6 @@ def failed_facts(result: Params, requested: Optional[str]) -> Params:
     }
 
 
-def _paths_to_remove(plan: _Plan) -> List[str]:
-    """Return the paths that a removal removes, in that order."""
-    request = plan.request
-    if request.state == "present":
-        return []
-    gone: List[str] = [request.link] if plan.changes_link else []
-    if plan.removes:
-        ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
-        gone += ["%s/%s" % (request.version_dir, name) for name in ours] + list(plan.stale_temp_files)
-        if plan.empties_version_dir:
-            gone.append(request.version_dir)
-    return gone
-
-
 def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
     """Return one line on a state that needs no change, in a tuple."""
     request = plan.request
@@ -309,7 +323,7 @@ def _summary(plan: _Plan, would: str) -> str:
             "absent" if request.state == "absent" else "right at %s" % request.path,
         )
     if request.state == "absent":
-        return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(_paths_to_remove(plan)))
+        return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(plan.paths_to_remove))
     installed = "reinstalled" if plan.found and plan.found.stat else "installed"
     done_things = [
         word

@@ -20,6 +20,7 @@ from ._install.installed import Inventory
 from ._install.plan import Plan, list_installed, make_plan
 from ._install.preflight import check_archive
 from ._install.previous import find_previous
+from ._install.retention import prune
 from ._records import Params, Provenance, Request, SetContext
 from ._release.layout import detect_platform
 from ._release.resolver import matching_versions, resolve_version
@@ -125,6 +126,28 @@ class ModuleRun:
         self.steps.previous_version = self.steps.previous_version or _results.previous_version(plan)
         return plan
 
+    def converge(self, request: Request) -> Tuple[Params, Tuple[str, ...]]:
+        """Plan for a request with a version, apply or predict, and remove what ``keep`` does not keep.
+
+        :returns: (return values, step lines about them). Raises TerraformBinaryError.
+        """
+        result, lines = self.apply_or_predict(self.plan(request))
+        if request.keep is None:
+            return result, lines
+        try:
+            pruned = prune(request, self.steps, self.check_mode)
+        except TerraformBinaryError as exc:
+            exc.changed = exc.changed or result["changed"] and not self.check_mode
+            raise
+        if self.check_mode:
+            lines += tuple("would remove: %s" % path for path in pruned.paths)
+        stays = "more than keep: %d asks for, but in use: %s" % (request.keep, " | ".join(pruned.in_use))
+        result = _results.pruned_result(result, request, pruned, self.check_mode)
+        if not pruned.in_use:
+            return result, lines
+        # With nothing to do, one line says it all.
+        return result, lines + (stays,) if result["changed"] else ("%s; %s" % (lines[0], stays),)
+
     def apply_or_predict(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
         """Apply a plan, or predict its result in check mode; return (return values, step lines about them).
 
@@ -160,7 +183,7 @@ def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Opti
         return go_back(run)
     if run.request.version is None:
         return remove_matching(run) if run.request.state == "absent" else install_newest(run)
-    result, lines = run.apply_or_predict(run.plan(run.request))
+    result, lines = run.converge(run.request)
     log_result(run, result, lines)
     if run.request.state == "absent" and result["removed"]:
         log_leftovers(run, result)
@@ -183,7 +206,7 @@ def go_back(run: ModuleRun) -> Params:
     """Switch the link to the version before; return the return values. Raises TerraformBinaryError."""
     version, choice = find_previous(run.request)
     run.steps(choice)
-    result, lines = run.apply_or_predict(run.plan(run.parse(version)))
+    result, lines = run.converge(run.parse(version))
     log_result(run, result, lines, choice)
     return result
 
@@ -201,7 +224,7 @@ def install_newest(run: ModuleRun) -> Params:
         return result
     request = run.parse(version)
     run.source = source.with_version(request)
-    result, lines = run.apply_or_predict(run.plan(request))
+    result, lines = run.converge(request)
     result["downloaded_bytes"] += source.index_bytes
     log_result(run, result, lines, choice)
     return result

@@ -199,6 +199,21 @@ options:
       - Without O(link), for O(version=previous), and for a removal, it has no effect.
     type: bool
     default: true
+  keep:  # target
+    description:
+      - After a success, remove the installed versions of O(platform), except for this number of the newest ones. Without
+        this option, all versions stay.
+      - The version of the task always stays. So does a version that is in use, because a link that a receipt records points
+        to it, or because a process on the host runs it. RV(steps) names them.
+      - Only versions that are intact (see RV(intact_versions)) are counted and removed. Damaged ones, those for other
+        platforms, and binaries without a receipt stay. Pre-releases count as versions.
+      - Each version is removed as O(state=absent) does it, under its own lock. If another installer holds this lock, the
+        version stays until the next run. The lock files stay.
+      - Processes are looked for in C(/proc), on Linux. If this user may not see which file a process runs, it counts as
+        running every version if it is called C(terraform) or like a recorded link, and otherwise as running none. A process
+        of another container that runs the same file counts too, if C(/proc) shows it.
+      - V(1) leaves nothing that O(version=previous) could go back to.
+    type: int
   owner:  # target
     description: Owner of the binary, as a name or UID. If it is not given, the owner stays as the file was created.
     type: str
@@ -369,6 +384,12 @@ EXAMPLES = r"""
     version: "~> 1.13.0"
     link: /usr/local/bin/terraform
 
+- name: Install the newest patch release, and remove all but the newest three versions
+  iac_platform.terraform.terraform_binary:
+    version: "~> 1.13.0"
+    link: /usr/local/bin/terraform
+    keep: 3
+
 - name: Install what a root module requires, or keep what is installed if no site can be reached
   iac_platform.terraform.terraform_binary:
     version_file: "{{ playbook_dir }}/infrastructure"
@@ -528,7 +549,9 @@ intact_versions:
   elements: str
   sample: ["1.13.3", "1.13.4"]
 removed:
-  description: Paths that were, or would be, removed. In all return values, a character that cannot be printed becomes C(?).
+  description:
+    - Paths that were, or would be, removed, by O(state=absent) or by O(keep).
+    - In all return values, a character that cannot be printed becomes C(?).
   returned: success
   type: list
   elements: str

@@ -177,7 +177,7 @@ def test_containers(machine, internet, host_platform, tmp_path):
 def test_upgrading(machine, internet):
     with Page("upgrading.md") as page:
         machine.write("terraform.yml", page.take("yaml"))
-        look, upgrade, before, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
+        look, upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
         constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
@@ -189,7 +189,7 @@ def test_upgrading(machine, internet):
         assert machine.role(upgrade)["previous_version"] == "1.13.3"
         assert terraform_of(machine.shell("terraform version")) == "1.13.4"
         internet.stop()
-        assert machine.role(before)["changed"] and not machine.role(before)["changed"]
+        assert machine.role(previous)["changed"] and not machine.role(previous)["changed"]
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
         assert not machine.role(back)["changed"]
         internet.start()
@@ -211,7 +211,11 @@ def test_upgrading(machine, internet):
 @story("removing.md")
 def test_removing(machine):
     with Page("removing.md") as page:
-        one, older, all_of_it = [read_yaml(page.take("yaml"))[0] for _number in range(3)]
+        one, older = [read_yaml(page.take("yaml"))[0] for _number in range(2)]
+        keep, all_of_it = read_yaml(page.take("yaml")), read_yaml(page.take("yaml"))[0]
+        machine.tasks([{"version": version} for version in ("1.9.8", "1.13.3")])
+        (kept,) = machine.tasks([dict(keep, version="1.13.4")])
+        assert kept["msg"].endswith("removed (keep: 2): 1.9.8"), kept
         linked = {"version": "1.9.8", "link": "/usr/local/bin/tf", "state": "absent"}
         results = machine.tasks(
             [

@@ -62,7 +62,11 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
     "_install/test_run_check.py",
 )
 CLEARING = "_install/test_leftovers.py"
-DOWNGRADES, PREVIOUS = "_install/test_downgrades.py", "_install/test_previous.py"
+DOWNGRADES, PREVIOUS, RETENTION = (
+    "_install/test_downgrades.py",
+    "_install/test_previous.py",
+    "_install/test_retention.py",
+)
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
     "_install/test_zip_archive.py",
     "_fs/test_signals.py",
@@ -743,6 +747,33 @@ MUTANTS = {
     ),
     "what another run has switched is not recorded": _never(
         "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
+    ),
+    "a version that a link points to is pruned": _never("_install/usage.py", "target == path", RETENTION),
+    "a link that only a pruned receipt knows is forgotten": _never(
+        "_install/usage.py",
+        "known == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
+        RETENTION,
+    ),
+    "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
+    "a version that runs under another name is pruned": _change(
+        "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION
+    ),
+    "a version that may run is pruned": _never("_install/usage.py", "hidden is not None", RETENTION),
+    "only the name of the product may run it": _change(
+        "_install/usage.py", "set(map(os.path.basename, links)) | {PRODUCT}", "{PRODUCT}", RETENTION
+    ),
+    "who may not be looked at runs nothing": _change(
+        "_fs/processes.py", 'found.hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+    ),
+    "what was just installed is pruned": _change(
+        "_install/retention.py", "not in newest + [request.version]", "not in newest", RETENTION
+    ),
+    "a pruned version is waited for": _change(
+        "_install/retention.py", "            lock_timeout=0,\n", "            lock_timeout=3,\n", RETENTION
+    ),
+    "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
+    "who prunes takes the link for moved": _change(
+        "_install/retention.py", "moved_link=request.link if check_mode else None", "moved_link=None", RETENTION
     ),
     "links are switched without their lock": _change(
         "_install/apply.py",

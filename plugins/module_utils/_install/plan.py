@@ -32,6 +32,7 @@ from .._versions.version import is_exact, sort_key
 from . import installed, preflight
 from .link_history import linked_version, record_link
 from .receipt import FORMAT, find_links
+from .usage import check_unused
 
 LINK_LOCK = ".terraform-link.lock"
 RETRY_SECONDS = 0.2  # seconds: by then a concurrent run has renamed its binary after its receipt
@@ -120,6 +121,18 @@ class Plan(NamedTuple):
         names = self.found.names if self.found is not None else ()
         ours = [name for name in (PRODUCT, RECEIPT) if name in names]
         return len(ours) + len(self.stale_temp_files) == len(names)
+
+    @property
+    def paths_to_remove(self) -> Tuple[str, ...]:
+        """The paths that will be removed, in that order (absent)."""
+        if self.request.state == "present":
+            return ()
+        gone: Tuple[str, ...] = (self.request.link,) if self.request.link and self.changes_link else ()
+        if self.removes and self.found is not None:
+            version_dir = self.request.version_dir
+            gone += tuple("%s/%s" % (version_dir, name) for name in (PRODUCT, RECEIPT) if name in self.found.names)
+            gone += self.stale_temp_files + (version_dir,) * self.empties_version_dir
+        return gone
 
     @property
     def changes(self) -> bool:
@@ -263,6 +276,8 @@ def _inspect(request: Request, signers: Fingerprints, set_context: Optional[SetC
             )
         if found is not None and request.state == "absent":
             _check_removable(request, found)
+            if request.keep is not None:
+                check_unused(base, request, found.stat)
         place, link_state = _inspect_link(opened, request, owners, safety_warnings)
         linked = request.state == "present" and link_state is not None and link_state.target == request.path
         if linked and not drift.install and found is not None and found.receipt is not None:
@@ -335,7 +350,7 @@ def _check_removable(request: Request, found: installed.InstalledState) -> None:
             hint="remove it by hand if nobody needs it",
         )
     for link in find_links(found.receipt, request.path) if found.receipt else ():
-        if link != request.link:
+        if link not in (request.link, request.moved_link):
             raise RequestError(
                 "%s is still what the link %s points to" % (request.path, link),
                 path=link,

@@ -75,6 +75,10 @@ def parse_request(
         owner=owner,
         group=group,
         mode=_mode(given["mode"]),
+        keep=_within(given["keep"], 1, 1000, "keep", "versions")
+        if given["state"] == "present" and given["keep"] is not None
+        else None,
+        moved_link=None,
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"],
         **dict(_checked(given), **_download_fields(given, wanted, platform, chosen)),

@@ -581,6 +581,9 @@ def test_owners_and_groups_that_are_none(option, name):
         ("timeout", -1),
         ("timeout", 86401),
         ("timeout", 10**12),
+        ("keep", 0),
+        ("keep", -1),
+        ("keep", 1001),
         ("retries", 0),
         ("retries", -1),
         ("retries", 1001),
@@ -593,6 +596,8 @@ def test_numbers_out_of_range(option, number):
 
 
 def test_numbers_at_the_edge():
+    assert (parse().keep, parse(keep=1).keep, parse(keep=1000).keep) == (None, 1, 1000)
+    assert parse(keep=1, state="absent").keep is None, "a removal removes what it is asked for"
     parsed = parse(timeout=1, retries=1, lock_timeout=0)
     assert (parsed.timeout, parsed.retries, parsed.lock_timeout) == (1, 1, 0)
     parsed = parse(timeout=86400, retries=1000, lock_timeout=86400)

@@ -1,0 +1,84 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who uses an installed version: the links that any receipt of the store records, and the processes that run it.
+
+Read-only. It decides only what stays.
+"""
+
+import contextlib
+import os
+from typing import Dict, Optional, Set
+
+from .._errors import InstallError, RequestError, os_error_context
+from .._fs.directory import Directory
+from .._fs.processes import list_executables
+from .._records import PRODUCT, Receipt, Request
+from .._versions.version import is_exact
+from .receipt import read_receipt
+
+_COMM = 15  # characters of a process's name that the kernel keeps (proc(5))
+
+
+def read_receipts(base: Directory) -> Dict[str, Receipt]:
+    """Return the receipts below an open base dir, by version. A version that cannot be read is left out.
+
+    Raises InstallError if the base dir cannot be read.
+    """
+    receipts: Dict[str, Receipt] = {}
+    for name in filter(is_exact, base.names()):
+        with contextlib.suppress(InstallError), base.enter(name) as directory:
+            receipt = read_receipt(directory, name)[0]
+            if receipt is not None:
+                receipts[name] = receipt
+    return receipts
+
+
+def check_unused(base: Directory, request: Request, status: Optional[os.stat_result]) -> None:
+    """Refuse to remove a version that a link or a process uses, or whose receipt is needed to know a link.
+
+    Somebody else may have pointed a recorded link to another version of the store, whose receipt does not know it.
+
+    :param base: the base dir, open.
+    :param request: Request for the removal.
+    :param status: of the binary; None if there is none.
+    Raises RequestError, InstallError.
+    """
+    receipts = read_receipts(base)
+    links = set(link for receipt in receipts.values() for link in receipt.links)
+    store, path = os.path.realpath(request.base_dir), os.path.realpath(request.path)
+    for link in filter(os.path.islink, sorted(links - {request.moved_link or ""})):
+        target = os.path.realpath(link)
+        if target == path:
+            raise _in_use(request.path, "the link %s points to it" % link)
+        known = [version for version, receipt in receipts.items() if link in receipt.links]
+        if known == [request.version] and os.path.dirname(os.path.dirname(target)) == store:
+            raise _in_use(
+                request.path, "nothing but its receipt knows the link %s, which points to %s" % (link, target)
+            )
+    user = _find_process(request.path, status, set(map(os.path.basename, links)) | {PRODUCT})
+    if user is not None:
+        raise _in_use(request.path, user)
+
+
+def _find_process(path: str, status: Optional[os.stat_result], names: Set[str]) -> Optional[str]:
+    """Return which process runs the binary, or may run it, for messages; None if none does.
+
+    :param names: what a process that runs a version may be called.
+    """
+    with os_error_context("list processes in", "/proc"):
+        running = list_executables()
+    pid = running.paths.get(os.path.realpath(path))
+    if status is not None:
+        pid = running.files.get((status.st_dev, status.st_ino), pid)
+    if pid is not None:
+        return "process %d runs it" % pid
+    for name in sorted(names):
+        hidden = running.hidden.get(name[:_COMM])
+        if hidden is not None:
+            return "process %d, called %s, may run it" % (hidden, name)
+    return None
+
+
+def _in_use(path: str, why: str) -> RequestError:
+    return RequestError("%s is in use: %s" % (path, why), path=path, hint="remove it once nobody uses it any more")
