@@ -748,11 +748,27 @@ MUTANTS = {
     "what another run has switched is not recorded": _never(
         "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
     ),
-    "a version that a link points to is pruned": _never("_install/usage.py", "target == path", RETENTION),
+    "a version that a link points to is pruned": _never(
+        "_install/usage.py",
+        "status is not None and (end.st_dev, end.st_ino) == (status.st_dev, status.st_ino)",
+        RETENTION,
+    ),
     "a link that only a pruned receipt knows is forgotten": _never(
         "_install/usage.py",
         "known == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
         RETENTION,
+    ),
+    "a link that cannot be followed leads nowhere": _change(
+        "_install/usage.py",
+        "            return None\n        raise\n",
+        "            return None\n        return None\n",
+        RETENTION,
+    ),
+    "a link whose way cannot be read meant nothing": _change(
+        "_install/link_history.py",
+        'link_state.target == "%s/%s/%s" % (base_dir, version, PRODUCT):',
+        "False:",
+        PREVIOUS,
     ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(

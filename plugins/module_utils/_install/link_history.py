@@ -12,7 +12,7 @@ import os
 from typing import Dict, Optional
 
 from .._fs import symlink
-from .._records import Receipt, Request
+from .._records import PRODUCT, Receipt, Request
 from .._versions.version import is_exact
 from .receipt import find_links
 
@@ -29,7 +29,14 @@ def linked_version(link: str, link_state: symlink.LinkState) -> Optional[str]:
 
 
 def version_in_store(link: str, link_state: symlink.LinkState, base_dir: str) -> Optional[str]:
-    """Return the version below a base dir that a link means; None if it leads elsewhere. By path, as linked_version()."""
+    """Return the version below a base dir that a link means; None if it leads elsewhere.
+
+    The target of a link of ours says it. So a disk that cannot be read does not look like a link that leads elsewhere.
+    Any other link is followed by path, as by linked_version().
+    """
+    version = symlink.version_in(link_state.target)
+    if version and is_exact(version) and link_state.target == "%s/%s/%s" % (base_dir, version, PRODUCT):
+        return version
     version = linked_version(link, link_state)
     store = os.path.dirname(os.path.dirname(os.path.realpath(link)))
     return version if version and store == os.path.realpath(base_dir) else None

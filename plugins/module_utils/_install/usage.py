@@ -7,7 +7,9 @@ Read-only. It decides only what stays.
 """
 
 import contextlib
+import errno
 import os
+import stat
 from typing import Dict, Optional, Set
 
 from .._errors import InstallError, RequestError, os_error_context
@@ -46,12 +48,18 @@ def check_unused(base: Directory, request: Request, status: Optional[os.stat_res
     """
     receipts = read_receipts(base)
     links = set(link for receipt in receipts.values() for link in receipt.links)
-    store, path = os.path.realpath(request.base_dir), os.path.realpath(request.path)
-    for link in filter(os.path.islink, sorted(links - {request.moved_link or ""})):
-        target = os.path.realpath(link)
-        if target == path:
+    store = os.path.realpath(request.base_dir)
+    for link in sorted(links - {request.moved_link or ""}):
+        try:
+            end = _follow(link)
+        except OSError as exc:
+            raise _in_use(request.path, "the link %s cannot be followed: %s" % (link, exc.strerror)) from exc
+        if end is None:
+            continue
+        if status is not None and (end.st_dev, end.st_ino) == (status.st_dev, status.st_ino):
             raise _in_use(request.path, "the link %s points to it" % link)
         known = [version for version, receipt in receipts.items() if link in receipt.links]
+        target = os.path.realpath(link)
         if known == [request.version] and os.path.dirname(os.path.dirname(target)) == store:
             raise _in_use(
                 request.path, "nothing but its receipt knows the link %s, which points to %s" % (link, target)
@@ -59,6 +67,16 @@ def check_unused(base: Directory, request: Request, status: Optional[os.stat_res
     user = _find_process(request.path, status, set(map(os.path.basename, links)) | {PRODUCT})
     if user is not None:
         raise _in_use(request.path, user)
+
+
+def _follow(link: str) -> Optional[os.stat_result]:
+    """Return what a link leads to; None if it is no link, or leads nowhere. Raises OSError if that cannot be seen."""
+    try:
+        return os.stat(link) if stat.S_ISLNK(os.lstat(link).st_mode) else None
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def _find_process(path: str, status: Optional[os.stat_result], names: Set[str]) -> Optional[str]:

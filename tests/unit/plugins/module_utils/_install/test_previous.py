@@ -9,7 +9,7 @@ import os
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import symlink
-from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, link_history
 
 OLD, NEW, NEWEST = "1.13.3", "1.13.4", "1.14.0"
 
@@ -185,6 +185,13 @@ def test_a_link_through_another_link_is_known(upgraded):
     upgraded.point("current")
     upgraded.install(NEW)
     assert upgraded.back()["changed"] and upgraded.target == OLD
+
+
+def test_a_disk_that_cannot_be_read_is_no_link_from_elsewhere(upgraded, monkeypatch):
+    """os.path.realpath() hides such errors."""
+    monkeypatch.setattr(link_history.os.path, "realpath", lambda path: path)
+    upgraded.install(NEWEST)
+    assert upgraded.host.read_receipt(NEWEST)["previous"] == {upgraded.link: NEW}
 
 
 def test_a_link_that_is_gone_is_forgotten(upgraded):

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """keep: the newest versions stay, and whatever is used; the others go as any removal, and check mode knows which."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -136,6 +137,30 @@ def test_what_a_link_points_to_stays(store, recorded):
     assert words in store.lines[-1] and link in store.lines[-1] and predicted["removed"] == result["removed"]
     assert not store.module(keep=1, link=store.at("tf"))["changed"]
     assert len(store.lines) == 1 and words in store.lines[0] and store.lines[0].startswith("verified ")
+
+
+def test_a_link_that_cannot_be_followed_may_point_to_any_version(store, monkeypatch):
+    link, really_look = store.at("other"), os.lstat
+    store.module(**dict(store.offer("1.13.4"), link=link))
+
+    def look(path, *arguments, **options):
+        if path == link:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really_look(path, *arguments, **options)
+
+    monkeypatch.setattr(usage.os, "lstat", look)
+    store.module(keep=1)
+    assert store.there() == sorted(VERSIONS + (NEW,))
+    assert "the link %s cannot be followed: Permission denied" % link in store.lines[-1]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "other", "/dev/null/x"])
+def test_a_link_that_leads_nowhere_holds_nothing(store, target):
+    link = store.at("other")
+    store.module(**dict(store.offer("1.13.4"), link=link))
+    os.unlink(link)
+    os.symlink(target, link)
+    keep(store, 1, VERSIONS)
 
 
 def test_what_a_process_runs_stays(store):
