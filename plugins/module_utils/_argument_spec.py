@@ -22,6 +22,7 @@ SPEC: Dict[str, Dict[str, Any]] = {
     "link_force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
     "allow_downgrade": {"type": "bool", "default": True},
+    "adopt": {"type": "bool", "default": False},
     "keep": {"type": "int"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
@@ -54,7 +55,7 @@ SPEC: Dict[str, Dict[str, Any]] = {
 
 # What a target may see while the controller downloads.
 TO_TARGET = frozenset([
-    "allow_downgrade", "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy",
+    "adopt", "allow_downgrade", "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy",
     "download", "group", "keep", "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries",
     "run_check", "selevel", "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify",
     "version",

@@ -74,6 +74,7 @@ class Request(NamedTuple):
     link_force: bool
     backup: bool  # keep what link_force replaces
     allow_downgrade: bool  # the link may move to an older version
+    adopt: bool  # take over a binary without a receipt if it has the right bytes
     keep: Optional[int]  # how many of the newest versions stay; with state absent: it is a removal because of that
     moved_link: Optional[str]  # for such a removal: a link that will point elsewhere by then
     uid: Optional[int]  # None: not requested

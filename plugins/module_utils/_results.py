@@ -91,9 +91,17 @@ def applied_result(outcome: Any) -> Params:
         removed=list(outcome.removed),
         downloaded_bytes=outcome.downloaded_bytes,
         backup_file=outcome.backup,
-        diff=_headed(request, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before),
+        diff=_headed(
+            request,
+            before,
+            _after(plan, outcome.receipt, outcome.backup, outcome.adopted) if outcome.changed else before,
+        ),
     )
-    result["msg"] = _summary(plan, "") if outcome.changed else "%s; another run did it just now" % _ok_summary(plan)[0]
+    result["msg"] = (
+        _summary(plan, "", outcome.adopted)
+        if outcome.changed
+        else "%s; another run did it just now" % _ok_summary(plan)[0]
+    )
     result["ansible_facts"] = success_facts(request.state, result)
     return result
 
@@ -193,7 +201,8 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
         for path in plan.stale_temp_files
         if request.state == "present"
     ]
-    lines += ["would install: %s" % reason for reason in drift.install]
+    verb = "adopt or install" if plan.may_adopt else "install"
+    lines += ["would %s: %s" % (verb, reason) for reason in drift.install]
     lines += ["would verify again: %s" % reason for reason in drift.reverify]
     lines += ["would replace: %s" % reason for reason in drift.recopy]
     lines += ["would repair: %s" % reason for reason in drift.fix_metadata]
@@ -314,7 +323,7 @@ def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
     )
 
 
-def _summary(plan: _Plan, would: str) -> str:
+def _summary(plan: _Plan, would: str, adopted: bool = False) -> str:
     """Return one line on what was, or would be, done."""
     request, drift = plan.request, plan.drift
     if not plan.changes:
@@ -325,6 +334,10 @@ def _summary(plan: _Plan, would: str) -> str:
     if request.state == "absent":
         return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(plan.paths_to_remove))
     installed = "reinstalled" if plan.found and plan.found.stat else "installed"
+    if plan.may_adopt and would:
+        installed = "adopted or reinstalled"
+    elif adopted:
+        installed = "adopted"
     done_things = [
         word
         for word, reasons in (
@@ -387,7 +400,7 @@ def _planned_backup(plan: _Plan) -> Optional[str]:
     return backup_name(plan.request.link) if plan.keeps_backup else None
 
 
-def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Params:
+def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], adopted: bool = False) -> Params:
     request, before = plan.request, _before(plan)
     if request.state == "absent":
         state: Params = {"path": request.path, "state": "absent"}
@@ -402,7 +415,7 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Pa
         mode="%04o" % request.mode,
         policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy,
     )
-    if plan.drift.install or plan.drift.recopy:
+    if plan.drift.install and not adopted or plan.drift.recopy:
         state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))  # a new file
     if request.uid is not None or request.gid is not None:
         user, group = state["owner"].split(":")

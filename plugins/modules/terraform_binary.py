@@ -199,6 +199,15 @@ options:
       - Without O(link), for O(version=previous), and for a removal, it has no effect.
     type: bool
     default: true
+  adopt:  # target
+    description:
+      - If V(true), a binary that is already in the place of the version, without a valid receipt, is taken over if it has
+        exactly the bytes of the binary in the release. The archive is verified as for an installation. Then only the receipt
+        is written, and O(mode), O(owner), and O(group) are set if they differ. A binary that others could write to is
+        replaced by a copy of itself.
+      - A binary with other bytes is replaced, and so is every binary without a receipt if this option is V(false).
+    type: bool
+    default: false
   keep:  # target
     description:
       - After a success, remove the installed versions of O(platform), except for this number of the newest ones. Without
@@ -389,6 +398,11 @@ EXAMPLES = r"""
     version: "~> 1.13.0"
     link: /usr/local/bin/terraform
     keep: 3
+
+- name: Take over a binary that somebody else has put there, if it is the genuine one
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    adopt: true
 
 - name: Install what a root module requires, or keep what is installed if no site can be reached
   iac_platform.terraform.terraform_binary:

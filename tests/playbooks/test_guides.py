@@ -289,6 +289,9 @@ def test_from_get_url(machine, internet, host_platform):
         assert forced["changed"] and not pinned["failed"], (forced, pinned)
         kept = [name for name in os.listdir(machine.at(os.path.dirname(LINK))) if name.startswith("terraform.")]
         assert len(kept) == 1, kept
+        os.unlink(machine.at("%s/1.13.4/terraform.json" % STORE))
+        (adopted,) = machine.tasks(read_yaml(page.take("yaml")))
+        assert adopted["msg"].startswith("Terraform 1.13.4 adopted at "), adopted
         given = page.take("yaml").replace("linux_amd64", host_platform)
         os.mkdir(machine.at("/srv/incoming"))
         for name in ("SHA256SUMS", "SHA256SUMS.sig", host_platform + ".zip"):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host keeps the newest versions, by the whole task on both sides."""
+"""A host keeps the newest versions, and adopts a genuine binary, by the whole task on both sides."""
 
 import os
 
@@ -64,3 +64,22 @@ def test_what_is_used_is_said_in_one_of_two_lines(run, tmp_path):
     result = run("~> 1.13.0", keep=1, link=str(tmp_path / "tf"))
     assert not result["changed"] and len(result["steps"]) <= 2
     assert "in use: %s" % OLDER in result["steps"][-1] and str(tmp_path / "tf-old") in result["steps"][-1]
+
+
+@pytest.mark.parametrize("genuine", [True, False])
+def test_a_binary_that_was_there_is_adopted_or_replaced(run, tmp_path, module_site, host_platform, genuine):
+    place = tmp_path / "store" / NEW
+    path = place / "terraform"
+    run(NEW)
+    os.unlink(str(place / "terraform.json"))
+    if not genuine:
+        with open(str(path), "ab") as stream:
+            stream.write(b"x")
+    was = os.stat(str(path)).st_ino
+    predicted = run(NEW, check=True, adopt=True)
+    assert predicted["changed"] and predicted["needs_archive"] and "adopted or reinstalled" in predicted["msg"]
+    result = run(NEW, adopt=True)
+    assert result["changed"] and (os.stat(str(path)).st_ino == was) is genuine, result
+    assert result["msg"].startswith("Terraform %s %s at" % (NEW, "adopted" if genuine else "reinstalled"))
+    assert result["verification"]["signer"] == module_site.key.fingerprint
+    assert not run(NEW)["changed"]

@@ -62,7 +62,8 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
     "_install/test_run_check.py",
 )
 CLEARING = "_install/test_leftovers.py"
-DOWNGRADES, PREVIOUS, RETENTION = (
+ADOPTION, DOWNGRADES, PREVIOUS, RETENTION = (
+    "_install/test_adoption.py",
     "_install/test_downgrades.py",
     "_install/test_previous.py",
     "_install/test_retention.py",
@@ -553,6 +554,26 @@ MUTANTS = {
         "fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino)",
         BINARY,
     )._replace(new="if fd is not None:"),
+    "any binary is adopted": _never("_install/binary.py", "found != expected.hexdigest()", ADOPTION),
+    "a binary is adopted unasked": _never("_install/binary.py", "not run.plan.may_adopt", ADOPTION),
+    "a binary of another machine is adopted": _change(
+        "_install/binary.py",
+        "        zip_archive.check_magic(bytes(head), run.request.platform, archive.path)\n        if found",
+        "        if found",
+        ADOPTION,
+    ),
+    "an adopted binary is not synced": _change(
+        "_install/binary.py",
+        '        with os_error_context("sync", path, place=directory.place):\n            os.fsync(fd)\n    finally',
+        "    finally",
+        ADOPTION,
+    ),
+    "an adopted binary keeps its mode and its writers": _change(
+        "_install/apply.py", "_repair_adopted(run, directory, receipt) if run.adopted else receipt", "receipt", ADOPTION
+    ),
+    "a binary with a receipt is adopted": _change(
+        "_install/plan.py", "            and self.found.receipt is None\n", "", ADOPTION
+    ),
     "a copy of changed bytes is put in place": _never("_install/binary.py", "pending.sha256 != receipt.sha256", BINARY),
     "a receipt of a newer collection is rewritten": _change(
         "_install/binary.py", "    if receipt.format > FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE

@@ -95,6 +95,13 @@ def _linked_before(host):
     _older_linked(host)
 
 
+def _put_there(host):
+    """The genuine binary without a receipt, with a mode that has to be mended."""
+    os.makedirs(os.path.dirname(host.binary()))
+    install_host.write(host.binary(), host.published[VERSION])
+    os.chmod(host.binary(), 0o700)
+
+
 def _with_stale_files(host):
     _installed(host)
     for kind in ("binary", "receipt"):
@@ -120,6 +127,7 @@ SCENARIOS = {
     "replace": Scenario(_writable, _plain, "changes"),
     "reverify": Scenario(_weak, lambda host: {"checksum_policy": "sha256sums"}, "changes"),
     "stale files": Scenario(_with_stale_files, _plain, "changes"),
+    "adopt": Scenario(_put_there, lambda host: {"adopt": True}, "changes"),
     "no run check": Scenario(_nothing, lambda host: {"run_check": False}, "changes"),
     "removal": Scenario(_installed, lambda host: {"state": "absent"}, "changes"),
     "removal, link": Scenario(

@@ -43,6 +43,7 @@ class ApplyResult(NamedTuple):
     removed: Tuple[str, ...]  # full paths
     downloaded_bytes: int
     backup: Optional[str]  # full path of the file that was kept
+    adopted: bool  # the binary was there, and only its receipt was written
     safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir allowed
 
 
@@ -69,6 +70,7 @@ class InstallContext:
         self.receipt: Optional[Receipt] = None
         self.previous = plan.link_state.target if plan.link_state else None
         self.changed = False
+        self.adopted = False  # the binary was there without a receipt, and has the right bytes
         self.removed: List[str] = []
         self.downloaded_bytes = 0
         self.backup: Optional[str] = None  # full path of the kept file that the link replaced
@@ -112,6 +114,7 @@ def apply_plan(
         tuple(run.removed),
         run.downloaded_bytes,
         run.backup,
+        run.adopted,
         tuple(run.safety_warnings or ()),
     )
 
@@ -235,7 +238,8 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
     drift, receipt = run.plan.drift, run.plan.receipt
     if drift.install or receipt is None:
         run.log("to install: %s" % "; ".join(drift.install))
-        return True, binary.install_binary(run, directory)
+        receipt = binary.install_binary(run, directory)
+        return True, _repair_adopted(run, directory, receipt) if run.adopted else receipt
     if drift.reverify:
         run.log("to verify again: %s" % "; ".join(drift.reverify))
         provenance: Provenance = run.source.provenance()
@@ -247,11 +251,25 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
             )
             return True, binary.install_binary(run, directory)
         receipt = binary.write_receipt(run, directory, binary.with_provenance(receipt, provenance))
-    if drift.recopy:
-        receipt = binary.recopy_binary(run, directory, receipt)
-    elif drift.fix_metadata:
-        receipt = binary.repair_metadata(run, directory, receipt)
-    return bool(drift.recopy or drift.fix_metadata), receipt
+    return bool(drift.recopy or drift.fix_metadata), _repair(run, directory, receipt)
+
+
+def _repair(run: InstallContext, directory: Directory, receipt: Receipt) -> Receipt:
+    """Bring owner, mode and the file itself of a binary with the right bytes to the requested state."""
+    if run.plan.drift.recopy:
+        return binary.recopy_binary(run, directory, receipt)
+    if run.plan.drift.fix_metadata:
+        return binary.repair_metadata(run, directory, receipt)
+    return receipt
+
+
+def _repair_adopted(run: InstallContext, directory: Directory, receipt: Receipt) -> Receipt:
+    """Repair a binary whose receipt was just written: the plan was made without it."""
+    plan, run.plan = run.plan, run.look()
+    try:
+        return _repair(run, directory, receipt)
+    finally:
+        run.plan = plan  # the result is about what was there
 
 
 def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, said: Optional[str]) -> Receipt:

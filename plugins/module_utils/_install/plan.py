@@ -123,6 +123,18 @@ class Plan(NamedTuple):
         return len(ours) + len(self.stale_temp_files) == len(names)
 
     @property
+    def may_adopt(self) -> bool:
+        """There is a binary without a receipt, which is taken over if it has the right bytes."""
+        return (
+            self.request.adopt
+            and bool(self.drift.install)
+            and self.found is not None
+            and self.found.receipt is None
+            and self.found.stat is not None
+            and stat.S_ISREG(self.found.stat.st_mode)
+        )
+
+    @property
     def paths_to_remove(self) -> Tuple[str, ...]:
         """The paths that will be removed, in that order (absent)."""
         if self.request.state == "present":
