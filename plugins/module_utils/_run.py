@@ -13,6 +13,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple, Uni
 from . import _results
 from ._errors import MissingDependency, RequestError, TerraformBinaryError, printable, redacted
 from ._fs.directory import trusted_owners
+from ._fs.signals import raise_on_signal
 from ._fs.trusted_file import open_trusted_file
 from ._install import leftovers
 from ._install.apply import apply_plan
@@ -131,13 +132,17 @@ class ModuleRun:
 
         :returns: (return values, step lines about them). Raises TerraformBinaryError.
         """
-        result, lines = self.apply_or_predict(self.plan(request))
         if request.keep is None:
-            return result, lines
+            return self.apply_or_predict(self.plan(request))
+        changed = False
         try:
-            pruned = prune(request, self.steps, self.check_mode)
+            with raise_on_signal(request.path):
+                result, lines = self.apply_or_predict(self.plan(request))
+                changed = result["changed"]
+                pruned = prune(request, self.steps, self.check_mode)
+                changed = changed or bool(pruned.paths)
         except TerraformBinaryError as exc:
-            exc.changed = exc.changed or result["changed"] and not self.check_mode
+            exc.changed = exc.changed or changed and not self.check_mode
             raise
         if self.check_mode:
             lines += tuple("would remove: %s" % path for path in pruned.paths)

@@ -215,7 +215,8 @@ options:
       - The version of the task always stays. So does a version that is in use, because a link that a receipt records points
         to it, or because a process on the host runs it. RV(steps) names them.
       - Only versions that are intact (see RV(intact_versions)) are counted and removed. Damaged ones, those for other
-        platforms, and binaries without a receipt stay. Pre-releases count as versions.
+        platforms, and binaries without a receipt stay. Pre-releases count as versions. What a removal that was killed has
+        left, without a binary, is removed.
       - Each version is removed as O(state=absent) does it, under its own lock. If another installer holds this lock, the
         version stays until the next run. The lock files stay.
       - Processes are looked for in C(/proc), on Linux. If this user may not see which file a process runs, it counts as

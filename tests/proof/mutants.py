@@ -802,11 +802,41 @@ MUTANTS = {
     "who may not be looked at runs nothing": _change(
         "_fs/processes.py", 'found.hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
     ),
+    "a receipt that cannot be read knows no link": _change(
+        "_install/usage.py",
+        '        raise _in_use(request.path, "its links',
+        '        return None  # (request.path, "its links',
+        RETENTION,
+    ),
+    "what a killed removal has left stays": _change(
+        "_install/retention.py",
+        "sorted(surplus + unfinished, key=sort_key)",
+        "sorted(surplus, key=sort_key)",
+        RETENTION,
+    ),
+    "any directory without a binary is removed": _change(
+        "_install/retention.py",
+        "return not names - {RECEIPT} - set(list_temp_files(directory))",
+        'return "terraform" not in names',
+        RETENTION,
+    ),
+    "an empty directory of somebody else is removed": _change(
+        "_install/retention.py",
+        "if base.stat(lock_name(request._replace(version=version))) is not None and",
+        "if",
+        RETENTION,
+    ),
+    "who stops it after the install hears nothing": _change(
+        "_run.py", "            with raise_on_signal(request.path):\n", "            if True:\n", RETENTION
+    ),
+    "who stops it after the install hears that nothing changed": _without(
+        "_run.py", "exc.changed = exc.changed or changed and not self.check_mode", RETENTION
+    ),
     "what was just installed is pruned": _change(
         "_install/retention.py", "not in newest + [request.version]", "not in newest", RETENTION
     ),
     "a pruned version is waited for": _change(
-        "_install/retention.py", "            lock_timeout=0,\n", "            lock_timeout=3,\n", RETENTION
+        "_install/retention.py", "        lock_timeout=0,\n", "        lock_timeout=3,\n", RETENTION
     ),
     "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
     "who prunes takes the link for moved": _change(

@@ -6,7 +6,6 @@
 Read-only. It decides only what stays.
 """
 
-import contextlib
 import errno
 import os
 import stat
@@ -17,20 +16,19 @@ from .._fs.directory import Directory
 from .._fs.processes import list_executables
 from .._records import PRODUCT, Receipt, Request
 from .._versions.version import is_exact
+from .installed import is_version_dir
 from .receipt import read_receipt
 
 _COMM = 15  # characters of a process's name that the kernel keeps (proc(5))
 
 
-def read_receipts(base: Directory) -> Dict[str, Receipt]:
-    """Return the receipts below an open base dir, by version. A version that cannot be read is left out.
-
-    Raises InstallError if the base dir cannot be read.
-    """
+def _read_receipts(base: Directory) -> Dict[str, Receipt]:
+    """Return the receipts below an open base dir, by version. Raises InstallError if one of them cannot be read."""
     receipts: Dict[str, Receipt] = {}
     for name in filter(is_exact, base.names()):
-        with contextlib.suppress(InstallError), base.enter(name) as directory:
-            receipt = read_receipt(directory, name)[0]
+        if is_version_dir(base, name):
+            with base.enter(name) as directory:
+                receipt = read_receipt(directory, name)[0]
             if receipt is not None:
                 receipts[name] = receipt
     return receipts
@@ -46,7 +44,10 @@ def check_unused(base: Directory, request: Request, status: Optional[os.stat_res
     :param status: of the binary; None if there is none.
     Raises RequestError, InstallError.
     """
-    receipts = read_receipts(base)
+    try:
+        receipts = _read_receipts(base)
+    except InstallError as exc:
+        raise _in_use(request.path, "its links cannot be known: %s" % exc) from exc
     links = set(link for receipt in receipts.values() for link in receipt.links)
     store = os.path.realpath(request.base_dir)
     for link in sorted(links - {request.moved_link or ""}):

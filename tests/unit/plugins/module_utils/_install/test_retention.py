@@ -7,8 +7,10 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import time
+import types
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
@@ -229,6 +231,91 @@ def test_what_is_not_intact_or_not_ours_stays_and_does_not_count(store):
     os.mkdir(os.path.join(store.base_dir, "mine"))
     keep(store, 1, ["1.9.8"])
     assert store.there() == sorted(["1.0.0", "1.12.0", "1.13.4", "1.13.4-rc1", "1.14.0", "mine"])
+
+
+@pytest.mark.parametrize(
+    "left", [["terraform.json"], [".tmp.removed.terraform", "terraform.json"], [".tmp.removed.x"], []]
+)
+def test_what_a_killed_removal_has_left_is_removed(store, left):
+    """Also of a version that would stay, because there is nothing of it that could be kept."""
+    store.module()
+    for version in ("1.9.8", "1.13.4"):
+        folder = os.path.dirname(store.binary(version))
+        os.unlink(store.binary(version))
+        for name in left:
+            open(os.path.join(folder, name), "a").close()
+        if "terraform.json" not in left:
+            os.unlink(store.receipt(version))
+    predicted = store.module(check=True, keep=10)
+    result = store.module(keep=10)
+    assert (
+        result["changed"] and result["removed"] == predicted["removed"] and len(result["removed"]) == 2 * len(left) + 2
+    )
+    assert store.there() == ["1.12.0", "1.13.4-rc1", "1.14.0"]
+    assert not store.module(keep=10)["changed"] and len(store.lines) == 1
+
+
+def test_a_directory_with_anything_else_in_it_is_no_removal(store):
+    os.unlink(store.binary("1.9.8"))
+    os.mkdir(os.path.join(store.base_dir, "1.9.8", "notes"))
+    keep(store, 10, [])
+    assert "1.9.8" in store.there()
+
+
+def test_while_a_receipt_cannot_be_read_nothing_goes(store, monkeypatch):
+    """It may know a link to any of them."""
+    read_receipt = usage.read_receipt
+
+    def read(directory, name):
+        if name == "1.13.4":
+            raise _errors.InstallError("read: Input/output error (EIO)", path="/", errno=errno.EIO)
+        return read_receipt(directory, name)
+
+    monkeypatch.setattr(usage, "read_receipt", read)
+    store.module(keep=1)
+    assert store.there() == sorted(VERSIONS + (NEW,)) and "its links cannot be known: read: Input" in store.lines[-1]
+
+
+@pytest.fixture
+def stoppable():
+    """A signal that nobody listens to fails the test, and does not end pytest."""
+
+    def unheard(signum, frame):
+        raise AssertionError("nobody listens")
+
+    before = signal.signal(signal.SIGTERM, unheard)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_stop_that_was_swallowed_says_what_had_changed(store, monkeypatch, stoppable):
+    """What cannot be read does not count as intact, whatever the reason."""
+
+    def find_intact(base, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    looks = types.SimpleNamespace(find_intact=find_intact, is_version_dir=retention.installed.is_version_dir)
+    monkeypatch.setattr(retention, "installed", looks)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=10)
+    failure = caught.value
+    assert "stopped by SIGTERM" in str(failure) and failure.changed
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_stops_it_after_the_install_hears_what_happened(store, monkeypatch, removed, stoppable):
+    make_plan = retention.make_plan
+
+    def late(removal, signers):
+        if removal.version == ("1.12.0" if removed else "1.9.8"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make_plan(removal, signers)
+
+    monkeypatch.setattr(retention, "make_plan", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=1)
+    assert "stopped by SIGTERM" in str(caught.value) and caught.value.changed
+    assert ("1.9.8" in store.there()) is not removed and NEW in store.there()
 
 
 def test_files_of_others_in_a_directory_stay(store):
