@@ -886,12 +886,17 @@ MUTANTS = {
         DOWNGRADES,
     ),
     "a link through a link means nothing": _change(
-        "_install/plan.py", "(os.path.realpath(link), link_state.target)", "(link_state.target,)", DOWNGRADES
+        "_install/link_history.py", "(os.path.realpath(link), link_state.target)", "(link_state.target,)", DOWNGRADES
     ),
     "what a link leads to is all that it means": _change(
-        "_install/plan.py", "(os.path.realpath(link), link_state.target)", "(os.path.realpath(link),)", DOWNGRADES
+        "_install/link_history.py",
+        "(os.path.realpath(link), link_state.target)",
+        "(os.path.realpath(link),)",
+        DOWNGRADES,
     ),
-    "what a link points to is removed": _never("_install/plan.py", "link != request.link", REMOVE),
+    "what a link points to is removed": _never(
+        "_install/plan.py", "link not in (request.link, request.moved_link)", REMOVE
+    ),
     "the receipt goes before the binary": _change(
         "_install/uninstall.py", "for name in (PRODUCT, RECEIPT):", "for name in (RECEIPT, PRODUCT):", REMOVE, KILLS
     ),
