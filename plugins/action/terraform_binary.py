@@ -109,6 +109,7 @@ MODULE = "iac_platform.terraform.terraform_binary"
 ANY_VERSION = "0.0.0"  # a plan for any version reports what the target has
 _LOOKS = 4  # most plans on a target for one version: a guess, its correction, and what that one finds
 _LEAST_PYTHON = (3, 6)
+_MORE_THAN_A_LOOK = frozenset(("archive", "keep", "trusted_keys"))  # options with which a plan takes the whole script
 
 display = Display()
 # How often this process has run a task: core forks it for each task and host, and until and loops run it again.
@@ -248,7 +249,7 @@ class ActionModule(ActionBase):
         order = parse_download_request(params, params["platform"])
         parse_cache_options(params)
         explanation: Tuple[str, ...] = ()
-        if order.version:
+        if order.version or order.wanted.is_previous:  # what the link pointed to before, only the target knows
             plan = self._plan(sent)
         else:
             delivery = self._delivery(order, params, environ, stack)
@@ -289,7 +290,7 @@ class ActionModule(ActionBase):
         """Choose the version for ``latest`` or a constraint, once the target reports its platform and versions.
 
         A first guess, for the target's probable platform and without its installed versions, saves a run of the module
-        if it is right.
+        if it is right. The looks may be for a version that is older than what the link means; the last plan must not.
 
         :returns: (the plan for the version, tuple of the line that says how it was chosen).
         """
@@ -298,7 +299,8 @@ class ActionModule(ActionBase):
             version, _explanation = resolve_version(guessed, (), delivery.listing, _null_log)
         except (FetchError, RequestError):
             version = ANY_VERSION  # an installed version may still be enough
-        plan = self._plan(dict(sent, version=version))
+        look = dict(sent, allow_downgrade=True) if "allow_downgrade" in sent else sent
+        plan = self._plan(dict(look, version=version))
         order = order._replace(platform=plan.platform)
         intact: Set[str] = set()
         for _look in range(_LOOKS):
@@ -310,9 +312,11 @@ class ActionModule(ActionBase):
             version, _explanation = resolve_version(order, sorted(intact), delivery.listing, _null_log)
             if version == plan.version:
                 break
-            plan = self._plan(dict(sent, version=version))
+            plan = self._plan(dict(look, version=version))
         version, explanation = resolve_version(order, sorted(intact), delivery.listing, self._log)
-        return plan if plan.version == version else self._plan(dict(sent, version=version)), (explanation,)
+        if plan.version != version or look is not sent and plan.changed:
+            plan = self._plan(dict(sent, version=version))
+        return plan, (explanation,)
 
     def _with_steps(self, answer: Answer) -> Answer:
         """Return an Answer with the controller's steps before the target's."""
@@ -345,6 +349,8 @@ class ActionModule(ActionBase):
             self._platform,
             asked_path(arguments.get("base_dir"), DEFAULT_BASE_DIR),
             asked_path(arguments.get("link"), ""),
+            not wanted.is_previous,
+            self._state == "absent" or "keep" in arguments,
         )
         return read_answer(raw, self._host, asked, bool(wrap_async))
 
@@ -352,11 +358,10 @@ class ActionModule(ActionBase):
         """Run the module as a plain script, which takes a fraction of the time; None: the module itself has to run."""
         reason = find_obstacle(self, ActionBase, module_common)
         if reason is None:
-            looks = self._task.check_mode and self._state == "present"
+            looks = self._task.check_mode and self._state == "present" and not arguments.keys() & _MORE_THAN_A_LOOK
+            is_previous = read_version(arguments["version"]).is_previous
             with os_error_context("write the script", C.DEFAULT_LOCAL_TMP):
-                script = write_script(
-                    C.DEFAULT_LOCAL_TMP, not looks or bool(arguments.keys() & {"archive", "trusted_keys"})
-                )
+                script = write_script(C.DEFAULT_LOCAL_TMP, is_previous or not looks)
             with lent_to(self, script):
                 raw: Params = self._execute_module(
                     module_name=MODULE, module_args=typed_arguments(arguments), task_vars=self._task_vars

@@ -21,6 +21,9 @@ SPEC: Dict[str, Dict[str, Any]] = {
     "link": {"type": "path"},
     "link_force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
+    "allow_downgrade": {"type": "bool", "default": True},
+    "adopt": {"type": "bool", "default": False},
+    "keep": {"type": "int"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "mode": {"type": "raw", "default": "0755"},
@@ -52,9 +55,10 @@ SPEC: Dict[str, Dict[str, Any]] = {
 
 # What a target may see while the controller downloads.
 TO_TARGET = frozenset([
-    "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy", "download", "group",
-    "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries", "run_check", "selevel",
-    "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify", "version",
+    "adopt", "allow_downgrade", "allow_unsafe_base_dir", "archive", "backup", "base_dir", "checksum", "checksum_policy",
+    "download", "group", "keep", "link", "link_force", "lock_timeout", "mode", "origin", "owner", "platform", "retries",
+    "run_check", "selevel", "serole", "setype", "seuser", "sites", "state", "timeout", "trusted_keys", "verify",
+    "version",
 ])
 
 INFO_SPEC: Dict[str, Dict[str, Any]] = {

@@ -61,7 +61,7 @@ class Request(NamedTuple):
 
     requested: str  # the version as written
     version: Optional[str]  # X.Y.Z, without a leading v; None: still to be chosen from those that ``wanted`` allows
-    wanted: Any  # VersionSpec in _versions.constraint, with ``allows(version)``
+    wanted: Any  # VersionSpec in _versions.constraint, with ``allows(version)`` and ``is_previous``
     state: str  # present, absent
     base_dir: str  # absolute, normalized
     policy: str  # one of POLICIES
@@ -78,6 +78,10 @@ class Request(NamedTuple):
     link: Optional[str]  # absolute path of the symlink
     link_force: bool
     backup: bool  # keep what link_force replaces
+    allow_downgrade: bool  # the link may move to an older version
+    adopt: bool  # take over a binary without a receipt if it has the right bytes
+    keep: Optional[int]  # how many of the newest versions stay; with state absent: it is a removal because of that
+    moved_link: Optional[str]  # for such a removal: a link that will point elsewhere by then
     uid: Optional[int]  # None: not requested
     gid: Optional[int]  # None: not requested
     owner: Optional[str]  # name of uid, or the number if it has no name
@@ -147,6 +151,8 @@ class Receipt(NamedTuple):
     origin: Optional[str] = None
     run_check: Optional[str] = None  # version that the last run check reported; None: never run
     links: Tuple[str, ...] = ()  # links that were switched to this binary
+    previous: Optional[Dict[str, str]] = None  # for each of them, the version below base_dir that it pointed to before
+    went_back: Tuple[str, ...] = ()  # those of them that ``version: previous`` switched to this binary
     installed_at: Optional[str] = None  # RFC 3339, UTC
     collection: Optional[str] = None  # version of this collection
     mtime_ns: Optional[int] = None  # of the binary, for verify: receipt

@@ -38,6 +38,13 @@ options:
         is upgraded without review.
       - A leading C(v) of an exact version is dropped. V(latest) is the newest final release. Constraints are written as in
         Terraform, for example V(~> 1.13.0), V(>= 1.9, < 2.0), or V(= 1.10). V(all) can be used only with O(state=absent).
+      - V(previous) is the version below O(base_dir) that O(link) pointed to before it was switched to the version that it
+        points to now, as the receipt of that version records it. Nothing is downloaded. If the version is not there any
+        more, is damaged, or was verified by a weaker O(checksum_policy), that is an error. So is a link of which nothing is
+        recorded, for example because it was made by other means. O(checksum) is not compared, because it is that of another
+        version.
+      - V(previous) goes back one step, once. If it has switched O(link), running it again changes nothing, so a run for many
+        hosts can be repeated. It is meant for one run, with C(-e). To go back further, or forward again, write the version.
       - V(latest) and constraints choose the newest of the versions that the first of O(sites) with a match lists for
         O(platform), and of the versions that are installed and intact. So no site can roll a host back. If a site is
         behind, the module warns. RV(version) returns what was chosen. An exact version, and a constraint with C(=), needs
@@ -182,6 +189,41 @@ options:
       - Links that are switched are not kept.
     type: bool
     default: false
+  allow_downgrade:  # target
+    description:
+      - If V(false), a task that would move O(link) to an older version than the one it points to is an error, before an
+        archive is downloaded. In this way, neither a wrong variable nor a constraint can take a host back.
+      - The version that O(link) points to is read from the path that it leads to, C(<version>/terraform), also below
+        another directory than O(base_dir), and through other links. If this path does not contain a version, and if a file
+        is in the place of O(link), nothing is known to be older.
+      - Without O(link), for O(version=previous), and for a removal, it has no effect.
+    type: bool
+    default: true
+  adopt:  # target
+    description:
+      - If V(true), a binary that is already in the place of the version, without a valid receipt, is taken over if it has
+        exactly the bytes of the binary in the release. The archive is verified as for an installation. Then only the receipt
+        is written, and O(mode), O(owner), and O(group) are set if they differ. A binary that others could write to is
+        replaced by a copy of itself.
+      - A binary with other bytes is replaced, and so is every binary without a receipt if this option is V(false).
+    type: bool
+    default: false
+  keep:  # target
+    description:
+      - After a success, remove the installed versions of O(platform), except for this number of the newest ones. Without
+        this option, all versions stay.
+      - The version of the task always stays. So does a version that is in use, because a link that a receipt records points
+        to it, or because a process on the host runs it. RV(steps) names them.
+      - Only versions that are intact (see RV(intact_versions)) are counted and removed. Damaged ones, those for other
+        platforms, and binaries without a receipt stay. Pre-releases count as versions. What a removal that was killed has
+        left, without a binary, is removed.
+      - Each version is removed as O(state=absent) does it, under its own lock. If another installer holds this lock, the
+        version stays until the next run. The lock files stay.
+      - Processes are looked for in C(/proc), on Linux. If this user may not see which file a process runs, it counts as
+        running every version if it is called C(terraform) or like a recorded link, and otherwise as running none. A process
+        of another container that runs the same file counts too, if C(/proc) shows it.
+      - V(1) leaves nothing that O(version=previous) could go back to.
+    type: int
   owner:  # target
     description: Owner of the binary, as a name or UID. If it is not given, the owner stays as the file was created.
     type: str
@@ -352,10 +394,26 @@ EXAMPLES = r"""
     version: "~> 1.13.0"
     link: /usr/local/bin/terraform
 
+- name: Install the newest patch release, and remove all but the newest three versions
+  iac_platform.terraform.terraform_binary:
+    version: "~> 1.13.0"
+    link: /usr/local/bin/terraform
+    keep: 3
+
+- name: Take over a binary that somebody else has put there, if it is the genuine one
+  iac_platform.terraform.terraform_binary:
+    version: "1.13.4"
+    adopt: true
+
 - name: Install what a root module requires, or keep what is installed if no site can be reached
   iac_platform.terraform.terraform_binary:
     version_file: "{{ playbook_dir }}/infrastructure"
     offline_ok: true
+
+- name: Go back to the version that the link pointed to before, without a download
+  iac_platform.terraform.terraform_binary:
+    version: previous
+    link: /usr/local/bin/terraform
 
 - name: Remove all versions before 1.10
   iac_platform.terraform.terraform_binary:
@@ -506,7 +564,9 @@ intact_versions:
   elements: str
   sample: ["1.13.3", "1.13.4"]
 removed:
-  description: Paths that were, or would be, removed. In all return values, a character that cannot be printed becomes C(?).
+  description:
+    - Paths that were, or would be, removed, by O(state=absent) or by O(keep).
+    - In all return values, a character that cannot be printed becomes C(?).
   returned: success
   type: list
   elements: str

@@ -99,6 +99,8 @@ class Asked(NamedTuple):
     platform: Optional[str] = None  # None: the host's own, whatever it is
     base_dir: Optional[str] = DEFAULT_BASE_DIR  # None: as the host expands it
     link: Optional[str] = ""  # "": none; None: as the host expands it
+    downloads: bool = True  # False: whatever the version is, no archive may be needed for it
+    removes: bool = True  # whether something may have to be removed
 
 
 def asked_path(value: Any, default: str) -> Optional[str]:
@@ -170,6 +172,14 @@ def _compare(gate: "Gate", answer: Answer, asked: Asked) -> None:
         gate.refuse("base_dir", "%s, which was asked for" % asked.base_dir if asked.base_dir else "an absolute path")
     if asked.link is not None and (answer.link or "") != asked.link:
         gate.refuse("link", "%s, which was asked for" % asked.link if asked.link else "none, since none was asked for")
+    if not asked.downloads and answer.needs_archive is not False:
+        gate.refuse("needs_archive", "False, since nothing is downloaded for this request")
+    below = "%s/" % answer.base_dir
+    for gone in answer.removed:
+        if not asked.removes:
+            gate.refuse("removed", "nothing, since nothing was to be removed")
+        if gone not in (answer.link, answer.base_dir) and not (gone.startswith(below) and ".." not in gone.split("/")):
+            gate.refuse("removed", "paths below %s" % answer.base_dir)
     # The version may be unknown (latest in check mode) or None (nothing matches a removal).
     path = answer.version and "%s/%s/%s" % (answer.base_dir, answer.version, PRODUCT)
     if answer.path != path:

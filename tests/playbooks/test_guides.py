@@ -180,8 +180,8 @@ def test_upgrading(machine, internet):
         listed = machine.play(page.take("yaml"))
         assert listed["The patch releases of 1.13"]["msg"] == ["1.13.4", "1.13.3"]
         assert listed["The version of the playbook exists"]["msg"] == "All assertions passed"
-        look, upgrade, back = page.take("sh"), page.take("sh"), page.take("sh")
-        constraint, rescue = read_yaml(page.take("yaml")), page.take("yaml")
+        look, upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
+        constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
         seen = machine.role(look)
@@ -192,9 +192,14 @@ def test_upgrading(machine, internet):
         assert machine.role(upgrade)["previous_version"] == "1.13.3"
         assert terraform_of(machine.shell("terraform version")) == "1.13.4"
         internet.stop()
-        assert machine.role(back)["changed"]
-        internet.start()
+        assert machine.role(previous)["changed"] and not machine.role(previous)["changed"]
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
+        assert not machine.role(back)["changed"]
+        internet.start()
+        assert machine.tasks([{"version": "1.13.4", "link": LINK}])[0]["changed"]
+        (refused,) = machine.tasks([dict(never, version="1.13.3", link=LINK)])
+        assert refused["failed"] and "1.13.3 is older" in refused["msg"], refused
+        assert machine.tasks([{"version": "1.13.3", "link": LINK}])[0]["changed"]
         failed = machine.play(rescue, fails=True)
         assert failed["The new version"]["changed"] and failed["The version before"]["changed"]
         assert failed["Let the host fail all the same"]["msg"].startswith("Terraform is 1.13.3 again: ")
@@ -209,7 +214,11 @@ def test_upgrading(machine, internet):
 @story("removing.md")
 def test_removing(machine):
     with Page("removing.md") as page:
-        one, older, all_of_it = [read_yaml(page.take("yaml"))[0] for _number in range(3)]
+        one, older = [read_yaml(page.take("yaml"))[0] for _number in range(2)]
+        keep, all_of_it = read_yaml(page.take("yaml")), read_yaml(page.take("yaml"))[0]
+        machine.tasks([{"version": version} for version in ("1.9.8", "1.13.3")])
+        (kept,) = machine.tasks([dict(keep, version="1.13.4")])
+        assert kept["msg"].endswith("removed (keep: 2): 1.9.8"), kept
         linked = {"version": "1.9.8", "link": "/usr/local/bin/tf", "state": "absent"}
         results = machine.tasks(
             [
@@ -283,6 +292,9 @@ def test_from_get_url(machine, internet, host_platform):
         assert forced["changed"] and not pinned["failed"], (forced, pinned)
         kept = [name for name in os.listdir(machine.at(os.path.dirname(LINK))) if name.startswith("terraform.")]
         assert len(kept) == 1, kept
+        os.unlink(machine.at("%s/1.13.4/terraform.json" % STORE))
+        (adopted,) = machine.tasks(read_yaml(page.take("yaml")))
+        assert adopted["msg"].startswith("Terraform 1.13.4 adopted at "), adopted
         given = page.take("yaml").replace("linux_amd64", host_platform)
         os.mkdir(machine.at("/srv/incoming"))
         for name in ("SHA256SUMS", "SHA256SUMS.sig", host_platform + ".zip"):

@@ -23,6 +23,11 @@ LIES = {
     "steps": ('"steps": \\[[^]]*\\]', '"steps": 5', "steps is '5'"),
     "intact versions": ('"intact_versions": \\[[^]]*\\]', '"intact_versions": ["..\\/x"]', "intact_versions is"),
     "archive digest": ('"archive_sha256": null', '"archive_sha256": "x"', "archive_sha256 is 'x'"),
+    "removed": (
+        '"removed": \\[\\]',
+        '"removed": ["\\/etc\\/passwd"]',
+        "removed is \"['/etc/passwd']\", expected nothing",
+    ),
     "link": ('"link": null', '"link": "\\/evil"', "link is '/evil', expected none"),
     "base dir": ('"base_dir": "', '"base_dir": "\\/evil', "base_dir is '/evil/"),
     "changed": ('"changed": true', '"changed": "certainly"', "changed is 'certainly'"),

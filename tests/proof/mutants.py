@@ -63,6 +63,12 @@ INSTALL_LINKS, REMOVE, PLAN, RUN_CHECK = (
 )
 CLEARING = "_install/test_leftovers.py"
 INFO = "_install/test_info.py"
+ADOPTION, DOWNGRADES, PREVIOUS, RETENTION = (
+    "_install/test_adoption.py",
+    "_install/test_downgrades.py",
+    "_install/test_previous.py",
+    "_install/test_retention.py",
+)
 ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
     "_install/test_zip_archive.py",
     "_fs/test_signals.py",
@@ -556,6 +562,26 @@ MUTANTS = {
         "fd is not None and found is not None and (found.st_dev, found.st_ino) == (planned.st_dev, planned.st_ino)",
         BINARY,
     )._replace(new="if fd is not None:"),
+    "any binary is adopted": _never("_install/binary.py", "found != expected.hexdigest()", ADOPTION),
+    "a binary is adopted unasked": _never("_install/binary.py", "not run.plan.may_adopt", ADOPTION),
+    "a binary of another machine is adopted": _change(
+        "_install/binary.py",
+        "        zip_archive.check_magic(bytes(head), run.request.platform, archive.path)\n        if found",
+        "        if found",
+        ADOPTION,
+    ),
+    "an adopted binary is not synced": _change(
+        "_install/binary.py",
+        '        with os_error_context("sync", path, place=directory.place):\n            os.fsync(fd)\n    finally',
+        "    finally",
+        ADOPTION,
+    ),
+    "an adopted binary keeps its mode and its writers": _change(
+        "_install/apply.py", "_repair_adopted(run, directory, receipt) if run.adopted else receipt", "receipt", ADOPTION
+    ),
+    "a binary with a receipt is adopted": _change(
+        "_install/plan.py", "            and self.found.receipt is None\n", "", ADOPTION
+    ),
     "a copy of changed bytes is put in place": _never("_install/binary.py", "pending.sha256 != receipt.sha256", BINARY),
     "a receipt of a newer collection is rewritten": _change(
         "_install/binary.py", "    if receipt.format > FORMAT:\n        return receipt\n", "", BINARY, INSTALL, STORE
@@ -721,7 +747,108 @@ MUTANTS = {
         LINKS,
     ),
     "the link is not recorded": _never(
-        "_install/apply.py", "request.link and request.link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
+        "_install/link_history.py", "link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
+    ),
+    "what a link meant before is not recorded": _never("_install/link_history.py", "before is not None", PREVIOUS),
+    "what a link meant before that stays": _without("_install/link_history.py", "previous.pop(link, None)", PREVIOUS),
+    "another store counts as this one": _change(
+        "_install/link_history.py", "if version and store == os.path.realpath(base_dir)", "if version", PREVIOUS
+    ),
+    "links that are gone keep their history": _change(
+        "_install/link_history.py",
+        " if each in receipt.links\n    )\n    previous.pop",
+        "\n    )\n    previous.pop",
+        PREVIOUS,
+    ),
+    "previous goes there and back again": _never("_install/link_history.py", "request.wanted.is_previous", PREVIOUS),
+    "the way back is never forgotten": _change(
+        "_install/link_history.py", "if each in previous and each != link)", "if each in previous)", PREVIOUS
+    ),
+    "a repair forgets what links meant": _change(
+        "_install/link_history.py",
+        "receipt._replace(links=old.links, previous=old.previous, went_back=old.went_back)",
+        "receipt._replace(links=old.links)",
+        PREVIOUS,
+    ),
+    "previous downloads": _never("_install/plan.py", "request.wanted.is_previous and plan.needs_archive", PREVIOUS),
+    "previous takes the link from another run": _never(
+        "_install/apply.py", "request.wanted.is_previous and find_previous(request)[0] != request.version", PREVIOUS
+    ),
+    "what another run has switched is not recorded": _never(
+        "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
+    ),
+    "a version that a link points to is pruned": _never(
+        "_install/usage.py",
+        "status is not None and (end.st_dev, end.st_ino) == (status.st_dev, status.st_ino)",
+        RETENTION,
+    ),
+    "a link that only a pruned receipt knows is forgotten": _never(
+        "_install/usage.py",
+        "known == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
+        RETENTION,
+    ),
+    "a link that cannot be followed leads nowhere": _change(
+        "_install/usage.py",
+        "            return None\n        raise\n",
+        "            return None\n        return None\n",
+        RETENTION,
+    ),
+    "a link whose way cannot be read meant nothing": _change(
+        "_install/link_history.py",
+        'link_state.target == "%s/%s/%s" % (base_dir, version, PRODUCT):',
+        "False:",
+        PREVIOUS,
+    ),
+    "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
+    "a version that runs under another name is pruned": _change(
+        "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION
+    ),
+    "a version that may run is pruned": _never("_install/usage.py", "hidden is not None", RETENTION),
+    "only the name of the product may run it": _change(
+        "_install/usage.py", "set(map(os.path.basename, links)) | {PRODUCT}", "{PRODUCT}", RETENTION
+    ),
+    "who may not be looked at runs nothing": _change(
+        "_fs/processes.py", 'found.hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+    ),
+    "a receipt that cannot be read knows no link": _change(
+        "_install/usage.py",
+        '        raise _in_use(request.path, "its links',
+        '        return None  # (request.path, "its links',
+        RETENTION,
+    ),
+    "what a killed removal has left stays": _change(
+        "_install/retention.py",
+        "sorted(surplus + unfinished, key=sort_key)",
+        "sorted(surplus, key=sort_key)",
+        RETENTION,
+    ),
+    "any directory without a binary is removed": _change(
+        "_install/retention.py",
+        "return not names - {RECEIPT} - set(list_temp_files(directory))",
+        'return "terraform" not in names',
+        RETENTION,
+    ),
+    "an empty directory of somebody else is removed": _change(
+        "_install/retention.py",
+        "if base.stat(lock_name(request._replace(version=version))) is not None and",
+        "if",
+        RETENTION,
+    ),
+    "who stops it after the install hears nothing": _change(
+        _RUN, "            with raise_on_signal(request.path):\n", "            if True:\n", RETENTION
+    ),
+    "who stops it after the install hears that nothing changed": _without(
+        _RUN, "exc.changed = exc.changed or changed and not self.check_mode", RETENTION
+    ),
+    "what was just installed is pruned": _change(
+        "_install/retention.py", "not in newest + [request.version]", "not in newest", RETENTION
+    ),
+    "a pruned version is waited for": _change(
+        "_install/retention.py", "        lock_timeout=0,\n", "        lock_timeout=3,\n", RETENTION
+    ),
+    "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
+    "who prunes takes the link for moved": _change(
+        "_install/retention.py", "moved_link=request.link if check_mode else None", "moved_link=None", RETENTION
     ),
     "links are switched without their lock": _change(
         "_install/apply.py",
@@ -793,7 +920,23 @@ MUTANTS = {
     "what is not ours is removed": _never(
         "_install/plan.py", "PRODUCT in found.names and RECEIPT not in found.names", REMOVE
     ),
-    "what a link points to is removed": _never("_install/plan.py", "link != request.link", REMOVE),
+    "a link moves to an older version whatever is allowed": _never(
+        "_install/plan.py",
+        "asked is not None and version is not None and sort_key(version) > sort_key(asked)",
+        DOWNGRADES,
+    ),
+    "a link through a link means nothing": _change(
+        "_install/link_history.py", "(os.path.realpath(link), link_state.target)", "(link_state.target,)", DOWNGRADES
+    ),
+    "what a link leads to is all that it means": _change(
+        "_install/link_history.py",
+        "(os.path.realpath(link), link_state.target)",
+        "(os.path.realpath(link),)",
+        DOWNGRADES,
+    ),
+    "what a link points to is removed": _never(
+        "_install/plan.py", "link not in (request.link, request.moved_link)", REMOVE
+    ),
     "the receipt goes before the binary": _change(
         "_install/uninstall.py", "for name in (PRODUCT, RECEIPT):", "for name in (RECEIPT, PRODUCT):", REMOVE, KILLS
     ),

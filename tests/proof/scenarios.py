@@ -89,6 +89,19 @@ def _older_linked(host):
     host.run(link=host.at("bin", "terraform"), **host.offer(OLD_VERSION))
 
 
+def _linked_before(host):
+    """The link has moved on to an older version, and the receipts of both know it."""
+    _installed(host, **_linked(host))
+    _older_linked(host)
+
+
+def _put_there(host):
+    """The genuine binary without a receipt, with a mode that has to be repaired."""
+    os.makedirs(os.path.dirname(host.binary()))
+    install_host.write(host.binary(), host.published[VERSION])
+    os.chmod(host.binary(), 0o700)
+
+
 def _with_stale_files(host):
     _installed(host)
     for kind in ("binary", "receipt"):
@@ -109,10 +122,12 @@ SCENARIOS = {
     "damaged": Scenario(_damaged, _plain, "all"),
     "damaged, link": Scenario(_damaged_linked, _linked, "all"),
     "link switch": Scenario(_older_linked, _linked, "changes"),
+    "link back": Scenario(_linked_before, _linked, "changes"),
     "mode": Scenario(_mode, _plain, "changes"),
     "replace": Scenario(_writable, _plain, "changes"),
     "reverify": Scenario(_weak, lambda host: {"checksum_policy": "sha256sums"}, "changes"),
     "stale files": Scenario(_with_stale_files, _plain, "changes"),
+    "adopt": Scenario(_put_there, lambda host: {"adopt": True}, "changes"),
     "no run check": Scenario(_nothing, lambda host: {"run_check": False}, "changes"),
     "removal": Scenario(_installed, lambda host: {"state": "absent"}, "changes"),
     "removal, link": Scenario(

@@ -15,7 +15,7 @@ import sweeps
 from support import tiers
 
 EVERY = 1 if tiers.FULL else 31  # of all images every so many-th is made
-SCENARIOS = ("nothing", "damaged, link", "mode", "removal, link")
+SCENARIOS = ("nothing", "damaged, link", "link back", "mode", "removal, link")
 
 
 @pytest.fixture(scope="module", autouse=True)

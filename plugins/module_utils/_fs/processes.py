@@ -13,12 +13,13 @@ import resource
 import signal
 import subprocess
 import time
-from typing import Any, Iterator, Optional, Set, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 TASKS_HINT = (
     "raise that limit (docker and podman: --pids-limit; systemd: TasksMax=; else ulimit -u, kernel.pid_max), "
     "or end other processes"
 )
+_DELETED = " (deleted)"
 _GROUPS = "/sys/fs/cgroup"
 _THREADS = re.compile(rb"^Threads:\s*(\d+)", re.MULTILINE)
 _USER = re.compile(rb"^Uid:\s*(\d+)", re.MULTILINE)
@@ -39,6 +40,38 @@ def count_tasks(uid: int) -> Optional[int]:
         return None
     states = ((_USER.search(text), _THREADS.search(text)) for text in _read_states())
     return sum(int(threads.group(1)) for user, threads in states if user and threads and int(user.group(1)) == uid)
+
+
+class Executables(NamedTuple):
+    """The files that processes run, each with the pid of one of them."""
+
+    files: Dict[Tuple[int, int], int]  # by device and inode
+    paths: Dict[str, int]  # as the kernel names them; " (deleted)" is cut off
+    hidden: Dict[str, int]  # by the name of a process whose file this user may not see
+
+
+def list_executables() -> Executables:
+    """List the files that all visible processes run (proc(5), /proc/pid/exe). Raises OSError."""
+    found = Executables({}, {}, {})
+    for pid in sorted(int(number) for number in _list_proc() if number.isdigit()):
+        # The process may have ended just now, or be hidden. A thread of the kernel runs no file.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            try:
+                path, status = os.readlink("/proc/%d/exe" % pid), os.stat("/proc/%d/exe" % pid)
+            except PermissionError:
+                with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as stream:
+                    found.hidden.setdefault(stream.read().rstrip("\n"), pid)
+                continue
+            found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)
+            found.files.setdefault((status.st_dev, status.st_ino), pid)
+    return found
+
+
+def _list_proc() -> List[str]:
+    try:
+        return os.listdir("/proc")
+    except FileNotFoundError:  # not Linux
+        return []
 
 
 def _read_states() -> Iterator[bytes]:

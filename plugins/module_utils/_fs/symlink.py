@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import stat
 import time
 from typing import NamedTuple, Optional
@@ -29,6 +30,12 @@ class LinkState(NamedTuple):
 # No hard links on this file system, too many of them, or fs.protected_hardlinks guards another user's file (proc(5)).
 _NO_SECOND_NAME = (errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 _ABSENT = LinkState("absent", None, None, None)
+
+
+def version_in(path: Optional[str]) -> Optional[str]:
+    """Return the version in a path ``.../<version>/terraform``, as a target has it; None for any other path."""
+    found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, path or "")
+    return found.group(1) if found else None
 
 
 def read_link_state(directory: Directory, name: str, hashed: bool = False) -> LinkState:

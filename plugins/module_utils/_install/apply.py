@@ -21,8 +21,10 @@ from .._fs.lock import hold_lock
 from .._fs.signals import defer_signals, raise_on_signal
 from .._records import Fingerprints, Log, Provenance, Receipt, Request, SetContext
 from . import binary, installed, run_check, uninstall
+from .link_history import record_link
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
-from .receipt import FORMAT, find_links
+from .previous import find_previous
+from .receipt import FORMAT
 
 Source = Any  # see apply_plan()
 
@@ -41,6 +43,7 @@ class ApplyResult(NamedTuple):
     removed: Tuple[str, ...]  # full paths
     downloaded_bytes: int
     backup: Optional[str]  # full path of the file that was kept
+    adopted: bool  # the binary was there, and only its receipt was written
     safety_warnings: Tuple[str, ...]  # what allow_unsafe_base_dir allowed
 
 
@@ -67,6 +70,7 @@ class InstallContext:
         self.receipt: Optional[Receipt] = None
         self.previous = plan.link_state.target if plan.link_state else None
         self.changed = False
+        self.adopted = False  # the binary was there without a receipt, and has the right bytes
         self.removed: List[str] = []
         self.downloaded_bytes = 0
         self.backup: Optional[str] = None  # full path of the kept file that the link replaced
@@ -110,6 +114,7 @@ def apply_plan(
         tuple(run.removed),
         run.downloaded_bytes,
         run.backup,
+        run.adopted,
         tuple(run.safety_warnings or ()),
     )
 
@@ -233,7 +238,8 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
     drift, receipt = run.plan.drift, run.plan.receipt
     if drift.install or receipt is None:
         run.log("to install: %s" % "; ".join(drift.install))
-        return True, binary.install_binary(run, directory)
+        receipt = binary.install_binary(run, directory)
+        return True, _repair_adopted(run, directory, receipt) if run.adopted else receipt
     if drift.reverify:
         run.log("to verify again: %s" % "; ".join(drift.reverify))
         provenance: Provenance = run.source.provenance()
@@ -245,17 +251,32 @@ def _ensure_binary(run: InstallContext, directory: Directory) -> Tuple[bool, Rec
             )
             return True, binary.install_binary(run, directory)
         receipt = binary.write_receipt(run, directory, binary.with_provenance(receipt, provenance))
-    if drift.recopy:
-        receipt = binary.recopy_binary(run, directory, receipt)
-    elif drift.fix_metadata:
-        receipt = binary.repair_metadata(run, directory, receipt)
-    return bool(drift.recopy or drift.fix_metadata), receipt
+    return bool(drift.recopy or drift.fix_metadata), _repair(run, directory, receipt)
+
+
+def _repair(run: InstallContext, directory: Directory, receipt: Receipt) -> Receipt:
+    """Bring owner, mode and the file itself of a binary with the right bytes to the requested state."""
+    if run.plan.drift.recopy:
+        return binary.recopy_binary(run, directory, receipt)
+    if run.plan.drift.fix_metadata:
+        return binary.repair_metadata(run, directory, receipt)
+    return receipt
+
+
+def _repair_adopted(run: InstallContext, directory: Directory, receipt: Receipt) -> Receipt:
+    """Repair a binary whose receipt was just written: the plan was made without it."""
+    plan, run.plan = run.plan, run.look()
+    try:
+        return _repair(run, directory, receipt)
+    finally:
+        run.plan = plan  # the result is about what was there
 
 
 def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, said: Optional[str]) -> Receipt:
     """Record the run check's result, and the link that is about to point to the binary, before the link does.
 
     After a crash in between, the receipt can list one link too many, but never one too few. A removal checks each link.
+    What the link pointed to before counts only once it points to this binary.
 
     :param known: the receipt that is valid so far.
     :returns: the receipt that is valid now.
@@ -266,8 +287,8 @@ def _update_receipt(run: InstallContext, directory: Directory, known: Receipt, s
     if status is not None and plan.receipt is not None and plan.drift.update_receipt:
         if (known.mtime_ns, known.inode) == (plan.receipt.mtime_ns, plan.receipt.inode):  # no new file was put in place
             receipt = receipt._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
-    if request.link and request.link not in receipt.links:
-        receipt = receipt._replace(links=find_links(receipt, request.path) + (request.link,))
+    if plan.link_state is not None:
+        receipt = record_link(receipt, request, plan.link_state)
     if receipt != known and receipt.format <= FORMAT:
         return binary.write_receipt(run, directory, receipt)
     return known
@@ -314,6 +335,29 @@ def _replaced(path: str, found: str) -> InstallError:
     )
 
 
+def _record_link_again(run: InstallContext, base: Directory, link: str, link_state: symlink.LinkState) -> None:
+    """Record what the link points to now that no other run can move it: one has, after the plan was made.
+
+    Raises InstallError if it changes what ``version: previous`` means.
+    """
+    request = run.request
+    if request.wanted.is_previous and find_previous(request)[0] != request.version:
+        raise InstallError(
+            "link %s was switched to %s meanwhile, so %s is not the version before it"
+            % (link, link_state.target or link_state.kind, request.version),
+            path=link,
+            errno=errno.ESTALE,
+            hint="another process switches that link: look which version it should be, and run again",
+        )
+    directory = enter_version(base, request)
+    if directory is None or run.receipt is None:
+        return  # another process removes the version: the link is right, as soon as it is there again
+    with directory:
+        receipt = record_link(run.receipt, request, link_state)
+        if receipt != run.receipt:
+            run.receipt = binary.write_receipt(run, directory, receipt)
+
+
 def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
     request = run.request
     directory, _whole = open_link_directory(link, run.owners, run.safety_warnings, run.log)
@@ -323,6 +367,8 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             run.previous = link_state.target
             if link_state.target == request.path:
                 return  # a concurrent run did it
+            if link_state != run.plan.link_state:
+                _record_link_again(run, base, link, link_state)
             with defer_signals():
                 kept = symlink.switch_link(
                     directory, link.rpartition("/")[2], request.path, request.backup and link_state.kind == "file"

@@ -1,34 +1,36 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the binary and its receipt: install from an archive, replace by a copy of itself, or repair in place.
+"""Write the binary and its receipt: install from an archive, adopt, replace by a copy of itself, or repair in place.
 
 The receipt is renamed before the binary. A crash in between therefore means "install again", and never leaves a binary
 without provenance. After a change to the binary, the recorded run check is no longer valid.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import time
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 from .._errors import InstallError, os_error_context
 from .._fs.atomic_file import PendingFile, check_mode, copy_file, set_owner_and_mode
 from .._fs.directory import Directory
+from .._fs.hashing import hash_of
 from .._fs.signals import defer_signals
 from .._records import COLLECTION_VERSION, PRODUCT, RECEIPT, Provenance, Receipt, VerifiedArchive
 from . import installed, zip_archive
+from .link_history import with_links_of
 from .receipt import FORMAT, MODE, receipt_bytes
 
 Run = Any  # InstallContext in apply.py, which calls these functions
-Plan = Any  # in plan.py
 
 
 def install_binary(run: Run, directory: Directory) -> Receipt:
-    """P7 to P14: install a new binary from a verified archive.
+    """P7 to P14: install a new binary from a verified archive, or adopt the one that is there.
 
-    :param run: InstallContext; its ``changed`` and ``downloaded_bytes`` are updated.
+    :param run: InstallContext; its ``changed``, ``adopted`` and ``downloaded_bytes`` are updated.
     :param directory: the version's directory, open.
     :returns: the receipt as written.
     Raises what the source raises, ArchiveError, InstallError.
@@ -42,6 +44,9 @@ def install_binary(run: Run, directory: Directory) -> Receipt:
             binary = zip_archive.find_executable(archive.file, request.platform, archive.path)
             if binary.others:
                 run.log("passed over in %s: %s" % (archive.path, ", ".join(binary.others)))
+            adopted = _adopt_binary(run, directory, archive, binary)
+            if adopted is not None:
+                return adopted
             pending.check_free_space(binary.size)
             zip_archive.extract(binary, pending.write)
             run.log(
@@ -50,24 +55,64 @@ def install_binary(run: Run, directory: Directory) -> Receipt:
             )
             with pending.reader() as written:
                 zip_archive.check_magic(written.read(zip_archive.HEAD_SIZE), request.platform, archive.path)
-            receipt = Receipt(
-                format=FORMAT,
-                product=PRODUCT,
-                version=request.version,
-                platform=request.platform,
-                sha256=pending.sha256,
-                size=pending.size,
-                links=_known_links(run.plan),
-                installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                collection=COLLECTION_VERSION,
-            )
-            return _publish(run, directory, pending, with_provenance(receipt, archive.provenance))
+            receipt = with_links_of(_new_receipt(archive, pending.sha256, pending.size), run.plan.receipt)
+            return _publish(run, directory, pending, receipt)
 
 
-def _known_links(plan: Plan) -> Tuple[str, ...]:
-    """Return the links to record for a new binary: those that point to the old one."""
-    receipt: Optional[Receipt] = plan.receipt
-    return receipt.links if receipt is not None else ()
+def _new_receipt(archive: VerifiedArchive, sha256: str, size: int) -> Receipt:
+    """Return the receipt of a binary from a verified archive."""
+    receipt = Receipt(
+        format=FORMAT,
+        product=PRODUCT,
+        version=archive.version,
+        platform=archive.platform,
+        sha256=sha256,
+        size=size,
+        installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        collection=COLLECTION_VERSION,
+    )
+    return with_provenance(receipt, archive.provenance)
+
+
+def _adopt_binary(
+    run: Run, directory: Directory, archive: VerifiedArchive, binary: zip_archive.Executable
+) -> Optional[Receipt]:
+    """Write the receipt of a binary that is there without one, if it has exactly the bytes of the archive's binary.
+
+    Its recorded time is that of before it was hashed: if it is written to meanwhile, the next look hashes it again.
+
+    :returns: the receipt as written; None if there is no such binary, or adopting one was not asked for.
+    Raises ArchiveError, InstallError.
+    """
+    path = run.request.path
+    if not run.plan.may_adopt:
+        return None
+    fd, status = installed.open_binary(directory)
+    if fd is None or status is None:
+        return None
+    try:
+        with os_error_context("read", path, place=directory.place):
+            found = hash_of(fd)
+        expected, head = hashlib.sha256(), bytearray()
+
+        def read(block: bytes) -> None:
+            expected.update(block)
+            head.extend(block[: zip_archive.HEAD_SIZE - len(head)])
+
+        zip_archive.extract(binary, read)
+        zip_archive.check_magic(bytes(head), run.request.platform, archive.path)
+        if found != expected.hexdigest():
+            run.log("not adopted: %s has sha256 %s, that of the release %s" % (path, found, expected.hexdigest()))
+            return None
+        with os_error_context("sync", path, place=directory.place):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    receipt = _new_receipt(archive, found, status.st_size)._replace(mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+    receipt = write_receipt(run, directory, receipt, "receipt in place: %s")
+    run.adopted = True
+    run.log("binary adopted: %s, %d bytes, sha256 %s" % (path, status.st_size, found))
+    return receipt
 
 
 def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:

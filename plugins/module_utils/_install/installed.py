@@ -309,14 +309,15 @@ def list_installed(base: Directory) -> Inventory:
 
 
 def _names_in(base: Directory, name: str) -> Sequence[str]:
-    if not _is_version_dir(base, name):
+    if not is_version_dir(base, name):
         return ()
     with base.enter(name) as directory:
         names: List[str] = directory.names()
     return names
 
 
-def _is_version_dir(base: Directory, name: str) -> bool:
+def is_version_dir(base: Directory, name: str) -> bool:
+    """Return whether a name in an open base dir is that of a directory that may be a version's."""
     found: Optional[os.stat_result] = base.stat(name)
     return not name.startswith(".") and found is not None and stat.S_ISDIR(found.st_mode)
 
@@ -330,7 +331,7 @@ def find_intact(base: Directory, name: str, doubted: bool = False) -> Optional[R
         written. Without this, such a binary does not count as intact.
     Raises InstallError.
     """
-    if not _is_version_dir(base, name):
+    if not is_version_dir(base, name):
         return None
     with base.enter(name) as directory:
         found = examine(directory, name, IN_DOUBT if doubted else NEVER)

@@ -31,6 +31,7 @@ from .._records import PRODUCT, RECEIPT, Fingerprints, Log, Receipt, Request, Se
 from .._versions.version import is_exact, sort_key
 from . import installed, preflight
 from .installed import RETRY_SECONDS
+from .link_history import linked_version, record_link
 from .receipt import FORMAT, find_links
 
 LINK_LOCK = ".terraform-link.lock"
@@ -109,8 +110,8 @@ class Plan(NamedTuple):
             or drift.update_receipt
             or drift.fix_metadata
             and (receipt.run_check or self.runs_check)
-            or self.request.link
-            and self.request.link not in receipt.links
+            or self.link_state is not None
+            and record_link(receipt, self.request, self.link_state) != receipt
         )
 
     @property
@@ -119,6 +120,30 @@ class Plan(NamedTuple):
         names = self.found.names if self.found is not None else ()
         ours = [name for name in (PRODUCT, RECEIPT) if name in names]
         return len(ours) + len(self.stale_temp_files) == len(names)
+
+    @property
+    def may_adopt(self) -> bool:
+        """There is a binary without a receipt, which is taken over if it has the right bytes."""
+        return (
+            self.request.adopt
+            and bool(self.drift.install)
+            and self.found is not None
+            and self.found.receipt is None
+            and self.found.stat is not None
+            and stat.S_ISREG(self.found.stat.st_mode)
+        )
+
+    @property
+    def paths_to_remove(self) -> Tuple[str, ...]:
+        """The paths that will be removed, in that order (absent)."""
+        if self.request.state == "present":
+            return ()
+        gone: Tuple[str, ...] = (self.request.link,) if self.request.link and self.changes_link else ()
+        if self.removes and self.found is not None:
+            version_dir = self.request.version_dir
+            gone += tuple("%s/%s" % (version_dir, name) for name in (PRODUCT, RECEIPT) if name in self.found.names)
+            gone += self.stale_temp_files + (version_dir,) * self.empties_version_dir
+        return gone
 
     @property
     def changes(self) -> bool:
@@ -144,12 +169,20 @@ def make_plan(
     :param signers: fingerprints of the primary keys of the trusted keys.
     :param set_context: callable(fd, path, restore) -> bool, whether the context differs; None without SELinux.
     :param patient: read again what a concurrent run may be changing; not needed while the lock is held.
-    Raises InstallError for what cannot be read or is not safe, RequestError for what this module did not install.
+    Raises InstallError for what cannot be read or is not safe, RequestError for what this module did not install, and
+    for ``version: previous`` if an archive would be needed.
     """
     plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS if patient else 1)
     if patient and plan.receipt_is_ahead:
         time.sleep(RETRY_SECONDS)
         plan = _inspect_with_retries(request, signers, set_context, _ATTEMPTS)
+    if request.wanted.is_previous and plan.needs_archive:
+        raise RequestError(
+            "%s, which the link pointed to before, cannot be linked without a download: %s"
+            % (request.version, "; ".join(plan.drift.install + plan.drift.reverify)),
+            path=request.path,
+            hint="write version: '%s', which downloads what is missing" % request.version,
+        )
     return plan
 
 
@@ -254,6 +287,10 @@ def _inspect(request: Request, signers: Fingerprints, set_context: Optional[SetC
             )
         if found is not None and request.state == "absent":
             _check_removable(request, found)
+            if request.keep is not None:
+                from .usage import check_unused  # which only such a removal needs
+
+                check_unused(base, request, found.stat)
         place, link_state = _inspect_link(opened, request, owners, safety_warnings)
         linked = request.state == "present" and link_state is not None and link_state.target == request.path
         if linked and not drift.install and found is not None and found.receipt is not None:
@@ -326,7 +363,7 @@ def _check_removable(request: Request, found: installed.InstalledState) -> None:
             hint="remove it by hand if nobody needs it",
         )
     for link in find_links(found.receipt, request.path) if found.receipt else ():
-        if link != request.link:
+        if link not in (request.link, request.moved_link):
             raise RequestError(
                 "%s is still what the link %s points to" % (request.path, link),
                 path=link,
@@ -397,7 +434,8 @@ def inspect_link(
 
     :param directory: the open directory of the link.
     :param safety_warnings: as for open_trusted_directory().
-    Raises InstallError if the link is not safe or may not be replaced, RequestError if it is inside the store.
+    Raises InstallError if the link is not safe or may not be replaced, RequestError if it is inside the store, or if it
+    would move to an older version and must not.
     """
     name = link.rpartition("/")[2]
     _check_outside(request, directory, name)
@@ -405,4 +443,19 @@ def inspect_link(
     link_state = symlink.read_link_state(directory, name, hashed=request.link_force)
     if request.state == "present":
         symlink.check_replaceable(link_state, link, request.link_force)
+        _check_downgrade(request, link, link_state)
     return link_state
+
+
+def _check_downgrade(request: Request, link: str, link_state: symlink.LinkState) -> None:
+    """Refuse to move a link to an older version, unless that is allowed. Raises RequestError."""
+    allowed = request.allow_downgrade or request.wanted.is_previous
+    asked, version = request.version, None if allowed else linked_version(link, link_state)
+    if asked is not None and version is not None and sort_key(version) > sort_key(asked):
+        raise RequestError(
+            "link %s points to %s, and %s is older, expected no downgrade (allow_downgrade: false)"
+            % (link, version, asked),
+            path=link,
+            hint="write a version from %s on, or go back on purpose with version: previous or allow_downgrade: true"
+            % version,
+        )

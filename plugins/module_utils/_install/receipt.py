@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 from .._errors import os_error_context
 from .._fs.directory import Directory
 from .._records import BINARY_CAP, PRODUCT, RECEIPT, Receipt
+from .._versions.version import is_exact
 
 FORMAT = 1  # the format that we write; a newer receipt stays as it is, and only its frozen fields are used
 CAP = 64 * 1024  # bytes
@@ -30,6 +31,11 @@ def _is_text(value: Any) -> bool:
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _are_versions(value: Any) -> bool:
+    """Whether this maps texts (paths of links) to exact versions."""
+    return isinstance(value, dict) and all(isinstance(each, str) and is_exact(each) for each in value.values())
 
 
 def _is_digest(value: Any) -> bool:
@@ -71,6 +77,8 @@ _OPTIONAL: Dict[str, Callable[[Any], bool]] = {
     "origin": _is_text,
     "run_check": _is_text,
     "links": _are_texts,
+    "previous": _are_versions,
+    "went_back": _are_texts,
     "installed_at": _is_text,
     "collection": _is_text,
     "mtime_ns": _is_signed,

@@ -75,6 +75,10 @@ def parse_request(
         owner=owner,
         group=group,
         mode=_mode(given["mode"]),
+        keep=_within(given["keep"], 1, 1000, "keep", "versions")
+        if given["state"] == "present" and given["keep"] is not None
+        else None,
+        moved_link=None,
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"],
         **dict(_checked(given), **_download_fields(given, wanted, platform, chosen)),
@@ -130,7 +134,8 @@ def _download_fields(
     """Return the fields of a DownloadRequest as a dict."""
     version = chosen or wanted.version
     checksum = None
-    if given["checksum"] and version and platform:  # lines of SHA256SUMS need both
+    # Lines of SHA256SUMS need both. What is given beside ``previous`` is about another version.
+    if given["checksum"] and version and platform and not wanted.is_previous:
         checksum = layout.checksum_of(given["checksum"], version, platform)
     return dict(
         version=version,
@@ -178,6 +183,14 @@ def _wanted(given: Params) -> constraint.VersionSpec:
             "version %s cannot be removed: what is newest changes" % shown,
             hint="name the version, or a constraint such as '< 1.9', or 'all'",
         )
+    if wanted.is_previous and (given["state"] == "absent" or given["link"] is None):
+        raise RequestError(
+            "version previous is what link pointed to before, %s"
+            % ("and is for state: present" if given["state"] == "absent" else "and link is not given"),
+            hint="name the version"
+            if given["state"] == "absent"
+            else "set link, such as /usr/local/bin/terraform, or write the version",
+        )
     if given["state"] == "present" and wanted.is_all:
         raise RequestError(
             "version all is for state: absent, and removes everything",
@@ -188,7 +201,7 @@ def _wanted(given: Params) -> constraint.VersionSpec:
             "version %s with archive: one archive is one version, and no site is asked" % shown,
             hint="write the exact version of that archive",
         )
-    if given["state"] == "present" and given["checksum_policy"] == "pinned":
+    if given["state"] == "present" and given["checksum_policy"] == "pinned" and not wanted.is_previous:
         raise RequestError(
             "version %s with checksum_policy pinned: checksum is that of one exact version" % shown,
             hint="write the exact version, or use checksum_policy signature",

@@ -160,6 +160,35 @@ class ModuleRun:
         self.steps.previous_version = self.steps.previous_version or results.previous_version(plan)
         return plan
 
+    def converge(self, request: Request) -> Tuple[Params, Tuple[str, ...]]:
+        """Plan for a request with a version, apply or predict, and remove what ``keep`` does not keep.
+
+        :returns: (return values, step lines about them). Raises TerraformBinaryError.
+        """
+        if request.keep is None:
+            return self.apply_or_predict(self.plan(request))
+        from .._fs.signals import raise_on_signal
+        from .._install.retention import prune
+
+        changed = False
+        try:
+            with raise_on_signal(request.path):
+                result, lines = self.apply_or_predict(self.plan(request))
+                changed = result["changed"]
+                pruned = prune(request, self.steps, self.check_mode)
+                changed = changed or bool(pruned.paths)
+        except TerraformBinaryError as exc:
+            exc.changed = exc.changed or changed and not self.check_mode
+            raise
+        if self.check_mode:
+            lines += tuple("would remove: %s" % path for path in pruned.paths)
+        stays = "more than keep: %d asks for, but in use: %s" % (request.keep, " | ".join(pruned.in_use))
+        result = results.pruned_result(result, request, pruned, self.check_mode)
+        if not pruned.in_use:
+            return result, lines
+        # With nothing to do, one line says it all.
+        return result, lines + (stays,) if result["changed"] else ("%s; %s" % (lines[0], stays),)
+
     def apply_or_predict(self, plan: Plan) -> Tuple[Params, Tuple[str, ...]]:
         """Apply a plan, or predict its result in check mode; return (return values, step lines about them).
 
@@ -193,15 +222,37 @@ def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Opti
     :returns: the return values of the module. Raises TerraformBinaryError.
     """
     run = ModuleRun(params, check_mode, steps, set_context)
+    if run.request.wanted.is_previous:
+        return go_back(run)
     if run.request.version is None:
         return remove_matching(run) if run.request.state == "absent" else install_newest(run)
-    result, lines = run.apply_or_predict(run.plan(run.request))
-    if not result["changed"]:
-        del steps.lines[:]
-    for line in lines:
-        steps(line)
+    result, lines = run.converge(run.request)
+    log_result(run, result, lines)
     if run.request.state == "absent" and result["removed"]:
         log_leftovers(run, result)
+    return result
+
+
+def log_result(run: ModuleRun, result: Params, lines: Sequence[str], choice: str = "") -> None:
+    """Log the lines about a result. If nothing changed, they replace what was logged before.
+
+    :param choice: how the version was chosen.
+    """
+    if not result["changed"]:
+        del run.steps.lines[:]
+        lines = ("; ".join(filter(None, (choice, lines[0]))),) + tuple(lines[1:])
+    for line in lines:
+        run.steps(line)
+
+
+def go_back(run: ModuleRun) -> Params:
+    """Switch the link to the version before; return the return values. Raises TerraformBinaryError."""
+    from .._install.previous import find_previous
+
+    version, choice = find_previous(run.request)
+    run.steps(choice)
+    result, lines = run.converge(run.parse(version))
+    log_result(run, result, lines, choice)
     return result
 
 
@@ -218,13 +269,9 @@ def install_newest(run: ModuleRun) -> Params:
         return result
     request = run.parse(version)
     run.source = source.with_version(request)
-    result, lines = run.apply_or_predict(run.plan(request))
+    result, lines = run.converge(request)
     result["downloaded_bytes"] += source.index_bytes
-    if not result["changed"]:
-        del run.steps.lines[:]
-        lines = ("%s; %s" % (choice, lines[0]),) + tuple(lines[1:])
-    for line in lines:
-        run.steps(line)
+    log_result(run, result, lines, choice)
     return result
 
 

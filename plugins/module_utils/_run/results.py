@@ -4,14 +4,13 @@
 """The documented return values, from a plan (check mode, or nothing to do) or from its result. No decisions here."""
 
 import os
-import re
 import stat
 import time
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Optional, Sequence, Tuple
 
 from .._fs.accounts import account_text, group_name, user_name
-from .._fs.symlink import backup_name
-from .._records import PRODUCT, RECEIPT, UNKNOWN_ID, Params, Provenance, Receipt, Request
+from .._fs.symlink import backup_name, version_in
+from .._records import PRODUCT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
 _Plan = Any  # Plan in _install.plan, which this file may not import
@@ -35,7 +34,7 @@ def predicted_result(
     result.update(
         changed=plan.changes,
         needs_archive=plan.needs_archive,
-        removed=_paths_to_remove(plan),
+        removed=list(plan.paths_to_remove),
         downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
         diff=_headed(
             request, _before(plan), _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)
@@ -92,9 +91,17 @@ def applied_result(outcome: Any) -> Params:
         removed=list(outcome.removed),
         downloaded_bytes=outcome.downloaded_bytes,
         backup_file=outcome.backup,
-        diff=_headed(request, before, _after(plan, outcome.receipt, outcome.backup) if outcome.changed else before),
+        diff=_headed(
+            request,
+            before,
+            _after(plan, outcome.receipt, outcome.backup, outcome.adopted) if outcome.changed else before,
+        ),
     )
-    result["msg"] = _summary(plan, "") if outcome.changed else "%s; another run did it just now" % _ok_summary(plan)[0]
+    result["msg"] = (
+        _summary(plan, "", outcome.adopted)
+        if outcome.changed
+        else "%s; another run did it just now" % _ok_summary(plan)[0]
+    )
     result["ansible_facts"] = success_facts(request.state, result)
     return result
 
@@ -125,6 +132,34 @@ def merged_result(request: Request, results: Sequence[Params], intact: Iterable[
         previous_version=next((one["previous_version"] for one in results if one["previous_version"]), None),
     )
     if not check_mode:
+        result["ansible_facts"] = success_facts(request.state, result)
+    return result
+
+
+def pruned_result(result: Params, request: Request, pruned: Any, check_mode: bool) -> Params:
+    """Return the result of an install with what ``keep`` removed after it.
+
+    :param result: of the install; it is changed.
+    :param pruned: Pruned.
+    :returns: return values.
+    """
+    if not pruned.paths:
+        return result
+    before, after = result["diff"]["before"], result["diff"]["after"]
+    others = dict((version, size) for version, size in pruned.sizes.items() if version != request.version)
+    left = dict((version, size) for version, size in others.items() if version not in pruned.versions)
+    if "size" in before:
+        others[str(request.version)] = before["size"]
+    left[str(request.version)] = after["size"]
+    result["diff"] = dict(result["diff"], before=dict(before, versions=others), after=dict(after, versions=left))
+    result.update(
+        changed=True,
+        removed=result["removed"] + list(pruned.paths),
+        msg="%s; %sremoved (keep: %d): %s"
+        % (result["msg"], "would be " if check_mode else "", request.keep or 0, ", ".join(pruned.versions)),
+    )
+    if not check_mode:
+        result["intact_versions"] = [each for each in result["intact_versions"] if each not in pruned.versions]
         result["ansible_facts"] = success_facts(request.state, result)
     return result
 
@@ -166,14 +201,15 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
         for path in plan.stale_temp_files
         if request.state == "present"
     ]
-    lines += ["would install: %s" % reason for reason in drift.install]
+    verb = "adopt or install" if plan.may_adopt else "install"
+    lines += ["would %s: %s" % (verb, reason) for reason in drift.install]
     lines += ["would verify again: %s" % reason for reason in drift.reverify]
     lines += ["would replace: %s" % reason for reason in drift.recopy]
     lines += ["would repair: %s" % reason for reason in drift.fix_metadata]
     lines += ["would run it: %s" % reason for reason in drift.run_check]
     lines += ["would record: %s" % reason for reason in drift.update_receipt]
     if request.state == "absent":
-        gone = _paths_to_remove(plan)
+        gone = plan.paths_to_remove
         lines += ["would remove: %s" % path for path in gone]
         if gone and request.version_dir not in gone and plan.removes:
             lines.append("would leave %s, where there are files that are not ours" % request.version_dir)
@@ -189,13 +225,7 @@ def planned_steps(plan: _Plan) -> Tuple[str, ...]:
 
 def previous_version(plan: _Plan) -> Optional[str]:
     """Return the version that the link points to, as the plan found it; None if it points to no version."""
-    return _version_of(plan.link_state.target) if plan.link_state else None
-
-
-def _version_of(target: Optional[str]) -> Optional[str]:
-    """Return the version in a link's target ``.../<version>/terraform``; None for any other target."""
-    found = re.search(r"/([0-9]+\.[0-9]+\.[0-9]+[^/]*)/%s\Z" % PRODUCT, target or "")
-    return found.group(1) if found else None
+    return version_in(plan.link_state.target) if plan.link_state else None
 
 
 def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str], intact: Iterable[str]) -> Params:
@@ -204,7 +234,7 @@ def _common(request: Request, receipt: Optional[Receipt], previous: Optional[str
         "requested": request.requested,
         "path": request.path,
         "link": request.link,
-        "previous_version": _version_of(previous),
+        "previous_version": version_in(previous),
         "base_dir": request.base_dir,
         "platform": request.platform,
         "binary_sha256": receipt.sha256 if receipt else None,
@@ -273,20 +303,6 @@ def failed_facts(result: Params, requested: Optional[str]) -> Params:
     }
 
 
-def _paths_to_remove(plan: _Plan) -> List[str]:
-    """Return the paths that a removal removes, in that order."""
-    request = plan.request
-    if request.state == "present":
-        return []
-    gone: List[str] = [request.link] if plan.changes_link else []
-    if plan.removes:
-        ours = [name for name in (PRODUCT, RECEIPT) if name in plan.found.names]
-        gone += ["%s/%s" % (request.version_dir, name) for name in ours] + list(plan.stale_temp_files)
-        if plan.empties_version_dir:
-            gone.append(request.version_dir)
-    return gone
-
-
 def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
     """Return one line on a state that needs no change, in a tuple."""
     request = plan.request
@@ -307,7 +323,7 @@ def _ok_summary(plan: _Plan) -> Tuple[str, ...]:
     )
 
 
-def _summary(plan: _Plan, would: str) -> str:
+def _summary(plan: _Plan, would: str, adopted: bool = False) -> str:
     """Return one line on what was, or would be, done."""
     request, drift = plan.request, plan.drift
     if not plan.changes:
@@ -316,8 +332,12 @@ def _summary(plan: _Plan, would: str) -> str:
             "absent" if request.state == "absent" else "right at %s" % request.path,
         )
     if request.state == "absent":
-        return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(_paths_to_remove(plan)))
+        return "Terraform %s %sremoved: %s" % (request.version, would, ", ".join(plan.paths_to_remove))
     installed = "reinstalled" if plan.found and plan.found.stat else "installed"
+    if plan.may_adopt and would:
+        installed = "adopted or reinstalled"
+    elif adopted:
+        installed = "adopted"
     done_things = [
         word
         for word, reasons in (
@@ -380,7 +400,7 @@ def _planned_backup(plan: _Plan) -> Optional[str]:
     return backup_name(plan.request.link) if plan.keeps_backup else None
 
 
-def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Params:
+def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], adopted: bool = False) -> Params:
     request, before = plan.request, _before(plan)
     if request.state == "absent":
         state: Params = {"path": request.path, "state": "absent"}
@@ -395,7 +415,7 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str]) -> Pa
         mode="%04o" % request.mode,
         policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy,
     )
-    if plan.drift.install or plan.drift.recopy:
+    if plan.drift.install and not adopted or plan.drift.recopy:
         state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))  # a new file
     if request.uid is not None or request.gid is not None:
         user, group = state["owner"].split(":")
@@ -422,7 +442,7 @@ def _header(request: Request, state: Params) -> str:
         target = state.get("link", {}).get(request.link, "absent")
         return "%s: Terraform %s" % (
             request.link,
-            _version_of(target) or ("absent" if target == "absent" else "of unknown version"),
+            version_in(target) or ("absent" if target == "absent" else "of unknown version"),
         )
     return "%s: Terraform %s" % (request.path, request.version if state["state"] == "present" else "absent")
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parses a requested version: exact, ``latest``, ``all``, or a constraint. Decides which versions match it.
+"""Parses a requested version: exact, ``latest``, ``all``, ``previous``, or a constraint. Decides which versions match it.
 
 Constraints have the same meaning as in Terraform, which uses https://pkg.go.dev/github.com/hashicorp/go-version. Its
 surprising rules are kept and explained in place. There is one difference: a constraint without a pre-release never
@@ -38,6 +38,7 @@ class Comparison(NamedTuple):
 
 
 ALL = "all"
+PREVIOUS = "previous"
 
 
 class VersionSpec(NamedTuple):
@@ -45,19 +46,26 @@ class VersionSpec(NamedTuple):
 
     text: str  # as written
     version: Optional[str]  # the only possible version; None: to be chosen among the allowed ones
-    terms: Tuple[Comparison, ...]  # each must allow a version; empty for latest, all, and an exact version
+    terms: Tuple[
+        Comparison, ...
+    ]  # each must allow a version; empty for a word (latest, all, previous) and an exact version
 
     @property
     def is_latest(self) -> bool:
-        return self.version is None and not self.terms and not self.is_all
+        return self.version is None and not self.terms and not (self.is_all or self.is_previous)
 
     @property
     def is_all(self) -> bool:
         """Whether this means all versions, for a removal of everything that the collection manages."""
         return self.version is None and self.text == ALL
 
+    @property
+    def is_previous(self) -> bool:
+        """Whether this means the version that the link pointed to before, which only the host knows."""
+        return self.version is None and self.text == PREVIOUS
+
     def allows(self, version: str) -> bool:
-        """Whether an exact version is allowed. ``latest`` allows any final release, ``all`` any version.
+        """Whether an exact version is allowed. ``latest`` allows any final release, ``all`` and ``previous`` any version.
 
         :param version: str, exact.
         :raises RequestError: the version is not exact.
@@ -65,7 +73,7 @@ class VersionSpec(NamedTuple):
         if self.version is not None:
             return parse_exact(version) == self.version
         if not self.terms:
-            return self.is_all or not components(version)[1]
+            return not self.is_latest or not components(version)[1]
         return all(_allows(term, *components(version)) for term in self.terms)
 
 
@@ -116,7 +124,7 @@ def _is_good(text: str) -> bool:
 
 
 def _parse_spec(text: str, place: str) -> VersionSpec:
-    if text == "latest" and place != suggestions.MODULE or text == ALL and place == suggestions.OPTION:
+    if text == "latest" and place != suggestions.MODULE or text in (ALL, PREVIOUS) and place == suggestions.OPTION:
         return VersionSpec(text, None, ())
     if place != suggestions.MODULE and not _OPERATOR.search(text):
         return VersionSpec(text, parse_exact(text), ())

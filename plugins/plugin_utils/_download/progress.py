@@ -96,11 +96,11 @@ def describe_change(answer: Any) -> str:
     :param answer: Answer of a module that changed something and did not fail.
     :returns: str.
     """
-    line: str = answer.msg
+    line, keep, removed = answer.msg.partition("; removed (keep: ")
     if answer.previous_version and answer.version not in (None, answer.previous_version):
         line += " (was %s)" % answer.previous_version
     verification = answer.verification or {}
     if verification.get("signer"):
         signer = "HashiCorp" if verification["signer"] == FINGERPRINT else "the key %s" % verification["signer"]
         line += ", signed by %s %s" % (signer, (verification["signed_at"] or "")[:10])
-    return line
+    return str(line + keep + removed)

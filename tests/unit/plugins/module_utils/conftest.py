@@ -25,7 +25,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._install im
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import signers as signers_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release import layout
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
-from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import module_run, results
 from support.system import Clock, open_folder
 from support.transfers import BODY, FAR, NAME
 
@@ -89,12 +89,24 @@ class Host:
             version=version, archive=path, checksum=sha256_of(path), checksum_policy="pinned", platform=platform
         )
 
-    def parsed(self, **options):
+    def params(self, **options):
         params = dict((key, spec.get("default")) for key, spec in _argument_spec.SPEC.items())
         params.update(version=VERSION, base_dir=self.base_dir, run_check=self.run_check)
         params.update(self.defaults)
         params.update(options)
-        return parse.parse_request(params, lambda: self.platform)
+        return params
+
+    def parsed(self, **options):
+        return parse.parse_request(self.params(**options), lambda: self.platform)
+
+    def module(self, check=False, **options):
+        """The results of all that the module does, in check mode or not; ``lines`` are its steps."""
+        self.warnings = []
+        steps = module_run.Steps(lambda line: None, self.warnings.append)
+        try:
+            return module_run.run_module(self.params(**options), check, steps, self.set_context)
+        finally:
+            self.lines = [line[len("target: ") :] for line in steps.lines]
 
     def plan(self, **options):
         return self._plan(self.parsed(**options))[0]

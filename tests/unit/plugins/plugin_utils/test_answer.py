@@ -76,6 +76,37 @@ def test_what_the_module_says_passes_and_comes_out_again():
     assert raw == HONEST
 
 
+@pytest.mark.parametrize("needs", [True, None])
+def test_a_version_that_the_host_chooses_costs_no_download(needs):
+    """For version: previous, whatever version a host names would be downloaded."""
+    assert read(dict(HONEST, needs_archive=False), downloads=False).version == "1.13.4"
+    assert "needs_archive is '%s', expected False" % needs in refusal(
+        dict(HONEST, needs_archive=needs), downloads=False
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/opt/store",
+        "/opt/store/1.13.3",
+        "/opt/store/.terraform-1.13.3.lock",
+        "/usr/local/bin/terraform",
+    ],
+)
+def test_what_was_removed_is_below_the_base_dir_or_the_link(path):
+    assert read(dict(HONEST, removed=[path])).removed == (path,)
+    for lie in ("/etc" + path, path + "/../../../etc", "1.13.3", "/opt/store2/x", "/usr/local/bin"):
+        assert "expected paths below /opt/store" in refusal(dict(HONEST, removed=[path, lie])), lie
+
+
+def test_nothing_is_removed_unless_that_was_asked_for():
+    assert "expected nothing, since nothing was to be removed" in refusal(
+        dict(HONEST, removed=["/opt/store/1.13.3"]), removes=False
+    )
+    assert read(HONEST, removes=False).removed == ()
+
+
 def test_a_failure_passes_and_comes_out_again():
     raw = _answer.as_raw(read(FAILURE, version="1.13.4"))
     assert raw == {name: value for name, value in FAILURE.items() if value is not None or name == "previous_version"}
@@ -238,7 +269,7 @@ def test_texts_are_printable_wherever_they_stand():
             msg=evil,
             steps=["target: " + evil],
             requested=evil,
-            removed=[evil],
+            removed=[PATH + evil],
             warnings=[evil],
             diff={evil: [evil]},
             invocation={"module_args": {"a": evil}},

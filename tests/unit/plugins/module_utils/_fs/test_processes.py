@@ -10,6 +10,7 @@ import io
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
-from support.system import in_child, needs_root
+from support.system import NOBODY, in_child, needs_root, open_folder
 
 UNUSED = 54321  # a uid that nothing runs as
 
@@ -44,6 +45,55 @@ def files(monkeypatch):
 
     monkeypatch.setattr(builtins, "open", fake_open)
     return texts
+
+
+# ------------------------------------------------------------------ executables
+
+
+@pytest.fixture
+def sleeper():
+    """The path of a program of an unusual name, which all may run."""
+    with open_folder() as folder:
+        path = os.path.join(folder, "terraform-of-us")
+        shutil.copy(shutil.which("sleep"), path)
+        yield path
+
+
+def test_the_files_that_processes_run_are_listed(sleeper):
+    found = os.stat(sleeper)
+    with running([sleeper, "600"]) as process:
+        listed = processes.list_executables()
+        assert listed.paths[sleeper] == listed.files[found.st_dev, found.st_ino] == process.pid
+        os.unlink(sleeper)
+        listed = processes.list_executables()
+        assert listed.paths[sleeper] == listed.files[found.st_dev, found.st_ino] == process.pid
+        assert not any(path.endswith("(deleted)") for path in listed.paths)
+
+
+@needs_root
+def test_a_process_of_somebody_else_has_a_name_alone(sleeper):
+    def list_as_nobody():
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        return processes.list_executables()
+
+    with running([sleeper, "600"]) as process:
+        listed = in_child(list_as_nobody)
+    assert listed.hidden[os.path.basename(sleeper)[:15]] == process.pid and sleeper not in listed.paths
+
+
+def test_a_process_that_ends_meanwhile_runs_nothing(monkeypatch):
+    really_list = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: really_list(path) + [str(2**22 + 5)])
+    assert os.readlink("/proc/self/exe") in processes.list_executables().paths
+
+
+def test_without_proc_nothing_is_known_to_run(monkeypatch):
+    def list_nothing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "listdir", list_nothing)
+    assert processes.list_executables() == ({}, {}, {})
 
 
 # ------------------------------------------------------------------ counting

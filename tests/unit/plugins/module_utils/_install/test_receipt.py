@@ -28,6 +28,8 @@ OPTIONAL = {
     "origin": "https://releases.example",
     "run_check": "1.13.4",
     "links": ["/usr/local/bin/terraform"],
+    "previous": {"/usr/local/bin/terraform": "1.13.3"},
+    "went_back": ["/usr/local/bin/terraform"],
     "installed_at": "2026-11-23T12:00:00Z",
     "collection": "0.1.0",
     "mtime_ns": 1744203816123456789,
@@ -151,6 +153,11 @@ def test_frozen_values_that_are_none(fields):
         {"links": "x"},
         {"links": [1]},
         {"links": [None]},
+        {"previous": ["1.13.3"]},
+        {"previous": {"/tf": 1}},
+        {"previous": {"/tf": "1.13"}},
+        {"previous": {"/tf": "../1.13.3"}},
+        {"went_back": "x"},
         {"installed_at": 1},
         {"collection": 1},
         {"mtime_ns": 1 << 63},
@@ -171,6 +178,12 @@ def test_optional_values_that_are_none(fields):
 def test_what_is_not_there_is_not_known():
     receipt, found = receipt_module.parse_receipt(as_bytes(signer=None))
     assert found is None and receipt == _records.Receipt(1, "terraform", "1.13.4", "linux_amd64", "ab" * 32, 385)
+
+
+def test_a_receipt_from_before_links_had_a_history_is_as_good():
+    fields = dict((key, value) for key, value in OPTIONAL.items() if key not in ("previous", "went_back"))
+    receipt, found = receipt_module.parse_receipt(as_bytes(**fields))
+    assert found is None and (receipt.previous, receipt.went_back) == (None, ())
 
 
 def test_unknown_keys_are_passed_over():

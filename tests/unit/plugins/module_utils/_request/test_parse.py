@@ -125,6 +125,24 @@ def test_latest_is_not_removed():
     assert "cannot be removed" in refusal(version="latest", state="absent")
 
 
+def test_previous_needs_a_link_and_cannot_be_removed():
+    parsed = parse(version=" previous ", link="/tf")
+    assert (parsed.version, parsed.wanted.is_previous) == (None, True)
+    assert "before, and link is not given; set link" in refusal(version="previous")
+    assert "before, and is for state: present; name the version" in refusal(
+        version="previous", link="/tf", state="absent"
+    )
+    assert "with archive" in refusal(version="previous", link="/tf", archive="/x.zip")
+    assert "needs checksum" in refusal(version="previous", link="/tf", checksum_policy="pinned")
+
+
+def test_previous_is_not_compared_with_the_checksum_of_another_version():
+    for checksum in (DIGEST, "%s  terraform_1.13.4_linux_amd64.zip" % DIGEST):
+        given = params(version="previous", link="/tf", checksum_policy="pinned", checksum=checksum)
+        found = parse_module.parse_request(given, lambda: "linux_amd64", "1.13.3")
+        assert (found.version, found.checksum, found.policy) == ("1.13.3", None, "pinned")
+
+
 def test_all_is_removed_and_nothing_else():
     assert parse(version=" all ", state="absent").wanted.is_all
     for options in (
@@ -563,6 +581,9 @@ def test_owners_and_groups_that_are_none(option, name):
         ("timeout", -1),
         ("timeout", 86401),
         ("timeout", 10**12),
+        ("keep", 0),
+        ("keep", -1),
+        ("keep", 1001),
         ("retries", 0),
         ("retries", -1),
         ("retries", 1001),
@@ -575,6 +596,8 @@ def test_numbers_out_of_range(option, number):
 
 
 def test_numbers_at_the_edge():
+    assert (parse().keep, parse(keep=1).keep, parse(keep=1000).keep) == (None, 1, 1000)
+    assert parse(keep=1, state="absent").keep is None, "a removal removes what it is asked for"
     parsed = parse(timeout=1, retries=1, lock_timeout=0)
     assert (parsed.timeout, parsed.retries, parsed.lock_timeout) == (1, 1, 0)
     parsed = parse(timeout=86400, retries=1000, lock_timeout=86400)

@@ -122,6 +122,21 @@ def test_latest_allows_final_releases(text):
     assert wanted.is_latest and wanted.version is None and allowed(text) == FINAL
 
 
+def test_previous_is_any_version():
+    wanted = constraint.parse_version_spec(" previous\n")
+    assert wanted.is_previous and not (wanted.is_latest or wanted.is_all) and wanted.version is None
+    assert allowed("previous") == list(VERSIONS)
+    assert not any(constraint.parse_version_spec(text).is_previous for text in ("latest", "all", "~> 1", "1.13.4"))
+    for text, place in (
+        ("Previous", suggestions.OPTION),
+        ("previous", suggestions.FILE),
+        ("previous", suggestions.MODULE),
+        ("previous, < 2", suggestions.OPTION),
+    ):
+        with pytest.raises(_errors.RequestError):
+            constraint.parse_version_spec(text, place)
+
+
 def test_all_is_any_version():
     wanted = constraint.parse_version_spec(" all\n")
     assert wanted.is_all and not wanted.is_latest and wanted.version is None and allowed("all") == list(VERSIONS)

@@ -137,6 +137,10 @@ SIGNED = {"policy": "signature", "signer": HASHICORP, "signed_at": "2025-04-09T1
             "Terraform 1.13.4 installed at /opt/t (was 1.10.5), signed by HashiCorp 2025-04-09",
         ),
         (
+            {"msg": INSTALLED["msg"] + "; removed (keep: 1): 1.10.5", "previous_version": "1.10.5"},
+            "Terraform 1.13.4 installed at /opt/t (was 1.10.5); removed (keep: 1): 1.10.5",
+        ),
+        (
             {"verification": dict(SIGNED, signer="0" * 40)},
             "Terraform 1.13.4 installed at /opt/t, signed by the key %s 2025-04-09" % ("0" * 40),
         ),

@@ -1,0 +1,410 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""keep: the newest versions stay, and whatever is used; the others go as any removal, and check mode knows which."""
+
+import errno
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+import types
+
+import pytest
+from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import retention, usage
+from support.system import another_process, needs_root
+
+VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
+NEW = "1.14.0"
+NONE = processes.Executables({}, {}, {})
+
+
+@pytest.fixture
+def store(host):
+    """A host with these versions; the run that is tried installs one more. ``there`` are the directories."""
+    for version in VERSIONS:
+        assert host.module(**host.offer(version))["changed"]
+    host.defaults = host.offer(NEW)
+    host.there = lambda: sorted(name for name in os.listdir(host.base_dir) if not name.startswith("."))
+    return host
+
+
+def keep(host, number, gone, **options):
+    """Run with keep: the result, after what check mode predicts and what a second run does were compared with it."""
+    before = host.picture()
+    predicted = host.module(check=True, keep=number, **options)
+    assert host.picture() == before
+    there, lines = host.there(), list(host.lines)
+    result = host.module(keep=number, **options)
+    assert sorted(set(there) - set(host.there())) == sorted(gone)
+    expected = [
+        path
+        for version in gone
+        for path in (host.binary(version), host.receipt(version), os.path.dirname(host.binary(version)))
+    ]
+    assert result["removed"] == predicted["removed"] == expected
+    assert predicted["diff"]["before"] == result["diff"]["before"]
+    assert predicted["changed"] == result["changed"] and all("would remove: %s" % path in lines for path in expected)
+    again = host.module(keep=number, **options)
+    assert not again["changed"] and again["removed"] == [] and len(host.lines) == 1
+    return result
+
+
+@pytest.mark.parametrize(
+    "number, gone",
+    [
+        (1, VERSIONS),
+        (2, VERSIONS[:3]),
+        (3, VERSIONS[:2]),
+        (5, ()),
+        (1000, ()),
+    ],
+)
+def test_the_newest_stay(store, number, gone):
+    result = keep(store, number, gone)
+    assert result["changed"] and result["version"] == NEW and sorted(result["intact_versions"]) == store.there()
+    if gone:
+        assert result["msg"].endswith("; removed (keep: %d): %s" % (number, ", ".join(gone)))
+        assert sorted(result["diff"]["before"]["versions"]) == sorted(VERSIONS)
+        assert sorted(result["diff"]["after"]["versions"]) == store.there()
+        assert result["diff"]["before"]["versions"][gone[0]] == len(store.published[gone[0]])
+    assert sorted(result["ansible_facts"]["terraform_binary_result"]["versions"]) == store.there()
+    locks = [name for name in os.listdir(store.base_dir) if name.startswith(".")]
+    assert sorted(locks) == sorted(
+        [".terraform-%s.lock" % version for version in VERSIONS + (NEW,)] + [".terraform-link.lock"] * bool(gone)
+    )
+
+
+def test_without_it_nothing_goes(store):
+    result = store.module()
+    assert result["removed"] == [] and "versions" not in result["diff"]["before"]
+    assert store.there() == sorted(VERSIONS + (NEW,))
+
+
+def test_what_was_just_installed_stays_though_it_is_old(store):
+    assert keep(store, 2, ["1.9.8", "1.12.0"], **store.offer("1.8.0"))["version"] == "1.8.0"
+    assert "1.8.0" in store.there()
+
+
+def test_where_nothing_else_is_to_do(store):
+    store.module()
+    result = keep(store, 4, ["1.9.8"])
+    assert result["changed"] and result["msg"] == "Terraform 1.14.0 is right at %s; removed (keep: 4): 1.9.8" % (
+        store.binary(NEW)
+    )
+    assert result["ansible_facts"]["terraform_binary_result"]["changed"]
+
+
+def test_a_failure_removes_nothing(store):
+    with pytest.raises(_errors.VerificationError):
+        store.module(keep=1, checksum="0" * 64)
+    assert set(VERSIONS) < set(store.there())
+
+
+def test_a_removal_has_nothing_to_keep(store):
+    store.module(version="1.9.8", state="absent", keep=1)
+    assert store.there() == sorted(VERSIONS[1:])
+
+
+def test_the_link_has_moved_by_then(store):
+    """What it points to now stays only until then; check mode knows."""
+    link = store.at("tf")
+    store.module(**dict(store.offer("1.12.0"), link=link))
+    keep(store, 1, VERSIONS, link=link)
+    assert os.readlink(link) == store.binary(NEW)
+
+
+@pytest.mark.parametrize("recorded", ["by itself", "by another", "through a link"])
+def test_what_a_link_points_to_stays(store, recorded):
+    """By its own receipt, or by that of another version, past which the link was moved by hand."""
+    link = store.at("other")
+    store.module(**dict(store.offer("1.9.8" if recorded == "by itself" else "1.13.4"), link=link))
+    if recorded != "by itself":
+        os.unlink(link)
+        os.symlink(store.binary("1.9.8"), store.at("middle"))
+        os.symlink(store.at("middle") if recorded == "through a link" else store.binary("1.9.8"), link)
+    predicted = store.module(check=True, keep=1)
+    result = store.module(keep=1, link=store.at("tf"))
+    assert store.there() == sorted({"1.14.0", "1.9.8"} | ({"1.13.4"} if recorded != "by itself" else set()))
+    if recorded != "by itself":
+        assert (
+            "nothing but its receipt knows the link %s, which points to %s" % (link, store.binary("1.9.8"))
+            in (store.lines[-1])
+        )
+    words = "more than keep: 1 asks for, but in use: 1.9.8: "
+    assert words in store.lines[-1] and link in store.lines[-1] and predicted["removed"] == result["removed"]
+    assert not store.module(keep=1, link=store.at("tf"))["changed"]
+    assert len(store.lines) == 1 and words in store.lines[0] and store.lines[0].startswith("verified ")
+
+
+def test_a_link_that_cannot_be_followed_may_point_to_any_version(store, monkeypatch):
+    link, really_look = store.at("other"), os.lstat
+    store.module(**dict(store.offer("1.13.4"), link=link))
+
+    def look(path, *arguments, **options):
+        if path == link:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really_look(path, *arguments, **options)
+
+    monkeypatch.setattr(usage.os, "lstat", look)
+    store.module(keep=1)
+    assert store.there() == sorted(VERSIONS + (NEW,))
+    assert "the link %s cannot be followed: Permission denied" % link in store.lines[-1]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "other", "/dev/null/x"])
+def test_a_link_that_leads_nowhere_holds_nothing(store, target):
+    link = store.at("other")
+    store.module(**dict(store.offer("1.13.4"), link=link))
+    os.unlink(link)
+    os.symlink(target, link)
+    keep(store, 1, VERSIONS)
+
+
+def test_what_a_process_runs_stays(store):
+    """Also where it is started by another name."""
+    sleeper = store.at("sleeper")
+    shutil.copy(shutil.which("sleep"), sleeper)
+    for version, name in (("1.9.8", "terraform"), ("1.12.0", "hard")):
+        store.overwrite(store.binary(version), open(sleeper, "rb").read())
+        os.chmod(store.binary(version), 0o755)
+        found = os.stat(store.binary(version))
+        store.write_receipt(version, size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
+    os.link(store.binary("1.12.0"), store.at("hard"))
+    running = [subprocess.Popen([path, "600"]) for path in (store.binary("1.9.8"), store.at("hard"))]
+    try:
+        predicted = store.module(check=True, keep=1)
+        result = store.module(keep=1)
+        assert store.there() == ["1.12.0", "1.14.0", "1.9.8"] and predicted["removed"] == result["removed"]
+        for version, process in zip(("1.9.8", "1.12.0"), running):
+            assert "%s is in use: process %d runs it" % (store.binary(version), process.pid) in store.lines[-1]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert store.module(keep=1)["changed"] and store.there() == ["1.14.0"]
+
+
+def test_a_process_whose_file_was_replaced_still_counts_by_its_path(store, monkeypatch):
+    running = processes.Executables({}, {os.path.realpath(store.binary("1.9.8")): 17}, {})
+    monkeypatch.setattr(usage, "list_executables", lambda: running)
+    store.module(keep=1)
+    assert store.there() == ["1.14.0", "1.9.8"] and "process 17 runs it" in store.lines[-1]
+
+
+@pytest.mark.parametrize("name, counts", [("terraform", True), ("tf-of-the-team-", True), ("sshd", False), ("", False)])
+def test_a_process_that_may_not_be_looked_at_counts_by_its_name(store, monkeypatch, name, counts):
+    store.module(**dict(store.offer("1.13.4"), link=store.at("tf-of-the-team-of-nobody")))
+    monkeypatch.setattr(usage, "list_executables", lambda: NONE._replace(hidden={name: 17}))
+    store.module(keep=1, link=store.at("tf-of-the-team-of-nobody"))
+    assert store.there() == (sorted(VERSIONS + (NEW,)) if counts else ["1.14.0"])
+    assert ("process 17, called" in store.lines[-1]) is counts
+
+
+def test_who_holds_the_lock_is_not_waited_for(store):
+    path = os.path.join(store.base_dir, ".terraform-1.12.0.lock")
+
+    def hold(ready):
+        with open(path, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready()
+            time.sleep(600)
+
+    with another_process(hold):
+        result = store.module(keep=1)
+        assert store.there() == ["1.12.0", "1.14.0"] and result["changed"]
+        assert "in use: 1.12.0: another installer holds %s" % path in store.lines[-1]
+        assert store.lines[-1].endswith("; waited 0 s")
+        assert not store.module(keep=1)["changed"] and len(store.lines) == 1 and path in store.lines[0]
+    assert store.module(keep=1)["changed"] and store.there() == ["1.14.0"]
+
+
+def test_what_is_not_intact_or_not_ours_stays_and_does_not_count(store):
+    store.flip(store.binary("1.13.4"))  # also another time
+    os.unlink(store.receipt("1.13.4-rc1"))
+    store.write_receipt("1.12.0", platform="plan9_386")
+    os.mkdir(os.path.join(store.base_dir, "1.0.0"))
+    os.mkdir(os.path.join(store.base_dir, "mine"))
+    keep(store, 1, ["1.9.8"])
+    assert store.there() == sorted(["1.0.0", "1.12.0", "1.13.4", "1.13.4-rc1", "1.14.0", "mine"])
+
+
+@pytest.mark.parametrize(
+    "left", [["terraform.json"], [".tmp.removed.terraform", "terraform.json"], [".tmp.removed.x"], []]
+)
+def test_what_a_killed_removal_has_left_is_removed(store, left):
+    """Also of a version that would stay, because there is nothing of it that could be kept."""
+    store.module()
+    for version in ("1.9.8", "1.13.4"):
+        folder = os.path.dirname(store.binary(version))
+        os.unlink(store.binary(version))
+        for name in left:
+            open(os.path.join(folder, name), "a").close()
+        if "terraform.json" not in left:
+            os.unlink(store.receipt(version))
+    predicted = store.module(check=True, keep=10)
+    result = store.module(keep=10)
+    assert (
+        result["changed"] and result["removed"] == predicted["removed"] and len(result["removed"]) == 2 * len(left) + 2
+    )
+    assert store.there() == ["1.12.0", "1.13.4-rc1", "1.14.0"]
+    assert not store.module(keep=10)["changed"] and len(store.lines) == 1
+
+
+def test_a_directory_with_anything_else_in_it_is_no_removal(store):
+    os.unlink(store.binary("1.9.8"))
+    os.mkdir(os.path.join(store.base_dir, "1.9.8", "notes"))
+    keep(store, 10, [])
+    assert "1.9.8" in store.there()
+
+
+def test_while_a_receipt_cannot_be_read_nothing_goes(store, monkeypatch):
+    """It may know a link to any of them."""
+    read_receipt = usage.read_receipt
+
+    def read(directory, name):
+        if name == "1.13.4":
+            raise _errors.InstallError("read: Input/output error (EIO)", path="/", errno=errno.EIO)
+        return read_receipt(directory, name)
+
+    monkeypatch.setattr(usage, "read_receipt", read)
+    store.module(keep=1)
+    assert store.there() == sorted(VERSIONS + (NEW,)) and "its links cannot be known: read: Input" in store.lines[-1]
+
+
+@pytest.fixture
+def interruptible():
+    """A signal that nobody listens to fails the test, and does not end pytest."""
+
+    def unheard(signum, frame):
+        raise AssertionError("nobody listens")
+
+    before = signal.signal(signal.SIGTERM, unheard)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_stop_that_was_swallowed_says_what_had_changed(store, monkeypatch, interruptible):
+    """What cannot be read does not count as intact, whatever the reason."""
+
+    def find_intact(base, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    looks = types.SimpleNamespace(find_intact=find_intact, is_version_dir=retention.installed.is_version_dir)
+    monkeypatch.setattr(retention, "installed", looks)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=10)
+    failure = caught.value
+    assert "stopped by SIGTERM" in str(failure) and failure.changed
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_stops_it_after_the_install_hears_what_happened(store, monkeypatch, removed, interruptible):
+    make_plan = retention.make_plan
+
+    def late(removal, signers):
+        if removal.version == ("1.12.0" if removed else "1.9.8"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make_plan(removal, signers)
+
+    monkeypatch.setattr(retention, "make_plan", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=1)
+    assert "stopped by SIGTERM" in str(caught.value) and caught.value.changed
+    assert ("1.9.8" in store.there()) is not removed and NEW in store.there()
+
+
+def test_files_of_others_in_a_directory_stay(store):
+    path = os.path.join(store.base_dir, "1.9.8", "notes")
+    open(path, "w").close()
+    predicted = store.module(check=True, keep=4)
+    result = store.module(keep=4)
+    assert result["removed"] == predicted["removed"] == [store.binary("1.9.8"), store.receipt("1.9.8")]
+    assert os.path.exists(path) and not store.module(keep=4)["changed"]
+
+
+def test_what_comes_into_use_after_the_look_stays(store, monkeypatch):
+    """Another run links it, or a process starts, before its lock is held."""
+    apply_plan = retention.apply_plan
+
+    def late(plan, *arguments):
+        if plan.request.version == "1.9.8":
+            os.symlink(store.binary("1.9.8"), store.at("late"))
+            store.write_receipt("1.9.8", links=[store.at("late")])
+        if plan.request.version == "1.12.0":
+            running = NONE._replace(paths={os.path.realpath(store.binary("1.12.0")): 17})
+            monkeypatch.setattr(usage, "list_executables", lambda: running)
+        return apply_plan(plan, *arguments)
+
+    monkeypatch.setattr(retention, "apply_plan", late)
+    store.module(keep=1)
+    assert store.there() == ["1.12.0", "1.14.0", "1.9.8"]
+
+
+def test_what_another_run_has_removed_meanwhile_is_not_ours(store, monkeypatch):
+    make_plan = retention.make_plan
+
+    def late(removal, signers):
+        shutil.rmtree(os.path.dirname(store.binary(removal.version)))
+        return make_plan(removal, signers)
+
+    monkeypatch.setattr(retention, "make_plan", late)
+    assert store.module(keep=4)["removed"] == [] and "1.9.8" not in store.there()
+
+
+@needs_root
+@pytest.mark.parametrize("main", [True, False])
+def test_what_cannot_be_removed_is_an_error_after_the_install(store, monkeypatch, main):
+    if not main:
+        store.module()
+    apply_plan = retention.apply_plan
+
+    def fails(plan, *arguments):
+        if plan.request.version == "1.12.0":
+            raise _errors.InstallError("no", path=store.binary("1.12.0"), errno=1)
+        return apply_plan(plan, *arguments)
+
+    monkeypatch.setattr(retention, "apply_plan", fails)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=3)
+    assert caught.value.changed and store.there() == sorted(VERSIONS[1:] + (NEW,)), "1.9.8 is gone, 1.12.0 is not"
+
+
+def test_installers_that_prune_never_take_the_link_away(store):
+    """Several at once, each with another version, while a reader opens the link all the time."""
+    link = store.at("tf")
+    store.module(link=link)
+    offers = [dict(store.offer("1.15.%d" % number), link=link, keep=1) for number in range(4)]
+    ready, go = os.pipe()
+    children = []
+    for offer in offers:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                os.read(ready, 1)
+                for _turn in range(5):
+                    store.module(**offer)
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(pid)
+    os.write(go, b"x" * len(children))
+    opened, statuses = 0, []
+    try:
+        while len(statuses) < len(children):
+            with open(link, "rb") as stream:
+                assert stream.read(4) == b"\x7fELF"
+            opened += 1
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            statuses += [status] if pid else []
+    finally:
+        os.close(ready)
+        os.close(go)
+    assert opened and statuses == [0] * len(children)
+    linked = os.path.basename(os.path.dirname(os.readlink(link)))
+    assert linked in store.there() and os.path.exists(link)
