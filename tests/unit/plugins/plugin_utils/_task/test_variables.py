@@ -138,7 +138,7 @@ def test_the_rest_is_checked_elsewhere(given):
 
 
 def test_there_are_integers_and_texts():
-    assert len(INTEGERS) == 4 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
+    assert len(INTEGERS) == 5 and {"url_token", "url_username", "owner", "base_dir", "origin"} < set(TEXTS)
 
 
 @pytest.mark.parametrize(
