@@ -8,7 +8,8 @@
     world.act()                 # one run, as the module would answer: dict
     world.picture()             # what counts of the host
 
-Installers are ``ours``, by the host of the unit tests, ``module``, the same through Ansible, and ``naive``.
+Installers are ``ours``, by the host of the unit tests, ``module``, the same through Ansible, ``script``, the same as the
+plain script does it, and ``naive``.
 """
 
 import contextlib
@@ -161,6 +162,22 @@ def through_ansible(host, **task_args):
             terraform_binary.main()
     except SystemExit:
         answer = json.loads(said.getvalue())  # one JSON document and nothing beside it
+    return _shortened(answer)
+
+
+def through_script(host, **task_args):
+    """The answer of the plain script that replaces the module."""
+    from ansible_collections.iac_platform.terraform.plugins.module_utils._run import script
+
+    plan.RETRY_SECONDS = 0
+    options = dict((key, value) for key, value in task_args.items() if key != "platform")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        script.run_script(json.dumps(dict(options, base_dir=host.base_dir)).encode())
+    return _shortened(json.loads(said.getvalue()))
+
+
+def _shortened(answer):
     return dict((key, answer[key]) for key in ("changed", "failed", "msg", "error") if key in answer)
 
 
@@ -295,4 +312,4 @@ def _target(path):
     return os.readlink(path) if os.path.islink(path) else None
 
 
-INSTALLERS = {"ours": ours, "module": through_ansible, "naive": naive.install}
+INSTALLERS = {"ours": ours, "module": through_ansible, "script": through_script, "naive": naive.install}

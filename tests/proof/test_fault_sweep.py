@@ -115,13 +115,15 @@ def test_a_run_that_never_ends_is_found():
     assert ending.answer is None and ending.traceback == "no end within 0.5 s"
 
 
-def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof):
+@pytest.mark.parametrize("installer", ["module", "script"])
+def test_no_fault_makes_the_module_fail_without_step_path_and_errno(strace, proof, installer):
     pytest.importorskip("ansible.module_utils.basic")
     findings = sweep(
-        strace, ["nothing, link", "damaged, link", "mode", "removal, link"], "module", EVERY_THROUGH_ANSIBLE
+        strace, ["nothing, link", "damaged, link", "mode", "removal, link"], installer, EVERY_THROUGH_ANSIBLE
     )
     wrong = [finding for finding in findings if finding.wrong]
-    proof("%s faults through Ansible, %d violations" % ("{:,}".format(len(findings)), len(wrong)))
+    way = "Ansible" if installer == "module" else "the script"
+    proof("%s faults through %s, %d violations" % ("{:,}".format(len(findings)), way, len(wrong)))
     assert not wrong, report(findings)
     assert findings
 
