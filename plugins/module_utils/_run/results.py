@@ -37,7 +37,7 @@ def predicted_result(
         removed=list(plan.paths_to_remove),
         downloaded_bytes=provenance.downloaded_bytes if provenance else 0,
         diff=_headed(
-            request, _before(plan), _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)
+            plan, _before(plan), _after(plan, receipt, _planned_backup(plan)) if plan.changes else _before(plan)
         ),
     )
     if plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid):
@@ -92,7 +92,7 @@ def applied_result(outcome: Any) -> Params:
         downloaded_bytes=outcome.downloaded_bytes,
         backup_file=outcome.backup,
         diff=_headed(
-            request,
+            plan,
             before,
             _after(plan, outcome.receipt, outcome.backup, outcome.adopted) if outcome.changed else before,
         ),
@@ -431,9 +431,13 @@ def _diff(before: Params, after: Params) -> Params:
     return {"before": before, "after": after}
 
 
-def _headed(request: Request, before: Params, after: Params) -> Params:
+def _headed(plan: _Plan, before: Params, after: Params) -> Params:
     """Return a diff with the version before and after as headers, which ansible-core shows above all else."""
-    return dict(_diff(before, after), before_header=_header(request, before), after_header=_header(request, after))
+    request, found = plan.request, plan.found
+    header, after_header = _header(request, before), _header(request, after)
+    if header == after_header and before["state"] == "present" and plan.drift.install:
+        header += ", damaged" if found.receipt else ", without a receipt"
+    return dict(_diff(before, after), before_header=header, after_header=after_header)
 
 
 def _header(request: Request, state: Params) -> str:

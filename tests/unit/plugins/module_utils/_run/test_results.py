@@ -139,6 +139,19 @@ def test_the_diff_says_first_which_version_it_was_and_is(installed):
     assert headers(installed.check(link=link, link_force=True, **newer))[0] == "%s: Terraform of unknown version" % link
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_the_diff_says_first_what_is_wrong_with_the_version_that_is_there(installed, link):
+    options = {"link": installed.at("tf")} if link else {}
+    installed.run(**options)
+    name = "%s: Terraform 1.13.4" % (options.get("link") or installed.binary())
+    assert headers(installed.check(**options)) == (name, name)
+    installed.flip(installed.binary())
+    for run in (installed.check, installed.run):
+        assert headers(run(**options)) == (name + ", damaged", name)
+    os.unlink(installed.receipt())
+    assert headers(installed.check(**options)) == (name + ", without a receipt", name)
+
+
 def test_the_diff_of_a_reinstall(installed):
     sha256 = installed.read_receipt()["sha256"]
     installed.flip(installed.binary())
