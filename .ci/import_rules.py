@@ -81,7 +81,7 @@ ROOMS = {
         _TASK,
         _VERSION_FILE,
     ),
-    "lookup": (_ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _CACHE, _DOWNLOAD, _TASK, "action"),
+    "lookup": (_SPEC, _ERRORS, _RECORDS, _VERSIONS, _HTTP, _RELEASE, _REQUEST, _CACHE, _DOWNLOAD, _TASK, "action"),
 }
 _COLLECTION = "ansible_collections/iac_platform/terraform/plugins/"
 _NO_CODE = ("doc_fragments",)

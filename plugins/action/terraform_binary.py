@@ -219,7 +219,7 @@ class ActionModule(ActionBase):
         of_task = {str(name): str(value) for name, value in of_task.items()}
         environ = dict(os.environ, **of_task)
         arguments = self._arguments(environ, of_task)
-        params = validate_arguments(arguments)
+        params = validate_arguments(arguments, SPEC)
         self._secrets = secrets_of(params, environ)
         self._check_system()
         self._state, self._platform, self._shows_progress = params["state"], params["platform"], params["progress"]
@@ -364,7 +364,7 @@ class ActionModule(ActionBase):
                 script = write_script(C.DEFAULT_LOCAL_TMP, is_previous or not looks)
             with lent_to(self, script):
                 raw: Params = self._execute_module(
-                    module_name=MODULE, module_args=typed_arguments(arguments), task_vars=self._task_vars
+                    module_name=MODULE, module_args=typed_arguments(arguments, SPEC), task_vars=self._task_vars
                 )
             if not refuses_script(raw):
                 return raw
@@ -571,7 +571,7 @@ class ActionModule(ActionBase):
             given.update(decrypt_values(read_role_variables(self._task_vars, self._template)))
         arguments = {key: value for key, value in given.items() if not is_blank(value)}
         check_options(arguments)
-        check_types(arguments)
+        check_types(arguments, SPEC)
         self._written = str(arguments.get("version") or arguments.get("version_file") or "").strip()
         arguments.update(self._find_version(arguments.get("version"), arguments.pop("version_file", None)))
         arguments = read_file_options(apply_environment(arguments, environ, of_task), self._find, self._decrypt)
@@ -642,7 +642,7 @@ def _least_python() -> Tuple[int, ...]:
     return max(least, _LEAST_PYTHON) if isinstance(least, tuple) else _LEAST_PYTHON  # a boolean up to 2.16
 
 
-def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
+def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]]) -> Params:
     """Validate arguments as the module will: dict of all its options. It is not sent to the target. Raises RequestError."""
     given = dict(arguments)
     short: Params = {}
@@ -659,7 +659,7 @@ def validate_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] 
     return dict(params, url_headers={**params["url_headers"], **short}) if short else params
 
 
-def typed_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]] = SPEC) -> Params:
+def typed_arguments(arguments: Params, spec: Mapping[str, Mapping[str, Any]]) -> Params:
     """Return the arguments for the script: of their types, but with paths as they are written, for the target to expand."""
     checked = validate_arguments(arguments, spec)
     found = {name: value for name, value in checked.items() if name in spec and value is not None}

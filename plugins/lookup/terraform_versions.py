@@ -151,6 +151,7 @@ from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary 
     decrypt_file,
     validate_arguments,
 )
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     MissingDependency,
     TerraformBinaryError,
@@ -215,7 +216,7 @@ class LookupModule(LookupBase):
         try:
             wanted = [parse_version_spec(term) for term in self._given_terms(terms) or (_FINAL,)]
             with self._arguments(kwargs) as arguments:
-                params = validate_arguments(arguments)
+                params = validate_arguments(arguments, SPEC)
                 self._secrets = secrets_of(params, os.environ)
                 return self._offered(wanted, parse_download_request(dict(params, version=_FINAL), params["platform"]))
         except TerraformBinaryError as exc:
@@ -247,7 +248,7 @@ class LookupModule(LookupBase):
         """Yield the options as the module has them, with paths of files on the controller. Raises RequestError."""
         given: Dict[str, Any] = {key: value for key, value in decrypt_values(kwargs).items() if self._is_given(value)}
         check_options(given, OPTIONS, LOOKUP, "-t lookup ")
-        check_types(given)
+        check_types(given, SPEC)
         with contextlib.ExitStack() as stack:
 
             def find(path: str) -> Optional[str]:

@@ -52,7 +52,7 @@ def check_options(
             )
 
 
-def check_types(arguments: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]] = SPEC) -> None:
+def check_types(arguments: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse what YAML (or an AWX survey, from ansible-core 2.19) made of an unquoted text: true, or 1.1 from 1.10.
 
     A whole number may be a text, and passes. Versions have their own messages. No value is shown: it may be a secret.

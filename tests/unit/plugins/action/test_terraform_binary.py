@@ -253,7 +253,9 @@ def test_sites_travel_as_they_were_written(arguments):
 @pytest.fixture(params=["url_headers", "headers"])
 def validated_headers(request):
     """What becomes of headers when the controller validates them: callable(headers) -> dict."""
-    return lambda given: terraform_binary.validate_arguments({"version": "1.13.4", request.param: given})["url_headers"]
+    return lambda given: terraform_binary.validate_arguments(
+        {"version": "1.13.4", request.param: given}, _argument_spec.SPEC
+    )["url_headers"]
 
 
 HEADERS = {"X-Team": "opt", "X-Api-Key": "h34der-of-alice"}
@@ -345,7 +347,9 @@ def test_an_encrypted_text_is_no_key(arguments):
 def test_the_text_of_a_key_is_not_taken_for_a_path_and_not_shown(arguments, option):
     text = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"
     with pytest.raises(_errors.RequestError) as caught:
-        terraform_binary.parse_download_request(terraform_binary.validate_arguments(arguments(**{option: text})), None)
+        terraform_binary.parse_download_request(
+            terraform_binary.validate_arguments(arguments(**{option: text}), _argument_spec.SPEC), None
+        )
     assert "%s is the text of a key or certificate" % option in str(caught.value) and "SECRET" not in str(caught.value)
 
 

@@ -113,7 +113,7 @@ INTEGERS = sorted(name for name, spec in SPEC.items() if spec["type"] == "int")
 @pytest.mark.parametrize("name", TEXTS + INTEGERS)
 def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value):
     """From ansible-core 2.19 on, yes arrives as true and 1.10 as 1.1: as a token, nobody would see why a site refuses it."""
-    words = refusal(check_types, {"version": "1.13.4", name: value})
+    words = refusal(check_types, {"version": "1.13.4", name: value}, SPEC)
     assert words.startswith(
         "%s is a %s, as YAML" % (name, "boolean" if isinstance(value, bool) else "number with a fraction")
     )
@@ -134,7 +134,7 @@ def test_what_a_survey_makes_of_an_answer_is_no_text_and_no_integer(name, value)
     ],
 )
 def test_the_rest_is_checked_elsewhere(given):
-    check_types(given)
+    check_types(given, SPEC)
 
 
 def test_there_are_integers_and_texts():
