@@ -42,7 +42,7 @@ def copy_checkout(parent):
     global _folder
     sweeps.be_nice()
     _folder = tempfile.mkdtemp(dir=parent)
-    for part in ("plugins", "tests", "roles", "meta"):
+    for part in (".ci", "plugins", "tests", "roles", "meta"):
         shutil.copytree(
             os.path.join(CHECKOUT, part),
             os.path.join(_folder, PLACE, part),
