@@ -356,12 +356,11 @@ class ActionModule(ActionBase):
 
     def _run_script(self, arguments: Params) -> Optional[Params]:
         """Run the module as a plain script, which takes a fraction of the time; None: the module itself has to run."""
-        reason = find_obstacle(self, ActionBase, module_common)
+        reason = find_obstacle(self, ActionBase, module_common, self._task_vars)
         if reason is None:
             looks = self._task.check_mode and self._state == "present" and not arguments.keys() & _MORE_THAN_A_LOOK
             is_previous = read_version(arguments["version"]).is_previous
-            with os_error_context("write the script", C.DEFAULT_LOCAL_TMP):
-                script = write_script(C.DEFAULT_LOCAL_TMP, is_previous or not looks)
+            script = write_script(C.DEFAULT_LOCAL_TMP, is_previous or not looks)
             with lent_to(self, script):
                 raw: Params = self._execute_module(
                     module_name=MODULE, module_args=typed_arguments(arguments, SPEC), task_vars=self._task_vars

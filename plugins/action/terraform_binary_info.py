@@ -12,7 +12,6 @@ from ansible_collections.iac_platform.terraform.plugins.action import terraform_
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import INFO_SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError,
-    os_error_context,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import Asked, as_raw, read_answer
@@ -71,12 +70,11 @@ class ActionModule(terraform_binary.ActionModule):
     def _raw(self, arguments: Params) -> Any:
         """Run the module on the target, as a plain script where that is possible: what it answered, unchecked."""
         job = self._task.async_val
-        if job or find_obstacle(self, ActionBase, module_common):
+        if job or find_obstacle(self, ActionBase, module_common, self._task_vars):
             return self._execute_module(
                 module_name=MODULE, module_args=arguments, task_vars=self._task_vars, wrap_async=job
             )
-        with os_error_context("write the script", C.DEFAULT_LOCAL_TMP):
-            script = write_info_script(C.DEFAULT_LOCAL_TMP)
+        script = write_info_script(C.DEFAULT_LOCAL_TMP)
         with lent_to(self, script):
             return self._execute_module(
                 module_name=MODULE,

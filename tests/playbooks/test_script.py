@@ -120,6 +120,31 @@ def test_a_host_with_selinux_gets_the_module(play, module_site, tmp_path, setype
     assert run.output.count(NOTICE + "SELinux is on there") == (1 if setype is None else 3)
 
 
+def test_no_option_and_no_fact_becomes_code(play, module_site, tmp_path):
+    """Core puts the arguments into the script as they are, and the facility of the log, which may be a fact, behind them."""
+    code = "__import__('os').system('touch %s')" % (tmp_path / "entered")
+    owners = {
+        "marker": "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>'+str(%s) #" % code,
+        "quotes": '"""+str(%s)+r"""' % code,
+        "cookie": "coding: unicode_escape ';import os;%s#" % code,
+        "backslash": "\\",
+        "facility": "syslog.LOG_USER",
+        "mirror": "https://encoding:8443/x",
+    }
+    variables = {"facility": {"ansible_syslog_facility": 'LOG_USER""";%s;x=r"""' % code}}
+    for pipelining in ("0", "1"):
+        run = play.each(
+            {name: task_args(module_site, tmp_path / name, owner=owner) for name, owner in owners.items()},
+            variables=variables,
+            env={"ANSIBLE_PIPELINING": pipelining},
+            verbosity=2,
+        )
+        for name, result in run.each.items():
+            assert result["failed"] and "owner" in result["msg"], (name, result["msg"])
+        assert run.output.count(NOTICE) == 1 and "ansible_syslog_facility is no name of a facility" in run.output
+    assert not (tmp_path / "entered").exists()
+
+
 def test_a_script_that_cannot_start_is_a_failure(play, module_site, tmp_path):
     """And never a host where nothing is to do."""
     python = tmp_path / "python"

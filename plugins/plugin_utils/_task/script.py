@@ -14,11 +14,15 @@ import contextlib
 import copy
 import json
 import os
+import re
 import tempfile
 import zlib
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+
+from ...module_utils._errors import os_error_context
 
 _PLUGINS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_FACILITY = re.compile("LOG_[A-Z0-9]{1,20}\\Z")  # syslog(3)
 _PACKAGE = "iac_platform_terraform"  # of the files in the script
 # What a run imports that finds all in order. tests/unit/plugins/plugin_utils/_task/test_script.py computes both lists.
 LOOK: Tuple[str, ...] = (
@@ -101,20 +105,25 @@ CHANGE: Tuple[str, ...] = (
     "_openpgp/verify",
     "_source",
 )
-# Core replaces the two marked texts. The first line of code keeps the folder that the script is started in from being
-# searched for modules: a target's user may write there.
+# Core replaces the marked text by the arguments, as ASCII JSON, without asking what is around it. JSON never has three
+# quotes in a row and ends with a brace, so it stays inside a raw text of Python, whatever somebody wrote into an option. It
+# may not stand in the first two lines, where Python looks for a coding cookie (PEP 263). The next lines keep the folder that
+# the script is started in from being searched for modules: a target's user may write there.
 _START = '''#!/usr/bin/python
-# <<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>
+# -*- coding: utf-8 -*-
 import sys
-sys.path = [place for place in sys.path if place not in ("", ".", sys.argv[0].rpartition("/")[0])]
+HERE = sys.argv[0].rpartition("/")[0]
+sys.path = [place for place in sys.path if place not in ("", ".", HERE)]
 if sys.version_info < (3, 6):
     sys.exit("Error: Python is older than 3.6")
+import os
+sys.path = [place for place in sys.path if not HERE or os.path.realpath(place) != os.path.realpath(HERE)]
 import base64
 import json
 import zlib
 from importlib.machinery import ModuleSpec
 
-ARGUMENTS = "<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"
+ARGUMENTS = r"""<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"""
 SOURCES = json.loads(zlib.decompress(base64.b64decode("%(sources)s")).decode("utf-8"))
 
 
@@ -140,22 +149,27 @@ if __name__ == "__main__":
     sys.meta_path.insert(0, Loader)
     from %(package)s.%(entry)s import run_script
 
-    run_script(ARGUMENTS)
+    run_script(ARGUMENTS.encode("ascii"))
 '''
 
 
-def find_obstacle(action: Any, base: type, module_common: Any) -> Optional[str]:
-    """Return why core would not run a script for an action plugin; None: it does.
+def find_obstacle(action: Any, base: type, module_common: Any, task_vars: Mapping[str, Any]) -> Optional[str]:
+    """Return why core would not run a script for an action plugin, or not run it safely; None: it does.
 
-    Another plugin, such as Mitogen's strategy, may run modules itself, and then finds them by their names.
+    Another plugin, such as Mitogen's strategy, may run modules itself, and then finds them by their names. And core puts the
+    variable ansible_syslog_facility, which may be a fact of a host, into the script as it is.
 
     :param base: core's class of all action plugins.
     :param module_common: core's module of that name.
+    :param task_vars: the variables of the task, with those of hosts that it is delegated to.
     """
     if type(action)._execute_module is not getattr(base, "_execute_module", None):
         return "another plugin runs the modules"
-    if not hasattr(module_common, "REPLACER_JSONARGS") or not hasattr(module_common, "REPLACER_COMPLEX"):
+    if not hasattr(module_common, "REPLACER_JSONARGS"):
         return "this ansible-core has no modules with JSON arguments"
+    for variables in (task_vars, *(task_vars.get("ansible_delegated_vars") or {}).values()):
+        if not _FACILITY.match(str(variables.get("ansible_syslog_facility", "LOG_USER"))):
+            return "ansible_syslog_facility is no name of a facility"
     return None
 
 
@@ -164,14 +178,14 @@ def write_script(folder: str, whole: bool) -> str:
 
     :param folder: str, Ansible's local temporary directory of the run: only this user can write there.
     :param whole: bool, with what only a run imports that changes something, reads an archive, or reads keys.
-    :raises OSError: it cannot be written.
+    :raises InstallError: it cannot be written.
     """
     names = LOOK + CHANGE if whole else LOOK
     return _write(folder, "terraform_binary_whole" if whole else "terraform_binary_look", "terraform_binary", names)
 
 
 def write_info_script(folder: str) -> str:
-    """Return the path of the script for terraform_binary_info, as write_script() does. Raises OSError."""
+    """Return the path of the script for terraform_binary_info, as write_script() does. Raises InstallError."""
     return _write(folder, "terraform_binary_info", "terraform_binary_info", INFO)
 
 
@@ -179,11 +193,13 @@ def _write(folder: str, subfolder: str, called: str, names: Tuple[str, ...]) -> 
     place = os.path.join(folder, subfolder)
     path = os.path.join(place, called + ".py")  # which is the name that the target sees
     if not os.path.exists(path):
-        os.makedirs(place, mode=0o700, exist_ok=True)
-        fd, pending = tempfile.mkstemp(dir=place)
-        with os.fdopen(fd, "w", encoding="utf-8") as stream:
-            stream.write(script_text(names))
-        os.rename(pending, path)  # other processes write the same
+        text = script_text(names)
+        with os_error_context("write the script", path, place="local_tmp"):
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            fd, pending = tempfile.mkstemp(dir=place)
+            with os.fdopen(fd, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            os.rename(pending, path)  # other processes write the same
     return path
 
 

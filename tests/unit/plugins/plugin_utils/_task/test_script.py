@@ -107,10 +107,8 @@ def load_host():
 def as_core_sends_it(names, arguments):
     """The script with its arguments, as core makes it: bytes."""
     text = script.script_text(names).encode("utf-8")
-    assert module_common.REPLACER_JSONARGS in text and module_common.REPLACER_COMPLEX in text
-    arguments = json.dumps(arguments).encode("utf-8")
-    text = text.replace(module_common.REPLACER_COMPLEX, repr(arguments).encode("utf-8"))
-    return text.replace(module_common.REPLACER_JSONARGS, arguments)
+    assert text.count(module_common.REPLACER_JSONARGS) == 1
+    return text.replace(module_common.REPLACER_JSONARGS, json.dumps(arguments).encode("ascii"))
 
 
 def find_python(version):
@@ -179,6 +177,46 @@ def test_the_folder_that_it_is_started_in_is_not_searched_for_modules(load_host,
     assert not (tmp_path / "entered").exists()
 
 
+HOSTILE = (
+    "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>",
+    '"<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"',
+    '"""' + "+__import__('os')._exit(7)+" + 'r"""',
+    "'+__import__('os')._exit(7)+'",
+    "coding: unicode_escape ';import os;os._exit(7)#",
+    "https://encoding:8443/x",
+    "\\",
+    "\u2028 \u00e9 \x00 \n",
+    "syslog.LOG_USER",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("through_file", [False, True])
+def test_no_argument_becomes_code(load_host, tmp_path, text, through_file):
+    """Core puts the arguments into the script as they are (see also tests/playbooks/test_script.py)."""
+    host = load_host(str(tmp_path / "host"))
+    arguments = {"version": "1.13.4", "base_dir": host.base_dir, "platform": host.platform, "owner": text, text: text}
+    script_sent = as_core_sends_it(script.LOOK, dict(arguments, _ansible_check_mode=True, _ansible_x=text))
+    assert b"ARGS" not in b"".join(script_sent.splitlines()[:2])
+    status, output, errors = start(sys.executable, script_sent, tmp_path, through_file)
+    assert (status, errors) == (0, ""), errors
+    shown = json.loads(output)["invocation"]["module_args"] if "invocation" in output else {}
+    assert shown["owner"] == text
+
+
+def test_a_folder_behind_a_link_is_not_searched_for_modules(load_host, tmp_path):
+    """Python then has its real path in the list, and core calls it by the link."""
+    host = load_host(str(tmp_path / "host"))
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "base64.py").write_text("open(%r, 'w').close()\n" % str(tmp_path / "entered"))
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "x.py").write_bytes(
+        as_core_sends_it(script.LOOK, {"version": "1.13.4", "base_dir": host.base_dir, "_ansible_check_mode": True})
+    )
+    done = subprocess.run([sys.executable, str(tmp_path / "link" / "x.py")], capture_output=True, check=False)
+    assert done.returncode == 0 and not (tmp_path / "entered").exists()
+
+
 def test_a_python_that_is_too_old_says_so_in_its_own_language(tmp_path):
     python = find_python("2.7")
     if python is None:
@@ -229,12 +267,26 @@ def test_what_runs_modules_in_its_own_way_gets_the_module():
         def _execute_module(self, *args, **kwargs):
             return {}
 
-    assert script.find_obstacle(object.__new__(Ours), action_base, module_common) is None
-    assert script.find_obstacle(object.__new__(Mixed), action_base, module_common) == "another plugin runs the modules"
-    for missing in ("REPLACER_JSONARGS", "REPLACER_COMPLEX"):
-        other = types.SimpleNamespace(**{name: b"" for name in {"REPLACER_JSONARGS", "REPLACER_COMPLEX"} - {missing}})
-        reason = script.find_obstacle(object.__new__(Ours), action_base, other)
-        assert reason == "this ansible-core has no modules with JSON arguments"
+    ours = object.__new__(Ours)
+    assert script.find_obstacle(ours, action_base, module_common, {}) is None
+    assert (
+        script.find_obstacle(object.__new__(Mixed), action_base, module_common, {}) == "another plugin runs the modules"
+    )
+    reason = script.find_obstacle(ours, action_base, types.SimpleNamespace(), {})
+    assert reason == "this ansible-core has no modules with JSON arguments"
+    for facility, is_safe in (
+        ("LOG_LOCAL7", True),
+        ("LOG_USER;x", False),
+        ("LOG_USER\n", False),
+        ("{{ x }}", False),
+        (5, False),
+    ):
+        for variables in ({}, {"ansible_delegated_vars": {"web2": {}}}):
+            for given in (variables, *variables.get("ansible_delegated_vars", {}).values()):
+                given["ansible_syslog_facility"] = facility
+                reason = script.find_obstacle(ours, action_base, module_common, variables)
+                assert (reason is None) == is_safe and (is_safe or "ansible_syslog_facility" in reason)
+                del given["ansible_syslog_facility"]
 
 
 def test_core_finds_the_script_for_the_time_of_the_call():
