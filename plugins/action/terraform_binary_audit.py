@@ -21,9 +21,14 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._records im
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.audit import audit_hosts, make_report
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.report import file_contents
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import decrypt_values, is_blank
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
+    check_facts,
+    check_options,
+    check_variables,
+)
 
 MODULE = "iac_platform.terraform.terraform_binary_audit"
+DEST = "terraform_binary_audit_dest"
 INFO, LOOK = "terraform_binary_audit_info", "terraform_binary_outcome"  # what the role's entry point registers
 _MOST = 5  # problems of one host in the result; the report has all of them
 
@@ -45,6 +50,8 @@ class ActionModule(ActionBase):
     def _audit(self, task_vars: Params) -> Params:
         arguments = {key: value for key, value in decrypt_values(self._task.args).items() if not is_blank(value)}
         check_options(arguments, ("dest",), MODULE)
+        if "dest" in arguments:
+            _check_dest(task_vars)
         hosts = audit_hosts(_answers(task_vars))
         report = make_report(hosts, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), COLLECTION_VERSION)
         paths = []
@@ -70,18 +77,34 @@ class ActionModule(ActionBase):
         }
 
 
+def _check_dest(task_vars: Params) -> None:
+    """Refuse a directory that a host may have chosen. Raises RequestError."""
+    facts = {name: None for name in task_vars.get("ansible_facts") or () if name == DEST}
+    try:
+        check_facts({"ansible_facts": facts})
+    except RequestError as exc:
+        raise RequestError("%s: %s" % (task_vars.get("inventory_hostname"), exc), hint=exc.hint) from exc
+
+
 def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
-    """Return what each host of the play registered."""
+    """Return what each host of the play registered in this play, if its variables are what they should be."""
     hosts, hostvars = task_vars.get("ansible_play_hosts_all"), task_vars.get("hostvars")
     if not hosts or hostvars is None:
         raise RequestError(
             "there are no hosts of a play to report on", hint="use the role's entry point audit in a play"
         )
+    asked = task_vars.get("ansible_play_hosts") or ()
     found: Dict[str, Tuple[Any, Any]] = {}
     for host in hosts:
+        if host not in asked:  # it has failed before; what it registered is of an earlier audit
+            found[str(host)] = (None, None)
+            continue
         try:
             variables = hostvars.raw_get(host)  # what tasks registered contains no templates
+            check_variables(variables)
             found[str(host)] = (variables.get(INFO), variables.get(LOOK))
+        except RequestError as exc:
+            found[str(host)] = ({"failed": True, "msg": "%s; %s" % (exc, exc.hint)}, None)
         except AnsibleError as exc:
             found[str(host)] = ({"failed": True, "msg": "its variables cannot be read: %s" % exc}, None)
     return found

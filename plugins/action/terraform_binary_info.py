@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's part of terraform_binary_info: it runs the module, and lets nothing of its answer pass unchecked."""
 
-from typing import Any
+from typing import Any, Set
 
 from ansible import constants as C
 from ansible.executor import module_common
 from ansible.plugins.action import ActionBase
 from ansible_collections.iac_platform.terraform.plugins.action import terraform_binary
-from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import INFO_SPEC
+from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import INFO_SPEC, SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     TerraformBinaryError,
 )
@@ -33,6 +33,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.scrip
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options, check_types
 
 MODULE = "iac_platform.terraform.terraform_binary_info"
+_GROUPS = "group/iac_platform.terraform."
 _ANY = Asked(base_dir=None, link=None)  # a failure repeats nothing of the request
 _OF_A_FAILURE = ("msg", "error", "exception", "module_stdout", "module_stderr", "rc", "warnings")
 
@@ -47,7 +48,8 @@ class ActionModule(terraform_binary.ActionModule):
 
     def _outcome(self) -> Params:
         given = decrypt_values(self._task.args)
-        arguments = {key: value for key, value in given.items() if not is_blank(value)}
+        others = self._of_group() & SPEC.keys() - INFO_SPEC.keys()  # defaults of the group that are not for this module
+        arguments = {key: value for key, value in given.items() if not is_blank(value) and key not in others}
         check_options(arguments, INFO_SPEC, MODULE)
         check_types(arguments, INFO_SPEC)
         links = as_list(arguments.get("links"))
@@ -66,6 +68,15 @@ class ActionModule(terraform_binary.ActionModule):
             result = as_result(read_host_info(raw, self._host, asked))
         facts = self._discovered_facts()
         return dict(result, ansible_facts=facts) if facts else result
+
+    def _of_group(self) -> Set[str]:
+        """Return the options that module_defaults sets for a group of the collection's modules."""
+        found: Set[str] = set()
+        for defaults in self._task.module_defaults or ():
+            for name, options in defaults.items():
+                if str(name).startswith(_GROUPS) and isinstance(options, dict):
+                    found.update(options)
+        return found
 
     def _raw(self, arguments: Params) -> Any:
         """Run the module on the target, as a plain script where that is possible: what it answered, unchecked."""

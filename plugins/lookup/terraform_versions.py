@@ -178,7 +178,11 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.optio
     decrypt_values,
     is_blank,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import check_options, check_types
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
+    check_facts,
+    check_options,
+    check_types,
+)
 
 LOOKUP = "iac_platform.terraform.terraform_versions"
 # Options of the module that this lookup has, too.
@@ -246,6 +250,7 @@ class LookupModule(LookupBase):
     @contextlib.contextmanager
     def _arguments(self, kwargs: Params) -> Iterator[Params]:
         """Yield the options as the module has them, with paths of files on the controller. Raises RequestError."""
+        check_facts(self._variables)  # an option here is often a variable of the role
         given: Dict[str, Any] = {key: value for key, value in decrypt_values(kwargs).items() if self._is_given(value)}
         check_options(given, OPTIONS, LOOKUP, "-t lookup ")
         check_types(given, SPEC)

@@ -1603,9 +1603,23 @@ MUTANTS = {
     ),
     "a script searches the folder that it is started in": _change(
         _START,
-        'sys.path = [place for place in sys.path if place not in ("", ".", sys.argv[0].rpartition("/")[0])]',
+        'sys.path = [place for place in sys.path if place not in ("", ".", HERE)]',
         "sys.path = sys.path[:]",
         SCRIPT,
+    ),
+    "a script searches its folder by another name": _without(
+        _START,
+        "sys.path = [place for place in sys.path if not HERE or os.path.realpath(place) != os.path.realpath(HERE)]",
+        SCRIPT,
+    ),
+    "an argument of the script ends the text that it is in": _change(
+        _START,
+        'ARGUMENTS = r"""<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"""',
+        "ARGUMENTS = r'<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>'",
+        SCRIPT,
+    ),
+    "a facility of the log becomes code": _never(
+        _START, 'not _FACILITY.match(str(variables.get("ansible_syslog_facility", "LOG_USER")))', SCRIPT
     ),
     "a script sets no labels where SELinux is on": _change(
         _SCRIPT,

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from typing import Any, List, Tuple
 
 import jinja2
@@ -43,7 +44,8 @@ _OF_VERSION = (
     "site",
     "path",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet evaluates a cell that begins with one of these
+# A spreadsheet evaluates a cell that begins with one of these, also in full width, and some take other separators than ours.
+_FORMULA = re.compile("(^|[;,\t\r|]\\s*)(?=[=+@\t\r\uff1d\uff0b\uff0d\uff20-])")
 
 
 def render_json(report: Params) -> str:
@@ -67,7 +69,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    return "'" + text if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def render_html(report: Params) -> str:

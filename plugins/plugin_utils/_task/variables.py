@@ -84,21 +84,9 @@ def read_role_variables(
     :param template: callable(dict of one name and value) -> the same with templates evaluated, without an omitted
         value, or with the placeholder that stands for ``omit`` up to ansible-core 2.18; raises RequestError.
     :returns: dict of option and value, without unset ones.
-    :raises RequestError: a name is not one of the role's variables, or a fact has it: core makes variables of facts,
-        which override the inventory.
+    :raises RequestError: as check_variables().
     """
-    for name in sorted(map(str, variables.get("ansible_facts") or ())):
-        if name.startswith(_PREFIX) and name != RESULT:
-            raise RequestError(
-                "%s is among the facts of the host, which may set it to what it likes" % name[:80],
-                hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact",
-            )
-    for name in sorted(variables):
-        if name.startswith(_PREFIX) and name not in _VARIABLES and name not in _OTHERS:
-            raise RequestError(
-                "%s is no variable of the role %s" % (name[:80], ROLE),
-                hint=_suggest(name[len(_PREFIX) :], _PREFIX, "ansible-doc -t role %s" % ROLE),
-            )
+    check_variables(variables)
     options = {}
     for name, option in _VARIABLES.items():
         if name in variables:
@@ -106,6 +94,30 @@ def read_role_variables(
                 if not (isinstance(value, str) and value == variables.get("omit")):
                     options[option] = value
     return options
+
+
+def check_facts(variables: Mapping[str, Any]) -> None:
+    """Refuse facts with names of the role's variables: core makes variables of facts, which override the inventory.
+
+    :raises RequestError: there is one.
+    """
+    for name in sorted(map(str, variables.get("ansible_facts") or ())):
+        if name.startswith(_PREFIX) and name != RESULT:
+            raise RequestError(
+                "%s is among the facts of the host, which may set it to what it likes" % name[:80],
+                hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact",
+            )
+
+
+def check_variables(variables: Mapping[str, Any]) -> None:
+    """Refuse a variable that looks like one of the role's and is none, or that is a fact. Raises RequestError."""
+    check_facts(variables)
+    for name in sorted(variables):
+        if name.startswith(_PREFIX) and name not in _VARIABLES and name not in _OTHERS:
+            raise RequestError(
+                "%s is no variable of the role %s" % (name[:80], ROLE),
+                hint=_suggest(name[len(_PREFIX) :], _PREFIX, "ansible-doc -t role %s" % ROLE),
+            )
 
 
 def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, Any]], Dict[str, Any]]) -> bool:

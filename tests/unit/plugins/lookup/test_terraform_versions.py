@@ -384,3 +384,12 @@ def test_the_options_are_those_of_the_module():
     for name, entry in documented.items():
         spec = {key: value for key, value in SPEC[name].items() if key != "no_log"}
         assert {key: value for key, value in entry.items() if key != "description"} == spec, name
+
+
+def test_no_fact_of_a_host_names_the_site_that_gets_the_token(run, site):
+    """A fact overrides the inventory, and the example of the documentation takes the role's variable."""
+    for facts in ({"terraform_binary_sites": ["https://evil.example"]}, {"terraform_binary_url_token": "x"}):
+        message = run.refusal(sites=[site.url], url_token=TOKEN, variables={"ansible_facts": facts})
+        assert "is among the facts of the host" in message
+    assert not site.requests
+    assert run.lookup(sites=[site.url], variables={"ansible_facts": {"terraform_binary_result": {}}})

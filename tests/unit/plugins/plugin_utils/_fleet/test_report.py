@@ -60,6 +60,23 @@ def hostile():
     )
 
 
+@pytest.mark.parametrize("there", [[], ["1.9.8"]])
+def test_a_link_to_a_version_that_is_not_listed_is_no_end_of_the_report(there):
+    """Its directory is gone, or its binary has no receipt: what an audit is for."""
+    answers = {"web1": (info(*map(version, there), links=[link("1.13.4", dangling=True)]), None)}
+    assert "1.13.4" in report_module.render_html(make(answers))
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", "\t=1", "gone;=1+1", "gone; =1+1", "a|=1", "a,@x", "\uff1d1", "a;\uff0b1"]
+)
+def test_no_cell_begins_like_a_formula_whatever_separates_cells(text):
+    shown = report_module._cell(text)
+    for separator in ",;|\t":
+        for cell in shown.split(separator):
+            assert not cell.strip() or cell.strip()[0] not in "=+-@\uff1d\uff0b\uff0d\uff20", (separator, shown)
+
+
 def test_no_text_of_a_host_becomes_markup():
     evil = Elements(
         report_module.render_html(

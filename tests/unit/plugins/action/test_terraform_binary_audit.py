@@ -1,0 +1,82 @@
+# Copyright: Contributors to the iac_platform.terraform project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the judge of an audit takes for an answer, and where it writes: nothing a host decides, nothing of yesterday."""
+
+import types
+
+import pytest
+
+audit = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.action.terraform_binary_audit")
+
+from ansible_collections.iac_platform.terraform.plugins.action import (  # noqa: E402  pylint: disable=wrong-import-position
+    terraform_binary_info,
+)
+from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (  # noqa: E402  pylint: disable=wrong-import-position
+    RequestError,
+)
+
+INFO, LOOK = {"msg": "info"}, {"msg": "look"}
+
+
+def answers(hosts, asked=None):
+    """What is taken of hosts: dict of name and variables."""
+    hostvars = types.SimpleNamespace(raw_get=hosts.__getitem__)
+    asked = list(hosts) if asked is None else asked
+    return audit._answers({"ansible_play_hosts_all": list(hosts), "ansible_play_hosts": asked, "hostvars": hostvars})
+
+
+def registered(**more):
+    return dict({audit.INFO: INFO, audit.LOOK: LOOK}, **more)
+
+
+def test_it_is_what_was_registered():
+    assert answers({"web1": registered(terraform_binary_version="1.13.4"), "web2": {audit.INFO: INFO}}) == {
+        "web1": (INFO, LOOK),
+        "web2": (INFO, None),
+    }
+
+
+@pytest.mark.parametrize(
+    "variables, words",
+    [
+        ({"terraform_binary_basedir": "/opt"}, "terraform_binary_basedir is no variable of the role"),
+        ({"ansible_facts": {"terraform_binary_base_dir": "/elsewhere"}}, "is among the facts of the host"),
+        ({"ansible_facts": {"terraform_binary_audit_dest": "/elsewhere"}}, "is among the facts of the host"),
+    ],
+)
+def test_a_host_whose_variables_are_not_right_has_a_problem(variables, words):
+    found = answers({"web1": registered(**variables), "web2": registered()})
+    assert found["web2"] == (INFO, LOOK)
+    info, look = found["web1"]
+    assert info["failed"] and words in info["msg"] and look is None
+
+
+def test_its_own_fact_is_none_of_these():
+    assert answers({"web1": registered(ansible_facts={"terraform_binary_result": {}})}) == {"web1": (INFO, LOOK)}
+
+
+def test_a_host_that_was_not_asked_has_no_answer():
+    """Variables that tasks register outlive the play."""
+    assert answers({"web1": registered(), "web2": registered()}, asked=["web1"])["web2"] == (None, None)
+
+
+def test_no_host_decides_where_the_controller_writes():
+    variables = {"inventory_hostname": "web1", "ansible_facts": {"terraform_binary_audit_dest": "/elsewhere"}}
+    with pytest.raises(RequestError, match="web1: terraform_binary_audit_dest is among the facts"):
+        audit._check_dest(variables)
+    audit._check_dest({"inventory_hostname": "web1", "ansible_facts": {"terraform_binary_base_dir": "/x"}})
+    audit._check_dest({"inventory_hostname": "web1"})
+
+
+def test_defaults_of_the_group_that_are_for_the_other_module_are_known():
+    """module_defaults of a group reach every module in it."""
+    action = object.__new__(terraform_binary_info.ActionModule)
+    defaults = [
+        {"group/iac_platform.terraform.terraform": {"sites": ["https://x.example"], "owner": "alice"}},
+        {"copy": {}},
+    ]
+    action._task = types.SimpleNamespace(module_defaults=defaults)
+    assert action._of_group() == {"sites", "owner"}
+    action._task = types.SimpleNamespace(module_defaults=None)
+    assert action._of_group() == set()
