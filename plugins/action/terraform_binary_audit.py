@@ -101,10 +101,12 @@ def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
             continue
         try:
             variables = hostvars.raw_get(host)  # what tasks registered contains no templates
-            check_variables(variables)
+            check_facts(variables)
             found[str(host)] = (variables.get(INFO), variables.get(LOOK))
-        except RequestError as exc:
-            found[str(host)] = ({"failed": True, "msg": "%s; %s" % (exc, exc.hint)}, None)
+            check_variables(variables)
+        except RequestError as exc:  # with such facts, another base dir may have been looked at
+            failure = {"failed": True, "msg": "%s; %s" % (exc, exc.hint)}
+            found[str(host)] = (variables.get(INFO), failure) if str(host) in found else (failure, None)
         except AnsibleError as exc:
             found[str(host)] = ({"failed": True, "msg": "its variables cannot be read: %s" % exc}, None)
     return found

@@ -37,15 +37,19 @@ def test_it_is_what_was_registered():
     }
 
 
+def test_a_misspelt_variable_is_a_problem_beside_what_was_found():
+    info, look = answers({"web1": registered(terraform_binary_basedir="/opt")})["web1"]
+    assert info == INFO and look["failed"] and "terraform_binary_basedir is no variable of the role" in look["msg"]
+
+
 @pytest.mark.parametrize(
     "variables, words",
     [
-        ({"terraform_binary_basedir": "/opt"}, "terraform_binary_basedir is no variable of the role"),
         ({"ansible_facts": {"terraform_binary_base_dir": "/elsewhere"}}, "is among the facts of the host"),
         ({"ansible_facts": {"terraform_binary_audit_dest": "/elsewhere"}}, "is among the facts of the host"),
     ],
 )
-def test_a_host_whose_variables_are_not_right_has_a_problem(variables, words):
+def test_what_was_found_where_a_fact_decided_counts_for_nothing(variables, words):
     found = answers({"web1": registered(**variables), "web2": registered()})
     assert found["web2"] == (INFO, LOOK)
     info, look = found["web1"]
