@@ -846,6 +846,12 @@ MUTANTS = {
     "a pruned version is waited for": _change(
         "_install/retention.py", "        lock_timeout=0,\n", "        lock_timeout=3,\n", RETENTION
     ),
+    "keep removes where nothing can be locked": _never(
+        "_install/apply.py", "request.keep is not None and not present and not run.held", RETENTION
+    ),
+    "check mode does not see that nothing can be locked": _never(
+        "_install/retention.py", "is_held(base, lock_name(plan.request)) is None", RETENTION
+    ),
     "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
     "who prunes takes the link for moved": _change(
         "_install/retention.py", "moved_link=request.link if check_mode else None", "moved_link=None", RETENTION

@@ -12,7 +12,7 @@ import errno
 import os
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
-from .._errors import InstallError, TerraformBinaryError, os_error_context
+from .._errors import InstallError, LockError, TerraformBinaryError, os_error_context
 from .._fs import symlink
 from .._fs.atomic_file import remove_stale_temp_files
 from .._fs.directory import Directory, check_entry, open_trusted_directory, trusted_owners
@@ -152,6 +152,8 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
         check_entry(base, base.stat(lock_name(request)), request.base_dir, "base_dir", own=True)
         run.log("directory verified: %s" % base.described())
         with _locked_in(base, request, run.log) as run.held:
+            if request.keep is not None and not present and not run.held:
+                raise without_locks(request)
             run.plan = run.look()
             if run.safety_warnings is not None:
                 run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
@@ -161,6 +163,16 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
                 with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):
                     uninstall.remove_version(run, base)
             return installed.intact_versions(base, request.platform, request.version if present else None, present)
+
+
+def without_locks(request: Request) -> LockError:
+    """Return the error for a version that ``keep`` leaves, because no lock shows whether another run works on it."""
+    return LockError(
+        "%s cannot be locked, so it stays" % request.version_dir,
+        path=request.version_dir,
+        errno=errno.ENOLCK,
+        hint="remove it with state: absent while no other installer runs",
+    )
 
 
 class _Removed(Exception):

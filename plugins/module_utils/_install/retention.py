@@ -12,10 +12,11 @@ from typing import Dict, List, NamedTuple, Tuple
 from .._errors import InstallError, LockError, RequestError, TerraformBinaryError
 from .._fs.temp_files import list_temp_files
 from .._fs.directory import Directory, open_trusted_directory, trusted_owners
+from .._fs.lock import is_held
 from .._records import RECEIPT, Log, Request
 from .._versions.version import is_exact, sort_key
 from . import installed
-from .apply import apply_plan
+from .apply import apply_plan, without_locks
 from .plan import Plan, lock_name, make_plan
 
 
@@ -44,25 +45,25 @@ def prune(request: Request, log: Log, check_mode: bool) -> Pruned:
     )
     if base is None:  # check mode, before the first install
         return Pruned({}, (), (), ())
-    with base:
-        sizes, unfinished = _find_versions(base, request)
-    newest = sorted(set(sizes) | {str(request.version)}, key=sort_key, reverse=True)[: request.keep]
-    surplus = [version for version in sizes if version not in newest + [request.version]]
     versions: List[str] = []
     paths: List[str] = []
     in_use: List[str] = []
-    try:
-        for version in sorted(surplus + unfinished, key=sort_key):
-            try:
-                gone = _remove(_plan_removal(request, version, check_mode), log, check_mode)
-            except (RequestError, LockError) as exc:
-                in_use.append("%s: %s" % (version, exc))
-                continue
-            versions += [version] * bool(gone)
-            paths += gone
-    except TerraformBinaryError as exc:
-        exc.changed = exc.changed or bool(paths) and not check_mode
-        raise
+    with base:
+        sizes, unfinished = _find_versions(base, request)
+        newest = sorted(set(sizes) | {str(request.version)}, key=sort_key, reverse=True)[: request.keep]
+        surplus = [version for version in sizes if version not in newest + [request.version]]
+        try:
+            for version in sorted(surplus + unfinished, key=sort_key):
+                try:
+                    gone = _remove(base, _plan_removal(request, version, check_mode), log, check_mode)
+                except (RequestError, LockError) as exc:
+                    in_use.append("%s: %s" % (version, exc))
+                    continue
+                versions += [version] * bool(gone)
+                paths += gone
+        except TerraformBinaryError as exc:
+            exc.changed = exc.changed or bool(paths) and not check_mode
+            raise
     return Pruned(sizes, tuple(versions), tuple(paths), tuple(in_use))
 
 
@@ -78,8 +79,10 @@ def _plan_removal(request: Request, version: str, check_mode: bool) -> Plan:
     return make_plan(removal, frozenset())
 
 
-def _remove(plan: Plan, log: Log, check_mode: bool) -> Tuple[str, ...]:
+def _remove(base: Directory, plan: Plan, log: Log, check_mode: bool) -> Tuple[str, ...]:
     """Return the paths that are gone, or would be. Raises TerraformBinaryError."""
+    if is_held(base, lock_name(plan.request)) is None:
+        raise without_locks(plan.request)
     if check_mode:
         return plan.paths_to_remove
     return apply_plan(plan, frozenset(), None, log).removed if plan.changes else ()

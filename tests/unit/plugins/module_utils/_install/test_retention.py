@@ -223,6 +223,39 @@ def test_who_holds_the_lock_is_not_waited_for(store):
     assert store.module(keep=1)["changed"] and store.there() == ["1.14.0"]
 
 
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system without flock."""
+
+    def flock(fd, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("lock_files", [True, False])
+def test_where_nothing_can_be_locked_nothing_goes(store, no_locks, lock_files):
+    """Not even what looks like the rest of a removal: it may be an install that runs right now."""
+    store.module()
+    folder = os.path.dirname(store.binary("1.9.8"))
+    os.unlink(store.binary("1.9.8"))
+    open(os.path.join(folder, ".tmp.binary.abcdefgh"), "w").close()
+    for name in os.listdir(store.base_dir) if not lock_files else ():
+        if name != ".terraform-1.9.8.lock" and name.startswith("."):  # as in a copy of a store
+            os.unlink(os.path.join(store.base_dir, name))
+    if lock_files:
+        assert store.module(True, keep=1)["removed"] == [], "check mode knows it as well"
+    result = store.module(keep=1)
+    assert result["removed"] == [] and not result["changed"] and store.there() == sorted(VERSIONS + (NEW,))
+    assert os.path.exists(os.path.join(folder, ".tmp.binary.abcdefgh")) and len(store.lines) == 1
+    for version in VERSIONS:
+        assert "%s: %s/%s cannot be locked, so it stays" % (version, store.base_dir, version) in store.lines[0]
+
+
+def test_where_nothing_can_be_locked_a_removal_that_was_asked_for_goes_on(store, no_locks):
+    assert store.module(version="1.9.8", state="absent")["changed"] and store.there() == sorted(VERSIONS[1:])
+
+
 def test_what_is_not_intact_or_not_ours_stays_and_does_not_count(store):
     store.flip(store.binary("1.13.4"))  # also another time
     os.unlink(store.receipt("1.13.4-rc1"))
