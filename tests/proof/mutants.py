@@ -808,7 +808,24 @@ MUTANTS = {
         "_install/usage.py", "set(map(os.path.basename, links)) | {PRODUCT}", "{PRODUCT}", RETENTION
     ),
     "who may not be looked at runs nothing": _change(
-        "_fs/processes.py", 'found.hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+        "_fs/processes.py", 'hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+    ),
+    "who cannot be looked at for another reason runs nothing": _never(
+        "_fs/processes.py", "exc.errno not in (errno.ENOENT, errno.ESRCH)", PROCESSES
+    )._replace(new="if exc.errno == errno.EACCES:"),
+    "a file that cannot be looked at has no path either": _change(
+        "_fs/processes.py",
+        "                found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)\n"
+        '                status = os.stat("/proc/%d/exe" % pid)\n',
+        '                status = os.stat("/proc/%d/exe" % pid)\n'
+        "                found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)\n",
+        PROCESSES,
+    ),
+    "processes that cannot be listed run nothing": _change(
+        "_install/usage.py",
+        'return "the processes that may run it cannot be listed: %s" % exc.strerror',
+        "return exc and None",
+        RETENTION,
     ),
     "a receipt that cannot be read knows no link": _change(
         "_install/usage.py",

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Dict, Optional, Set
 
-from .._errors import InstallError, RequestError, os_error_context
+from .._errors import InstallError, RequestError
 from .._fs.directory import Directory
 from .._fs.processes import list_executables
 from .._records import PRODUCT, Receipt, Request
@@ -85,8 +85,10 @@ def _find_process(path: str, status: Optional[os.stat_result], names: Set[str]) 
 
     :param names: what a process that runs a version may be called.
     """
-    with os_error_context("list processes in", "/proc"):
+    try:
         running = list_executables()
+    except OSError as exc:
+        return "the processes that may run it cannot be listed: %s" % exc.strerror
     pid = running.paths.get(os.path.realpath(path))
     if status is not None:
         pid = running.files.get((status.st_dev, status.st_ino), pid)

@@ -205,6 +205,15 @@ def test_a_process_that_may_not_be_looked_at_counts_by_its_name(store, monkeypat
     assert ("process 17, called" in store.lines[-1]) is counts
 
 
+def test_while_processes_cannot_be_listed_nothing_goes(store, monkeypatch):
+    def fail():
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(processes, "_list_proc", fail)
+    assert store.module(keep=1)["removed"] == [] and store.there() == sorted(VERSIONS + (NEW,))
+    assert "the processes that may run it cannot be listed: Permission denied" in store.lines[-1]
+
+
 def test_who_holds_the_lock_is_not_waited_for(store):
     path = os.path.join(store.base_dir, ".terraform-1.12.0.lock")
 
