@@ -775,7 +775,13 @@ MUTANTS = {
         "_install/apply.py", "request.wanted.is_previous and find_previous(request)[0] != request.version", PREVIOUS
     ),
     "what another run has switched is not recorded": _never(
-        "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
+        "_install/apply.py", "request.wanted.is_previous or link_state != run.plan.link_state", PREVIOUS
+    ),
+    "previous jumps over the version of another run": _change(
+        "_install/apply.py",
+        "if request.wanted.is_previous or link_state != run.plan.link_state:",
+        "if link_state != run.plan.link_state:",
+        PREVIOUS,
     ),
     "a version that a link points to is pruned": _never(
         "_install/usage.py",

@@ -379,7 +379,7 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             run.previous = link_state.target
             if link_state.target == request.path:
                 return  # a concurrent run did it
-            if link_state != run.plan.link_state:
+            if request.wanted.is_previous or link_state != run.plan.link_state:
                 _record_link_again(run, base, link, link_state)
             with defer_signals():
                 kept = symlink.switch_link(

@@ -282,6 +282,23 @@ def test_a_link_that_another_run_has_taken_on_does_not_go_back(upgraded, monkeyp
     assert upgraded.target == NEWEST and "run again" in caught.value.hint
 
 
+def test_an_upgrade_while_it_waits_for_the_lock_is_not_jumped_over(upgraded, monkeypatch):
+    """The plan that is made under the lock already sees the link at the newest version."""
+    locked_in = apply._locked_in
+
+    def late(*arguments):
+        monkeypatch.undo()
+        upgraded.host.defaults = {}
+        upgraded.install(NEWEST)
+        return locked_in(*arguments)
+
+    monkeypatch.setattr(apply, "_locked_in", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        upgraded.back()
+    assert "so %s is not the version before it" % OLD in str(caught.value) and upgraded.target == NEWEST
+    assert upgraded.back()["version"] == NEW
+
+
 def test_a_link_that_another_run_has_taken_back_is_right(upgraded, monkeypatch):
     between(monkeypatch, upgraded, upgraded.host.binary(OLD))
     upgraded.back()
