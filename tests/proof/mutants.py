@@ -749,6 +749,9 @@ MUTANTS = {
     "the link is not recorded": _never(
         "_install/link_history.py", "link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
     ),
+    "a version is recorded as the one before itself": _never(
+        "_install/link_history.py", "before == receipt.version", PREVIOUS
+    ),
     "what a link meant before is not recorded": _never("_install/link_history.py", "before is not None", PREVIOUS),
     "what a link meant before that stays": _without("_install/link_history.py", "previous.pop(link, None)", PREVIOUS),
     "another store counts as this one": _change(

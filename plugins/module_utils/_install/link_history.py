@@ -59,13 +59,13 @@ def record_link(receipt: Receipt, request: Request, link_state: symlink.LinkStat
         return receipt
     if link not in receipt.links:
         receipt = receipt._replace(links=find_links(receipt, request.path) + (link,))
-    if link_state.target == request.path:
+    before = version_in_store(link, link_state, request.base_dir)
+    if before == receipt.version:  # at most, its path is written in another way
         return receipt
     previous: Dict[str, str] = dict(
         (each, version) for each, version in (receipt.previous or {}).items() if each in receipt.links
     )
     previous.pop(link, None)
-    before = version_in_store(link, link_state, request.base_dir)
     if before is not None:
         previous[link] = before
     went_back = tuple(each for each in receipt.went_back if each in previous and each != link)

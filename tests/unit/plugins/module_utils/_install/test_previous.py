@@ -187,6 +187,27 @@ def test_a_link_through_another_link_is_known(upgraded):
     assert upgraded.back()["changed"] and upgraded.target == OLD
 
 
+@pytest.mark.parametrize("how", ["the link", "base_dir", "relative", "through a link"])
+def test_another_spelling_of_the_same_version_is_no_step(upgraded, how):
+    """As after the store was moved, and a link was left in its place."""
+    os.symlink("store", upgraded.host.at("alias"))
+    options = {}
+    if how == "base_dir":
+        options["base_dir"] = upgraded.host.at("alias")
+    elif how == "through a link":
+        os.symlink(upgraded.host.binary(NEW), upgraded.host.at("bin", "current"))
+        upgraded.point("current")
+    else:
+        upgraded.point("%s/%s/terraform" % (upgraded.host.at("alias") if how == "the link" else "../store", NEW))
+    before = os.readlink(upgraded.link)
+    upgraded.install(NEW, **options)
+    assert os.readlink(upgraded.link) != before
+    assert upgraded.host.read_receipt(NEW)["previous"] == {upgraded.link: OLD}
+    assert upgraded.back(**options)["version"] == OLD and upgraded.target == OLD
+    before = os.readlink(upgraded.link)
+    assert not upgraded.back(**options)["changed"] and os.readlink(upgraded.link) == before
+
+
 def test_a_disk_that_cannot_be_read_is_no_link_from_elsewhere(upgraded, monkeypatch):
     """os.path.realpath() hides such errors."""
     monkeypatch.setattr(link_history.os.path, "realpath", lambda path: path)
