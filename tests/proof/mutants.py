@@ -793,7 +793,7 @@ MUTANTS = {
     ),
     "a link that only a pruned receipt knows is forgotten": _never(
         "_install/usage.py",
-        "known == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
+        "_know(link, receipts) == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
         RETENTION,
     ),
     "a link that cannot be followed leads nowhere": _change(
@@ -807,6 +807,24 @@ MUTANTS = {
         'link_state.target == "%s/%s/%s" % (base_dir, version, PRODUCT):',
         "False:",
         PREVIOUS,
+    ),
+    "a link is forgotten because it points to another version": _change(
+        "_install/link_history.py",
+        "return os.path.dirname(os.path.dirname(os.path.realpath(link))) == os.path.realpath(base_dir)",
+        "return False",
+        INSTALL_LINKS,
+        RETENTION,
+    ),
+    "a link that cannot be looked at is forgotten": _change(
+        "_install/link_history.py", "            return True\n", "            return False\n", INSTALL_LINKS
+    ),
+    "a damaged receipt beside a binary knows no link": _never(
+        "_install/usage.py",
+        "receipt is None and directory.stat(RECEIPT) is not None and directory.stat(PRODUCT) is not None",
+        RETENTION,
+    ),
+    "nobody hears that a link is in no receipt any more": _never(
+        "_install/uninstall.py", "run.plan.receipt is not None and request.keep is None", REMOVE
     ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(

@@ -141,6 +141,36 @@ def test_what_a_link_points_to_stays(store, recorded):
     assert len(store.lines) == 1 and words in store.lines[0] and store.lines[0].startswith("verified ")
 
 
+def test_a_link_that_moved_on_is_remembered_when_another_is_recorded(store):
+    """Nobody but this receipt knows that the link points to 1.9.8."""
+    other, link = store.at("other"), store.at("tf")
+    store.module(**dict(store.offer("1.13.4"), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    store.module(**dict(store.offer("1.13.4"), link=link))
+    store.module(keep=1, link=link)
+    assert os.path.exists(other) and store.there() == ["1.13.4", "1.14.0", "1.9.8"]
+
+
+@pytest.mark.parametrize("damage", [b"{", b"", b'{"format": 1}'])
+def test_while_a_receipt_beside_a_binary_is_damaged_nothing_goes(store, damage):
+    """Nobody can know any more that a link of it points to 1.9.8."""
+    other = store.at("other")
+    store.module(**dict(store.offer("1.13.4"), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    store.overwrite(store.receipt("1.13.4"), damage)
+    assert store.module(True, keep=1)["removed"] == store.module(keep=1)["removed"] == []
+    assert os.path.exists(other) and "its links cannot be known: %s is " % store.receipt("1.13.4") in store.lines[-1]
+
+
+def test_a_damaged_receipt_without_a_binary_knows_nothing(store):
+    os.unlink(store.binary("1.13.4"))
+    store.overwrite(store.receipt("1.13.4"), b"{")
+    store.module(keep=1)
+    assert store.there() == ["1.14.0"]
+
+
 def test_a_link_that_cannot_be_followed_may_point_to_any_version(store, monkeypatch):
     link, really_look = store.at("other"), os.lstat
     store.module(**dict(store.offer("1.13.4"), link=link))
