@@ -826,6 +826,12 @@ MUTANTS = {
     "nobody hears that a link is in no receipt any more": _never(
         "_install/uninstall.py", "run.plan.receipt is not None and request.keep is None", REMOVE
     ),
+    "two runs that prune look at the receipts at once": _change(
+        "_install/apply.py",
+        "                run.plan = run.look()\n                if run.safety",
+        "                run.plan = run.look() if present else run.plan\n                if run.safety",
+        RETENTION,
+    ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(
         "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION

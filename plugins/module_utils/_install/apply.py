@@ -154,13 +154,15 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
         with _locked_in(base, request, run.log) as run.held:
             if request.keep is not None and not present and not run.held:
                 raise without_locks(request)
-            run.plan = run.look()
-            if run.safety_warnings is not None:
-                run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
-            if present:
-                _converge(run, base)
-            else:
-                with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):
+            with contextlib.ExitStack() as stack:
+                if not present:  # others that remove a version look at the same receipts, and at the links
+                    stack.enter_context(hold_lock(base, LINK_LOCK, request.lock_timeout, run.log))
+                run.plan = run.look()
+                if run.safety_warnings is not None:
+                    run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
+                if present:
+                    _converge(run, base)
+                else:
                     uninstall.remove_version(run, base)
             return installed.intact_versions(base, request.platform, request.version if present else None, present)
 

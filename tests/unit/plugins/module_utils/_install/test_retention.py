@@ -15,7 +15,7 @@ import types
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
-from ansible_collections.iac_platform.terraform.plugins.module_utils._install import retention, usage
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, retention, usage
 from support.system import another_process, needs_root
 
 VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
@@ -415,6 +415,26 @@ def test_what_comes_into_use_after_the_look_stays(store, monkeypatch):
     monkeypatch.setattr(retention, "apply_plan", late)
     store.module(keep=1)
     assert store.there() == ["1.12.0", "1.14.0", "1.9.8"]
+
+
+def test_two_runs_at_once_do_not_forget_a_link_together(store, monkeypatch):
+    """Each of two receipts knows a link, which points to a third version. Each run takes the other one for enough."""
+    other, hold_lock = store.at("other"), apply.hold_lock
+    for version in ("1.12.0", "1.13.4"):
+        store.module(**dict(store.offer(version), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+
+    def late(base, name, *arguments):
+        if name == apply.LINK_LOCK and os.path.exists(store.binary("1.13.4")):
+            monkeypatch.undo()
+            shutil.rmtree(os.path.dirname(store.binary("1.13.4")))  # by another run
+        return hold_lock(base, name, *arguments)
+
+    monkeypatch.setattr(apply, "hold_lock", late)
+    store.module(keep=1)
+    assert store.there() == ["1.12.0", "1.14.0", "1.9.8"] and "nothing but its receipt knows" in store.lines[-1]
+    assert not store.module(keep=1)["changed"] and os.path.exists(other)
 
 
 def test_what_another_run_has_removed_meanwhile_is_not_ours(store, monkeypatch):
