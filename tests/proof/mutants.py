@@ -315,7 +315,9 @@ MUTANTS = {
         "_run/results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
     ),
     # P3, P4 and the look under the lock
-    "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),
+    "nobody looks again under the lock": _change(
+        "_install/apply.py", "planned, run.plan = run.plan, run.look()", "planned = run.plan", INSTALL
+    ),
     "stale temporary files are not removed": _change(
         "_install/apply.py",
         "for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):",
@@ -828,9 +830,30 @@ MUTANTS = {
     ),
     "two runs that prune look at the receipts at once": _change(
         "_install/apply.py",
-        "                run.plan = run.look()\n                if run.safety",
-        "                run.plan = run.look() if present else run.plan\n                if run.safety",
+        "planned, run.plan = run.plan, run.look()",
+        "planned, run.plan = run.plan, run.look() if present else run.plan",
         RETENTION,
+    ),
+    "an install that runs is the rest of a removal": _change(
+        "_install/retention.py", " and is_held(base, lock) is False:", ":", RETENTION
+    ),
+    "an install that ends at the wrong moment is removed": _never(
+        "_install/retention.py", "version in unfinished and has_binary(plan)", RETENTION
+    ),
+    "an install that ends before the lock is held is removed": _never(
+        "_install/apply.py",
+        "request.keep is not None and not present and has_binary(run.plan) and not has_binary(planned)",
+        RETENTION,
+    ),
+    "check mode removes what somebody works on": _never("_install/retention.py", "held", RETENTION),
+    "check mode counts receipts that will be gone": _change(
+        "_install/usage.py",
+        "_read_receipts(base).items() if each not in request.gone)",
+        "_read_receipts(base).items())",
+        RETENTION,
+    ),
+    "check mode does not know the name of the link by then": _change(
+        "_install/usage.py", "set(map(os.path.basename, links | moved))", "set(map(os.path.basename, links))", RETENTION
     ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(
@@ -838,7 +861,7 @@ MUTANTS = {
     ),
     "a version that may run is pruned": _never("_install/usage.py", "hidden is not None", RETENTION),
     "only the name of the product may run it": _change(
-        "_install/usage.py", "set(map(os.path.basename, links)) | {PRODUCT}", "{PRODUCT}", RETENTION
+        "_install/usage.py", "set(map(os.path.basename, links | moved)) | {PRODUCT}", "{PRODUCT}", RETENTION
     ),
     "who may not be looked at runs nothing": _change(
         "_fs/processes.py", 'hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
@@ -880,7 +903,7 @@ MUTANTS = {
     ),
     "an empty directory of somebody else is removed": _change(
         "_install/retention.py",
-        "if base.stat(lock_name(request._replace(version=version))) is not None and",
+        "if base.stat(lock) is not None and",
         "if",
         RETENTION,
     ),
@@ -899,9 +922,7 @@ MUTANTS = {
     "keep removes where nothing can be locked": _never(
         "_install/apply.py", "request.keep is not None and not present and not run.held", RETENTION
     ),
-    "check mode does not see that nothing can be locked": _never(
-        "_install/retention.py", "is_held(base, lock_name(plan.request)) is None", RETENTION
-    ),
+    "check mode does not see that nothing can be locked": _never("_install/retention.py", "held is None", RETENTION),
     "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
     "who prunes takes the link for moved": _change(
         "_install/retention.py", "moved_link=request.link if check_mode else None", "moved_link=None", RETENTION

@@ -19,7 +19,7 @@ from .._fs.directory import Directory, check_entry, open_trusted_directory, trus
 from .._fs.hashing import hash_of
 from .._fs.lock import hold_lock
 from .._fs.signals import defer_signals, raise_on_signal
-from .._records import Fingerprints, Log, Provenance, Receipt, Request, SetContext
+from .._records import PRODUCT, Fingerprints, Log, Provenance, Receipt, Request, SetContext
 from . import binary, installed, run_check, uninstall
 from .link_history import record_link
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
@@ -157,7 +157,11 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
             with contextlib.ExitStack() as stack:
                 if not present:  # others that remove a version look at the same receipts, and at the links
                     stack.enter_context(hold_lock(base, LINK_LOCK, request.lock_timeout, run.log))
-                run.plan = run.look()
+                planned, run.plan = run.plan, run.look()
+                if request.keep is not None and not present and has_binary(run.plan) and not has_binary(planned):
+                    raise LockError(
+                        "another run has just installed %s" % request.path, path=request.path, hint="run again"
+                    )
                 if run.safety_warnings is not None:
                     run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
                 if present:
@@ -165,6 +169,11 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
                 else:
                     uninstall.remove_version(run, base)
             return installed.intact_versions(base, request.platform, request.version if present else None, present)
+
+
+def has_binary(plan: Plan) -> bool:
+    """Return whether there was a binary when the plan was made."""
+    return plan.found is not None and PRODUCT in plan.found.names
 
 
 def without_locks(request: Request) -> LockError:

@@ -56,12 +56,13 @@ def check_unused(base: Directory, request: Request, status: Optional[os.stat_res
     Raises RequestError, InstallError.
     """
     try:
-        receipts = _read_receipts(base)
+        receipts = dict((each, found) for each, found in _read_receipts(base).items() if each not in request.gone)
     except InstallError as exc:
         raise _in_use(request.path, "its links cannot be known: %s" % exc) from exc
     links = set(link for receipt in receipts.values() for link in receipt.links)
+    moved = set(filter(None, (request.moved_link,)))
     store = os.path.realpath(request.base_dir)
-    for link in sorted(links - {request.moved_link or ""}):
+    for link in sorted(links - moved):
         try:
             end = _follow(link)
         except OSError as exc:
@@ -75,7 +76,7 @@ def check_unused(base: Directory, request: Request, status: Optional[os.stat_res
             raise _in_use(
                 request.path, "nothing but its receipt knows the link %s, which points to %s" % (link, target)
             )
-    user = _find_process(request.path, status, set(map(os.path.basename, links)) | {PRODUCT})
+    user = _find_process(request.path, status, set(map(os.path.basename, links | moved)) | {PRODUCT})
     if user is not None:
         raise _in_use(request.path, user)
 

@@ -254,8 +254,10 @@ def test_who_holds_the_lock_is_not_waited_for(store):
             time.sleep(600)
 
     with another_process(hold):
+        predicted = store.module(True, keep=1)
+        assert "in use: 1.12.0: another installer holds %s now" % path in store.lines[-1]
         result = store.module(keep=1)
-        assert store.there() == ["1.12.0", "1.14.0"] and result["changed"]
+        assert store.there() == ["1.12.0", "1.14.0"] and result["changed"] and predicted["removed"] == result["removed"]
         assert "in use: 1.12.0: another installer holds %s" % path in store.lines[-1]
         assert store.lines[-1].endswith("; waited 0 s")
         assert not store.module(keep=1)["changed"] and len(store.lines) == 1 and path in store.lines[0]
@@ -284,10 +286,11 @@ def test_where_nothing_can_be_locked_nothing_goes(store, no_locks, lock_files):
             os.unlink(os.path.join(store.base_dir, name))
     if lock_files:
         assert store.module(True, keep=1)["removed"] == [], "check mode knows it as well"
+        assert "cannot be locked, so it stays" in store.lines[-1]
     result = store.module(keep=1)
     assert result["removed"] == [] and not result["changed"] and store.there() == sorted(VERSIONS + (NEW,))
     assert os.path.exists(os.path.join(folder, ".tmp.binary.abcdefgh")) and len(store.lines) == 1
-    for version in VERSIONS:
+    for version in VERSIONS[1:]:
         assert "%s: %s/%s cannot be locked, so it stays" % (version, store.base_dir, version) in store.lines[0]
 
 
@@ -415,6 +418,72 @@ def test_what_comes_into_use_after_the_look_stays(store, monkeypatch):
     monkeypatch.setattr(retention, "apply_plan", late)
     store.module(keep=1)
     assert store.there() == ["1.12.0", "1.14.0", "1.9.8"]
+
+
+def test_check_mode_knows_which_receipts_are_left_by_then(store):
+    """Two receipts know a link to a third version. The older one goes, and the other one has to stay for that."""
+    other = store.at("other")
+    for version in ("1.12.0", "1.13.4"):
+        store.module(**dict(store.offer(version), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    predicted = store.module(True, keep=1)
+    result = store.module(keep=1)
+    assert predicted["removed"] == result["removed"] and store.there() == ["1.13.4", "1.14.0", "1.9.8"]
+
+
+def test_check_mode_knows_how_a_process_may_be_called_by_then(store, monkeypatch):
+    monkeypatch.setattr(usage, "list_executables", lambda: NONE._replace(hidden={"tf": 17}))
+    assert store.module(True, keep=1, link=store.at("tf"))["removed"] == []
+    assert store.module(keep=1, link=store.at("tf"))["removed"] == []
+
+
+def begin(store, version):
+    """What an install has made just before its binary is in place."""
+    folder = os.path.dirname(store.binary(version))
+    shutil.copytree(os.path.dirname(store.binary("1.13.4")), folder)
+    store.overwrite(store.receipt(version), open(store.receipt(version), "rb").read().replace(b"1.13.4", b"1.15.0"))
+    os.rename(store.binary(version), os.path.join(folder, ".tmp.binary.abcdefgh"))
+    lock = os.path.join(store.base_dir, ".terraform-%s.lock" % version)
+    open(lock, "w").close()
+    os.chmod(lock, 0o600)
+    return lock
+
+
+def test_an_install_that_runs_is_no_rest_of_a_removal(store):
+    store.module()
+    path = begin(store, "1.15.0")
+
+    def hold(ready):
+        with open(path, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready()
+            time.sleep(600)
+
+    with another_process(hold):
+        for check in (True, False):
+            result = store.module(check, keep=10)
+            assert not result["changed"] and result["removed"] == [] and "1.15.0" not in store.lines[-1]
+    assert store.module(True, keep=10)["removed"] == store.module(keep=10)["removed"] != []
+
+
+@pytest.mark.parametrize("late_at", ["make_plan", "apply_plan"])
+def test_an_install_that_has_just_come_to_its_end_stays(store, monkeypatch, late_at):
+    """It was taken for the rest of a removal, at the first look."""
+    store.module()
+    begin(store, "1.15.0")
+    really = getattr(retention, late_at)
+
+    def late(*arguments):
+        folder = os.path.dirname(store.binary("1.15.0"))
+        os.rename(os.path.join(folder, ".tmp.binary.abcdefgh"), store.binary("1.15.0"))
+        return really(*arguments)
+
+    monkeypatch.setattr(retention, late_at, late)
+    assert store.module(keep=10)["removed"] == [] and os.path.exists(store.binary("1.15.0"))
+    assert ("another run has just installed %s" % store.binary("1.15.0") in store.lines[-1]) is (
+        late_at == "apply_plan"
+    )
 
 
 def test_two_runs_at_once_do_not_forget_a_link_together(store, monkeypatch):
