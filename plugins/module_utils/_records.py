@@ -81,7 +81,8 @@ class Request(NamedTuple):
     allow_downgrade: bool  # the link may move to an older version
     adopt: bool  # take over a binary without a receipt if it has the right bytes
     keep: Optional[int]  # how many of the newest versions stay; with state absent: it is a removal because of that
-    moved_link: Optional[str]  # for such a removal: a link that will point elsewhere by then
+    moved_link: Optional[str]  # for such a removal in check mode: a link that will point elsewhere by then
+    gone: Tuple[str, ...]  # the same: versions that will be removed by then
     uid: Optional[int]  # None: not requested
     gid: Optional[int]  # None: not requested
     owner: Optional[str]  # name of uid, or the number if it has no name

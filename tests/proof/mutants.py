@@ -315,7 +315,9 @@ MUTANTS = {
         "_run/results.py", "plan.needs_archive and UNKNOWN_ID in (request.uid, request.gid)", MODULE
     ),
     # P3, P4 and the look under the lock
-    "nobody looks again under the lock": _without("_install/apply.py", "run.plan = run.look()", INSTALL),
+    "nobody looks again under the lock": _change(
+        "_install/apply.py", "planned, run.plan = run.plan, run.look()", "planned = run.plan", INSTALL
+    ),
     "stale temporary files are not removed": _change(
         "_install/apply.py",
         "for path in remove_stale_temp_files(directory, 0 if run.held else request.lock_timeout):",
@@ -749,6 +751,9 @@ MUTANTS = {
     "the link is not recorded": _never(
         "_install/link_history.py", "link not in receipt.links", INSTALL_LINKS, REMOVE, KILLS
     ),
+    "a version is recorded as the one before itself": _never(
+        "_install/link_history.py", "before == receipt.version", PREVIOUS
+    ),
     "what a link meant before is not recorded": _never("_install/link_history.py", "before is not None", PREVIOUS),
     "what a link meant before that stays": _without("_install/link_history.py", "previous.pop(link, None)", PREVIOUS),
     "another store counts as this one": _change(
@@ -775,7 +780,13 @@ MUTANTS = {
         "_install/apply.py", "request.wanted.is_previous and find_previous(request)[0] != request.version", PREVIOUS
     ),
     "what another run has switched is not recorded": _never(
-        "_install/apply.py", "link_state != run.plan.link_state", PREVIOUS
+        "_install/apply.py", "request.wanted.is_previous or link_state != run.plan.link_state", PREVIOUS
+    ),
+    "previous jumps over the version of another run": _change(
+        "_install/apply.py",
+        "if request.wanted.is_previous or link_state != run.plan.link_state:",
+        "if link_state != run.plan.link_state:",
+        PREVIOUS,
     ),
     "a version that a link points to is pruned": _never(
         "_install/usage.py",
@@ -784,7 +795,7 @@ MUTANTS = {
     ),
     "a link that only a pruned receipt knows is forgotten": _never(
         "_install/usage.py",
-        "known == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
+        "_know(link, receipts) == [request.version] and os.path.dirname(os.path.dirname(target)) == store",
         RETENTION,
     ),
     "a link that cannot be followed leads nowhere": _change(
@@ -799,16 +810,78 @@ MUTANTS = {
         "False:",
         PREVIOUS,
     ),
+    "a link is forgotten because it points to another version": _change(
+        "_install/link_history.py",
+        "return os.path.dirname(os.path.dirname(os.path.realpath(link))) == os.path.realpath(base_dir)",
+        "return False",
+        INSTALL_LINKS,
+        RETENTION,
+    ),
+    "a link that cannot be looked at is forgotten": _change(
+        "_install/link_history.py", "            return True\n", "            return False\n", INSTALL_LINKS
+    ),
+    "a damaged receipt beside a binary knows no link": _never(
+        "_install/usage.py",
+        "receipt is None and directory.stat(RECEIPT) is not None and directory.stat(PRODUCT) is not None",
+        RETENTION,
+    ),
+    "nobody hears that a link is in no receipt any more": _never(
+        "_install/uninstall.py", "run.plan.receipt is not None and request.keep is None", REMOVE
+    ),
+    "two runs that prune look at the receipts at once": _change(
+        "_install/apply.py",
+        "planned, run.plan = run.plan, run.look()",
+        "planned, run.plan = run.plan, run.look() if present else run.plan",
+        RETENTION,
+    ),
+    "an install that runs is the rest of a removal": _change(
+        "_install/retention.py", " and is_held(base, lock) is False:", ":", RETENTION
+    ),
+    "an install that ends at the wrong moment is removed": _never(
+        "_install/retention.py", "version in unfinished and has_binary(plan)", RETENTION
+    ),
+    "an install that ends before the lock is held is removed": _never(
+        "_install/apply.py",
+        "request.keep is not None and not present and has_binary(run.plan) and not has_binary(planned)",
+        RETENTION,
+    ),
+    "check mode removes what somebody works on": _never("_install/retention.py", "held", RETENTION),
+    "check mode counts receipts that will be gone": _change(
+        "_install/usage.py",
+        "_read_receipts(base).items() if each not in request.gone)",
+        "_read_receipts(base).items())",
+        RETENTION,
+    ),
+    "check mode does not know the name of the link by then": _change(
+        "_install/usage.py", "set(map(os.path.basename, links | moved))", "set(map(os.path.basename, links))", RETENTION
+    ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(
         "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION
     ),
     "a version that may run is pruned": _never("_install/usage.py", "hidden is not None", RETENTION),
     "only the name of the product may run it": _change(
-        "_install/usage.py", "set(map(os.path.basename, links)) | {PRODUCT}", "{PRODUCT}", RETENTION
+        "_install/usage.py", "set(map(os.path.basename, links | moved)) | {PRODUCT}", "{PRODUCT}", RETENTION
     ),
     "who may not be looked at runs nothing": _change(
-        "_fs/processes.py", 'found.hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+        "_fs/processes.py", 'hidden.setdefault(stream.read().rstrip("\\n"), pid)', "stream.read()", PROCESSES
+    ),
+    "who cannot be looked at for another reason runs nothing": _never(
+        "_fs/processes.py", "exc.errno not in (errno.ENOENT, errno.ESRCH)", PROCESSES
+    )._replace(new="if exc.errno == errno.EACCES:"),
+    "a file that cannot be looked at has no path either": _change(
+        "_fs/processes.py",
+        "                found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)\n"
+        '                status = os.stat("/proc/%d/exe" % pid)\n',
+        '                status = os.stat("/proc/%d/exe" % pid)\n'
+        "                found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)\n",
+        PROCESSES,
+    ),
+    "processes that cannot be listed run nothing": _change(
+        "_install/usage.py",
+        'return "the processes that may run it cannot be listed: %s" % exc.strerror',
+        "return exc and None",
+        RETENTION,
     ),
     "a receipt that cannot be read knows no link": _change(
         "_install/usage.py",
@@ -830,7 +903,7 @@ MUTANTS = {
     ),
     "an empty directory of somebody else is removed": _change(
         "_install/retention.py",
-        "if base.stat(lock_name(request._replace(version=version))) is not None and",
+        "if base.stat(lock) is not None and",
         "if",
         RETENTION,
     ),
@@ -846,6 +919,10 @@ MUTANTS = {
     "a pruned version is waited for": _change(
         "_install/retention.py", "        lock_timeout=0,\n", "        lock_timeout=3,\n", RETENTION
     ),
+    "keep removes where nothing can be locked": _never(
+        "_install/apply.py", "request.keep is not None and not present and not run.held", RETENTION
+    ),
+    "check mode does not see that nothing can be locked": _never("_install/retention.py", "held is None", RETENTION),
     "a pruned version is not checked for use": _never("_install/plan.py", "request.keep is not None", RETENTION),
     "who prunes takes the link for moved": _change(
         "_install/retention.py", "moved_link=request.link if check_mode else None", "moved_link=None", RETENTION

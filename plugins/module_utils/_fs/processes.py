@@ -7,6 +7,7 @@ Most of it comes from /proc (proc(5)). Without /proc, as on macOS, there is no i
 """
 
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -47,24 +48,35 @@ class Executables(NamedTuple):
 
     files: Dict[Tuple[int, int], int]  # by device and inode
     paths: Dict[str, int]  # as the kernel names them; " (deleted)" is cut off
-    hidden: Dict[str, int]  # by the name of a process whose file this user may not see
+    hidden: Dict[str, int]  # by the name of a process whose file cannot be looked at
 
 
 def list_executables() -> Executables:
-    """List the files that all visible processes run (proc(5), /proc/pid/exe). Raises OSError."""
+    """List the files that all visible processes run (proc(5), /proc/pid/exe).
+
+    If a file cannot be looked at, for whatever reason, as on a file server that is down, what is known still counts: its
+    path, if that can be read, and the name of the process. Raises OSError.
+    """
     found = Executables({}, {}, {})
     for pid in sorted(int(number) for number in _list_proc() if number.isdigit()):
-        # The process may have ended just now, or be hidden. A thread of the kernel runs no file.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        # The process may have ended just now. A thread of the kernel runs no file.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             try:
-                path, status = os.readlink("/proc/%d/exe" % pid), os.stat("/proc/%d/exe" % pid)
-            except PermissionError:
-                with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as stream:
-                    found.hidden.setdefault(stream.read().rstrip("\n"), pid)
-                continue
-            found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)
-            found.files.setdefault((status.st_dev, status.st_ino), pid)
+                path = os.readlink("/proc/%d/exe" % pid)
+                found.paths.setdefault(path[: -len(_DELETED)] if path.endswith(_DELETED) else path, pid)
+                status = os.stat("/proc/%d/exe" % pid)
+                found.files.setdefault((status.st_dev, status.st_ino), pid)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOENT, errno.ESRCH):
+                    _add_name(found.hidden, pid)
     return found
+
+
+def _add_name(hidden: Dict[str, int], pid: int) -> None:
+    """Add the name of a process (proc(5), /proc/pid/comm), unless it may not be seen either (hidepid)."""
+    with contextlib.suppress(PermissionError):
+        with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as stream:
+            hidden.setdefault(stream.read().rstrip("\n"), pid)
 
 
 def _list_proc() -> List[str]:

@@ -12,14 +12,14 @@ import errno
 import os
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
-from .._errors import InstallError, TerraformBinaryError, os_error_context
+from .._errors import InstallError, LockError, TerraformBinaryError, os_error_context
 from .._fs import symlink
 from .._fs.atomic_file import remove_stale_temp_files
 from .._fs.directory import Directory, check_entry, open_trusted_directory, trusted_owners
 from .._fs.hashing import hash_of
 from .._fs.lock import hold_lock
 from .._fs.signals import defer_signals, raise_on_signal
-from .._records import Fingerprints, Log, Provenance, Receipt, Request, SetContext
+from .._records import PRODUCT, Fingerprints, Log, Provenance, Receipt, Request, SetContext
 from . import binary, installed, run_check, uninstall
 from .link_history import record_link
 from .plan import LINK_LOCK, Plan, enter_version, inspect_link, lock_name, make_plan, open_link_directory
@@ -152,15 +152,38 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
         check_entry(base, base.stat(lock_name(request)), request.base_dir, "base_dir", own=True)
         run.log("directory verified: %s" % base.described())
         with _locked_in(base, request, run.log) as run.held:
-            run.plan = run.look()
-            if run.safety_warnings is not None:
-                run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
-            if present:
-                _converge(run, base)
-            else:
-                with hold_lock(base, LINK_LOCK, request.lock_timeout, run.log):
+            if request.keep is not None and not present and not run.held:
+                raise without_locks(request)
+            with contextlib.ExitStack() as stack:
+                if not present:  # others that remove a version look at the same receipts, and at the links
+                    stack.enter_context(hold_lock(base, LINK_LOCK, request.lock_timeout, run.log))
+                planned, run.plan = run.plan, run.look()
+                if request.keep is not None and not present and has_binary(run.plan) and not has_binary(planned):
+                    raise LockError(
+                        "another run has just installed %s" % request.path, path=request.path, hint="run again"
+                    )
+                if run.safety_warnings is not None:
+                    run.safety_warnings = list(run.plan.safety_warnings)  # the plan also checked the way to the link
+                if present:
+                    _converge(run, base)
+                else:
                     uninstall.remove_version(run, base)
             return installed.intact_versions(base, request.platform, request.version if present else None, present)
+
+
+def has_binary(plan: Plan) -> bool:
+    """Return whether there was a binary when the plan was made."""
+    return plan.found is not None and PRODUCT in plan.found.names
+
+
+def without_locks(request: Request) -> LockError:
+    """Return the error for a version that ``keep`` leaves, because no lock shows whether another run works on it."""
+    return LockError(
+        "%s cannot be locked, so it stays" % request.version_dir,
+        path=request.version_dir,
+        errno=errno.ENOLCK,
+        hint="remove it with state: absent while no other installer runs",
+    )
 
 
 class _Removed(Exception):
@@ -367,7 +390,7 @@ def _switch_link(run: InstallContext, base: Directory, link: str) -> None:
             run.previous = link_state.target
             if link_state.target == request.path:
                 return  # a concurrent run did it
-            if link_state != run.plan.link_state:
+            if request.wanted.is_previous or link_state != run.plan.link_state:
                 _record_link_again(run, base, link, link_state)
             with defer_signals():
                 kept = symlink.switch_link(

@@ -8,13 +8,14 @@ this one. It is written before the link moves. A record counts only while the li
 between the two leaves nothing wrong (decisions 0010 and 0022).
 """
 
+import errno
 import os
+import stat
 from typing import Dict, Optional
 
 from .._fs import symlink
 from .._records import PRODUCT, Receipt, Request
 from .._versions.version import is_exact
-from .receipt import find_links
 
 
 def linked_version(link: str, link_state: symlink.LinkState) -> Optional[str]:
@@ -42,6 +43,21 @@ def version_in_store(link: str, link_state: symlink.LinkState, base_dir: str) ->
     return version if version and store == os.path.realpath(base_dir) else None
 
 
+def leads_into(link: str, base_dir: str) -> bool:
+    """Return whether a link leads to a version's binary below a base dir, by path; True also if that cannot be seen.
+
+    This receipt may be the only one that knows such a link, whatever version it leads to now.
+    """
+    try:
+        if not stat.S_ISLNK(os.lstat(link).st_mode):
+            return False
+        os.stat(link)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return True
+    return os.path.dirname(os.path.dirname(os.path.realpath(link))) == os.path.realpath(base_dir)
+
+
 def with_links_of(receipt: Receipt, old: Optional[Receipt]) -> Receipt:
     """Return the receipt of a new binary with what that of the old one, if there is one, records about links."""
     if old is None:
@@ -58,14 +74,15 @@ def record_link(receipt: Receipt, request: Request, link_state: symlink.LinkStat
     if link is None:
         return receipt
     if link not in receipt.links:
-        receipt = receipt._replace(links=find_links(receipt, request.path) + (link,))
-    if link_state.target == request.path:
+        kept = tuple(each for each in receipt.links if leads_into(each, request.base_dir))
+        receipt = receipt._replace(links=kept + (link,))
+    before = version_in_store(link, link_state, request.base_dir)
+    if before == receipt.version:  # at most, its path is written in another way
         return receipt
     previous: Dict[str, str] = dict(
         (each, version) for each, version in (receipt.previous or {}).items() if each in receipt.links
     )
     previous.pop(link, None)
-    before = version_in_store(link, link_state, request.base_dir)
     if before is not None:
         previous[link] = before
     went_back = tuple(each for each in receipt.went_back if each in previous and each != link)

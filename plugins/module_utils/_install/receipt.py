@@ -153,7 +153,7 @@ def receipt_bytes(receipt: Receipt) -> bytes:
 def find_links(receipt: Receipt, path: str) -> Tuple[str, ...]:
     """Return the recorded links that still lead to the binary at a path.
 
-    They are found by path, which is safe enough to refuse a removal or to forget a link, but not to change anything.
+    They are found by path, which is safe enough to refuse a removal, but not to change anything.
     """
     return tuple(
         link for link in receipt.links if os.path.islink(link) and os.path.realpath(link) == os.path.realpath(path)

@@ -35,6 +35,11 @@ def remove_version(run: Run, base: Directory) -> None:
     directory = enter_version(base, request)
     if directory is None:
         return  # another process has just removed all of it
+    if run.plan.receipt is not None and request.keep is None:
+        from .usage import find_forgotten  # which only a removal needs
+
+        for line in find_forgotten(base, request, run.plan.receipt):
+            run.log(line, warning=True)
     with directory:
         for name in (PRODUCT, RECEIPT):
             if directory.stat(name) is not None:

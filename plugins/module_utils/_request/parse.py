@@ -79,6 +79,7 @@ def parse_request(
         if given["state"] == "present" and given["keep"] is not None
         else None,
         moved_link=None,
+        gone=(),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"],
         **dict(_checked(given), **_download_fields(given, wanted, platform, chosen)),

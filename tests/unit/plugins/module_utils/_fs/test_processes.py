@@ -6,6 +6,7 @@
 import builtins
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import resource
@@ -68,6 +69,40 @@ def test_the_files_that_processes_run_are_listed(sleeper):
         listed = processes.list_executables()
         assert listed.paths[sleeper] == listed.files[found.st_dev, found.st_ino] == process.pid
         assert not any(path.endswith("(deleted)") for path in listed.paths)
+
+
+def failing_for(path, number, really):
+    """A function that fails with this errno for one path, and does the same as ``really`` for all others."""
+
+    def call(given, *arguments, **options):
+        if given == path:
+            raise OSError(number, os.strerror(number), path)
+        return really(given, *arguments, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("path_too", [True, False])
+def test_a_file_that_cannot_be_looked_at_counts_by_path_and_name(sleeper, monkeypatch, number, path_too):
+    with running([sleeper, "600"]) as process:
+        exe, comm = "/proc/%d/exe" % process.pid, "/proc/%d/comm" % process.pid
+        while open(comm).read() != "terraform-of-us\n":  # the kernel sets it late in execve(2)
+            time.sleep(0.001)
+        for name in ("stat",) if path_too else ("stat", "readlink"):
+            monkeypatch.setattr(processes.os, name, failing_for(exe, number, getattr(os, name)))
+        listed = processes.list_executables()
+    assert listed.hidden["terraform-of-us"] == process.pid and process.pid not in listed.files.values()
+    assert listed.paths.get(sleeper) == (process.pid if path_too else None)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESRCH])
+def test_a_process_that_has_ended_meanwhile_runs_nothing(sleeper, monkeypatch, number):
+    with running([sleeper, "600"]) as process:
+        fails = failing_for("/proc/%d/exe" % process.pid, number, os.readlink)
+        monkeypatch.setattr(processes.os, "readlink", fails)
+        listed = processes.list_executables()
+    assert process.pid not in list(listed.paths.values()) + list(listed.hidden.values())
 
 
 @needs_root

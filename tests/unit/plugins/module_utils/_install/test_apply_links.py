@@ -12,7 +12,7 @@ import signal
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
-from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, link_history
 from support.system import another_process
 
 
@@ -75,13 +75,35 @@ def test_a_right_link_that_nobody_recorded_is_recorded(installed):
     assert not installed.run(link=installed.at("tf"))["changed"]
 
 
-def test_links_that_moved_on_are_forgotten(installed):
-    for name in ("one", "two", "three"):
+def test_links_that_lead_out_of_the_store_are_forgotten(installed, monkeypatch):
+    names = ("gone", "file", "away", "loop", "other", "alias", "hidden", "lost")
+    for name in names:
         installed.run(link=installed.at(name))
-    os.unlink(installed.at("one"))
-    installed.run(link=installed.at("two"), **installed.offer("1.14.0"))
-    installed.run(link=installed.at("four"))
-    assert installed.read_receipt()["links"] == [installed.at("three"), installed.at("four")]
+    for name in names:
+        os.unlink(installed.at(name))
+    open(installed.at("file"), "w").close()
+    os.symlink("/usr/bin/env", installed.at("away"))
+    os.symlink("loop", installed.at("loop"))
+    os.symlink(installed.binary("1.14.0"), installed.at("other"))  # which is not there, or not yet
+    os.symlink(installed.base_dir, installed.at("store2"))
+    os.symlink("store2/1.13.4/terraform", installed.at("alias"))
+    for name, look in (("hidden", "lstat"), ("lost", "stat")):
+        os.symlink("/elsewhere/terraform", installed.at(name))
+        monkeypatch.setattr(link_history.os, look, refusing(installed.at(name), getattr(os, look)))
+    installed.run(link=installed.at("new"))
+    kept = ("other", "alias", "hidden", "lost", "new")
+    assert installed.read_receipt()["links"] == [installed.at(name) for name in kept]
+
+
+def refusing(path, really):
+    """A function that may not look at one path, and does the same as ``really`` for all others."""
+
+    def look(given, *arguments, **options):
+        if given == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really(given, *arguments, **options)
+
+    return look
 
 
 @pytest.mark.parametrize("damage", ["cut", "deleted", "writable", "closed"])

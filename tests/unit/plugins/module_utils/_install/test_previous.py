@@ -187,6 +187,27 @@ def test_a_link_through_another_link_is_known(upgraded):
     assert upgraded.back()["changed"] and upgraded.target == OLD
 
 
+@pytest.mark.parametrize("how", ["the link", "base_dir", "relative", "through a link"])
+def test_another_spelling_of_the_same_version_is_no_step(upgraded, how):
+    """As after the store was moved, and a link was left in its place."""
+    os.symlink("store", upgraded.host.at("alias"))
+    options = {}
+    if how == "base_dir":
+        options["base_dir"] = upgraded.host.at("alias")
+    elif how == "through a link":
+        os.symlink(upgraded.host.binary(NEW), upgraded.host.at("bin", "current"))
+        upgraded.point("current")
+    else:
+        upgraded.point("%s/%s/terraform" % (upgraded.host.at("alias") if how == "the link" else "../store", NEW))
+    before = os.readlink(upgraded.link)
+    upgraded.install(NEW, **options)
+    assert os.readlink(upgraded.link) != before
+    assert upgraded.host.read_receipt(NEW)["previous"] == {upgraded.link: OLD}
+    assert upgraded.back(**options)["version"] == OLD and upgraded.target == OLD
+    before = os.readlink(upgraded.link)
+    assert not upgraded.back(**options)["changed"] and os.readlink(upgraded.link) == before
+
+
 def test_a_disk_that_cannot_be_read_is_no_link_from_elsewhere(upgraded, monkeypatch):
     """os.path.realpath() hides such errors."""
     monkeypatch.setattr(link_history.os.path, "realpath", lambda path: path)
@@ -280,6 +301,23 @@ def test_a_link_that_another_run_has_taken_on_does_not_go_back(upgraded, monkeyp
         upgraded.back()
     assert "was switched to %s meanwhile" % upgraded.host.binary(NEWEST) in str(caught.value)
     assert upgraded.target == NEWEST and "run again" in caught.value.hint
+
+
+def test_an_upgrade_while_it_waits_for_the_lock_is_not_jumped_over(upgraded, monkeypatch):
+    """The plan that is made under the lock already sees the link at the newest version."""
+    locked_in = apply._locked_in
+
+    def late(*arguments):
+        monkeypatch.undo()
+        upgraded.host.defaults = {}
+        upgraded.install(NEWEST)
+        return locked_in(*arguments)
+
+    monkeypatch.setattr(apply, "_locked_in", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        upgraded.back()
+    assert "so %s is not the version before it" % OLD in str(caught.value) and upgraded.target == NEWEST
+    assert upgraded.back()["version"] == NEW
 
 
 def test_a_link_that_another_run_has_taken_back_is_right(upgraded, monkeypatch):

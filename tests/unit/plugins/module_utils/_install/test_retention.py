@@ -15,7 +15,7 @@ import types
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
-from ansible_collections.iac_platform.terraform.plugins.module_utils._install import retention, usage
+from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, retention, usage
 from support.system import another_process, needs_root
 
 VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
@@ -141,6 +141,36 @@ def test_what_a_link_points_to_stays(store, recorded):
     assert len(store.lines) == 1 and words in store.lines[0] and store.lines[0].startswith("verified ")
 
 
+def test_a_link_that_moved_on_is_remembered_when_another_is_recorded(store):
+    """Nobody but this receipt knows that the link points to 1.9.8."""
+    other, link = store.at("other"), store.at("tf")
+    store.module(**dict(store.offer("1.13.4"), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    store.module(**dict(store.offer("1.13.4"), link=link))
+    store.module(keep=1, link=link)
+    assert os.path.exists(other) and store.there() == ["1.13.4", "1.14.0", "1.9.8"]
+
+
+@pytest.mark.parametrize("damage", [b"{", b"", b'{"format": 1}'])
+def test_while_a_receipt_beside_a_binary_is_damaged_nothing_goes(store, damage):
+    """Nobody can know any more that a link of it points to 1.9.8."""
+    other = store.at("other")
+    store.module(**dict(store.offer("1.13.4"), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    store.overwrite(store.receipt("1.13.4"), damage)
+    assert store.module(True, keep=1)["removed"] == store.module(keep=1)["removed"] == []
+    assert os.path.exists(other) and "its links cannot be known: %s is " % store.receipt("1.13.4") in store.lines[-1]
+
+
+def test_a_damaged_receipt_without_a_binary_knows_nothing(store):
+    os.unlink(store.binary("1.13.4"))
+    store.overwrite(store.receipt("1.13.4"), b"{")
+    store.module(keep=1)
+    assert store.there() == ["1.14.0"]
+
+
 def test_a_link_that_cannot_be_followed_may_point_to_any_version(store, monkeypatch):
     link, really_look = store.at("other"), os.lstat
     store.module(**dict(store.offer("1.13.4"), link=link))
@@ -205,6 +235,15 @@ def test_a_process_that_may_not_be_looked_at_counts_by_its_name(store, monkeypat
     assert ("process 17, called" in store.lines[-1]) is counts
 
 
+def test_while_processes_cannot_be_listed_nothing_goes(store, monkeypatch):
+    def fail():
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(processes, "_list_proc", fail)
+    assert store.module(keep=1)["removed"] == [] and store.there() == sorted(VERSIONS + (NEW,))
+    assert "the processes that may run it cannot be listed: Permission denied" in store.lines[-1]
+
+
 def test_who_holds_the_lock_is_not_waited_for(store):
     path = os.path.join(store.base_dir, ".terraform-1.12.0.lock")
 
@@ -215,12 +254,48 @@ def test_who_holds_the_lock_is_not_waited_for(store):
             time.sleep(600)
 
     with another_process(hold):
+        predicted = store.module(True, keep=1)
+        assert "in use: 1.12.0: another installer holds %s now" % path in store.lines[-1]
         result = store.module(keep=1)
-        assert store.there() == ["1.12.0", "1.14.0"] and result["changed"]
+        assert store.there() == ["1.12.0", "1.14.0"] and result["changed"] and predicted["removed"] == result["removed"]
         assert "in use: 1.12.0: another installer holds %s" % path in store.lines[-1]
         assert store.lines[-1].endswith("; waited 0 s")
         assert not store.module(keep=1)["changed"] and len(store.lines) == 1 and path in store.lines[0]
     assert store.module(keep=1)["changed"] and store.there() == ["1.14.0"]
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system without flock."""
+
+    def flock(fd, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("lock_files", [True, False])
+def test_where_nothing_can_be_locked_nothing_goes(store, no_locks, lock_files):
+    """Not even what looks like the rest of a removal: it may be an install that runs right now."""
+    store.module()
+    folder = os.path.dirname(store.binary("1.9.8"))
+    os.unlink(store.binary("1.9.8"))
+    open(os.path.join(folder, ".tmp.binary.abcdefgh"), "w").close()
+    for name in os.listdir(store.base_dir) if not lock_files else ():
+        if name != ".terraform-1.9.8.lock" and name.startswith("."):  # as in a copy of a store
+            os.unlink(os.path.join(store.base_dir, name))
+    if lock_files:
+        assert store.module(True, keep=1)["removed"] == [], "check mode knows it as well"
+        assert "cannot be locked, so it stays" in store.lines[-1]
+    result = store.module(keep=1)
+    assert result["removed"] == [] and not result["changed"] and store.there() == sorted(VERSIONS + (NEW,))
+    assert os.path.exists(os.path.join(folder, ".tmp.binary.abcdefgh")) and len(store.lines) == 1
+    for version in VERSIONS[1:]:
+        assert "%s: %s/%s cannot be locked, so it stays" % (version, store.base_dir, version) in store.lines[0]
+
+
+def test_where_nothing_can_be_locked_a_removal_that_was_asked_for_goes_on(store, no_locks):
+    assert store.module(version="1.9.8", state="absent")["changed"] and store.there() == sorted(VERSIONS[1:])
 
 
 def test_what_is_not_intact_or_not_ours_stays_and_does_not_count(store):
@@ -343,6 +418,92 @@ def test_what_comes_into_use_after_the_look_stays(store, monkeypatch):
     monkeypatch.setattr(retention, "apply_plan", late)
     store.module(keep=1)
     assert store.there() == ["1.12.0", "1.14.0", "1.9.8"]
+
+
+def test_check_mode_knows_which_receipts_are_left_by_then(store):
+    """Two receipts know a link to a third version. The older one goes, and the other one has to stay for that."""
+    other = store.at("other")
+    for version in ("1.12.0", "1.13.4"):
+        store.module(**dict(store.offer(version), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+    predicted = store.module(True, keep=1)
+    result = store.module(keep=1)
+    assert predicted["removed"] == result["removed"] and store.there() == ["1.13.4", "1.14.0", "1.9.8"]
+
+
+def test_check_mode_knows_how_a_process_may_be_called_by_then(store, monkeypatch):
+    monkeypatch.setattr(usage, "list_executables", lambda: NONE._replace(hidden={"tf": 17}))
+    assert store.module(True, keep=1, link=store.at("tf"))["removed"] == []
+    assert store.module(keep=1, link=store.at("tf"))["removed"] == []
+
+
+def begin(store, version):
+    """What an install has made just before its binary is in place."""
+    folder = os.path.dirname(store.binary(version))
+    shutil.copytree(os.path.dirname(store.binary("1.13.4")), folder)
+    store.overwrite(store.receipt(version), open(store.receipt(version), "rb").read().replace(b"1.13.4", b"1.15.0"))
+    os.rename(store.binary(version), os.path.join(folder, ".tmp.binary.abcdefgh"))
+    lock = os.path.join(store.base_dir, ".terraform-%s.lock" % version)
+    open(lock, "w").close()
+    os.chmod(lock, 0o600)
+    return lock
+
+
+def test_an_install_that_runs_is_no_rest_of_a_removal(store):
+    store.module()
+    path = begin(store, "1.15.0")
+
+    def hold(ready):
+        with open(path, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready()
+            time.sleep(600)
+
+    with another_process(hold):
+        for check in (True, False):
+            result = store.module(check, keep=10)
+            assert not result["changed"] and result["removed"] == [] and "1.15.0" not in store.lines[-1]
+    assert store.module(True, keep=10)["removed"] == store.module(keep=10)["removed"] != []
+
+
+@pytest.mark.parametrize("late_at", ["make_plan", "apply_plan"])
+def test_an_install_that_has_just_come_to_its_end_stays(store, monkeypatch, late_at):
+    """It was taken for the rest of a removal, at the first look."""
+    store.module()
+    begin(store, "1.15.0")
+    really = getattr(retention, late_at)
+
+    def late(*arguments):
+        folder = os.path.dirname(store.binary("1.15.0"))
+        os.rename(os.path.join(folder, ".tmp.binary.abcdefgh"), store.binary("1.15.0"))
+        return really(*arguments)
+
+    monkeypatch.setattr(retention, late_at, late)
+    assert store.module(keep=10)["removed"] == [] and os.path.exists(store.binary("1.15.0"))
+    assert ("another run has just installed %s" % store.binary("1.15.0") in store.lines[-1]) is (
+        late_at == "apply_plan"
+    )
+
+
+def test_two_runs_at_once_do_not_forget_a_link_together(store, monkeypatch):
+    """Each of two receipts knows a link, which points to a third version. Each run takes the other one for enough."""
+    other, hold_lock = store.at("other"), apply.hold_lock
+    for version in ("1.12.0", "1.13.4"):
+        store.module(**dict(store.offer(version), link=other))
+    os.unlink(other)
+    os.symlink(store.binary("1.9.8"), other)
+
+    def late(base, name, *arguments):
+        if name == apply.LINK_LOCK and os.path.exists(store.binary("1.13.4")):
+            monkeypatch.undo()
+            shutil.rmtree(os.path.dirname(store.binary("1.13.4")))  # by another run
+        return hold_lock(base, name, *arguments)
+
+    monkeypatch.setattr(apply, "hold_lock", late)
+    store.module(keep=1)
+    assert store.there() == ["1.12.0", "1.14.0", "1.9.8"] and "nothing but its receipt knows" in store.lines[-1]
+    assert not store.module(keep=1)["changed"] and os.path.exists(other)
 
 
 def test_what_another_run_has_removed_meanwhile_is_not_ours(store, monkeypatch):

@@ -253,6 +253,27 @@ def test_a_recorded_link_that_moved_on_protects_nothing(installed):
     assert remove(installed)["changed"] and os.readlink(link) == "/bin/true"
 
 
+@pytest.mark.parametrize("known", ["by nobody else", "by its target", "by a damaged one", "it went, too"])
+def test_a_link_to_another_version_that_nobody_else_knows_is_named(installed, known):
+    """From now on, nothing spares what it points to."""
+    other = installed.at("other")
+    installed.run(link=other)
+    installed.run(**installed.offer("1.14.0"))
+    os.unlink(other)
+    if known != "it went, too":
+        os.symlink(installed.binary("1.14.0"), other)
+    if known == "by its target":
+        installed.write_receipt("1.14.0", links=[other])
+    if known == "by a damaged one":
+        installed.overwrite(installed.receipt("1.14.0"), b"{")
+    assert installed.run(state="absent")["changed"]
+    said = [line for line in installed.lines if "is in no other receipt" in line]
+    assert bool(said) is (known in ("by nobody else", "by a damaged one"))
+    for line in said:
+        assert "the link %s, which points to %s, " % (other, installed.binary("1.14.0")) in line
+        assert line.endswith(": install that version with link: %s" % other) and line in installed.warnings
+
+
 def test_one_of_two_links_is_not_enough(installed):
     installed.run(link=installed.at("one"))
     installed.run(link=installed.at("two"))
