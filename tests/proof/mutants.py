@@ -855,6 +855,12 @@ MUTANTS = {
     "check mode does not know the name of the link by then": _change(
         "_install/usage.py", "set(map(os.path.basename, links | moved))", "set(map(os.path.basename, links))", RETENTION
     ),
+    "who prunes does not wait for the link lock": _change(
+        "_install/apply.py",
+        "request.lock_timeout if request.keep is None else _LINK_SECONDS",
+        "request.lock_timeout",
+        RETENTION,
+    ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(
         "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION

@@ -486,6 +486,31 @@ def test_an_install_that_has_just_come_to_its_end_stays(store, monkeypatch, late
     )
 
 
+def test_the_link_lock_is_waited_for(store):
+    """For a moment, as any other installer holds it: a version must not stay for that."""
+    store.module()
+    path = os.path.join(store.base_dir, apply.LINK_LOCK)
+
+    def hold(ready):
+        with open(path, "a") as lock:
+            os.chmod(path, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready()
+            deadline = time.monotonic() + 600
+            while not os.path.exists(path + ".go") and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.3)  # longer than the one try more of a run that does not wait
+
+    def log(line, warning=False):
+        if "waiting for another installer: %s is held" % path in line:
+            open(path + ".go", "w").close()
+
+    with another_process(hold):
+        request = store.parsed(keep=4)
+        pruned = retention.prune(request, log, False)
+    assert pruned.versions == ("1.9.8",) and pruned.in_use == ()
+
+
 def test_two_runs_at_once_do_not_forget_a_link_together(store, monkeypatch):
     """Each of two receipts knows a link, which points to a third version. Each run takes the other one for enough."""
     other, hold_lock = store.at("other"), apply.hold_lock
