@@ -572,6 +572,10 @@ MUTANTS = {
         "        if found",
         ADOPTION,
     ),
+    "what somebody writes to is adopted": _never("_install/binary.py", "_has_writer(fd)", ADOPTION),
+    "a writer that comes too late ends us": _without(
+        "_install/binary.py", "signal.sigtimedwait((signal.SIGIO,), 0)", ADOPTION
+    ),
     "an adopted binary is not synced": _change(
         "_install/binary.py",
         '        with os_error_context("sync", path, place=directory.place):\n            os.fsync(fd)\n    finally',
