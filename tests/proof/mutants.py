@@ -576,6 +576,12 @@ MUTANTS = {
     "a writer that comes too late ends us": _without(
         "_install/binary.py", "signal.sigtimedwait((signal.SIGIO,), 0)", ADOPTION
     ),
+    "the diff of an adopted binary names its old owner": _change(
+        "_run/results.py",
+        "outcome.adopted and outcome.receipt.inode == plan.found.stat.st_ino  #",
+        "outcome.adopted  #",
+        ADOPTION,
+    ),
     "an adopted binary is not synced": _change(
         "_install/binary.py",
         '        with os_error_context("sync", path, place=directory.place):\n            os.fsync(fd)\n    finally',

@@ -11,6 +11,7 @@ import signal
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import accounts
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, binary
 from support.system import NOBODY, needs_root
 
@@ -143,6 +144,18 @@ def test_its_owner_is_repaired(copied):
     found = os.lstat(copied.binary())
     assert copied.stayed() and found.st_uid == NOBODY and result["diff"]["after"]["owner"].split(":")[0] != "root"
     assert not copied.run(owner=str(NOBODY))["changed"]
+
+
+@needs_root
+@pytest.mark.parametrize("owner, foreign", [(NOBODY, True), (0, False)])
+def test_the_diff_names_the_owner_that_it_has_then(copied, owner, foreign):
+    """What belongs to somebody who is not trusted is replaced by a copy of ours."""
+    os.chown(copied.binary(), owner, -1)
+    result = copied.repair()
+    found = os.lstat(copied.binary())
+    assert found.st_uid == 0 and copied.stayed() is not foreign and "adopted" in result["msg"]
+    assert result["diff"]["after"]["owner"] == accounts.account_text(found)
+    assert (result["diff"]["before"]["owner"] == result["diff"]["after"]["owner"]) is not foreign
 
 
 @pytest.mark.parametrize("how", ["writable", "second name"])
