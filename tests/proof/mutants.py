@@ -927,7 +927,10 @@ MUTANTS = {
         _RUN, "            with raise_on_signal(request.path):\n", "            if True:\n", RETENTION
     ),
     "who stops it after the install hears that nothing changed": _without(
-        _RUN, "exc.changed = exc.changed or changed and not self.check_mode", RETENTION
+        _RUN, "exc.changed = exc.changed or self.changed", RETENTION
+    ),
+    "who stops it just after the install hears that nothing changed": _without(
+        _RUN, "self.changed = self.changed or outcome.changed", RETENTION
     ),
     "what was just installed is pruned": _change(
         "_install/retention.py", "not in newest + [request.version]", "not in newest", RETENTION

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, retention, usage
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
 from support.system import another_process, needs_root
 
 VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
@@ -375,6 +376,19 @@ def test_a_stop_that_was_swallowed_says_what_had_changed(store, monkeypatch, int
         store.module(keep=10)
     failure = caught.value
     assert "stopped by SIGTERM" in str(failure) and failure.changed
+
+
+def test_who_stops_it_just_after_the_install_hears_of_that(store, monkeypatch, interruptible):
+    applied_result = results.applied_result
+
+    def late(outcome):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return applied_result(outcome)
+
+    monkeypatch.setattr(results, "applied_result", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=10)
+    assert "stopped by SIGTERM" in str(caught.value) and caught.value.changed and NEW in store.there()
 
 
 @pytest.mark.parametrize("removed", [True, False])
