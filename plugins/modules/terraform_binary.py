@@ -205,7 +205,8 @@ options:
         exactly the bytes of the binary in the release. The archive is verified as for an installation. Then only the receipt
         is written, and O(mode), O(owner), and O(group) are set if they differ. A binary that others could write to is
         replaced by a copy of itself.
-      - A binary with other bytes is replaced, and so is every binary without a receipt if this option is V(false).
+      - A binary with other bytes, or one that a process has open for writing (which only Linux tells), is replaced, and so
+        is every binary without a receipt if this option is V(false).
     type: bool
     default: false
   keep:  # target
@@ -218,11 +219,13 @@ options:
         platforms, and binaries without a receipt stay. Pre-releases count as versions. What a removal that was killed has
         left, without a binary, is removed.
       - Each version is removed as O(state=absent) does it, under its own lock. If another installer holds this lock, the
-        version stays until the next run. The lock files stay.
+        version stays until the next run. The lock files stay. On a file system without locks, nothing is removed, and also
+        not while a receipt beside a binary is damaged.
       - Processes are looked for in C(/proc), on Linux. If this user may not see which file a process runs, it counts as
         running every version if it is called C(terraform) or like a recorded link, and otherwise as running none. A process
         of another container that runs the same file counts too, if C(/proc) shows it.
-      - V(1) leaves nothing that O(version=previous) could go back to.
+      - V(1) leaves nothing that O(version=previous) could go back to. A larger number leaves it only if the version that
+        O(link) pointed to before is among the newest ones.
     type: int
   owner:  # target
     description: Owner of the binary, as a name or UID. If it is not given, the owner stays as the file was created.

@@ -572,6 +572,16 @@ MUTANTS = {
         "        if found",
         ADOPTION,
     ),
+    "what somebody writes to is adopted": _never("_install/binary.py", "_has_writer(fd)", ADOPTION),
+    "a writer that comes too late ends us": _without(
+        "_install/binary.py", "signal.sigtimedwait((signal.SIGIO,), 0)", ADOPTION
+    ),
+    "the diff of an adopted binary names its old owner": _change(
+        "_run/results.py",
+        "outcome.adopted and outcome.receipt.inode == plan.found.stat.st_ino  #",
+        "outcome.adopted  #",
+        ADOPTION,
+    ),
     "an adopted binary is not synced": _change(
         "_install/binary.py",
         '        with os_error_context("sync", path, place=directory.place):\n            os.fsync(fd)\n    finally',
@@ -855,6 +865,12 @@ MUTANTS = {
     "check mode does not know the name of the link by then": _change(
         "_install/usage.py", "set(map(os.path.basename, links | moved))", "set(map(os.path.basename, links))", RETENTION
     ),
+    "who prunes does not wait for the link lock": _change(
+        "_install/apply.py",
+        "request.lock_timeout if request.keep is None else _LINK_SECONDS",
+        "request.lock_timeout",
+        RETENTION,
+    ),
     "a version that runs is pruned": _never("_install/usage.py", "pid is not None", RETENTION),
     "a version that runs under another name is pruned": _change(
         "_install/usage.py", "    if status is not None:\n", "    if False:\n", RETENTION
@@ -911,7 +927,10 @@ MUTANTS = {
         _RUN, "            with raise_on_signal(request.path):\n", "            if True:\n", RETENTION
     ),
     "who stops it after the install hears that nothing changed": _without(
-        _RUN, "exc.changed = exc.changed or changed and not self.check_mode", RETENTION
+        _RUN, "exc.changed = exc.changed or self.changed", RETENTION
+    ),
+    "who stops it just after the install hears that nothing changed": _without(
+        _RUN, "self.changed = self.changed or outcome.changed", RETENTION
     ),
     "what was just installed is pruned": _change(
         "_install/retention.py", "not in newest + [request.version]", "not in newest", RETENTION

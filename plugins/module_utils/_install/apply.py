@@ -30,6 +30,8 @@ Source = Any  # see apply_plan()
 
 # Attempts to lock the base dir while other processes remove it between its creation and the lock in it.
 _ATTEMPTS = 50
+# How long a removal because of ``keep`` waits for the link lock: nobody holds it for longer than a look or a rename takes.
+_LINK_SECONDS = 5
 
 
 class ApplyResult(NamedTuple):
@@ -156,7 +158,8 @@ def _apply_in_base(run: InstallContext) -> Tuple[str, ...]:
                 raise without_locks(request)
             with contextlib.ExitStack() as stack:
                 if not present:  # others that remove a version look at the same receipts, and at the links
-                    stack.enter_context(hold_lock(base, LINK_LOCK, request.lock_timeout, run.log))
+                    timeout = request.lock_timeout if request.keep is None else _LINK_SECONDS
+                    stack.enter_context(hold_lock(base, LINK_LOCK, timeout, run.log))
                 planned, run.plan = run.plan, run.look()
                 if request.keep is not None and not present and has_binary(run.plan) and not has_binary(planned):
                     raise LockError(

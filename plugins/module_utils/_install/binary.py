@@ -8,8 +8,10 @@ without provenance. After a change to the binary, the recorded run check is no l
 """
 
 import errno
+import fcntl
 import hashlib
 import os
+import signal
 import stat
 import time
 from typing import Any, Optional
@@ -91,6 +93,9 @@ def _adopt_binary(
     if fd is None or status is None:
         return None
     try:
+        if _has_writer(fd):
+            run.log("not adopted: another process has %s open for writing" % path)
+            return None
         with os_error_context("read", path, place=directory.place):
             found = hash_of(fd)
         expected, head = hashlib.sha256(), bytearray()
@@ -113,6 +118,28 @@ def _adopt_binary(
     run.adopted = True
     run.log("binary adopted: %s, %d bytes, sha256 %s" % (path, status.st_size, found))
     return receipt
+
+
+def _has_writer(fd: int) -> bool:
+    """Return whether a file is open for writing anywhere on this host; False where that cannot be known.
+
+    Such a process could change the bytes later, whatever mode and owner are by then. Linux grants a read lease only on a
+    file without a writer (fcntl(2), F_SETLEASE). It is held for an instant, in which a new writer would cause SIGIO.
+
+    :param fd: of the file, open for reading only.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):  # macOS
+        return False
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGIO,))
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as exc:  # not the owner, without CAP_LEASE; a file system without leases
+        return exc.errno == errno.EAGAIN
+    finally:
+        signal.sigtimedwait((signal.SIGIO,), 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return False
 
 
 def with_provenance(receipt: Receipt, provenance: Provenance) -> Receipt:

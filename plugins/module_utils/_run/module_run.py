@@ -98,6 +98,7 @@ class ModuleRun:
         self.check_mode = check_mode
         self.steps = steps
         self.missed: Set[str] = set()
+        self.changed = False  # a plan that was applied has changed the host
         self.request = self.parse()
         self.signers = trusted_signers(self.request.trusted_keys)
         self.set_context = set_context
@@ -170,15 +171,13 @@ class ModuleRun:
         from .._fs.signals import raise_on_signal
         from .._install.retention import prune
 
-        changed = False
         try:
             with raise_on_signal(request.path):
                 result, lines = self.apply_or_predict(self.plan(request))
-                changed = result["changed"]
                 pruned = prune(request, self.steps, self.check_mode)
-                changed = changed or bool(pruned.paths)
+                self.changed = self.changed or bool(pruned.paths) and not self.check_mode
         except TerraformBinaryError as exc:
-            exc.changed = exc.changed or changed and not self.check_mode
+            exc.changed = exc.changed or self.changed
             raise
         if self.check_mode:
             lines += tuple("would remove: %s" % path for path in pruned.paths)
@@ -199,6 +198,7 @@ class ModuleRun:
             from .._install.apply import apply_plan
 
             outcome = apply_plan(plan, self.signers, self.source, self.steps, self.set_context)
+            self.changed = self.changed or outcome.changed
             result, safety_warnings = results.applied_result(outcome), outcome.safety_warnings
             lines = () if outcome.changed else (result["msg"],)
         else:

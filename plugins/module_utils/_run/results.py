@@ -85,6 +85,7 @@ def applied_result(outcome: Any) -> Params:
     plan, request = outcome.plan, outcome.plan.request
     result = _common(request, outcome.receipt, outcome.previous, outcome.intact)
     before = _before(plan)
+    stayed = outcome.adopted and outcome.receipt.inode == plan.found.stat.st_ino  # and no copy took its place
     result.update(
         changed=outcome.changed,
         needs_archive=plan.needs_archive,
@@ -94,7 +95,7 @@ def applied_result(outcome: Any) -> Params:
         diff=_headed(
             plan,
             before,
-            _after(plan, outcome.receipt, outcome.backup, outcome.adopted) if outcome.changed else before,
+            _after(plan, outcome.receipt, outcome.backup, stayed) if outcome.changed else before,
         ),
     )
     result["msg"] = (
@@ -400,7 +401,7 @@ def _planned_backup(plan: _Plan) -> Optional[str]:
     return backup_name(plan.request.link) if plan.keeps_backup else None
 
 
-def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], adopted: bool = False) -> Params:
+def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], stayed: bool = False) -> Params:
     request, before = plan.request, _before(plan)
     if request.state == "absent":
         state: Params = {"path": request.path, "state": "absent"}
@@ -415,7 +416,7 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], adopt
         mode="%04o" % request.mode,
         policy=request.policy if plan.drift.install or plan.drift.reverify or not receipt else receipt.policy,
     )
-    if plan.drift.install and not adopted or plan.drift.recopy:
+    if plan.drift.install and not stayed or plan.drift.recopy:
         state["owner"] = "%s:%s" % (user_name(os.geteuid()), group_name(os.getegid()))  # a new file
     if request.uid is not None or request.gid is not None:
         user, group = state["owner"].split(":")

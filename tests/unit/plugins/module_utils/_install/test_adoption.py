@@ -4,10 +4,14 @@
 """adopt: a binary that somebody else put there stays if it is the genuine one, and is replaced if it is not."""
 
 import errno
+import fcntl
+import mmap
 import os
+import signal
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import accounts
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, binary
 from support.system import NOBODY, needs_root
 
@@ -142,6 +146,18 @@ def test_its_owner_is_repaired(copied):
     assert not copied.run(owner=str(NOBODY))["changed"]
 
 
+@needs_root
+@pytest.mark.parametrize("owner, foreign", [(NOBODY, True), (0, False)])
+def test_the_diff_names_the_owner_that_it_has_then(copied, owner, foreign):
+    """What belongs to somebody who is not trusted is replaced by a copy of ours."""
+    os.chown(copied.binary(), owner, -1)
+    result = copied.repair()
+    found = os.lstat(copied.binary())
+    assert found.st_uid == 0 and copied.stayed() is not foreign and "adopted" in result["msg"]
+    assert result["diff"]["after"]["owner"] == accounts.account_text(found)
+    assert (result["diff"]["before"]["owner"] == result["diff"]["after"]["owner"]) is not foreign
+
+
 @pytest.mark.parametrize("how", ["writable", "second name"])
 def test_what_others_could_write_is_replaced_by_a_copy(copied, how):
     if how == "writable":
@@ -167,6 +183,56 @@ def test_what_changes_after_it_was_hashed_is_not_adopted(copied, monkeypatch):
         assert "is not right after the install" in str(failure) and failure.changed
         os.unlink(copied.receipt())
         copied.flip(copied.binary())
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="only Linux tells who writes")
+@pytest.mark.parametrize("how", ["read and write", "append", "mapped"])
+def test_what_somebody_has_open_for_writing_is_replaced(copied, how):
+    """Opened when it was theirs: neither mode nor owner show that now."""
+    path = copied.binary()
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND if how == "append" else os.O_RDWR)
+    mapped = mmap.mmap(fd, 0) if how == "mapped" else None
+    if mapped is not None:
+        os.close(fd)
+    result = copied.run()
+    assert not copied.stayed() and "reinstalled at" in result["msg"]
+    assert "not adopted: another process has %s open for writing" % path in copied.lines
+    if mapped is not None:
+        mapped.close()
+    else:
+        os.close(fd)
+    copied.assert_right()
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="only Linux tells who writes")
+def test_who_opens_it_for_writing_at_that_moment_does_not_end_us(copied, monkeypatch):
+    """The kernel tells the holder of a lease by SIGIO, which ends a process by default."""
+
+    def look(fd, command, *arguments):
+        os.kill(os.getpid(), signal.SIGIO)
+        return 0
+
+    unheard = signal.signal(signal.SIGIO, lambda signum, frame: pytest.fail("SIGIO came through"))
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(binary.fcntl, "fcntl", look)
+            copied.run()
+    finally:
+        signal.signal(signal.SIGIO, unheard)
+    assert copied.stayed()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EINVAL, None])
+def test_where_nobody_tells_who_writes_it_is_adopted(copied, monkeypatch, number):
+    def fail(fd, command, *arguments):
+        raise OSError(number, os.strerror(number))
+
+    if number is None:
+        monkeypatch.delattr(binary.fcntl, "F_SETLEASE", raising=False)
+    else:
+        monkeypatch.setattr(binary.fcntl, "fcntl", fail)
+    copied.run()
+    assert copied.stayed()
 
 
 def test_it_is_on_the_disk_before_its_receipt(copied, monkeypatch):

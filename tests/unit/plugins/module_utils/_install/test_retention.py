@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, retention, usage
+from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
 from support.system import another_process, needs_root
 
 VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
@@ -377,6 +378,19 @@ def test_a_stop_that_was_swallowed_says_what_had_changed(store, monkeypatch, int
     assert "stopped by SIGTERM" in str(failure) and failure.changed
 
 
+def test_who_stops_it_just_after_the_install_hears_of_that(store, monkeypatch, interruptible):
+    applied_result = results.applied_result
+
+    def late(outcome):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return applied_result(outcome)
+
+    monkeypatch.setattr(results, "applied_result", late)
+    with pytest.raises(_errors.InstallError) as caught:
+        store.module(keep=10)
+    assert "stopped by SIGTERM" in str(caught.value) and caught.value.changed and NEW in store.there()
+
+
 @pytest.mark.parametrize("removed", [True, False])
 def test_who_stops_it_after_the_install_hears_what_happened(store, monkeypatch, removed, interruptible):
     make_plan = retention.make_plan
@@ -484,6 +498,31 @@ def test_an_install_that_has_just_come_to_its_end_stays(store, monkeypatch, late
     assert ("another run has just installed %s" % store.binary("1.15.0") in store.lines[-1]) is (
         late_at == "apply_plan"
     )
+
+
+def test_the_link_lock_is_waited_for(store):
+    """For a moment, as any other installer holds it: a version must not stay for that."""
+    store.module()
+    path = os.path.join(store.base_dir, apply.LINK_LOCK)
+
+    def hold(ready):
+        with open(path, "a") as lock:
+            os.chmod(path, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ready()
+            deadline = time.monotonic() + 600
+            while not os.path.exists(path + ".go") and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.3)  # longer than the one try more of a run that does not wait
+
+    def log(line, warning=False):
+        if "waiting for another installer: %s is held" % path in line:
+            open(path + ".go", "w").close()
+
+    with another_process(hold):
+        request = store.parsed(keep=4)
+        pruned = retention.prune(request, log, False)
+    assert pruned.versions == ("1.9.8",) and pruned.in_use == ()
 
 
 def test_two_runs_at_once_do_not_forget_a_link_together(store, monkeypatch):
