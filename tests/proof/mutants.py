@@ -574,7 +574,7 @@ MUTANTS = {
     ),
     "what somebody writes to is adopted": _never("_install/binary.py", "_has_writer(fd)", ADOPTION),
     "a writer that comes too late ends us": _without(
-        "_install/binary.py", "signal.sigtimedwait((signal.SIGIO,), 0)", ADOPTION
+        "_install/binary.py", "fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)", ADOPTION
     ),
     "the diff of an adopted binary names its old owner": _change(
         "_run/results.py",

@@ -124,21 +124,19 @@ def _has_writer(fd: int) -> bool:
     """Return whether a file is open for writing anywhere on this host; False where that cannot be known.
 
     Such a process could change the bytes later, whatever mode and owner are by then. Linux grants a read lease only on a
-    file without a writer (fcntl(2), F_SETLEASE). It is held for an instant, in which a new writer would cause SIGIO.
+    file without a writer (fcntl(2), F_SETLEASE). It is held for an instant, in which a new writer causes a signal: SIGURG,
+    which no process notices that does not ask for it, in the place of SIGIO, which ends one.
 
     :param fd: of the file, open for reading only.
     """
     if not hasattr(fcntl, "F_SETLEASE"):  # macOS
         return False
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGIO,))
     try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as exc:  # not the owner, without CAP_LEASE; a file system without leases
         return exc.errno == errno.EAGAIN
-    finally:
-        signal.sigtimedwait((signal.SIGIO,), 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return False
 
 

@@ -8,6 +8,8 @@ import fcntl
 import mmap
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
@@ -204,21 +206,31 @@ def test_what_somebody_has_open_for_writing_is_replaced(copied, how):
     copied.assert_right()
 
 
+SIGNALS_OF_A_LEASE = (signal.SIGIO, signal.SIGURG)
+
+
 @pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="only Linux tells who writes")
 def test_who_opens_it_for_writing_at_that_moment_does_not_end_us(copied, monkeypatch):
-    """The kernel tells the holder of a lease by SIGIO, which ends a process by default."""
+    """The kernel tells the holder of a lease by a signal: SIGIO, if no other was asked for, ends a process."""
+    real, heard = fcntl.fcntl, []
+    opener = "import os, sys; os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)"
 
     def look(fd, command, *arguments):
-        os.kill(os.getpid(), signal.SIGIO)
-        return 0
+        answer = real(fd, command, *arguments)
+        if (command, *arguments) == (fcntl.F_SETLEASE, fcntl.F_RDLCK):
+            done = subprocess.run([sys.executable, "-c", opener, copied.binary()], stderr=subprocess.PIPE)
+            assert b"BlockingIOError" in done.stderr, done.stderr
+        return answer
 
-    unheard = signal.signal(signal.SIGIO, lambda signum, frame: pytest.fail("SIGIO came through"))
+    before = {number: signal.signal(number, lambda *seen: heard.append(seen[0])) for number in SIGNALS_OF_A_LEASE}
     try:
         with monkeypatch.context() as patch:
             patch.setattr(binary.fcntl, "fcntl", look)
             copied.run()
     finally:
-        signal.signal(signal.SIGIO, unheard)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard == [signal.SIGURG]
     assert copied.stayed()
 
 
