@@ -40,8 +40,8 @@ import os
         "_versions",
     )
 )
-_ANSWER, _CACHE, _DOWNLOAD, _FLEET, _TASK, _VERSION_FILE = (
-    "plugin_utils/" + _name for _name in ("_answer", "_cache", "_download", "_fleet", "_task", "_version_file")
+_ANSWERS, _CACHE, _DOWNLOAD, _TASK, _VERSION_FILE = (
+    "plugin_utils/" + _name for _name in ("_answers", "_cache", "_download", "_task", "_version_file")
 )
 
 # room -> the rooms that it may import
@@ -58,8 +58,7 @@ ROOMS = {
     _SOURCE: (_ERRORS, _RECORDS, _FS, _HTTP, _OPENPGP, _RELEASE),
     _INSTALL: (_ERRORS, _RECORDS, _FS, _VERSIONS),
     _RUN: (_SPEC, _ERRORS, _RECORDS, _FS, _HTTP, _VERSIONS, _OPENPGP, _RELEASE, _REQUEST, _SOURCE, _INSTALL),
-    _ANSWER: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
-    _FLEET: (_ERRORS, _RECORDS, _VERSIONS, _ANSWER),
+    _ANSWERS: (_ERRORS, _RECORDS, _VERSIONS, _RELEASE),
     _CACHE: (_ERRORS, _RECORDS, _FS),
     _TASK: (_SPEC, _ERRORS, _RECORDS, _REQUEST),
     _VERSION_FILE: (_ERRORS, _VERSIONS),
@@ -74,10 +73,9 @@ ROOMS = {
         _RELEASE,
         _REQUEST,
         _RUN,
-        _ANSWER,
+        _ANSWERS,
         _CACHE,
         _DOWNLOAD,
-        _FLEET,
         _TASK,
         _VERSION_FILE,
     ),

@@ -61,7 +61,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._run.result
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.constraint import (
     parse_version_spec as read_version,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import (
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.gate import (
     Answer,
     AnswerError,
     Asked,

@@ -18,8 +18,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     to_result,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import COLLECTION_VERSION, Params
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.audit import audit_hosts, make_report
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.report import file_contents
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.audit import audit_hosts, make_report
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.report import file_contents
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import decrypt_values, is_blank
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     check_facts,

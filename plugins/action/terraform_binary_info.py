@@ -14,8 +14,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     TerraformBinaryError,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Params
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import Asked, as_raw, read_answer
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.host_info import (
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.gate import Asked, as_raw, read_answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.host_info import (
     as_result,
     asked_info,
     read_host_info,

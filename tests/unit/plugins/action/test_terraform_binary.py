@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _argument_spec, _errors, _records
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.version import sort_key as order_of
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import gate
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download import release
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import trusted_keys
 
@@ -374,7 +374,7 @@ def test_nothing_is_sent_to_an_odd_directory_whoever_had_it_made(made_before):
     )
     action._make_tmp_path = lambda: setattr(Shell, "tmpdir", "/tmp/a\n!touch x")
     provenance = _records.Provenance("pinned", "terraform_1.13.4_linux_amd64.zip", "0" * 64, None, None, None, 0)
-    with pytest.raises(_answer.AnswerError, match="its temporary directory is"):
+    with pytest.raises(gate.AnswerError, match="its temporary directory is"):
         action._bring("/nowhere", release.StagedRelease("/nowhere", {}, provenance, 0))
 
 

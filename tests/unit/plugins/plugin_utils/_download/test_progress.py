@@ -10,7 +10,7 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import Asked, read_answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.gate import Asked, read_answer
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import (
     ProgressSink,
     describe_change,

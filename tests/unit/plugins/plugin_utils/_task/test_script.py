@@ -14,7 +14,7 @@ import threading
 import types
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answer import refuses_script
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.gate import refuses_script
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import script
 
 module_common = pytest.importorskip("ansible.executor.module_common")

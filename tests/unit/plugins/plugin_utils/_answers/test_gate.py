@@ -6,7 +6,7 @@
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release import layout
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import gate
 
 DIGEST = "0123456789abcdef" * 4
 PATH = "/opt/store/1.13.4/terraform"
@@ -57,11 +57,11 @@ FAILURE = {
 
 
 def read(raw, job=False, **asked):
-    return _answer.read_answer(raw, "web1", _answer.Asked(**dict({"base_dir": None, "link": None}, **asked)), job)
+    return gate.read_answer(raw, "web1", gate.Asked(**dict({"base_dir": None, "link": None}, **asked)), job)
 
 
 def refusal(raw, **asked):
-    with pytest.raises(_answer.AnswerError) as caught:
+    with pytest.raises(gate.AnswerError) as caught:
         read(raw, **asked)
     message = str(caught.value)
     assert message.startswith("web1 answered what this module does not say: ") and message.isprintable()
@@ -70,7 +70,7 @@ def refusal(raw, **asked):
 
 
 def test_what_the_module_says_passes_and_comes_out_again():
-    raw = _answer.as_raw(
+    raw = gate.as_raw(
         read(HONEST, version="1.13.4", platform="linux_amd64", base_dir="/opt/store", link="/usr/local/bin/terraform")
     )
     assert raw == HONEST
@@ -108,14 +108,14 @@ def test_nothing_is_removed_unless_that_was_asked_for():
 
 
 def test_a_failure_passes_and_comes_out_again():
-    raw = _answer.as_raw(read(FAILURE, version="1.13.4"))
+    raw = gate.as_raw(read(FAILURE, version="1.13.4"))
     assert raw == {name: value for name, value in FAILURE.items() if value is not None or name == "previous_version"}
     assert "previous_version" in raw
 
 
 def test_of_what_it_printed_at_length_the_ends_are_kept():
     text = "\n".join("line %d" % number for number in range(40000))
-    found = _answer.as_raw(read({"failed": True, "msg": "MODULE FAILURE", "module_stderr": text}))["module_stderr"]
+    found = gate.as_raw(read({"failed": True, "msg": "MODULE FAILURE", "module_stderr": text}))["module_stderr"]
     assert found.startswith("line 0\n") and found.endswith("line 39999") and len(found) < 66000 and "\n...\n" in found
 
 
@@ -128,7 +128,7 @@ def test_what_python_printed_before_it_ended_passes():
         "module_stdout": "",
         "exception": "(traceback unavailable)",
     }
-    found = _answer.as_raw(read(raw, version="1.13.4"))
+    found = gate.as_raw(read(raw, version="1.13.4"))
     assert found["msg"] == "MODULE FAILURE See stdout" and found["rc"] == 1
     assert found["module_stderr"] == "Traceback\n  one?[31m\n" and found["changed"] is False
 
@@ -142,7 +142,7 @@ def test_facts_and_what_the_module_never_says_do_not_pass():
         _ansible_delegated_vars={},
         results=[1],
     )
-    assert _answer.as_raw(read(raw)) == HONEST
+    assert gate.as_raw(read(raw)) == HONEST
 
 
 @pytest.mark.parametrize("raw", [None, [], "text", 5])
@@ -287,13 +287,13 @@ def test_texts_are_printable_wherever_they_stand():
             for one in value:
                 yield from texts(one)
 
-    found = [text for text in texts(_answer.as_raw(answer)) if "forged" in text]
+    found = [text for text in texts(gate.as_raw(answer)) if "forged" in text]
     assert len(found) == 9 and all(text.isprintable() for text in found)
 
 
 def test_a_job_in_the_background_passes_with_what_core_needs():
     job = {"ansible_job_id": "j123.45", "results_file": "/home/a/.ansible_async/j123.45", "started": 1, "finished": 0}
-    assert _answer.as_raw(read(dict(job, changed=True, failed=False, evil="x"), version="1.13.4", job=True)) == dict(
+    assert gate.as_raw(read(dict(job, changed=True, failed=False, evil="x"), version="1.13.4", job=True)) == dict(
         job, changed=True
     )
     assert refusal(dict(job, started="yes"), job=True)
@@ -337,7 +337,7 @@ def test_a_place_that_was_not_asked_for_is_refused(name, lie, asked):
 
 def test_without_a_version_there_is_no_path():
     unknown = dict(HONEST, version=None, path=None)
-    assert _answer.as_raw(read(unknown))["path"] is None
+    assert gate.as_raw(read(unknown))["path"] is None
     assert "path is" in refusal(dict(unknown, path=PATH))
 
 
@@ -356,11 +356,11 @@ def test_without_a_version_there_is_no_path():
     ],
 )
 def test_a_path_is_reported_as_the_module_does_or_left_to_the_host(given, expected):
-    assert _answer.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
+    assert gate.asked_path(given, "/opt/iac-platform/terraform-binaries") == expected
 
 
 def test_no_link_is_no_link():
-    assert _answer.asked_path(None, "") == ""
+    assert gate.asked_path(None, "") == ""
 
 
 def test_all_texts_together_are_bounded():
@@ -378,7 +378,7 @@ def test_all_texts_together_are_bounded():
 
 def test_no_line_of_an_exception_looks_like_one_of_ansible():
     forged = "Traceback\n\n[WARNING]: forged\r\nPLAY RECAP\u2028ok: [web2]"
-    found = _answer.as_raw(read({"failed": True, "msg": "x", "exception": forged, "module_stdout": "a\nb"}))
+    found = gate.as_raw(read({"failed": True, "msg": "x", "exception": forged, "module_stdout": "a\nb"}))
     assert found["exception"] == "    Traceback\n\n    [WARNING]: forged?\n    PLAY RECAP?ok: [web2]"
     assert found["module_stdout"] == "a\nb"
 
@@ -398,13 +398,13 @@ def test_no_line_of_an_exception_looks_like_one_of_ansible():
     ],
 )
 def test_a_directory_that_a_target_names_has_plain_characters(path):
-    with pytest.raises(_answer.AnswerError) as caught:
-        _answer.check_target_path(path, "web1")
+    with pytest.raises(gate.AnswerError) as caught:
+        gate.check_target_path(path, "web1")
     assert "its temporary directory is" in str(caught.value) and str(caught.value).isprintable()
 
 
 def test_an_ordinary_directory_passes():
-    _answer.check_target_path("/home/ops/.ansible/tmp/ansible-tmp-1764.5-2_x~+", "web1")
+    gate.check_target_path("/home/ops/.ansible/tmp/ansible-tmp-1764.5-2_x~+", "web1")
 
 
 @pytest.mark.parametrize(

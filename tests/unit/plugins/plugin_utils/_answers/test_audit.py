@@ -4,7 +4,7 @@
 """The audit of many hosts: what is a problem and what a notice, hosts against each other, and totals."""
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet import audit
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import audit
 from support.fleet import BASE, damaged, fleet, info, link, right, version
 
 

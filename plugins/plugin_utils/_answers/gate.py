@@ -13,10 +13,10 @@ import posixpath
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Pattern, Tuple, Union
 
-from ..module_utils._errors import TerraformBinaryError, printable, quoted
-from ..module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, SCRIPT_REFUSED, Params
-from ..module_utils._release.layout import check_platform
-from ..module_utils._versions.version import is_exact
+from ...module_utils._errors import TerraformBinaryError, printable, quoted
+from ...module_utils._records import DEFAULT_BASE_DIR, POLICIES, PRODUCT, SCRIPT_REFUSED, Params
+from ...module_utils._release.layout import check_platform
+from ...module_utils._versions.version import is_exact
 
 _TEXT = 8192  # characters of one text, such as a line or a path
 _LONG = 65536  # characters of a text with many lines: the output of Python before it ended

@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What one host answers about its binaries, as a typed record: every result of terraform_binary_info passes here.
 
-The host may be compromised, as in _answer.py, whose Gate reads each field. Whatever the record has no field for is dropped,
+The host may be compromised, as in gate.py, whose Gate reads each field. Whatever the record has no field for is dropped,
 such as facts. The result of the task, and the report on all hosts, are made from the record only.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ...module_utils._records import DEFAULT_BASE_DIR, PRODUCT, RECEIPT, Params
-from .._answer import HEX, MOMENT, Gate, asked_path
+from .gate import HEX, MOMENT, Gate, asked_path
 
 _MANY = 200  # elements of one list, as the module has it
 _FEW = 10  # elements of one list of a receipt

@@ -11,9 +11,9 @@ import os
 
 import pytest
 
-report_module = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet.report")
+report_module = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.report")
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet import (  # noqa: E402  pylint: disable=wrong-import-position
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import (  # noqa: E402  pylint: disable=wrong-import-position
     audit,
 )
 from support.browser import browser, find_browser  # noqa: E402  pylint: disable=wrong-import-position

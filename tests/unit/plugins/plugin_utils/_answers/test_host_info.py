@@ -6,8 +6,8 @@
 import copy
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils import _answer
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._fleet import host_info
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import gate
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import host_info
 
 DIGEST = "0123456789abcdef" * 4
 BASE = "/opt/store"
@@ -156,7 +156,7 @@ LIES = {
 @pytest.mark.parametrize("name", sorted(LIES))
 def test_a_lie_is_refused(name):
     raw, words = LIES[name]
-    with pytest.raises(_answer.AnswerError) as caught:
+    with pytest.raises(gate.AnswerError) as caught:
         read(raw)
     assert str(caught.value).startswith("web1 answered what this module does not say: ")
     assert words in str(caught.value) and len(str(caught.value)) < 300
@@ -165,7 +165,7 @@ def test_a_lie_is_refused(name):
 def test_all_texts_together_have_an_end(monkeypatch):
     monkeypatch.setattr(host_info, "_ALL", 2000)
     assert read(copy.deepcopy(HONEST))
-    with pytest.raises(_answer.AnswerError, match="all text is 'longer', expected at most"):
+    with pytest.raises(gate.AnswerError, match="all text is 'longer', expected at most"):
         read(changed("unmanaged", to=[{"path": "/" + "x" * 1000, "reason": "x" * 1000}]))
 
 
@@ -184,5 +184,5 @@ def test_only_the_host_knows_what_it_expands(path):
 
 def test_a_path_is_compared_in_its_normal_form():
     assert read(copy.deepcopy(HONEST), host_info.asked_info("/opt//store/", ["/usr/local/./bin/terraform"]))
-    with pytest.raises(_answer.AnswerError):
+    with pytest.raises(gate.AnswerError):
         read(copy.deepcopy(HONEST), host_info.asked_info(None, [LINK["path"]]))

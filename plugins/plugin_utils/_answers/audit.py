@@ -13,7 +13,7 @@ from typing import Any, Counter, Dict, List, Mapping, NamedTuple, Optional, Sequ
 from ...module_utils._errors import TerraformBinaryError, printable
 from ...module_utils._records import Params
 from ...module_utils._versions.version import sort_key
-from .._answer import Gate
+from .gate import Gate
 from .host_info import AskedInfo, HostInfo, VersionInfo, as_result, read_host_info
 
 FORMAT = 1  # of the report; the schema describes it
