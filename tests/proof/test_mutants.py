@@ -22,7 +22,7 @@ from support import system, tiers
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
 PLACE = os.path.join("ansible_collections", "iac_platform", "terraform")
-SECONDS = 100  # for the tests of one mutant, which take some: only so that a hang is seen as one
+SECONDS = 300  # for the tests of one mutant, which take some: only so that a hang is seen as one
 AT_ONCE = 2 * sweeps.PROCESSES  # tests of the network and of locks wait more than they work
 A_FEW = 3  # in the short run: others each week
 
