@@ -51,6 +51,7 @@ lint: $(NOX)
 matrix: $(NOX)
 	@$(NOX) --session matrix
 	@$(NOX) --session sanity_cores
+	@$(NOX) --session target36 -- tests/unit/plugins/module_utils tests/unit/test_imports.py
 
 coverage: $(NOX)
 	@$(NOX) --session coverage

@@ -92,12 +92,20 @@ def _place(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """A full run has the tests of the tiers, and no others."""
+    """A full run has the tests of the tiers, and no others; TERRAFORM_BINARY_CASES=first is the first case of each test."""
     items.sort(key=_place)
     if tiers.FULL:
-        others = [item for item in items if tiers.tier_of(item.nodeid) is None]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+        wanted = [item for item in items if tiers.tier_of(item.nodeid) is not None]
+    elif os.environ.get("TERRAFORM_BINARY_CASES") == "first":
+        seen = {}
+        for item in items:
+            seen.setdefault(item.nodeid.split("[")[0], item)
+        wanted = list(seen.values())
+    else:
+        return
+    left_out = set(items) - set(wanted)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = wanted
 
 
 def pytest_collection_finish():
