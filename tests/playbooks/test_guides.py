@@ -180,7 +180,8 @@ def test_upgrading(machine, internet):
         listed = machine.play(page.take("yaml"))
         assert listed["The patch releases of 1.13"]["msg"] == ["1.13.4", "1.13.3"]
         assert listed["The version of the playbook exists"]["msg"] == "All assertions passed"
-        look, upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
+        look, shown = page.take("sh"), page.take("diff").splitlines()
+        upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh")
         constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
@@ -188,6 +189,9 @@ def test_upgrading(machine, internet):
         assert seen["changed"] and internet.counts(".zip").requests == 0 and internet.counts("SHA256SUMS").requests == 1
         before, after = seen["diff"]["before"]["link"], seen["diff"]["after"]["link"]
         assert (before, after) == ({LINK: STORE + "/1.13.3/terraform"}, {LINK: STORE + "/1.13.4/terraform"})
+        header, after = seen["diff"]["after_header"], seen["diff"]["after"]
+        assert shown[:2] == ["--- before: " + seen["diff"]["before_header"], "+++ after: " + header], shown
+        assert json.loads("{%s}" % shown[2][1:].rstrip(",")) == {"bytes_to_fetch": after["bytes_to_fetch"]}
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
         assert machine.role(upgrade)["previous_version"] == "1.13.3"
         assert terraform_of(machine.shell("terraform version")) == "1.13.4"
