@@ -9,6 +9,7 @@ A test takes the snippets of its page one by one. One that nobody takes, or of a
 import base64
 import json
 import os
+import pathlib
 import re
 import shutil
 
@@ -213,6 +214,26 @@ def test_upgrading(machine, internet):
         internet.misbehave("terraform/index.json", lambda exchange: exchange.reply(exchange.honest(index)))
         (kept,) = machine.tasks([constraint])
         assert kept["version"] == "1.13.4" and not kept["changed"] and "1.13.4" in str(kept["warnings"]), kept
+
+
+@story("fleet.md")
+def test_the_fleet(machine):
+    with Page("fleet.md") as page:
+        audit, look = page.take("sh"), page.take("yaml")
+        machine.tasks([{"version": version, "link": LINK} for version in ("1.13.3", "1.13.4")])
+        machine.ansible(audit)
+        report = json.loads(
+            pathlib.Path(machine.at(WORK), "reports", "terraform-audit.json").read_text(encoding="utf-8")
+        )
+        assert report["totals"]["ok"] == report["totals"]["hosts"] > 0
+        assert all(host["in_use"] == "1.13.4" for host in report["hosts"])
+        seen = machine.play(look)["See which Terraform binaries a host has"]
+        assert [each["version"] for each in seen["versions"]] == ["1.13.4", "1.13.3"] and not seen["changed"]
+        with open(machine.at(STORE + "/1.13.3/terraform"), "ab") as file:
+            file.write(b"x")
+        machine.ansible(audit, fails=True)
+        failed = machine.play(look, fails=True)["Expect that all are intact"]
+        assert STORE + "/1.13.3/terraform has " in failed["msg"], failed["msg"]
 
 
 @story("removing.md")
