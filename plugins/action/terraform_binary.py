@@ -56,6 +56,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._request.pa
 from ansible_collections.iac_platform.terraform.plugins.module_utils._run.results import (
     failed_facts,
     success_facts,
+    with_fetch,
     with_provenance,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.constraint import (
@@ -73,7 +74,11 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.ga
 )
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import RUN_DIR, open_cache_dir
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import (
+    RUN_DIR,
+    find_cache_dir,
+    open_cache_dir,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.store import Store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
@@ -274,6 +279,8 @@ class ActionModule(ActionBase):
         shows_progress = self._shows_progress and not check
         run = stack.enter_context(enter_run(C.DEFAULT_LOCAL_TMP, self._log))
         kept = Store(stack.enter_context(open_cache_dir(folder)), self._log, keep) if folder and not check else None
+        found = find_cache_dir(folder) if folder and check else None
+        seen = Store(stack.enter_context(found), self._log) if found else None
         cache = RunCache(
             run,
             kept,
@@ -281,6 +288,7 @@ class ActionModule(ActionBase):
             self._display_waiting if shows_progress else _null_log,
             "%s-%d" % (self._task._uuid, _TRIES[self._task._uuid]),
             self._host,
+            seen,
         )
         return ControllerDownload(order, cache, environ, self._log, self._display_line if shows_progress else None)
 
@@ -455,7 +463,10 @@ class ActionModule(ActionBase):
             if self._task.async_val:
                 return self._module(sent)
             came = plan.downloaded_bytes + provenance.downloaded_bytes
-            return self._with_steps(plan._replace(downloaded_bytes=came, **with_provenance(provenance)))
+            shown = plan.shown
+            if "diff" in shown and plan.archive_sha256 != provenance.archive_sha256:
+                shown = dict(shown, diff=with_fetch(shown["diff"], delivery.bytes_to_fetch(provenance)))
+            return self._with_steps(plan._replace(downloaded_bytes=came, shown=shown, **with_provenance(provenance)))
         staged = delivery.obtain(unless=plan.archive_sha256)  # set if only the provenance is missing
         staging = stack.enter_context(staging_directory(staged, os.path.join(C.DEFAULT_LOCAL_TMP, RUN_DIR)))
         archive = self._bring(staging, staged)

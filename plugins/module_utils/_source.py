@@ -12,11 +12,12 @@ import os
 import stat
 import time
 from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, Optional, Tuple, TypeVar
+from urllib.parse import urlsplit
 
 from ._errors import FetchError, RequestError, TerraformBinaryError, VerificationError, os_error_context, redacting
 from ._fs.hashing import hash_of
 from ._fs.trusted_file import open_any
-from ._http import credentials
+from ._http import credentials, urls
 from ._openpgp import verify
 from ._records import (
     ARCHIVE_CAP,
@@ -119,6 +120,22 @@ class Source:
             return self._pinned(self._request.sites[0])
         with self._with_advice(), self._fetcher() as fetcher:
             return self._from_sites(lambda site: self._verify_at(fetcher, site))
+
+    def archive_size(self, provenance: Provenance) -> Optional[int]:
+        """Return the bytes of the archive without reading it, for check mode; None: only a download would tell.
+
+        :param provenance: Provenance, from provenance().
+        """
+        path = self._given
+        if not path:
+            site = provenance.site or ""
+            if urlsplit(site).scheme != "file":
+                return None
+            path = urls.file_path(layout.release_url(site, self._version, provenance.archive_name))
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return None  # a run will say what is wrong with it
 
     def inspect(self, provenance: Optional[Provenance]) -> Optional[VerifiedArchive]:
         """Verify the given archive as archive() does, but without a copy: for check mode.

@@ -14,6 +14,7 @@ who may nothing. A host reaches this machine by the first address of its network
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import shutil
@@ -106,7 +107,7 @@ class SshHosts:
         """
         number = next(_NUMBERS)
         tag = "tfb%d-%d" % (os.getpid(), number)  # at most 15 characters: also the name of an interface
-        here, there = ("10.%d.%d.%d" % (200 + os.getpid() % 50, number, last) for last in (1, 2))
+        here, there = ("10.%d.%d.%d" % (_free_network(), number, last) for last in (1, 2))
         mounts = os.path.join(self.folder, name)
         os.mkdir(mounts)
         for command in (
@@ -221,6 +222,17 @@ class SshHosts:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         ).stdout
+
+
+@functools.lru_cache(maxsize=None)
+def _free_network():
+    """The second byte of this process's networks: none that another run has, or has left behind when it was killed."""
+    first = os.getpid() % 50
+    for number in [200 + (first + step) % 50 for step in range(50)]:
+        command = ["ip", "-o", "-4", "addr", "show", "to", "10.%d.0.0/16" % number]
+        if not subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout:
+            return number
+    pytest.skip("all networks from 10.200.0.0/16 to 10.249.0.0/16 are in use: remove what is left (ip netns)")
 
 
 def _answers(address):

@@ -9,6 +9,7 @@ A test takes the snippets of its page one by one. One that nobody takes, or of a
 import base64
 import json
 import os
+import pathlib
 import re
 import shutil
 
@@ -180,7 +181,8 @@ def test_upgrading(machine, internet):
         listed = machine.play(page.take("yaml"))
         assert listed["The patch releases of 1.13"]["msg"] == ["1.13.4", "1.13.3"]
         assert listed["The version of the playbook exists"]["msg"] == "All assertions passed"
-        look, upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh"), page.take("sh")
+        look, shown = page.take("sh"), page.take("diff").splitlines()
+        upgrade, previous, back = page.take("sh"), page.take("sh"), page.take("sh")
         constraint, never, rescue = read_yaml(page.take("yaml")), read_yaml(page.take("yaml")), page.take("yaml")
         machine.tasks([{"version": "1.13.3", "link": LINK}])
         internet.requests.clear()
@@ -188,6 +190,9 @@ def test_upgrading(machine, internet):
         assert seen["changed"] and internet.counts(".zip").requests == 0 and internet.counts("SHA256SUMS").requests == 1
         before, after = seen["diff"]["before"]["link"], seen["diff"]["after"]["link"]
         assert (before, after) == ({LINK: STORE + "/1.13.3/terraform"}, {LINK: STORE + "/1.13.4/terraform"})
+        header, after = seen["diff"]["after_header"], seen["diff"]["after"]
+        assert shown[:2] == ["--- before: " + seen["diff"]["before_header"], "+++ after: " + header], shown
+        assert json.loads("{%s}" % shown[2][1:].rstrip(",")) == {"bytes_to_fetch": after["bytes_to_fetch"]}
         assert terraform_of(machine.shell("terraform version")) == "1.13.3"
         assert machine.role(upgrade)["previous_version"] == "1.13.3"
         assert terraform_of(machine.shell("terraform version")) == "1.13.4"
@@ -209,6 +214,26 @@ def test_upgrading(machine, internet):
         internet.misbehave("terraform/index.json", lambda exchange: exchange.reply(exchange.honest(index)))
         (kept,) = machine.tasks([constraint])
         assert kept["version"] == "1.13.4" and not kept["changed"] and "1.13.4" in str(kept["warnings"]), kept
+
+
+@story("fleet.md")
+def test_the_fleet(machine):
+    with Page("fleet.md") as page:
+        audit, look = page.take("sh"), page.take("yaml")
+        machine.tasks([{"version": version, "link": LINK} for version in ("1.13.3", "1.13.4")])
+        machine.ansible(audit)
+        report = json.loads(
+            pathlib.Path(machine.at(WORK), "reports", "terraform-audit.json").read_text(encoding="utf-8")
+        )
+        assert report["totals"]["ok"] == report["totals"]["hosts"] > 0
+        assert all(host["in_use"] == "1.13.4" for host in report["hosts"])
+        seen = machine.play(look)["See which Terraform binaries a host has"]
+        assert [each["version"] for each in seen["versions"]] == ["1.13.4", "1.13.3"] and not seen["changed"]
+        with open(machine.at(STORE + "/1.13.3/terraform"), "ab") as file:
+            file.write(b"x")
+        machine.ansible(audit, fails=True)
+        failed = machine.play(look, fails=True)["Expect that all are intact"]
+        assert STORE + "/1.13.3/terraform has " in failed["msg"], failed["msg"]
 
 
 @story("removing.md")

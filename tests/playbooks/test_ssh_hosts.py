@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -285,6 +286,140 @@ def test_the_genuine_release_reaches_four_hosts_by_one_download(play, fleet, gen
     for host, result in run.on_hosts("install").items():
         assert result["changed"] and result["size"] == 90579096, result
         assert "Terraform v1.11.4\n" in fleet.run(host, "/usr/local/bin/tf", "version")
+
+
+class Story:
+    """What the role does on three hosts, one play after the other: h1 and h2 with become, h3 as well until it is told not to."""
+
+    STORE, LINK = "/opt/story", "/usr/local/bin/story"
+    HOSTS = ("h1", "h2", "h3")
+    ROLE = {"ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary"}}
+
+    def __init__(self, play, fleet, site, keys):
+        self._play, self._fleet, self._site = play, fleet, site
+        self._variables = {"base_dir": self.STORE, "link": self.LINK, "sites": [site.url], "trusted_keys": keys}
+
+    def _extra(self, options):
+        options = dict(self._variables, **options)
+        return {"terraform_binary_" + name: value for name, value in options.items()}
+
+    def tell(self, changed=HOSTS, **options):
+        """Run the role with these options: dict of host and result. The recap is that these hosts changed, and none failed."""
+        self._site.requests.clear()
+        hosts = self._fleet.inventory(*self.HOSTS, ansible_become=True)
+        run = self._play([self.ROLE], hosts=hosts, forks=3, extra_vars=self._extra(options))
+        assert run.returncode == 0, run.output
+        results = run.on_hosts("Put Terraform in place")
+        for host in self.HOSTS:
+            assert self.recap(run, host, "changed") == int(host in changed), run.output
+            assert results[host]["changed"] is (host in changed) and not results[host]["failed"], results[host]
+        return results
+
+    def audit(self, folder, dead, **options):
+        """Run the audit, with h3 as a plain reader and a host that nobody answers for: (Run, the report)."""
+        hosts = self._fleet.inventory(*self.HOSTS, ansible_become=True)
+        hosts["h3"]["ansible_become"] = False
+        hosts[dead] = dict(hosts["h1"], ansible_port=1)  # nobody listens there
+        extra = dict(self._extra(options), terraform_binary_audit_dest=str(folder))
+        run = self._play("iac_platform.terraform.audit", hosts=hosts, forks=4, extra_vars=extra)
+        with open(str(folder / "terraform-audit.json"), encoding="utf-8") as file:
+            return run, json.load(file)
+
+    @staticmethod
+    def recap(run, host, what):
+        """A count of the recap, as it is on the screen."""
+        (line,) = re.findall(r"(?m)^%s +: (.*)$" % host, run.stdout)
+        return int(dict(pair.split("=") for pair in line.split())[what])
+
+    def files(self, host):
+        """What is in the store, and where the link leads to."""
+        found = self._fleet.run(host, "find", self.STORE, "-mindepth", "1", "-type", "f", "-printf", "%P\\n").split()
+        return sorted(found), self._fleet.run(host, "readlink", self.LINK).strip()
+
+    def expected(self, linked, *versions):
+        """The same for a store with these versions, and lock files of all that were ever in it."""
+        names = [version + name for version in versions for name in ("/terraform", "/terraform.json")]
+        locks = [".terraform-%s.lock" % name for name in ("1.11.4", "1.9.8", "link")]
+        return sorted(names + locks), self.path(linked)
+
+    def path(self, version):
+        return "%s/%s/terraform" % (self.STORE, version)
+
+
+def test_the_whole_story_of_a_fleet_with_the_genuine_release(
+    play, fleet, genuine_site, signing_key, host_platform, tmp_path
+):
+    """Install, upgrade, go back, keep, damage, audit, adopt, remove all: by the role, on real hosts."""
+    if host_platform != "linux_amd64":
+        pytest.skip("the genuine archive is one for linux_amd64")
+    from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import HASHICORP_KEY
+    from release_site import Site
+
+    made, genuine = "1.9.8", "1.11.4"
+    with Site(versions=(made,), platforms=(host_platform,), key=signing_key) as site:
+        site.put_folder(genuine_site)
+        story = Story(play, fleet, site, [HASHICORP_KEY, signing_key.armored])
+        path = story.path(genuine)
+
+        for host, result in story.tell(version=made).items():
+            assert result["version"] == made and result["verification"]["signer"] == signing_key.fingerprint
+            assert result["previous_version"] is None and result["link"] == story.LINK
+            assert story.files(host)[1] == story.path(made)
+
+        for host, result in story.tell(version=genuine).items():
+            assert (result["previous_version"], result["size"]) == (made, 90579096), result
+            assert result["verification"]["signer"] == "C874011F0AB405110D02105534365D9472D7468F"
+            assert story.files(host) == story.expected(genuine, genuine, made)
+            assert "Terraform v1.11.4\n" in fleet.run(host, story.LINK, "version")
+        assert site.counts(".zip").requests == 1
+        digest = result["binary_sha256"]
+
+        for host, result in story.tell(version="previous").items():
+            assert (result["version"], result["previous_version"], result["downloaded_bytes"]) == (made, genuine, 0)
+            assert story.files(host) == story.expected(made, genuine, made)
+        assert not site.requests
+
+        for host, result in story.tell(version=genuine, keep=1).items():
+            gone = "%s/%s" % (story.STORE, made)
+            assert result["removed"] == [gone + "/terraform", gone + "/terraform.json", gone]
+            assert result["intact_versions"] == [genuine] and story.files(host) == story.expected(genuine, genuine)
+        assert not site.requests
+
+        with open(fleet.at("h1", path), "r+b") as file:
+            file.seek(1 << 20)
+            file.write(bytes([file.read(1)[0] ^ 1]))
+        os.unlink(fleet.at("h2", path + ".json"))
+        inode = os.stat(fleet.at("h2", path)).st_ino
+        before = {host: story.files(host) for host in story.HOSTS}
+
+        run, report = story.audit(tmp_path, "h5", version=genuine)
+        assert run.returncode == 2 and {host: story.files(host) for host in story.HOSTS} == before
+        rows = {each["host"]: each for each in report["hosts"]}
+        assert {host: row["status"] for host, row in rows.items()} == {
+            "h1": "problem",
+            "h2": "problem",
+            "h3": "ok",
+            "h5": "unreachable",
+        }, report
+        assert "sha256" in " ".join(rows["h1"]["problems"]) and "terraform.json is missing" in rows["h2"]["problems"][0]
+        assert rows["h3"]["in_use"] == genuine and not rows["h3"]["problems"]
+        assert "refused" in rows["h5"]["problems"][0] and rows["h5"]["info"] is None
+        assert [story.recap(run, host, "failed") for host in story.HOSTS] == [1, 1, 0], run.output
+        assert [story.recap(run, host, "changed") for host in ("h3", "h5")] == [0, 0]
+
+        results = story.tell(version=genuine, adopt=True, changed=("h1", "h2"))
+        words = {host: result["msg"].split()[2] for host, result in results.items()}
+        assert words == {"h1": "reinstalled", "h2": "adopted", "h3": "is"}, results
+        assert os.stat(fleet.at("h2", path)).st_ino == inode and results["h2"]["binary_sha256"] == digest
+        for host in story.HOSTS:
+            assert hash_of(fleet.at(host, path)) == digest and story.files(host) == story.expected(genuine, genuine)
+
+    for host, result in story.tell(version="all", state="absent").items():
+        assert result["removed"][-1] == story.STORE and result["intact_versions"] == [], result
+        left = fleet.run(host, "find", "/opt", "/usr/local/bin", "/tmp", "/home/ops/.ansible", "-path", "*story*")
+        assert left == "" and not os.path.lexists(fleet.at(host, story.LINK))
+        assert fleet.run(host, "find", "/home/ops/.ansible/tmp", "-name", "terraform*") == ""
+    story.tell(version="all", state="absent", changed=())
 
 
 def _python36():

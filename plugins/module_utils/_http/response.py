@@ -15,12 +15,11 @@ import re
 import stat
 import zlib
 from typing import Any, Callable, NamedTuple, Optional
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from .._errors import FetchError, errno_text, quoted
 from .._records import Guard, Params
 from .transport_errors import error_for_status
-from .urls import redact_url
+from .urls import file_path, redact_url
 
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"\Z')  # RFC 9110, 8.8.3
 # First bytes of the files of a release site: a zip, a signature (RFC 9580, 4.2: packet type 2), SHA256SUMS, an index.
@@ -73,7 +72,7 @@ def open_file(stack: contextlib.ExitStack, url: str, what: str, guard: Guard) ->
     :param guard: callable(path, what) -> int, opens the file and returns a descriptor, or refuses.
     :raises FetchError: the file cannot be opened or is not a regular file; a missing file has status 404.
     """
-    path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+    path = file_path(url)
     place: Params = dict(url=redact_url(url), path=path)
     try:
         file = stack.enter_context(open(path, "rb", 0, opener=lambda name, flags: guard(name, what)))

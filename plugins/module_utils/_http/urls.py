@@ -7,6 +7,7 @@ A redacted URL has no userinfo, query or fragment. No redirect leads to a weaker
 """
 
 import ipaddress
+import os
 import re
 from typing import Optional, Tuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
@@ -34,6 +35,11 @@ def origin_of(url: str) -> Tuple[str, Optional[str], Optional[int]]:
     """
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+def file_path(url: str) -> str:
+    """Return the path that a file URL names (RFC 8089)."""
+    return os.fsdecode(unquote_to_bytes(urlsplit(url).path))
 
 
 def is_loopback(host: Optional[str]) -> bool:

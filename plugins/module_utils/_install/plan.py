@@ -146,6 +146,12 @@ class Plan(NamedTuple):
         return gone
 
     @property
+    def bytes_freed(self) -> int:
+        """The size of the binary that will be removed, as its file says (``st_size``); receipts are not counted."""
+        found = self.found if self.removes else None
+        return found.stat.st_size if found is not None and found.stat is not None else 0
+
+    @property
     def changes(self) -> bool:
         """The run has something to do."""
         return self.removes or any(self.drift) or bool(self.stale_temp_files) or self.changes_link
@@ -154,6 +160,11 @@ class Plan(NamedTuple):
     def needs_archive(self) -> bool:
         """The run has to download an archive, or read the given one."""
         return bool(self.drift.install or self.drift.reverify)
+
+    def reads_archive(self, sha256: str) -> bool:
+        """The run will read the archive with this digest, and not only the documents that vouch for it."""
+        receipt = None if self.drift.install else self.receipt
+        return self.needs_archive and (receipt is None or receipt.archive_sha256 != sha256)
 
 
 def lock_name(request: Request) -> str:

@@ -202,12 +202,11 @@ class ModuleRun:
             result, safety_warnings = results.applied_result(outcome), outcome.safety_warnings
             lines = () if outcome.changed else (result["msg"],)
         else:
-            provenance = (
-                self.predict_provenance(plan, self.source)
-                if plan.needs_archive and not isinstance(self.source, NoSource)
-                else None
-            )
+            source = None if isinstance(self.source, NoSource) or not plan.needs_archive else self.source
+            provenance = self.predict_provenance(plan, source) if source else None
             result, lines = results.predicted_result(plan, provenance, self.check_mode)
+            if source and provenance and plan.reads_archive(provenance.archive_sha256):
+                result["diff"] = results.with_fetch(result["diff"], source.archive_size(provenance))
             safety_warnings = plan.safety_warnings
         for unsafe_reason in safety_warnings:
             self.steps.warn("allow_unsafe_base_dir: %s" % unsafe_reason)

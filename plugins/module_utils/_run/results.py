@@ -13,6 +13,7 @@ from .._fs.symlink import backup_name, version_in
 from .._records import PRODUCT, UNKNOWN_ID, Params, Provenance, Receipt, Request
 
 _UNKNOWN = "known after the archive is fetched"
+_UNKNOWN_SIZE = "not known before the download"
 _Plan = Any  # Plan in _install.plan, which this file may not import
 
 
@@ -152,7 +153,9 @@ def pruned_result(result: Params, request: Request, pruned: Any, check_mode: boo
     if "size" in before:
         others[str(request.version)] = before["size"]
     left[str(request.version)] = after["size"]
-    result["diff"] = dict(result["diff"], before=dict(before, versions=others), after=dict(after, versions=left))
+    freed = sum(others.get(version, 0) for version in pruned.versions)
+    after = dict(after, versions=left, **({"bytes_freed": freed} if freed else {}))
+    result["diff"] = dict(result["diff"], before=dict(before, versions=others), after=after)
     result.update(
         changed=True,
         removed=result["removed"] + list(pruned.paths),
@@ -407,7 +410,7 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], staye
         state: Params = {"path": request.path, "state": "absent"}
         if plan.link_state is not None:
             state["link"] = {request.link: "absent"} if plan.changes_link else before["link"]
-        return state
+        return dict(state, bytes_freed=plan.bytes_freed) if plan.bytes_freed else state
     state = {key: value for key, value in before.items() if key != "left_overs"}
     state.update(
         state="present",
@@ -426,6 +429,18 @@ def _after(plan: _Plan, receipt: Optional[Receipt], backup: Optional[str], staye
     if backup:
         state["backup"] = backup
     return state
+
+
+def with_fetch(diff: Any, size: Optional[int]) -> Any:
+    """Return the diff of check mode with the bytes that a run would read for the archive.
+
+    :param diff: from predicted_result(), or what a target sends in its place.
+    :param size: bytes; None: not known before the download.
+    """
+    after = diff.get("after") if isinstance(diff, dict) else None
+    if not isinstance(after, dict):
+        return diff  # a target that does not keep to the form
+    return dict(diff, after=dict(after, bytes_to_fetch=_UNKNOWN_SIZE if size is None else size))
 
 
 def _diff(before: Params, after: Params) -> Params:

@@ -36,6 +36,7 @@ class RunCache:
     :param waiting: callable(what), called once when another process's download takes long.
     :param round_name: str of letters, digits and dashes: the name of the attempt.
     :param host: str, the host of the task; if it fails, messages for other hosts refer to this host.
+    :param seen: Store of the option ``cache_dir`` in check mode, which is only asked what it has; or None.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RunCache:
         waiting: Callable[[str], None],
         round_name: str,
         host: str,
+        seen: Optional[Store] = None,
     ) -> None:
         self._run = run
         self._store = Store(run, log)
@@ -54,6 +56,7 @@ class RunCache:
         self._waiting = waiting
         self._round = round_name
         self._host = host
+        self._seen = seen
 
     def document(self, key: str, what: str, fetch: Callable[[], bytes]) -> Tuple[bytes, bool]:
         """Return bytes downloaded in this attempt or verified before, or else those that ``fetch`` downloads.
@@ -110,6 +113,10 @@ class RunCache:
                 return False
             write_file(self._run, name, b"")
             return True
+
+    def has_archive(self, place: str) -> bool:
+        """Whether archive() would find the archive for a place in a cache."""
+        return self._store.has_archive(place) or self._seen is not None and self._seen.has_archive(place)
 
     def archive(self, sha256: str, place: str, key: str, what: str, fetch: Fill) -> str:
         """Return the path of the archive with this digest. All of it is hashed, or was in this run.

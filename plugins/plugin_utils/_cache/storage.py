@@ -79,6 +79,15 @@ def open_cache_dir(path: str) -> Directory:
     return _checked(kept, path, "cache_dir")
 
 
+def find_cache_dir(path: str) -> Optional[Directory]:
+    """Open the directory of the option ``cache_dir`` if it is there, and create nothing: for check mode.
+
+    :returns: Directory, which the caller closes, or None. Raises as open_cache_dir().
+    """
+    kept = open_trusted_directory(path, "cache_dir", trusted_owners(), None)
+    return _checked(kept, path, "cache_dir") if kept is not None else None
+
+
 def enter(parent: Directory, name: str) -> Directory:
     """Open a directory in a directory of ours, or create it; the caller closes it. Raises InstallError."""
     if parent.stat(name) is None:

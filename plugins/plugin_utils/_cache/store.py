@@ -84,6 +84,14 @@ class Store:
         """Remove a document. Raises InstallError."""
         remove_file(self.directory, key + _DOCUMENT)
 
+    def has_archive(self, place: str) -> bool:
+        """Whether there is an archive, which is not looked at here: for check mode."""
+        with contextlib.suppress(InstallError):  # another run just removed it
+            if self._is_folder(place):
+                with self.directory.enter(place) as folder:
+                    return _is_file(folder, _ARCHIVE)
+        return False
+
     def exclusive(self, name: str, waiting: Callable[[], None]) -> ContextManager[int]:
         """Run the body in one process at a time: see storage.exclusive()."""
         return exclusive(self.directory, name, self._say_once, waiting)

@@ -126,6 +126,13 @@ class ControllerDownload:
         _path, provenance = self._verified(lambda: (None, self._source.provenance()))
         return provenance._replace(downloaded_bytes=self.downloaded_bytes)
 
+    def bytes_to_fetch(self, provenance: Provenance) -> Optional[int]:
+        """Return what obtain() would read for the archive: bytes, 0 if it is cached; None: not known before.
+
+        :param provenance: Provenance, from provenance().
+        """
+        return 0 if self._cache.has_archive(self._place(provenance)) else self._source.archive_size(provenance)
+
     def obtain(self, unless: Optional[str] = None) -> StagedRelease:
         """Download the release.
 
@@ -179,10 +186,14 @@ class ControllerDownload:
         def fetch_watched(sink: Any) -> None:
             fetch(ProgressSink(sink, name, self._display) if self._display else sink).file.close()
 
+        key = self._key(provenance.site, self._order.version, name, digest)
+        return str(self._cache.archive(digest, self._place(provenance), key, name, fetch_watched))
+
+    def _place(self, provenance: Provenance) -> str:
+        """Return where a cache has the archive."""
         # The archive of one platform or site proves nothing about another's, even if one checksum is given for all.
-        what = (provenance.site, self._order.version, name, digest)
-        place = hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
-        return str(self._cache.archive(digest, place, self._key(*what), name, fetch_watched))
+        what = (provenance.site, self._order.version, provenance.archive_name, provenance.archive_sha256)
+        return hashlib.sha256(repr(what).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _key(self, place: Optional[str], *parts: Optional[str]) -> str:
         """Return the cache key for what comes from a place: a site, or a URL."""

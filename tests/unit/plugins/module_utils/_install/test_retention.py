@@ -3,12 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """keep: the newest versions stay, and whatever is used; the others go as any removal, and check mode knows which."""
 
+import contextlib
 import errno
 import fcntl
+import functools
+import json
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import types
 
@@ -17,7 +21,8 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils import _err
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import processes
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import apply, retention, usage
 from ansible_collections.iac_platform.terraform.plugins.module_utils._run import results
-from support.system import another_process, needs_root
+from support import tiers
+from support.system import another_process, forked, needs_root, wait_until
 
 VERSIONS = ("1.9.8", "1.12.0", "1.13.4-rc1", "1.13.4")  # the oldest first
 NEW = "1.14.0"
@@ -575,36 +580,40 @@ def test_what_cannot_be_removed_is_an_error_after_the_install(store, monkeypatch
 
 
 def test_installers_that_prune_never_take_the_link_away(store):
-    """Several at once, each with another version, while a reader opens the link all the time."""
-    link = store.at("tf")
-    store.module(link=link)
-    offers = [dict(store.offer("1.15.%d" % number), link=link, keep=1) for number in range(4)]
-    ready, go = os.pipe()
-    children = []
-    for offer in offers:
-        pid = os.fork()
-        if not pid:
-            code = 1
+    """Twelve at once, each with another version, while readers run the link all the time.
+
+    At its end there is always one of these versions, which can be run.
+    """
+    link, number_of_readers, turns = store.at("tf"), 3, 30 if tiers.FULL else 3
+    versions = ["1.15.%d" % number for number in range(12)]
+    offers = [dict(store.offer(version), link=link, keep=1) for version in versions]
+    store.module(**offers[0])
+    stop, seen, wrong = threading.Event(), [], []
+
+    def install(offer, stream):
+        for _turn in range(turns):
+            store.module(**offer)
+
+    def read():
+        while not stop.is_set():
             try:
-                os.read(ready, 1)
-                for _turn in range(5):
-                    store.module(**offer)
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(pid)
-    os.write(go, b"x" * len(children))
-    opened, statuses = 0, []
-    try:
-        while len(statuses) < len(children):
-            with open(link, "rb") as stream:
-                assert stream.read(4) == b"\x7fELF"
-            opened += 1
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            statuses += [status] if pid else []
-    finally:
-        os.close(ready)
-        os.close(go)
-    assert opened and statuses == [0] * len(children)
-    linked = os.path.basename(os.path.dirname(os.readlink(link)))
-    assert linked in store.there() and os.path.exists(link)
+                answer = subprocess.check_output([link, "version", "-json"], env={})
+                seen.append(json.loads(answer.decode("ascii"))["terraform_version"])
+            except (OSError, ValueError, subprocess.CalledProcessError) as exc:
+                wrong.append(repr(exc))
+
+    with contextlib.ExitStack() as running:
+        started = [running.enter_context(forked(functools.partial(install, offer))) for offer in offers]
+        readers = [threading.Thread(target=read) for _number in range(number_of_readers)]
+        try:
+            for reader in readers:
+                reader.start()
+            statuses = [os.waitpid(pid, 0)[1] for pid, _stream in started]
+            wait_until(lambda: seen or wrong, "a reader")
+        finally:
+            stop.set()
+            for reader in readers:
+                reader.join()
+    assert not wrong and seen, (len(seen), len(wrong), wrong[:5])
+    assert statuses == [0] * len(offers) and set(seen) <= set(versions)
+    assert os.path.basename(os.path.dirname(os.readlink(link))) in store.there() and os.path.exists(link)

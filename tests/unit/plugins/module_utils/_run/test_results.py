@@ -115,6 +115,12 @@ def test_the_diff_of_a_repair(installed):
     assert diff["before"] == diff["after"]
 
 
+@pytest.mark.parametrize("diff", [None, [], [{"after": {}}], {}, {"after": None}, {"after": "text"}])
+def test_a_diff_of_another_form_is_left_alone(diff):
+    """A target that does not keep to the form must not stop the controller."""
+    assert results.with_fetch(diff, 1) == diff
+
+
 def headers(result):
     return result["diff"]["before_header"], result["diff"]["after_header"]
 

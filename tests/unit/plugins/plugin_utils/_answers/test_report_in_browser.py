@@ -17,7 +17,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers im
     audit,
 )
 from support.browser import browser, find_browser  # noqa: E402  pylint: disable=wrong-import-position
-from support.fleet import fleet, info, link, right, version  # noqa: E402  pylint: disable=wrong-import-position
+from support.fleet import damaged, fleet, info, link, right, version  # noqa: E402  pylint: disable=wrong-import-position
 
 AXE = os.environ.get("TERRAFORM_BINARY_AXE")
 HOSTS = 40
@@ -166,8 +166,24 @@ def test_colours_follow_the_system_and_the_button(page):
 def test_it_fits_a_phone(page):
     page.send("Emulation.setDeviceMetricsOverride", **PHONE)
     assert page.run("document.documentElement.scrollWidth") <= PHONE["width"]
+    tables = page.run("Array.from(document.querySelectorAll('.scroll')).map(e => [e.scrollWidth, e.clientWidth])")
+    assert len(tables) == 2 and all(inner <= outer for inner, outer in tables), "a column is out of sight"
     assert page.run("document.querySelectorAll('details').forEach(e => { e.open = true })") is None
     assert page.run("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_name_of_usual_length_is_in_one_line(page):
+    page.send("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
+    lines = "Array.from(document.querySelectorAll('#table tbody th a')).map(e => e.getClientRects().length)"
+    assert set(page.run(lines)) == {1}
+
+
+def test_details_give_the_size_in_bytes_and_one_dash_for_what_is_not_there(show):
+    page = show({"one": (info(version("1.13.4")), None), "two": (info(damaged("1.13.4")), None)})
+    facts = "Array.from(document.querySelectorAll('.facts div')).map(e => e.innerText.replace(/\\s+/g, ' '))"
+    page.run("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    found = page.run(facts)
+    assert {"Size 90579096 bytes", "Mode, owner, group 0755 root:root", "Size –", "Mode, owner, group –"} <= set(found)
 
 
 def test_paper_has_no_buttons_and_the_details_of_problems(page):
