@@ -665,7 +665,7 @@ def test_the_hint_for_a_missing_platform_says_since_when_it_is_there(online, sit
     site.publish("1.9.9", platforms=("linux_s390x",))
     failure = online.refusal(_errors.RequestError, platform="linux_s390x")
     assert "lists darwin_arm64, linux_amd64" in str(failure)
-    assert failure.hint == "the first version with a build for linux_s390x is 1.9.9; or choose another platform"
+    assert failure.hint == "choose another version or platform: the first version with a build for linux_s390x is 1.9.9"
 
 
 @pytest.mark.parametrize("behaviour", ["html_200", "empty", "close_before_reply"])
