@@ -277,6 +277,7 @@ def test_a_digest_that_stays_wrong(online, site, wrong, policy):
     digest = site.release("1.13.4").digest(online.host.platform)
     failure = online.refusal(_errors.VerificationError, checksum_policy=policy, checksum=digest, retries=4)
     assert site.counts(".zip").requests == 2 and "expected %s" % digest in str(failure) and failure.url.endswith(".zip")
+    assert failure.hint.endswith("run again, and if it repeats, look what the site or a proxy sends")
 
 
 def test_no_build_for_the_platform(online, site):
@@ -409,7 +410,7 @@ def test_what_has_to_lie_beside_it(online, site, given, policy, needed):
         os.rename(os.path.join(folder, name), os.path.join(folder, "away"))
         failure = online.refusal(_errors.RequestError, **options)
         assert failure.path == os.path.join(folder, name) and "No such file" in str(failure)
-        assert failure.hint == "checksum_policy %s needs it beside the archive" % policy
+        assert failure.hint == "put it beside the archive: checksum_policy %s needs it" % policy
         os.rename(os.path.join(folder, "away"), os.path.join(folder, name))
 
 
@@ -437,7 +438,7 @@ def test_a_given_archive_has_to_match_as_well(online, given):
     with open(given["archive"], "ab") as file:
         file.write(b"x")
     failure = online.refusal(_errors.VerificationError, **given)
-    assert failure.path == given["archive"] and failure.url is None
+    assert failure.path == given["archive"] and failure.url is None and failure.hint.endswith("; copy it there again")
     assert online.provenance(**given), "the provenance of the release is another question"
 
 
