@@ -86,7 +86,10 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.r
     StagedRelease,
     staging_directory,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import read_file_options
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import (
+    NOT_FOUND_HINT,
+    read_file_options,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import (
     apply_environment,
     as_list,
@@ -615,7 +618,7 @@ class ActionModule(ActionBase):
         if found is None:
             raise RequestError(
                 "version_file: %s is neither a file nor a folder on the controller" % ascii(path[:200]),
-                hint="paths are searched as copy does its src",
+                hint=NOT_FOUND_HINT,
             )
         wanted = read_version_file(found)
         self._requested = wanted.text

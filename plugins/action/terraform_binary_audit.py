@@ -10,11 +10,13 @@ from typing import Any, Dict, Optional, Tuple
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     InstallError,
     RequestError,
     TerraformBinaryError,
     os_error_context,
+    printable,
     to_result,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import COLLECTION_VERSION, Params
@@ -31,6 +33,9 @@ MODULE = "iac_platform.terraform.terraform_binary_audit"
 DEST = "terraform_binary_audit_dest"
 INFO, LOOK = "terraform_binary_audit_info", "terraform_binary_outcome"  # what the role's entry point registers
 _MOST = 5  # problems of one host in the result; the report has all of them
+_PLAYBOOKS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "playbooks")
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -56,25 +61,23 @@ class ActionModule(ActionBase):
         report = make_report(hosts, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), COLLECTION_VERSION)
         paths = []
         if "dest" in arguments and not self._task.check_mode:
-            dest = self._loader.path_dwim(str(arguments["dest"]).strip())
+            dest = _folder(str(arguments["dest"]).strip(), self._loader)
             paths = [_write(dest, name, text) for name, text in file_contents(report)]
         problems = {each.host: list(each.problems[:_MOST]) for each in hosts if each.problems}
         totals = report["totals"]
-        return {
-            "changed": False,
-            "totals": totals,
-            "problems": problems,
-            "paths": paths,
-            "msg": "%d hosts: %d ok, %d with notices, %d with problems, %d unreachable%s"
-            % (
-                totals["hosts"],
-                totals["ok"],
-                totals["notice"],
-                totals["problem"],
-                totals["unreachable"],
-                "; see %s" % paths[0] if paths else "",
-            ),
-        }
+        msg = "%d host%s: %d ok, %d with notices, %d with problems, %d unreachable%s" % (
+            totals["hosts"],
+            "" if totals["hosts"] == 1 else "s",
+            totals["ok"],
+            totals["notice"],
+            totals["problem"],
+            totals["unreachable"],
+            "; see %s" % paths[0] if paths else "",
+        )
+        display.display(
+            "terraform_binary_audit: %s" % printable(msg), stderr=True
+        )  # a callback may write JSON to stdout
+        return {"changed": False, "totals": totals, "problems": problems, "paths": paths, "msg": msg}
 
 
 def _check_dest(task_vars: Params) -> None:
@@ -110,6 +113,17 @@ def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
         except AnsibleError as exc:
             found[str(host)] = ({"failed": True, "msg": "its variables cannot be read: %s" % exc}, None)
     return found
+
+
+def _folder(dest: str, loader: Any) -> str:
+    """Return the path of a directory: relative to the playbook, as the dest of fetch.
+
+    The playbook of this collection is called by its name, and nobody looks for a report beside it: then it is relative to
+    the working directory.
+    """
+    if os.path.realpath(loader.get_basedir()) == os.path.realpath(_PLAYBOOKS):
+        return os.path.join(os.getcwd(), os.path.expanduser(dest))
+    return str(loader.path_dwim(dest))
 
 
 def _write(folder: str, name: str, text: str) -> str:

@@ -378,7 +378,7 @@ class Source:
         return os.path.join(os.path.dirname(self._given), name)
 
     def _read_beside(self, path: str, cap: int) -> bytes:
-        hint = "checksum_policy %s needs it beside the archive" % self._request.policy
+        hint = "put it beside the archive: checksum_policy %s needs it" % self._request.policy
         with os_error_context("read", path, RequestError, hint=hint):
             with self._open(path, "SHA256SUMS") as stream:
                 data = stream.read(cap + 1)
@@ -423,7 +423,12 @@ class Source:
         return VerifiedArchive(sink.reader(), self._given, sink.size, self._version, self._platform, provenance, 0)
 
     def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
-        hint = "the archive is damaged or is not the one that the release names: nothing was installed"
+        todo = (
+            "copy it there again"
+            if "path" in place
+            else "run again, and if it repeats, look what the site or a proxy sends"
+        )
+        hint = "nothing was installed: the archive is damaged or is not the one that the release names; " + todo
         if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)

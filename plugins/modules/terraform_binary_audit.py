@@ -35,7 +35,8 @@ attributes:
 options:
   dest:
     description:
-      - A directory on the controller, which is created if it does not exist. A relative path is relative to the playbook.
+      - A directory on the controller, which is created if it does not exist. A relative path is relative to the playbook, and
+        with the playbook C(iac_platform.terraform.audit) to the working directory.
       - The files in it are C(terraform-audit.html), C(terraform-audit.json), and C(terraform-audit.csv).
       - Without it, nothing is written.
     type: path

@@ -70,6 +70,17 @@ def test_without_awx_awx_it_says_how_to_get_it(configure):
     assert "couldn't resolve" not in output
 
 
+def test_a_misspelt_variable_is_refused(configure):
+    """It would take the inventory from templates that have one."""
+    status, output = configure("http://127.0.0.1:9", [], awx_inventroy="Production")
+    words = "awx_inventroy: no such variable of this playbook, which has awx_state, awx_organization, awx_inventory, "
+    assert status == 2 and words in output and "add -i localhost," in output, output
+    status, output = configure(
+        "http://127.0.0.1:9", [], awx_job_id=1, awx_user_name="admin"
+    )  # as AWX gives them to a job
+    assert "no such variable" not in output and "The collection awx.awx is not installed here" in output, output
+
+
 def changes(output):
     return int(re.search(r"changed=(\d+)", output)[1])
 

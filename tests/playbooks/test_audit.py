@@ -111,6 +111,7 @@ def test_hosts_with_a_problem_fail_with_what_it_is(audited, report):
     assert {line["task"] for line in run.lines if line["status"] == "failed"} == {FAIL}
     judged = run[JUDGE]
     assert judged["msg"].startswith("6 hosts: 0 ok, 1 with notices, 4 with problems, 1 unreachable; see /")
+    assert "terraform_binary_audit: %s" % judged["msg"] in run.stderr
     assert sorted(map(os.path.basename, judged["paths"])) == FILES
 
 

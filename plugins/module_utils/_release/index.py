@@ -141,7 +141,8 @@ def advise_on_missing(version: str, platform: str, listing: Listing) -> Optional
                 "the index lists it, and the site lacks the file: copy it there; or it is being published, if the release "
                 "is minutes old: try again then"
             )
-        return "%s; or choose another platform" % describe_first(platform, listing)
+        another = "version or platform" if any(platform in builds for builds in listing.values()) else "platform"
+        return "choose another %s: %s" % (another, describe_first(platform, listing))
     return _nearest(version, [other for other in listing if platform in listing[other]])
 
 

@@ -20,6 +20,7 @@ _NUMBER = "(?:0|[1-9][0-9]*)"
 _IDENTIFIER = "(?:%s|[0-9]*[A-Za-z-][0-9A-Za-z-]*)" % _NUMBER
 _EXACT = re.compile(r"(%s)\.(%s)\.(%s)(?:-(%s(?:\.%s)*))?\Z" % (_NUMBER, _NUMBER, _NUMBER, _IDENTIFIER, _IDENTIFIER))
 _PARTIAL = re.compile(r"v?[0-9]+(?:\.[0-9]+)?\Z")
+_MISSING_HINT = "set version (in the role: terraform_binary_version), in quotes, such as '1.10.5', or version_file"
 _HINT = "write it in quotes, such as '1.10.5', or as a constraint, such as '~> 1.10.0'"
 
 
@@ -32,7 +33,7 @@ def coerce_text(value: Any) -> str:
     :raises RequestError: it is blank, null, or of a type that cannot have been a version; the hint says what to write.
     """
     if value is None or isinstance(value, str) and not value.strip():
-        raise RequestError("version is not given", hint="set version, in quotes, such as '1.10.5', or version_file")
+        raise RequestError("version is not given", hint=_MISSING_HINT)
     if isinstance(value, bool):
         raise RequestError(
             "version is the boolean %s, which YAML makes of an unquoted true, yes or on" % str(value).lower(),

@@ -10,6 +10,9 @@ from ...module_utils._errors import RequestError, open_regular, os_error_context
 from ...module_utils._records import Params
 
 OPTIONS = ("ca_path", "client_cert", "client_key")  # while the controller downloads
+NOT_FOUND_HINT = (
+    "correct the path: it is looked for beside the playbook and in files there, not in the working directory"
+)
 VAULT = "$ANSIBLE_VAULT;"  # the start of a file that ansible-vault encrypted
 
 Find = Callable[[str], Optional[str]]
@@ -38,7 +41,7 @@ def read_file_options(arguments: Params, find: Find, decrypt: Decrypt) -> Params
         elif not path.startswith(("/", "~")):
             raise RequestError(
                 "%s: %s is neither a file nor a folder on the controller" % (option, ascii(path[:100])),
-                hint="paths are searched as copy does its src",
+                hint=NOT_FOUND_HINT,
             )
     return found
 

@@ -6,7 +6,7 @@
 from typing import Optional
 
 from ...module_utils._errors import RequestError, open_regular, os_error_context
-from .key_files import VAULT, Decrypt, Find, decrypted_path
+from .key_files import NOT_FOUND_HINT, VAULT, Decrypt, Find, decrypted_path
 
 FILE_CAP = 256 * 1024  # bytes
 ARMOR = "-----BEGIN PGP"
@@ -33,7 +33,7 @@ def read_trusted_key(entry: str, find: Find, decrypt: Decrypt) -> str:
     if path is None:
         raise RequestError(
             "trusted_keys: %s is neither an armored key nor a file on the controller" % ascii(entry[:100]),
-            hint="paths are searched as copy does its src",
+            hint=NOT_FOUND_HINT,
         )
     with os_error_context("trusted_keys: read", path, RequestError):
         with open_regular(decrypted_path(path, "trusted_keys", decrypt)) as stream:

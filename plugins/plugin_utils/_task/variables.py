@@ -20,20 +20,9 @@ _TRUE, _FALSE = ("true", "yes", "on", "y", "t", "1", "1.0"), ("false", "no", "of
 RESULT = _PREFIX + "result"  # the fact
 REPORT = _PREFIX + "report"  # the switch, and the report itself: see report_wanted()
 _VARIABLES = {_PREFIX + option: option for option in SPEC}
-# The collection's own names that are not options: variables of its playbooks, and facts that the role sets.
-_OTHERS = frozenset(
-    _PREFIX + name
-    for name in (
-        "audit_dest",
-        "audit_fail",
-        "audit_info",
-        "audit_report",
-        "hosts",
-        "outcome",
-        "report",
-        "result",
-    )
-)
+# The collection's own names that are not options: variables of its role and playbooks, and what the role sets.
+_MORE = ("audit_dest", "audit_fail", "hosts", "report")
+_OTHERS = frozenset(_PREFIX + name for name in (*_MORE, "audit_info", "audit_report", "outcome", "result"))
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -116,7 +105,7 @@ def check_variables(variables: Mapping[str, Any]) -> None:
         if name.startswith(_PREFIX) and name not in _VARIABLES and name not in _OTHERS:
             raise RequestError(
                 "%s is no variable of the role %s" % (name[:80], ROLE),
-                hint=_suggest(name[len(_PREFIX) :], _PREFIX, "ansible-doc -t role %s" % ROLE),
+                hint=_suggest(name[len(_PREFIX) :], _PREFIX, "ansible-doc -t role %s" % ROLE, (*SPEC, *_MORE)),
             )
 
 

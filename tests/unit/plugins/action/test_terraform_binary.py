@@ -102,7 +102,8 @@ def test_zero_and_false_are_not_blank(arguments):
 
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_a_version_that_is_not_given_is_refused_in_our_words(arguments, blank):
-    assert "version is not given" in refusal(arguments, version=blank)
+    message = refusal(arguments, version=blank)
+    assert "version is not given" in message and "terraform_binary_version" in message
     assert "version is not given" in refusal(arguments, version=blank, version_file=blank)
 
 
@@ -163,8 +164,10 @@ def test_a_version_file_travels_as_what_it_says(arguments, playbook_dir, monkeyp
 
 
 def test_a_version_file_that_is_not_there(arguments):
-    assert "version_file: 'nowhere' is neither a file nor a folder" in refusal(
-        arguments, version=None, version_file="nowhere"
+    message = refusal(arguments, version=None, version_file="nowhere")
+    assert (
+        "version_file: 'nowhere' is neither a file nor a folder" in message
+        and "not in the working directory" in message
     )
 
 
@@ -224,6 +227,7 @@ def test_a_text_that_is_no_public_key_stays_here_and_is_not_shown(arguments, tex
 def test_a_key_file_that_is_not_there(arguments):
     message = refusal(arguments, trusted_keys=["missing.asc"])
     assert "'missing.asc' is neither an armored key nor a file on the controller" in message
+    assert "not in the working directory" in message
 
 
 def test_a_huge_key_file(arguments):
@@ -295,9 +299,9 @@ def test_certificates_of_a_target_stay_as_they_are(arguments, option):
 
 @pytest.mark.parametrize("option", FILES)
 def test_certificates_that_are_not_there(arguments, option):
-    assert "%s: 'missing.pem' is neither a file nor a folder on the controller" % option in refusal(
-        arguments, **{option: "missing.pem"}
-    )
+    message = refusal(arguments, **{option: "missing.pem"})
+    assert "%s: 'missing.pem' is neither a file nor a folder on the controller" % option in message
+    assert "not in the working directory" in message
     assert arguments(**{option: "/missing.pem"})[option] == "/missing.pem"  # whoever reads it says why it cannot
 
 

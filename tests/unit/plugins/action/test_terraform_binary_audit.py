@@ -3,12 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the judge of an audit takes for an answer, and where it writes: nothing a host decides, nothing of yesterday."""
 
+import os
 import types
 
 import pytest
 
 audit = pytest.importorskip("ansible_collections.iac_platform.terraform.plugins.action.terraform_binary_audit")
 
+from ansible.parsing.dataloader import (  # noqa: E402  pylint: disable=wrong-import-position
+    DataLoader,
+)
 from ansible_collections.iac_platform.terraform.plugins.action import (  # noqa: E402  pylint: disable=wrong-import-position
     terraform_binary_info,
 )
@@ -71,6 +75,17 @@ def test_no_host_decides_where_the_controller_writes():
         audit._check_dest(variables)
     audit._check_dest({"inventory_hostname": "web1", "ansible_facts": {"terraform_binary_base_dir": "/x"}})
     audit._check_dest({"inventory_hostname": "web1"})
+
+
+def test_a_relative_path_is_below_the_playbook_or_for_our_own_below_the_working_directory(tmp_path, monkeypatch):
+    loader = DataLoader()
+    monkeypatch.chdir(tmp_path)
+    loader.set_basedir("/srv/playbooks")
+    assert audit._folder("reports", loader) == "/srv/playbooks/reports"
+    loader.set_basedir(audit._PLAYBOOKS)
+    assert audit._folder("reports", loader) == str(tmp_path / "reports")
+    assert audit._folder("/srv/reports", loader) == "/srv/reports"
+    assert audit._folder("~/reports", loader) == os.path.expanduser("~/reports")
 
 
 def test_defaults_of_the_group_that_are_for_the_other_module_are_known():

@@ -277,6 +277,7 @@ def test_a_digest_that_stays_wrong(online, site, wrong, policy):
     digest = site.release("1.13.4").digest(online.host.platform)
     failure = online.refusal(_errors.VerificationError, checksum_policy=policy, checksum=digest, retries=4)
     assert site.counts(".zip").requests == 2 and "expected %s" % digest in str(failure) and failure.url.endswith(".zip")
+    assert failure.hint.endswith("run again, and if it repeats, look what the site or a proxy sends")
 
 
 def test_no_build_for_the_platform(online, site):
@@ -409,7 +410,7 @@ def test_what_has_to_lie_beside_it(online, site, given, policy, needed):
         os.rename(os.path.join(folder, name), os.path.join(folder, "away"))
         failure = online.refusal(_errors.RequestError, **options)
         assert failure.path == os.path.join(folder, name) and "No such file" in str(failure)
-        assert failure.hint == "checksum_policy %s needs it beside the archive" % policy
+        assert failure.hint == "put it beside the archive: checksum_policy %s needs it" % policy
         os.rename(os.path.join(folder, "away"), os.path.join(folder, name))
 
 
@@ -437,7 +438,7 @@ def test_a_given_archive_has_to_match_as_well(online, given):
     with open(given["archive"], "ab") as file:
         file.write(b"x")
     failure = online.refusal(_errors.VerificationError, **given)
-    assert failure.path == given["archive"] and failure.url is None
+    assert failure.path == given["archive"] and failure.url is None and failure.hint.endswith("; copy it there again")
     assert online.provenance(**given), "the provenance of the release is another question"
 
 
@@ -665,7 +666,7 @@ def test_the_hint_for_a_missing_platform_says_since_when_it_is_there(online, sit
     site.publish("1.9.9", platforms=("linux_s390x",))
     failure = online.refusal(_errors.RequestError, platform="linux_s390x")
     assert "lists darwin_arm64, linux_amd64" in str(failure)
-    assert failure.hint == "the first version with a build for linux_s390x is 1.9.9; or choose another platform"
+    assert failure.hint == "choose another version or platform: the first version with a build for linux_s390x is 1.9.9"
 
 
 @pytest.mark.parametrize("behaviour", ["html_200", "empty", "close_before_reply"])

@@ -291,9 +291,9 @@ LISTING = {
         (
             "1.0.0",
             "darwin_arm64",
-            "the first version with a build for darwin_arm64 is 1.0.2; or choose another platform",
+            "choose another version or platform: the first version with a build for darwin_arm64 is 1.0.2",
         ),
-        ("1.0.0", "linux_s390x", "no version has a build for linux_s390x; or choose another platform"),
+        ("1.0.0", "linux_s390x", "choose another platform: no version has a build for linux_s390x"),
         ("1.0.9", "linux_amd64", "versions there: 1.0.2 (next lower, newest 1.0), 1.1.0 (next higher)"),
         ("1.1.9", "linux_amd64", "versions there: 1.1.0 (next lower, newest 1.1), 1.2.0-alpha1 (next higher)"),
         ("1.0.1-rc2", "linux_amd64", "versions there: 1.0.0 (next lower), 1.0.1 (next higher), 1.0.2 (newest 1.0)"),

@@ -45,6 +45,14 @@ def test_an_unknown_name_is_refused_with_a_near_one(written, meant):
         )
 
 
+@pytest.mark.parametrize(
+    "written, meant", [("audit_dset", "audit_dest"), ("host", "hosts"), ("headers", "url_headers")]
+)
+def test_a_near_one_may_be_a_variable_that_is_no_option_but_no_alias_of_an_option(written, meant):
+    words = refusal(read_role_variables, {"terraform_binary_" + written: "x"}, as_it_is)
+    assert "did you mean terraform_binary_%s?" % meant in words
+
+
 def test_none_is_made_up():
     assert refusal(check_options, ["dest"]).endswith("; ansible-doc iac_platform.terraform.terraform_binary lists them")
 
