@@ -571,7 +571,7 @@ class ActionModule(ActionBase):
     def _display_line(self, line: str) -> None:
         # stdout belongs to the callback, which may write JSON there.
         display.display(
-            "terraform_binary: [%s] %s" % (self._host, redacted(printable(line), self._secrets)), stderr=True
+            "terraform_binary: [%s] %s" % (printable(self._host), redacted(printable(line), self._secrets)), stderr=True
         )
 
     def _display_waiting(self, what: str) -> None:

@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
 
 def _check_dest(task_vars: Params) -> None:
     """Refuse a directory that a host may have chosen. Raises RequestError."""
-    facts = {name: None for name in task_vars.get("ansible_facts") or () if name == DEST}
+    facts = {name: None for name in task_vars.get("ansible_facts") or () if name in (DEST, "omit")}
     try:
         check_facts({"ansible_facts": facts})
     except RequestError as exc:

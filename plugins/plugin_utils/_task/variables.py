@@ -23,6 +23,7 @@ _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # The collection's own names that are not options: variables of its role and playbooks, and what the role sets.
 _MORE = ("audit_dest", "audit_fail", "hosts", "report")
 _OTHERS = frozenset(_PREFIX + name for name in (*_MORE, "audit_info", "audit_report", "outcome", "result"))
+_OF_CORE = ("inventory_hostname", "omit")  # ansible-core's own: a fact of that name overrides them
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -86,12 +87,12 @@ def read_role_variables(
 
 
 def check_facts(variables: Mapping[str, Any]) -> None:
-    """Refuse facts with names of the role's variables: core makes variables of facts, which override the inventory.
+    """Refuse facts with names of the role's variables, or of core's own that it uses: facts override them as variables.
 
     :raises RequestError: there is one.
     """
     for name in sorted(map(str, variables.get("ansible_facts") or ())):
-        if name.startswith(_PREFIX) and name != RESULT:
+        if name.startswith(_PREFIX) and name != RESULT or name in _OF_CORE:
             raise RequestError(
                 "%s is among the facts of the host, which may set it to what it likes" % name[:80],
                 hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact",
@@ -118,6 +119,8 @@ def report_wanted(variables: Mapping[str, Any], template: Callable[[Dict[str, An
     :param variables, template: as for read_role_variables().
     :raises RequestError: it is anything else.
     """
+    if isinstance(variables.get(REPORT), Mapping):
+        return True  # with what targets said in it: no template is evaluated there
     found = next(iter(template({REPORT: variables[REPORT]}).values()), None) if REPORT in variables else None
     if isinstance(found, Mapping):
         return True

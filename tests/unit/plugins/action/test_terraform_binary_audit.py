@@ -73,6 +73,8 @@ def test_no_host_decides_where_the_controller_writes():
     variables = {"inventory_hostname": "web1", "ansible_facts": {"terraform_binary_audit_dest": "/elsewhere"}}
     with pytest.raises(RequestError, match="web1: terraform_binary_audit_dest is among the facts"):
         audit._check_dest(variables)
+    with pytest.raises(RequestError, match="web1: omit is among the facts"):
+        audit._check_dest({"inventory_hostname": "web1", "ansible_facts": {"omit": "/elsewhere"}})
     audit._check_dest({"inventory_hostname": "web1", "ansible_facts": {"terraform_binary_base_dir": "/x"}})
     audit._check_dest({"inventory_hostname": "web1"})
 

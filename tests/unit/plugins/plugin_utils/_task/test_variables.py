@@ -96,6 +96,19 @@ def test_a_host_sets_no_variable_of_the_role_by_a_fact(option):
     )
 
 
+@pytest.mark.parametrize("name", ["omit", "inventory_hostname"])
+def test_a_host_sets_no_variable_of_core_by_a_fact(name):
+    """From ansible-core 2.19 on, a fact of that name is what ``{{ omit }}`` gives: so it would be a path, or a site."""
+    given = {"terraform_binary_link": "/x", "ansible_facts": {name: "/x"}}
+    assert refusal(read_role_variables, given, as_it_is).startswith("%s is among the facts of the host" % name)
+
+
+def test_the_report_of_another_job_is_not_evaluated():
+    """It has what hosts said in it, and a template of theirs would run on the controller."""
+    report = {"web1": {"error": "{{ lookup('pipe', 'id') }}"}}
+    assert report_wanted({"terraform_binary_report": report}, lambda variable: pytest.fail("a template was evaluated"))
+
+
 def test_what_is_omitted_is_not_set():
     given = {"terraform_binary_link": "__omit__", "terraform_binary_mode": "__omit", "omit": "__omit__"}
     assert read_role_variables(given, as_it_is) == {"mode": "__omit"}
