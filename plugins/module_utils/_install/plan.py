@@ -162,7 +162,7 @@ class Plan(NamedTuple):
         return bool(self.drift.install or self.drift.reverify)
 
     def reads_archive(self, sha256: str) -> bool:
-        """The run will read the archive with this digest, and not only the documents that vouch for it."""
+        """The run will read the archive with this digest, and not only the documents that say what it has to be."""
         receipt = None if self.drift.install else self.receipt
         return self.needs_archive and (receipt is None or receipt.archive_sha256 != sha256)
 
