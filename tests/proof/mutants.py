@@ -924,10 +924,10 @@ MUTANTS = {
         RETENTION,
     ),
     "who stops it after the install hears nothing": _change(
-        _RUN, "            with raise_on_signal(request.path):\n", "            if True:\n", RETENTION
+        _RUN, "        with raise_on_signal(request.path):\n", "        if True:\n", RETENTION
     ),
     "who stops it after the install hears that nothing changed": _without(
-        _RUN, "exc.changed = exc.changed or self.changed", RETENTION
+        _RUN, "exc.changed = exc.changed or run.changed", RETENTION
     ),
     "who stops it just after the install hears that nothing changed": _without(
         _RUN, "self.changed = self.changed or outcome.changed", RETENTION

@@ -171,14 +171,10 @@ class ModuleRun:
         from .._fs.signals import raise_on_signal
         from .._install.retention import prune
 
-        try:
-            with raise_on_signal(request.path):
-                result, lines = self.apply_or_predict(self.plan(request))
-                pruned = prune(request, self.steps, self.check_mode)
-                self.changed = self.changed or bool(pruned.paths) and not self.check_mode
-        except TerraformBinaryError as exc:
-            exc.changed = exc.changed or self.changed
-            raise
+        with raise_on_signal(request.path):
+            result, lines = self.apply_or_predict(self.plan(request))
+            pruned = prune(request, self.steps, self.check_mode)
+            self.changed = self.changed or bool(pruned.paths) and not self.check_mode
         if self.check_mode:
             lines += tuple("would remove: %s" % path for path in pruned.paths)
         stays = "more than keep: %d asks for, but in use: %s" % (request.keep, " | ".join(pruned.in_use))
@@ -218,9 +214,17 @@ def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Opti
 
     :param params: the module's parameters, as in SPEC.
     :param set_context: from selinux_labeler(), on a host with SELinux.
-    :returns: the return values of the module. Raises TerraformBinaryError.
+    :returns: the return values of the module. Raises TerraformBinaryError, with ``changed`` for the whole run.
     """
     run = ModuleRun(params, check_mode, steps, set_context)
+    try:
+        return _run_module(run)
+    except TerraformBinaryError as exc:
+        exc.changed = exc.changed or run.changed
+        raise
+
+
+def _run_module(run: ModuleRun) -> Params:
     if run.request.wanted.is_previous:
         return go_back(run)
     if run.request.version is None:
@@ -299,17 +303,13 @@ def remove_matching(run: ModuleRun) -> Params:
     if request.wanted.is_all:
         plans = [plan for plan in plans if plan.changes]  # the others contain nothing of ours
     done: List[Params] = []
-    try:
-        for plan in plans:
-            result, lines = run.apply_or_predict(plan)
-            done.append(result)
-            for line in lines:
-                run.steps(line)
-        result = results.merged_result(request, done, sorted(list_installed(request).intact), run.check_mode)
-        result = remove_remaining(run, result) if request.wanted.is_all else result
-    except TerraformBinaryError as exc:
-        exc.changed = exc.changed or any(one["changed"] for one in done)
-        raise
+    for plan in plans:
+        result, lines = run.apply_or_predict(plan)
+        done.append(result)
+        for line in lines:
+            run.steps(line)
+    result = results.merged_result(request, done, sorted(list_installed(request).intact), run.check_mode)
+    result = remove_remaining(run, result) if request.wanted.is_all else result
     if not result["removed"]:
         run.steps(result["msg"])
     elif not request.wanted.is_all:
