@@ -108,6 +108,8 @@ def _read_part(part: str) -> List[str]:
         return []
     operator = "".join(found.group("operator").split())
     operator = _OPERATORS.get(operator, operator)
+    if set(operator) & set("\u2264\u2265\u2260"):  # beside another one
+        return []
     numbers = [int(number) for number in re.split("[.,_]", found.group("numbers"))]
     while len(numbers) > 3 and not numbers[-1]:
         numbers.pop()

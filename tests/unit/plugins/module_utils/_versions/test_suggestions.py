@@ -203,6 +203,7 @@ def test_property_what_is_offered_is_taken():
         max_size=12,
     ).map("".join)
 
+    @hypothesis.example("^\u22651", suggestions.OPTION)
     @hypothesis.given(
         some.one_of(pieces, some.text(max_size=30)),
         some.sampled_from([suggestions.OPTION, suggestions.FILE, suggestions.MODULE]),
