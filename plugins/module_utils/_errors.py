@@ -37,15 +37,16 @@ _ASTERISKS = "********"
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _LONG_URL = re.compile(r"\b([a-z]+://[^/\s]*)/\S+/([^/\s]+)")
 _HARMLESS = 3  # number of first characters of a secret that may be shown
-# One character as the other side may write it: percent-encoded once or more, or as ascii() does; blanks count as one.
+# One character as the other side may write it: percent-encoded once or more, or as ascii() does; blanks count as one. A row
+# of backslashes is looked at from its first one only: else a long one would take the square of its length.
 _CODED = re.compile(
-    r"%(?:25)*([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|\\+U([0-9A-Fa-f]{8})|\\(['\"\\])|\s+|.",
+    r"%(?:25)*([0-9A-Fa-f]{2})|(?<!\\)\\+(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))|\\(['\"\\])|\s+|.",
     re.DOTALL,
 )
 # What _plain() has to convert: percent sign, plus, backslash, two blanks, and anything that is not printable ASCII.
 _UNUSUAL = re.compile(r"[^ !-$&-*,-\[\]-~]|  ")
 # The end of a shortened quote, which may be within an encoded character.
-_CUT = re.compile(r"(?:%[0-9A-Fa-f]*|\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")
+_CUT = re.compile(r"(?:%[0-9A-Fa-f]*|(?<!\\)\\+(?:[xuU][0-9A-Fa-f]*)?)?['\"][.]{3}")
 _QUOTE = 200  # characters of the longest quote
 
 # Default hints by errno. {0} becomes the option to change, which depends on the place, {1} how to become another user.

@@ -325,6 +325,13 @@ def test_a_short_secret_is_redacted_as_it_is():
     assert redacted("an ant, AN ANT, YW50, %61nt", ["ant"]) == "an ********, AN ANT, YW50, %61nt"
 
 
+@pytest.mark.parametrize("end", ["", "'...", "x4", "%25"])
+def test_a_long_row_of_backslashes_takes_no_longer_than_other_text(end):
+    """The square of its length would be hours."""
+    text = "\\" * 400000 + end
+    assert redacted(text, ["s3cr3t-token"]) == text
+
+
 def test_a_whole_result_is_redacted():
     assert redacted({"SESAME": [1, None, ("x-sesame",)], "a": {"b": True}}, ["sesame"]) == {
         "********": [1, None, ["x-********"]],
