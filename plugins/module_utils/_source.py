@@ -428,7 +428,7 @@ class Source:
             if "path" in place
             else "run again, and if it repeats, look what the site or a proxy sends"
         )
-        hint = "nothing was installed: the archive is damaged or is not the one that the release names; " + todo
+        hint = "nothing was installed: it is damaged, or not the released one; " + todo
         if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
         return VerificationError("%s has sha256 %s, expected %s" % (where, found, expected), hint=hint, **place)
