@@ -44,8 +44,9 @@ _OF_VERSION = (
     "site",
     "path",
 )
-# A spreadsheet evaluates a cell that begins with one of these, also in full width, and some take other separators than ours.
-_FORMULA = re.compile("(^|[;,\t\r|]\\s*)(?=[=+@\t\r\uff1d\uff0b\uff0d\uff20-])")
+# A spreadsheet evaluates a cell that begins with one of these, also in full width or after blanks, and some take other
+# separators than ours, with quotes around cells.
+_FORMULA = re.compile("((?:^|[;,\t\r|])[\\s\"']*)(?=[=+@\t\r\uff1d\uff0b\uff0d\uff20-])")
 
 
 def render_json(report: Params) -> str:
@@ -54,14 +55,16 @@ def render_json(report: Params) -> str:
 
 
 def render_csv(report: Params) -> str:
-    """Return one line for each version of each host, and one for a host without any."""
+    """Return one line for each version of each host, and one for a host without any. The first has what is said of the host."""
     output = io.StringIO()
     writer = csv.writer(output)  # lines end with CRLF (RFC 4180)
     writer.writerow(_OF_HOST + _OF_VERSION + ("problems", "notices"))
     for host in report["hosts"]:
+        said = ["; ".join(host["problems"]), "; ".join(host["notices"])]
         for version in (host["info"] or {}).get("versions") or [{}]:
-            cells = [host[name] for name in _OF_HOST] + [version.get(name) for name in _OF_VERSION]
-            writer.writerow([_cell(cell) for cell in cells + ["; ".join(host["problems"]), "; ".join(host["notices"])]])
+            cells = [host[name] for name in _OF_HOST] + [version.get(name) for name in _OF_VERSION] + said
+            writer.writerow([_cell(cell) for cell in cells])
+            said = ["", ""]
     return output.getvalue()
 
 

@@ -68,13 +68,30 @@ def test_a_link_to_a_version_that_is_not_listed_is_no_end_of_the_report(there):
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@x", "\t=1", "gone;=1+1", "gone; =1+1", "a|=1", "a,@x", "\uff1d1", "a;\uff0b1"]
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "\t=1",
+        "gone;=1+1",
+        "gone; =1+1",
+        "a|=1",
+        "a,@x",
+        "\uff1d1",
+        "a;\uff0b1",
+        " =1",
+        'x;"=1";y',
+        "x|'@1'",
+    ],
 )
 def test_no_cell_begins_like_a_formula_whatever_separates_cells(text):
     shown = report_module._cell(text)
     for separator in ",;|\t":
         for cell in shown.split(separator):
-            assert not cell.strip() or cell.strip()[0] not in "=+-@\uff1d\uff0b\uff0d\uff20", (separator, shown)
+            begin = cell.strip(' "')[:1]
+            assert not begin or begin not in "=+-@\uff1d\uff0b\uff0d\uff20", (separator, shown)
 
 
 def test_no_text_of_a_host_becomes_markup():
@@ -159,6 +176,21 @@ def test_the_csv_has_a_row_for_each_version_and_each_host_without_one():
         ("c", "", "ok"),
     ]
     assert rows[0]["intact"] == "true" and rows[0]["size"] == "90579096" and rows[2]["problems"]
+
+
+def test_what_is_said_of_a_host_is_in_its_first_row_only():
+    """A host may have hundreds of versions, each with a problem of its own."""
+    rows = rows_of(
+        make(
+            {
+                "a": (
+                    info(*(version("1.13.%d" % number, intact=False, reason="damaged") for number in range(9))),
+                    right("2.0.0"),
+                )
+            }
+        )
+    )
+    assert [bool(row["problems"] or row["notices"]) for row in rows] == [True] + [False] * 8
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
