@@ -423,11 +423,7 @@ class Source:
         return VerifiedArchive(sink.reader(), self._given, sink.size, self._version, self._platform, provenance, 0)
 
     def _wrong_digest(self, where: str, found: str, expected: str, **place: Any) -> VerificationError:
-        todo = (
-            "copy it there again"
-            if "path" in place
-            else "run again, and if it repeats, look what the site or a proxy sends"
-        )
+        todo = "copy it there again" if "path" in place else "run again, or look what the site sends"
         hint = "nothing was installed: it is damaged, or not the released one; " + todo
         if self._request.policy == "pinned":
             hint = "%s; %s" % (_OTHER_PLATFORM % where.rpartition("/")[2], hint)
