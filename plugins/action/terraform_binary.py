@@ -105,6 +105,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.scrip
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     REPORT,
+    RESULT,
     ROLE,
     check_options,
     check_types,
@@ -122,6 +123,71 @@ _MORE_THAN_A_LOOK = frozenset(("archive", "keep", "trusted_keys"))  # options wi
 display = Display()
 # How often this process has run a task: core forks it for each task and host, and until and loops run it again.
 _TRIES: Counter[str] = collections.Counter()
+
+
+def template_without_facts(templar: Any, task: Any, task_vars: Params, variable: Params) -> Params:
+    """Evaluate the templates in a variable of the role, whose value a host must not choose by a fact.
+
+    To ansible-core, a fact ``mirror`` overrides a variable ``mirror`` of the inventory or the play. Templates that say
+    ``ansible_facts.mirror`` or ``ansible_local`` ask for what the host says, and get it.
+
+    :param variable: dict of one name and value.
+    :returns: dict of the same name, or an empty one if the value is omit.
+    :raises RequestError: a template cannot be evaluated, or it is different without facts that are variables.
+    """
+    found = _template(templar, variable)
+    by_facts = _variables_by_facts(task, task_vars)
+    if by_facts:
+        inner = task_vars.get("vars")
+        without = {name: value for name, value in task_vars.items() if name not in by_facts}
+        if isinstance(inner, dict):
+            without["vars"] = {name: value for name, value in inner.items() if name not in by_facts}
+        with contextlib.suppress(RequestError):
+            if _template(templar.copy_with_new_env(available_variables=without), variable) == found:
+                return found
+        raise RequestError(
+            "the variable %s depends on a fact of the host (%s), which overrides a variable of that name"
+            % (*variable, ", ".join(printable(name[:80]) for name in by_facts[:5])),
+            hint="rename the variable; if the host may decide, write ansible_facts.<name>",
+        )
+    return found
+
+
+def _template(templar: Any, variable: Params) -> Params:
+    try:
+        found: Params = templar.template(variable)
+    except AnsibleError as exc:
+        raise RequestError(
+            "the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set"
+        ) from exc
+    return found
+
+
+def _variables_by_facts(task: Any, task_vars: Params) -> List[str]:
+    """Return the names of variables that come from facts of the host, sorted, without ansible_* and our own.
+
+    The variables do not say where they come from, so this asks the caches of the variable manager. What tasks set with
+    set_fact or include_vars overrides facts. Without such caches, every fact counts that a variable equals.
+    """
+    named = task_vars.get("ansible_facts") or {}  # without the prefix, so a name of these is not yet a variable
+    names = [name for name in named if name in task_vars and not name.startswith("ansible_") and name != RESULT]
+    if not names:
+        return []
+    manager, host = task.get_variable_manager(), task_vars.get("inventory_hostname")
+    facts, by_tasks = (_cached(manager, cache, host) for cache in ("_fact_cache", "_nonpersistent_fact_cache"))
+    facts = named if facts is None else facts
+    return sorted(
+        name for name in names if name in facts and task_vars[name] == facts[name] and name not in (by_tasks or ())
+    )
+
+
+def _cached(manager: Any, name: str, host: Any) -> Optional[Mapping[str, Any]]:
+    """Return what a cache of core's variable manager has on a host: Mapping, or None."""
+    try:
+        found = getattr(manager, name).get(host)
+    except (AttributeError, KeyError):  # the plugin of a cache raises KeyError for a host that it does not know
+        return None
+    return found if isinstance(found, Mapping) else None
 
 
 class ActionModule(ActionBase):
@@ -595,13 +661,7 @@ class ActionModule(ActionBase):
 
     def _template(self, variable: Params) -> Params:
         """Evaluate the templates in a variable, given as a dict of its name and value. Raises RequestError."""
-        try:
-            found: Params = self._templar.template(variable)
-        except AnsibleError as exc:
-            raise RequestError(
-                "the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set"
-            ) from exc
-        return found
+        return template_without_facts(self._templar, self._task, self._task_vars, variable)
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
         """Return the option version, as written or from version_file: dict. Raises RequestError.

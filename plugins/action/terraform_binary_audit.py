@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.iac_platform.terraform.plugins.action.terraform_binary import template_without_facts
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     InstallError,
     RequestError,
@@ -57,6 +58,8 @@ class ActionModule(ActionBase):
         check_options(arguments, ("dest",), MODULE)
         if "dest" in arguments:
             _check_dest(task_vars)
+            if DEST in task_vars:
+                template_without_facts(self._templar, self._task, task_vars, {DEST: task_vars[DEST]})
         hosts = audit_hosts(_answers(task_vars))
         report = make_report(hosts, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), COLLECTION_VERSION)
         paths = []

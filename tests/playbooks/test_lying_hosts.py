@@ -36,6 +36,8 @@ FACTS = (
     '"changed": false',
     '"changed": false, "ansible_facts": {"terraform_binary_result": {"path": "\\/evil"}, "evil": 1}',
 )
+FAIL = "Fail with what the module said"
+PONG = ('"ping": "pong"', '"ping": "pong", "ansible_facts": {%s}')  # of ansible.builtin.ping
 
 
 def interpreter(folder, name, said, claimed):
@@ -103,3 +105,47 @@ def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
     )
     assert not run["again"]["changed"] and not run["again"]["failed"], run["again"]
     assert run["facts"]["msg"] == [os.path.join(store, VERSION, "terraform"), "none"]
+
+
+def test_a_fact_of_a_host_stands_for_no_variable_of_the_inventory(play, module_site, folder):
+    """ansible-core prefers it: the host would choose the mirror, or where the controller writes the report."""
+    chosen = os.path.join(folder, "chosen")
+    facts = ", ".join('"%s": "%s"' % (name, chosen.replace("/", "\\/")) for name in ("mirror", "reports", "asked"))
+    lying = {"ansible_python_interpreter": interpreter(folder, "pong python", PONG[0], PONG[1] % facts)}
+    reports = os.path.join(folder, "reports")
+    variables = {
+        "mirror": module_site.url,
+        "reports": reports,
+        "terraform_binary_version": "{{ ansible_facts.no_such | default('%s') }}" % VERSION,
+        "terraform_binary_sites": ["{{ mirror }}"],
+        "terraform_binary_trusted_keys": [module_site.key.armored],
+        "terraform_binary_audit_dest": "{{ reports }}/today",
+    }
+    hosts = {
+        "liar": lying,
+        "told": lying,  # what it says is overridden by a task
+        "asked": dict(lying, terraform_binary_owner="{{ ansible_facts.asked[:0] }}"),  # the playbook asks for it
+        "plain": {},
+    }
+    hosts = {
+        name: dict(variables, terraform_binary_base_dir=os.path.join(folder, "of " + name), **own)
+        for name, own in hosts.items()
+    }
+    hosts["asked"]["terraform_binary_sites"] = [module_site.url]
+    role = {"name": "iac_platform.terraform.terraform_binary"}
+    steps = [
+        {"ansible.builtin.ping": {}},
+        {"ansible.builtin.set_fact": {"ansible_python_interpreter": sys.executable}},
+        {"ansible.builtin.set_fact": {"mirror": module_site.url}, "when": "inventory_hostname == 'told'"},
+        {"block": [{"ansible.builtin.include_role": role}], "rescue": [{"ansible.builtin.meta": "clear_host_errors"}]},
+        {"ansible.builtin.include_role": dict(role, tasks_from="audit")},
+    ]
+    run = play(steps, hosts=hosts, env={"ANSIBLE_INJECT_FACT_VARS": "1"})
+    words = "the variable terraform_binary_%s depends on a fact of the host (asked, mirror, reports), which overrides"
+    refused = {name: result["msg"] for name, result in run.on_hosts(FAIL).items() if result["failed"]}
+    assert list(refused) == ["liar"] and words % "sites" in refused["liar"], run.stdout
+    assert all(names(os.path.join(folder, "of " + name)) for name in hosts if name != "liar")
+    assert names(os.path.join(folder, "of liar")) == []
+    (judged,) = (line["result"] for line in run.lines if line["task"] == "Judge all hosts, and write the report")
+    assert judged["failed"] and words % "audit_dest" in judged["msg"], judged
+    assert not os.path.exists(chosen) and not os.path.exists(reports)

@@ -23,7 +23,7 @@ from .._errors import InstallError, after_change, os_error_context
 from .._records import SetContext
 from .accounts import group_name, user_name
 from .directory import Directory
-from .hashing import CHUNK, hash_of
+from .hashing import blocks_of, hash_of
 from .mounts import check_free_space
 from .temp_files import TEMP_PREFIX, list_temp_files
 
@@ -221,14 +221,13 @@ def check_mode(found: os.stat_result, mode: int, path: str) -> None:
 
 def copy_file(fd: int, path: str, pending: PendingFile) -> None:
     """Append all bytes of an open file to a pending one. Raises InstallError."""
-    offset = 0
+    blocks = blocks_of(fd)
     while True:
         with os_error_context("read", path):
-            data = os.pread(fd, CHUNK, offset)
-        if not data:
+            data = next(blocks, None)
+        if data is None:
             return
         pending.write(data)
-        offset += len(data)
 
 
 def remove_stale_temp_files(directory: Directory, older_than: float = 0) -> Iterator[str]:

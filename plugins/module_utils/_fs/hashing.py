@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+from typing import Iterator
 
 CHUNK = 1 << 20  # bytes
 
@@ -15,10 +16,23 @@ def hash_of(fd: int) -> str:
     Raises OSError.
     """
     digest = hashlib.sha256()
-    offset = 0
-    while True:
+    for data in blocks_of(fd):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def blocks_of(fd: int) -> Iterator[bytes]:
+    """Yield the bytes of an open file from its beginning. The file's offset is not used or moved.
+
+    It ends, even if another process appends faster than it reads: of a file that grows, it yields one block more than
+    the file had at first, so that nobody takes the beginning for the whole.
+
+    :raises OSError:
+    """
+    offset, size = 0, os.fstat(fd).st_size
+    while offset <= size:
         data = os.pread(fd, CHUNK, offset)
         if not data:
-            return digest.hexdigest()
-        digest.update(data)
+            return
+        yield data
         offset += len(data)

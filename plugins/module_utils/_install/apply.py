@@ -339,10 +339,12 @@ def _check_run(run: InstallContext, directory: Directory, receipt: Receipt) -> s
     :returns: the version that the binary reported. Raises RunCheckError, InstallError.
     """
     request = run.request
-    fd, _found = installed.open_binary(directory)
-    if fd is None:
+    fd, status = installed.open_binary(directory)
+    if fd is None or status is None:
         raise _replaced(request.path, "is not there any more")
     try:
+        if status.st_size != receipt.size:
+            raise _replaced(request.path, "has %d bytes, expected %d" % (status.st_size, receipt.size))
         with os_error_context("read", request.path, place="base_dir"):
             sha256 = hash_of(fd)
         if sha256 != receipt.sha256:

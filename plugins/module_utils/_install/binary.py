@@ -96,6 +96,9 @@ def _adopt_binary(
         if _has_writer(fd):
             run.log("not adopted: another process has %s open for writing" % path)
             return None
+        if status.st_size != binary.size:  # not read: it may be of any size
+            run.log("not adopted: %s has %d bytes, that of the release %d" % (path, status.st_size, binary.size))
+            return None
         with os_error_context("read", path, place=directory.place):
             found = hash_of(fd)
         expected, head = hashlib.sha256(), bytearray()

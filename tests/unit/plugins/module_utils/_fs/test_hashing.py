@@ -8,7 +8,7 @@ import hashlib
 import os
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.hashing import CHUNK, hash_of
+from ansible_collections.iac_platform.terraform.plugins.module_utils._fs.hashing import CHUNK, blocks_of, hash_of
 
 
 def opened(tmp_path, data):
@@ -50,4 +50,21 @@ def test_what_cannot_be_read_has_no_digest(tmp_path):
     with pytest.raises(OSError) as caught:
         hash_of(fd)
     assert caught.value.errno == errno.EISDIR
+    os.close(fd)
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_has_an_end_and_another_digest(tmp_path, monkeypatch):
+    """Its owner could hold a run of root for ever. What is appended must not be left out of the digest, either."""
+    data = os.urandom(2 * CHUNK)
+    fd = opened(tmp_path, data)
+    read = os.pread
+
+    def grow(fd, size, offset):
+        os.truncate(str(tmp_path / "data"), offset + 2 * size)
+        return read(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", grow)
+    assert hash_of(fd) == hashlib.sha256(data + bytes(CHUNK)).hexdigest()
+    os.truncate(str(tmp_path / "data"), len(data))
+    assert sum(map(len, blocks_of(fd))) <= 4 * CHUNK
     os.close(fd)

@@ -95,6 +95,15 @@ def test_the_steps_say_why_it_was_not_adopted(copied):
     assert copied.read_receipt()["sha256"] in line and copied.binary() in line
 
 
+def test_a_binary_of_another_size_is_not_read(copied):
+    """Its owner could let a run of root read for hours: a sparse file has any size and takes no space."""
+    os.truncate(copied.binary(), 1 << 40)
+    assert "reinstalled at" in copied.run()["msg"] and not copied.stayed()
+    (line,) = [line for line in copied.lines if line.startswith("not adopted: ")]
+    assert "has %d bytes, that of the release %d" % (1 << 40, copied.was.st_size) in line
+    copied.assert_right()
+
+
 def test_without_it_every_binary_without_a_receipt_is_replaced(copied):
     assert "reinstalled at" in copied.run(adopt=False)["msg"] and not copied.stayed()
 

@@ -305,6 +305,7 @@ def test_what_the_owner_of_the_base_dir_exchanges_after_the_hash_is_not_started(
     [
         (lambda host: host.flip(host.binary()), "has sha256"),
         (lambda host: os.unlink(host.binary()), "is not there any more"),
+        (lambda host: os.truncate(host.binary(), 1 << 40), "has 1099511627776 bytes, expected "),
     ],
 )
 def test_what_was_not_hashed_right_is_not_started(host, monkeypatch, spoil, words):
