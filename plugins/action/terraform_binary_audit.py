@@ -100,6 +100,13 @@ def _answers(task_vars: Params) -> Dict[str, Tuple[Any, Any]]:
             "there are no hosts of a play to report on", hint="use the role's entry point audit in a play"
         )
     asked = task_vars.get("ansible_play_hosts") or ()
+    batch = task_vars.get("ansible_play_batch") or asked
+    if not set(asked) <= set(batch):
+        raise RequestError(
+            "the play has serial, and this batch %d of %d hosts: an audit judges all of them together"
+            % (len(set(batch)), len(set(asked))),
+            hint="leave serial out; forks and throttle limit how many hosts work at once",
+        )
     found: Dict[str, Tuple[Any, Any]] = {}
     for host in hosts:
         if host not in asked:  # it has failed before; what it registered is of an earlier audit

@@ -55,6 +55,7 @@ _HINTS: Dict[Optional[int], str] = {
     _errno.ENOSPC: "free some space (or inodes) on that file system{0}",
     _errno.EDQUOT: "the quota on that file system is used up: raise it{0}",
     _errno.EIO: "the storage reports an error: look at the kernel log",
+    _errno.EAGAIN: "another process keeps it open with a lease: find that process (fuser, lsof)",
     _errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
 }
 _RIGHTS = "let the user who runs Ansible do this{0}"

@@ -138,14 +138,14 @@ def test_the_files_agree_and_the_json_has_the_form_that_is_published(report, fol
     assert "&lt;script&gt;alert(1)" in html and "<script>alert" not in html and "notes &lt;b&gt;.txt" in html
 
 
-@pytest.fixture(scope="module")
-def only_reported(play, fleet, folder):
+@pytest.fixture(scope="module", params=["no", False], ids=["survey", "playbook"])
+def only_reported(request, play, fleet, folder):
     """Without a version, without failing, and without a directory for the report; blank answers count as none."""
     hosts = {name: dict(fleet[name], terraform_binary_version="") for name in ("old", "damaged", "dead")}
     return play(
         "iac_platform.terraform.audit",
         hosts=hosts,
-        extra_vars={"terraform_binary_audit_dest": "", "terraform_binary_audit_fail": "no"},
+        extra_vars={"terraform_binary_audit_dest": "", "terraform_binary_audit_fail": request.param},
     )
 
 
@@ -172,3 +172,17 @@ def test_a_report_that_cannot_be_written_is_an_error(play, fleet, folder):
     result = run[JUDGE]
     assert result["failed"] and result["msg"].startswith("controller: write %s/terraform-audit.html: " % blocked)
     assert "terraform_binary_audit_dest" in result["error"]["hint"] and run.returncode == 2
+
+
+def test_batches_cannot_be_judged_together(play, fleet):
+    """With ``serial``, the last batch would say that the earlier ones could not be reached, and overwrite their report."""
+    steps = [
+        {"ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary", "tasks_from": "audit"}}
+    ]
+    hosts = {name: fleet[name] for name in ("good", "old", "damaged")}
+    run = play(steps, hosts=hosts, keywords={"serial": 2})
+    result = run[JUDGE]
+    assert result["failed"] and "the play has serial, and this batch 2 of 3 hosts" in result["msg"], result
+    assert run.returncode == 2 and "damaged" not in run.on_hosts(JUDGE)
+    whole = play(steps, hosts=hosts, keywords={"serial": 3})
+    assert not whole[JUDGE]["failed"] and set(whole[JUDGE]["problems"]) == {"old", "damaged"}

@@ -30,7 +30,7 @@ LIES = {
     ),
     "link": ('"link": null', '"link": "\\/evil"', "link is '/evil', expected none"),
     "base dir": ('"base_dir": "', '"base_dir": "\\/evil', "base_dir is '/evil/"),
-    "changed": ('"changed": true', '"changed": "certainly"', "changed is 'certainly'"),
+    "previous version": ('"previous_version": null', '"previous_version": 5', "previous_version is '5'"),
 }
 FACTS = (
     '"changed": false',
