@@ -209,6 +209,7 @@ class Directory:
         except InstallError as exc:
             if exc.errno != errno.EEXIST:
                 raise
+            self.sync()  # the other run may be killed before it does this
             return
         finally:
             os.umask(umask)

@@ -220,6 +220,8 @@ def _converge(run: InstallContext, base: Directory) -> None:
         return
     if plan.found is None:
         base.make(os.path.basename(request.version_dir), run.log)
+    elif plan.receipt is None:  # a run that was killed may have created the directory, and not have synced it
+        base.sync()
     directory = enter_version(base, request)
     if directory is None:
         raise InstallError(

@@ -268,10 +268,13 @@ def test_a_disk_that_makes_nothing_at_all_is_found_out(place, tmp_path):
     assert result == [os.path.join(place, "new"), errno.ENOENT]
 
 
-def test_a_directory_that_a_concurrent_run_made_first_is_fine(place):
+def test_a_directory_that_a_concurrent_run_made_first_is_fine_and_synced(place, monkeypatch):
     make(place, "there", mode=0o711)
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd)))
     with go(place) as directory:
         directory.make("there", lambda line: pytest.fail("it was not us"))
+    assert synced == [os.stat(place).st_ino]
     assert stat.S_IMODE(os.stat(os.path.join(place, "there")).st_mode) == 0o711
 
 

@@ -257,8 +257,12 @@ def test_where_nobody_tells_who_writes_it_is_adopted(copied, monkeypatch, number
 
 
 def test_it_is_on_the_disk_before_its_receipt(copied, monkeypatch):
+    fsync = os.fsync
+
     def fail(fd):
-        raise OSError(errno.EIO, "no")
+        if os.fstat(fd).st_ino == copied.was.st_ino:
+            raise OSError(errno.EIO, "no")
+        fsync(fd)
 
     monkeypatch.setattr(binary.os, "fsync", fail)
     failure = copied.fail(_errors.InstallError)

@@ -413,3 +413,20 @@ def test_safety_warnings_about_the_links_directory_are_recorded(installed):
     assert installed.run(link=link, allow_unsafe_base_dir=True)["changed"]
     (recorded,) = installed.read_receipt()["base_dir_unsafe"]
     assert installed.at("shared") in recorded
+
+
+def test_a_directory_that_a_killed_run_made_is_synced_before_anything_is_put_in_it(host, monkeypatch):
+    """That run may have been killed between mkdir and fsync; a power cut would take the directory with all that is in it."""
+    host.run(**host.offer())
+    base = os.path.dirname(os.path.dirname(host.binary()))
+    os.unlink(host.receipt())
+    os.unlink(host.binary())
+    synced, fsync = [], os.fsync
+
+    def record(fd):
+        synced.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", record)
+    host.run(**host.offer())
+    assert synced[0] == os.stat(base).st_ino
