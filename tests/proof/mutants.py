@@ -77,8 +77,7 @@ ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
 )
 ODDITIES = "_install/test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "_release/test_layout.py", "_openpgp/test_verify_made.py", "_openpgp/test_packets.py"
-STANDING, SUBPACKETS, GENUINE = "_openpgp/test_key_status.py", "_openpgp/test_subpackets.py", "_openpgp/test_verify.py"
-SIGNATURES = "_openpgp/test_signatures.py"
+GENUINE, SIGNATURES = "_openpgp/test_verify.py", "_openpgp/test_signatures.py"
 KEYS, FETCH, TRIES, LIMITS = (
     "_openpgp/test_keys.py",
     "_http/test_client.py",
@@ -1261,50 +1260,42 @@ MUTANTS = {
     "a revoked subkey signs": _never(
         "_openpgp/keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE
     ),
-    "a subkey without a binding signs": _never(
-        "_openpgp/key_status.py", "not any(one.counts for one in bindings)", STANDING
-    ),
-    "a key without a self-signature signs": _never(
-        "_openpgp/key_status.py", "not any(one.counts for one in said)", STANDING
-    ),
+    "a subkey without a binding signs": _never("_openpgp/keys.py", "not any(one.counts for one in bindings)", KEYS),
+    "a key without a self-signature signs": _never("_openpgp/keys.py", "not any(one.counts for one in said)", KEYS),
     "a self-signature counts wherever it stands": _change(
         "_openpgp/keys.py", "counts = item.under == place and _is_good(", "counts = _is_good(", MADE
     ),
-    "a subkey need not agree": _never(
-        "_openpgp/key_status.py", "one.counts and one.fields.may_sign and not agreed", STANDING
-    ),
-    "a key that may not sign does": _never(
-        "_openpgp/key_status.py", "not permissions or not all(permissions)", STANDING
-    ),
+    "a subkey need not agree": _never("_openpgp/keys.py", "one.counts and one.fields.may_sign and not agreed", KEYS),
+    "a key that may not sign does": _never("_openpgp/keys.py", "not permissions or not all(permissions)", KEYS),
     "a user id may be silent on signing": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if one in names or one.fields.flags is not None]",
         "if one.fields.flags is not None]",
-        STANDING,
+        KEYS,
     ),
     "a self-signature by somebody else counts": _change(
         "_openpgp/keys.py", "or not verify_rsa(maker, signature, content):", "or False:", MADE
     ),
     "an older self-signature counts": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if newest <= one.fields.created <= moment]",
         "if one.fields.created <= moment]",
-        STANDING,
+        KEYS,
     ),
     "a self-signature counts before it was made": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if newest <= one.fields.created <= moment]",
         "if newest <= one.fields.created]",
-        STANDING,
+        KEYS,
     ),
     "the newest self-signature is one that was made later": _change(
-        "_openpgp/key_status.py", "[created for created in counting if created <= moment]", "counting", STANDING
+        "_openpgp/keys.py", "[created for created in counting if created <= moment]", "counting", KEYS
     ),
     "of self-signatures in a tie the last to come wins": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "    return [one for one in part.statements if newest <= one.fields.created <= moment]\n",
         "    return [one for one in part.statements if newest <= one.fields.created <= moment][-1:]\n",
-        STANDING,
+        KEYS,
     ),
     "a self-signature that does not count does not restrict": _change(
         "_openpgp/keys.py", "if not counts and not (\n            may_name(", "if not counts and (may_name(", MADE
@@ -1322,34 +1313,34 @@ MUTANTS = {
         MADE,
     ),
     "another key's end is not extended to an older subkey": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "ends = [_find_end(one.fields, member.oldest)",
         "ends = [_find_end(one.fields, member.valid_from)",
-        STANDING,
+        KEYS,
     ),
     "a cross-certification has no end": _change(
-        "_openpgp/key_status.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", STANDING
+        "_openpgp/keys.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", KEYS
     ),
     "a binding has no end": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "        ends += [_find_end(one.fields, member.public.created) for one in bindings]\n",
         "",
-        STANDING,
+        KEYS,
     ),
     "a withdrawn user id counts": _change(
         "_openpgp/keys.py", "found = tuple([one._replace(counts=False) for one in found])", "pass", MADE
     ),
     "a user id withdrawn beyond doubt restricts for ever": _change(
-        "_openpgp/key_status.py", "any(last <= date <= moment for date in part.withdrawn)", "False", STANDING
+        "_openpgp/keys.py", "any(last <= date <= moment for date in part.withdrawn)", "False", KEYS
     ),
     "a user id withdrawn later restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "last <= date for", STANDING
+        "_openpgp/keys.py", "last <= date <= moment for", "last <= date for", KEYS
     ),
     "a user id certified anew restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "date <= moment for", STANDING
+        "_openpgp/keys.py", "last <= date <= moment for", "date <= moment for", KEYS
     ),
     "the only user id restricts no more once it is withdrawn": _change(
-        "_openpgp/key_status.py", "if not (others and any(", "if not (any(", STANDING
+        "_openpgp/keys.py", "if not (others and any(", "if not (any(", KEYS
     ),
     "a doubtful withdrawal lifts a restriction": _change(
         "_openpgp/keys.py",
@@ -1373,9 +1364,9 @@ MUTANTS = {
         "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = False", GENUINE
     ),
     "the renewed key ignores older self-signatures": _change(
-        "_openpgp/key_status.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING
+        "_openpgp/keys.py", "moment = max(moment, min(counting))", "moment = max(counting)", KEYS
     ),
-    "what makes a key itself invalid is forgotten": _never("_openpgp/key_status.py", "member.invalid_reason", STANDING),
+    "what makes a key itself invalid is forgotten": _never("_openpgp/keys.py", "member.invalid_reason", KEYS),
     "short RSA keys are trusted": _never("_openpgp/signatures.py", "not 2048 <= bits <= 8192", MADE),
     "odd RSA numbers are trusted": _never(
         "_openpgp/signatures.py",
@@ -1404,7 +1395,7 @@ MUTANTS = {
         "_openpgp/packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE
     ),
     "an intended recipient may have any form": _change(
-        "_openpgp/subpackets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", SUBPACKETS
+        "_openpgp/packets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", PACKETS
     ),
     "unknown critical subpackets are passed over": _never(
         "_openpgp/signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE
