@@ -1060,124 +1060,124 @@ MUTANTS = {
     ),
     # the archive
     "bytes after the archive's end pass": _never(
-        "_install/zip_layout.py", "end_at + _END.size + comment_size != size", ARCHIVE
+        "_install/zip_archive.py", "end_at + _END.size + comment_size != size", ARCHIVE
     ),
     "an archive on several disks passes": _never(
-        "_install/zip_layout.py", "disk or directory_disk or members_here != members", ARCHIVE
+        "_install/zip_archive.py", "disk or directory_disk or members_here != members", ARCHIVE
     ),
     "a ZIP64 archive passes": _never(
-        "_install/zip_layout.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\\6\\7")', ARCHIVE
+        "_install/zip_archive.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\\6\\7")', ARCHIVE
     ),
-    "any number of members passes": _never("_install/zip_layout.py", "members > MEMBERS_CAP", ARCHIVE),
-    "a directory of any size passes": _never("_install/zip_layout.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
+    "any number of members passes": _never("_install/zip_archive.py", "members > MEMBERS_CAP", ARCHIVE),
+    "a directory of any size passes": _never("_install/zip_archive.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
     "a directory elsewhere passes": _never(
-        "_install/zip_layout.py", "directory_at + directory_size != end_at", ARCHIVE
+        "_install/zip_archive.py", "directory_at + directory_size != end_at", ARCHIVE
     ),
-    "fewer members than announced pass": _never("_install/zip_layout.py", "len(lines) != announced", ARCHIVE),
+    "fewer members than announced pass": _never("_install/zip_archive.py", "len(lines) != announced", ARCHIVE),
     "bytes between members pass": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("local header of %s" % quoted(line.name), at, line.header_at, at)',
         ODDITIES,
     ),
     "bytes before the directory pass": _without(
-        "_install/zip_layout.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES
     ),
     "an end record in the directory passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)',
         ODDITIES,
     ),
     "a cut archive is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'self.expect("bytes before the end of the archive", at, size - left, size)',
         ODDITIES,
         ARCHIVE,
     ),
     "a cut line of the directory is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)',
         ODDITIES,
     ),
     "a line that is no line passes": _without(
-        "_install/zip_layout.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES
     ),
     "a line longer than the directory passes": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         "at + _LINE.size,\n            len(rest),\n            name_size",
         "at + _LINE.size, len(rest),\n                       len(rest) or name_size",
         ODDITIES,
     ),
     "a member on another disk passes": _without(
-        "_install/zip_layout.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES
     ),
-    "an encrypted member passes": _never("_install/zip_layout.py", "entry.flags & _ENCRYPTED", ARCHIVE),
+    "an encrypted member passes": _never("_install/zip_archive.py", "entry.flags & _ENCRYPTED", ARCHIVE),
     "any flag passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("flags of %s" % quoted(entry.name), at, entry.flags, entry.flags & _FLAGS)',
         ODDITIES,
     ),
-    "any compression passes": _never("_install/zip_layout.py", "entry.method not in (STORED, DEFLATED)", ARCHIVE),
+    "any compression passes": _never("_install/zip_archive.py", "entry.method not in (_STORED, _DEFLATED)", ARCHIVE),
     "any version to extract passes": _change(
-        "_install/zip_layout.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES
+        "_install/zip_archive.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES
     ),
     "any extra field passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES
+        "_install/zip_archive.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES
     ),
     "an extra field twice passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES
+        "_install/zip_archive.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES
     ),
     "an extra field's cut head is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         "archive.expect(what, at, len(data[begin : begin + _FIELD.size]), _FIELD.size)",
         ODDITIES,
     ),
     "a cut extra field passes": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'len(fields[number]), size or "some")',
         'len(fields[number]), len(fields[number]) or "some")',
         ODDITIES,
     ),
     "an empty extra field passes": _change(
-        "_install/zip_layout.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES
+        "_install/zip_archive.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES
     ),
     "a local header that is none passes": _without(
-        "_install/zip_layout.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES
     ),
     "a local header of another name passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))',
         ODDITIES,
     ),
     "a local header with other flags passes": _without(
-        "_install/zip_layout.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES
     ),
     "a local header with another method passes": _without(
-        "_install/zip_layout.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES
     ),
     "a local header with other sizes passes": _without(
-        "_install/zip_layout.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES
     ),
     "a local header without sizes passes": _never(
-        "_install/zip_layout.py", "found or not flags & _STREAMED", ODDITIES
+        "_install/zip_archive.py", "found or not flags & _STREAMED", ODDITIES
     )._replace(new="if found:"),
     "a local header may have more sizes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))',
         ODDITIES,
     ),
     "any descriptor passes": _without(
-        "_install/zip_layout.py",
-        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, DESCRIPTOR + facts)',
+        "_install/zip_archive.py",
+        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, _DESCRIPTOR + facts)',
         ODDITIES,
     ),
     "stored data need no signature behind": _change(
-        "_install/zip_layout.py",
-        "if found.startswith(facts) and entry.method == DEFLATED and",
+        "_install/zip_archive.py",
+        "if found.startswith(facts) and entry.method == _DEFLATED and",
         "if found.startswith(facts) and",
         ODDITIES,
     ),
     "a CRC may look like a descriptor's signature": _change(
-        "_install/zip_layout.py", " and not facts.startswith(DESCRIPTOR):", ":", ODDITIES
+        "_install/zip_archive.py", " and not facts.startswith(_DESCRIPTOR):", ":", ODDITIES
     ),
     "names of any letters pass": _change(
         "_install/zip_archive.py", 'if not _NAME.match(name) or ".." in name:', 'if ".." in name:', ARCHIVE
@@ -1221,10 +1221,10 @@ MUTANTS = {
         "_install/zip_archive.py", 'data[begin + 4 : begin + 8] == struct.pack("<L", crc)', ARCHIVE
     ),
     "an end inside stored data is not seen at the end of a block": _change(
-        "_install/zip_archive.py", "size + len(DESCRIPTOR) + 3)", "size)", ARCHIVE
+        "_install/zip_archive.py", "size + len(_DESCRIPTOR) + 3)", "size)", ARCHIVE
     ),
     "a broken disk is called a damaged archive": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         '        with os_error_context("read archive", self.path):\n            self._file.seek(at)',
         "        if True:\n            self._file.seek(at)",
         ARCHIVE,

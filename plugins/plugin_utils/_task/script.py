@@ -95,7 +95,6 @@ CHANGE: Tuple[str, ...] = (
     "_install/uninstall",
     "_install/usage",
     "_install/zip_archive",
-    "_install/zip_layout",
     "_openpgp/keys",
     "_openpgp/packets",
     "_openpgp/signatures",
