@@ -84,7 +84,7 @@ KEYS, FETCH, TRIES, LIMITS = (
     "_http/test_client_tries.py",
     "_http/test_client_limits.py",
 )
-REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_tls.py", "_http/test_resume.py"
+REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_tls.py", "_http/test_response.py"
 ACCESS, CREDENTIALS, PROXIES = "_request/test_network.py", "_http/test_credentials.py", "_http/test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
@@ -1458,7 +1458,7 @@ MUTANTS = {
     ),
     "a compressed document of any size is taken": _never("_http/response.py", "len(found) > cap", LIMITS),
     "a part that is compressed goes on with what is not": _never(
-        "_http/resume.py", "body.coding != self._coding", RESUME
+        "_http/response.py", "body.coding != self._coding", RESUME
     ),
     "https may be left": _change(
         "_http/urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST
@@ -1469,17 +1469,17 @@ MUTANTS = {
     "a host that is read in two ways is asked": _change(
         "_http/urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS
     ),
-    "a part that begins elsewhere is taken": _never("_http/resume.py", "start != self.count", RESUME),
-    "a part of another whole is taken": _change("_http/resume.py", "if total != self.size or", "if False or", RESUME),
-    "a part that ends early is taken": _change("_http/resume.py", "or last != total - 1:", "or False:", RESUME),
+    "a part that begins elsewhere is taken": _never("_http/response.py", "start != self.count", RESUME),
+    "a part of another whole is taken": _change("_http/response.py", "if total != self.size or", "if False or", RESUME),
+    "a part that ends early is taken": _change("_http/response.py", "or last != total - 1:", "or False:", RESUME),
     "a part of another file is taken": _change(
-        "_http/resume.py", "return None if body.etag == self._etag else", "return None if True else", RESUME
+        "_http/response.py", "return None if body.etag == self._etag else", "return None if True else", RESUME
     ),
     "a weak validator will do": _change(
         "_http/response.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME
     ),
     "the rest is asked for without If-Range": _change(
-        "_http/resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME
+        "_http/response.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME
     ),
     "a part that nobody asked for is taken": _change(
         "_http/response.py", "partial = resuming and", "partial =", RESUME
