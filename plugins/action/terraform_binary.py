@@ -88,6 +88,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.r
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import (
     NOT_FOUND_HINT,
     read_file_options,
+    read_trusted_key,
 )
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import (
     apply_environment,
@@ -101,7 +102,6 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.scrip
     lent_to,
     write_script,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     REPORT,
     ROLE,
