@@ -72,14 +72,13 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.ga
     read_answer,
     refuses_script,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.storage import (
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache, enter_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.store import (
     RUN_DIR,
+    Store,
     find_cache_dir,
     open_cache_dir,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.store import Store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.progress import describe_change
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
     ControllerDownload,
@@ -89,6 +88,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.r
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import (
     NOT_FOUND_HINT,
     read_file_options,
+    read_trusted_key,
 )
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import (
     apply_environment,
@@ -102,7 +102,6 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.scrip
     lent_to,
     write_script,
 )
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.trusted_keys import read_trusted_key
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
     REPORT,
     RESULT,

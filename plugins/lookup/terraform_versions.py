@@ -168,10 +168,11 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.c
     parse_version_spec,
 )
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.version import sort_key
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.stale_runs import enter_run
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.python import how_to_install
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import ControllerDownload
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache.run import RunCache, enter_run
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download.release import (
+    ControllerDownload,
+    how_to_install,
+)
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.key_files import read_file_options
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import (
     apply_environment,

@@ -77,15 +77,14 @@ ARCHIVE, INTERRUPTS, BINARY, OBTAIN = (
 )
 ODDITIES = "_install/test_zip_readers.py::test_one_oddity_passes_or_not"
 RELEASES, MADE, PACKETS = "_release/test_layout.py", "_openpgp/test_verify_made.py", "_openpgp/test_packets.py"
-STANDING, SUBPACKETS, GENUINE = "_openpgp/test_key_status.py", "_openpgp/test_subpackets.py", "_openpgp/test_verify.py"
-SIGNATURES = "_openpgp/test_signatures.py"
+GENUINE, SIGNATURES = "_openpgp/test_verify.py", "_openpgp/test_signatures.py"
 KEYS, FETCH, TRIES, LIMITS = (
     "_openpgp/test_keys.py",
     "_http/test_client.py",
     "_http/test_client_tries.py",
     "_http/test_client_limits.py",
 )
-REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_tls.py", "_http/test_resume.py"
+REDIRECTS, TRUST, RESUME = "_http/test_client_redirects.py", "_http/test_client_tls.py", "_http/test_response.py"
 ACCESS, CREDENTIALS, PROXIES = "_request/test_network.py", "_http/test_credentials.py", "_http/test_proxies.py"
 ERROR_TREE, MODULE = "test_errors.py", "tests/unit/plugins/modules/test_terraform_binary.py"
 _MODULE = "../modules/terraform_binary.py"
@@ -1061,124 +1060,124 @@ MUTANTS = {
     ),
     # the archive
     "bytes after the archive's end pass": _never(
-        "_install/zip_layout.py", "end_at + _END.size + comment_size != size", ARCHIVE
+        "_install/zip_archive.py", "end_at + _END.size + comment_size != size", ARCHIVE
     ),
     "an archive on several disks passes": _never(
-        "_install/zip_layout.py", "disk or directory_disk or members_here != members", ARCHIVE
+        "_install/zip_archive.py", "disk or directory_disk or members_here != members", ARCHIVE
     ),
     "a ZIP64 archive passes": _never(
-        "_install/zip_layout.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\\6\\7")', ARCHIVE
+        "_install/zip_archive.py", 'tail[max(0, at - _ZIP64_LOCATOR_SIZE) : at].startswith(b"PK\\6\\7")', ARCHIVE
     ),
-    "any number of members passes": _never("_install/zip_layout.py", "members > MEMBERS_CAP", ARCHIVE),
-    "a directory of any size passes": _never("_install/zip_layout.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
+    "any number of members passes": _never("_install/zip_archive.py", "members > MEMBERS_CAP", ARCHIVE),
+    "a directory of any size passes": _never("_install/zip_archive.py", "directory_size > DIRECTORY_CAP", ARCHIVE),
     "a directory elsewhere passes": _never(
-        "_install/zip_layout.py", "directory_at + directory_size != end_at", ARCHIVE
+        "_install/zip_archive.py", "directory_at + directory_size != end_at", ARCHIVE
     ),
-    "fewer members than announced pass": _never("_install/zip_layout.py", "len(lines) != announced", ARCHIVE),
+    "fewer members than announced pass": _never("_install/zip_archive.py", "len(lines) != announced", ARCHIVE),
     "bytes between members pass": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("local header of %s" % quoted(line.name), at, line.header_at, at)',
         ODDITIES,
     ),
     "bytes before the directory pass": _without(
-        "_install/zip_layout.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("central directory", at, directory_at, at)', ODDITIES
     ),
     "an end record in the directory passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("end records in the central directory", directory_at, data.count(_END_MAGIC), 0)',
         ODDITIES,
     ),
     "a cut archive is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'self.expect("bytes before the end of the archive", at, size - left, size)',
         ODDITIES,
         ARCHIVE,
     ),
     "a cut line of the directory is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("bytes of a line of the central directory", at, len(fixed), _LINE.size)',
         ODDITIES,
     ),
     "a line that is no line passes": _without(
-        "_install/zip_layout.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("line of the central directory", at, magic, b"PK\\1\\2")', ODDITIES
     ),
     "a line longer than the directory passes": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         "at + _LINE.size,\n            len(rest),\n            name_size",
         "at + _LINE.size, len(rest),\n                       len(rest) or name_size",
         ODDITIES,
     ),
     "a member on another disk passes": _without(
-        "_install/zip_layout.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("disk of %s" % quoted(entry.name), at, disk, 0)', ODDITIES
     ),
-    "an encrypted member passes": _never("_install/zip_layout.py", "entry.flags & _ENCRYPTED", ARCHIVE),
+    "an encrypted member passes": _never("_install/zip_archive.py", "entry.flags & _ENCRYPTED", ARCHIVE),
     "any flag passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("flags of %s" % quoted(entry.name), at, entry.flags, entry.flags & _FLAGS)',
         ODDITIES,
     ),
-    "any compression passes": _never("_install/zip_layout.py", "entry.method not in (STORED, DEFLATED)", ARCHIVE),
+    "any compression passes": _never("_install/zip_archive.py", "entry.method not in (_STORED, _DEFLATED)", ARCHIVE),
     "any version to extract passes": _change(
-        "_install/zip_layout.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES
+        "_install/zip_archive.py", "at, needed, min(needed, _VERSION_CAP))", "at, needed, needed)", ODDITIES
     ),
     "any extra field passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES
+        "_install/zip_archive.py", "if number not in known or number in fields:", "if number in fields:", ODDITIES
     ),
     "an extra field twice passes": _change(
-        "_install/zip_layout.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES
+        "_install/zip_archive.py", "if number not in known or number in fields:", "if number not in known:", ODDITIES
     ),
     "an extra field's cut head is not seen": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         "archive.expect(what, at, len(data[begin : begin + _FIELD.size]), _FIELD.size)",
         ODDITIES,
     ),
     "a cut extra field passes": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'len(fields[number]), size or "some")',
         'len(fields[number]), len(fields[number]) or "some")',
         ODDITIES,
     ),
     "an empty extra field passes": _change(
-        "_install/zip_layout.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES
+        "_install/zip_archive.py", 'len(fields[number]), size or "some")', "len(fields[number]), size)", ODDITIES
     ),
     "a local header that is none passes": _without(
-        "_install/zip_layout.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("beginning %s" % of, at, magic, b"PK\\3\\4")', ODDITIES
     ),
     "a local header of another name passes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("name %s" % of, at, rest[:name_size], line.name.encode("latin-1"))',
         ODDITIES,
     ),
     "a local header with other flags passes": _without(
-        "_install/zip_layout.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("flags %s" % of, at, flags, line.flags)', ODDITIES
     ),
     "a local header with another method passes": _without(
-        "_install/zip_layout.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("method %s" % of, at, method, line.method)', ODDITIES
     ),
     "a local header with other sizes passes": _without(
-        "_install/zip_layout.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES
+        "_install/zip_archive.py", 'archive.expect("%s %s" % (what, of), at, found, expected)', ODDITIES
     ),
     "a local header without sizes passes": _never(
-        "_install/zip_layout.py", "found or not flags & _STREAMED", ODDITIES
+        "_install/zip_archive.py", "found or not flags & _STREAMED", ODDITIES
     )._replace(new="if found:"),
     "a local header may have more sizes": _without(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         'archive.expect("sizes %s" % of, at, (packed_size, size, len(zip64)), (_IN_ZIP64, _IN_ZIP64, 16))',
         ODDITIES,
     ),
     "any descriptor passes": _without(
-        "_install/zip_layout.py",
-        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, DESCRIPTOR + facts)',
+        "_install/zip_archive.py",
+        'archive.expect("descriptor of %s" % quoted(entry.name), at, found, _DESCRIPTOR + facts)',
         ODDITIES,
     ),
     "stored data need no signature behind": _change(
-        "_install/zip_layout.py",
-        "if found.startswith(facts) and entry.method == DEFLATED and",
+        "_install/zip_archive.py",
+        "if found.startswith(facts) and entry.method == _DEFLATED and",
         "if found.startswith(facts) and",
         ODDITIES,
     ),
     "a CRC may look like a descriptor's signature": _change(
-        "_install/zip_layout.py", " and not facts.startswith(DESCRIPTOR):", ":", ODDITIES
+        "_install/zip_archive.py", " and not facts.startswith(_DESCRIPTOR):", ":", ODDITIES
     ),
     "names of any letters pass": _change(
         "_install/zip_archive.py", 'if not _NAME.match(name) or ".." in name:', 'if ".." in name:', ARCHIVE
@@ -1222,10 +1221,10 @@ MUTANTS = {
         "_install/zip_archive.py", 'data[begin + 4 : begin + 8] == struct.pack("<L", crc)', ARCHIVE
     ),
     "an end inside stored data is not seen at the end of a block": _change(
-        "_install/zip_archive.py", "size + len(DESCRIPTOR) + 3)", "size)", ARCHIVE
+        "_install/zip_archive.py", "size + len(_DESCRIPTOR) + 3)", "size)", ARCHIVE
     ),
     "a broken disk is called a damaged archive": _change(
-        "_install/zip_layout.py",
+        "_install/zip_archive.py",
         '        with os_error_context("read archive", self.path):\n            self._file.seek(at)',
         "        if True:\n            self._file.seek(at)",
         ARCHIVE,
@@ -1261,50 +1260,42 @@ MUTANTS = {
     "a revoked subkey signs": _never(
         "_openpgp/keys.py", "_is_revoked(primary, SUBKEY_REVOCATION, content, placed)", MADE
     ),
-    "a subkey without a binding signs": _never(
-        "_openpgp/key_status.py", "not any(one.counts for one in bindings)", STANDING
-    ),
-    "a key without a self-signature signs": _never(
-        "_openpgp/key_status.py", "not any(one.counts for one in said)", STANDING
-    ),
+    "a subkey without a binding signs": _never("_openpgp/keys.py", "not any(one.counts for one in bindings)", KEYS),
+    "a key without a self-signature signs": _never("_openpgp/keys.py", "not any(one.counts for one in said)", KEYS),
     "a self-signature counts wherever it stands": _change(
         "_openpgp/keys.py", "counts = item.under == place and _is_good(", "counts = _is_good(", MADE
     ),
-    "a subkey need not agree": _never(
-        "_openpgp/key_status.py", "one.counts and one.fields.may_sign and not agreed", STANDING
-    ),
-    "a key that may not sign does": _never(
-        "_openpgp/key_status.py", "not permissions or not all(permissions)", STANDING
-    ),
+    "a subkey need not agree": _never("_openpgp/keys.py", "one.counts and one.fields.may_sign and not agreed", KEYS),
+    "a key that may not sign does": _never("_openpgp/keys.py", "not permissions or not all(permissions)", KEYS),
     "a user id may be silent on signing": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if one in names or one.fields.flags is not None]",
         "if one.fields.flags is not None]",
-        STANDING,
+        KEYS,
     ),
     "a self-signature by somebody else counts": _change(
         "_openpgp/keys.py", "or not verify_rsa(maker, signature, content):", "or False:", MADE
     ),
     "an older self-signature counts": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if newest <= one.fields.created <= moment]",
         "if one.fields.created <= moment]",
-        STANDING,
+        KEYS,
     ),
     "a self-signature counts before it was made": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "if newest <= one.fields.created <= moment]",
         "if newest <= one.fields.created]",
-        STANDING,
+        KEYS,
     ),
     "the newest self-signature is one that was made later": _change(
-        "_openpgp/key_status.py", "[created for created in counting if created <= moment]", "counting", STANDING
+        "_openpgp/keys.py", "[created for created in counting if created <= moment]", "counting", KEYS
     ),
     "of self-signatures in a tie the last to come wins": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "    return [one for one in part.statements if newest <= one.fields.created <= moment]\n",
         "    return [one for one in part.statements if newest <= one.fields.created <= moment][-1:]\n",
-        STANDING,
+        KEYS,
     ),
     "a self-signature that does not count does not restrict": _change(
         "_openpgp/keys.py", "if not counts and not (\n            may_name(", "if not counts and (may_name(", MADE
@@ -1322,34 +1313,34 @@ MUTANTS = {
         MADE,
     ),
     "another key's end is not extended to an older subkey": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "ends = [_find_end(one.fields, member.oldest)",
         "ends = [_find_end(one.fields, member.valid_from)",
-        STANDING,
+        KEYS,
     ),
     "a cross-certification has no end": _change(
-        "_openpgp/key_status.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", STANDING
+        "_openpgp/keys.py", "            ends += [inner.fields.expires for inner in agreed]\n", "", KEYS
     ),
     "a binding has no end": _change(
-        "_openpgp/key_status.py",
+        "_openpgp/keys.py",
         "        ends += [_find_end(one.fields, member.public.created) for one in bindings]\n",
         "",
-        STANDING,
+        KEYS,
     ),
     "a withdrawn user id counts": _change(
         "_openpgp/keys.py", "found = tuple([one._replace(counts=False) for one in found])", "pass", MADE
     ),
     "a user id withdrawn beyond doubt restricts for ever": _change(
-        "_openpgp/key_status.py", "any(last <= date <= moment for date in part.withdrawn)", "False", STANDING
+        "_openpgp/keys.py", "any(last <= date <= moment for date in part.withdrawn)", "False", KEYS
     ),
     "a user id withdrawn later restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "last <= date for", STANDING
+        "_openpgp/keys.py", "last <= date <= moment for", "last <= date for", KEYS
     ),
     "a user id certified anew restricts no more": _change(
-        "_openpgp/key_status.py", "last <= date <= moment for", "date <= moment for", STANDING
+        "_openpgp/keys.py", "last <= date <= moment for", "date <= moment for", KEYS
     ),
     "the only user id restricts no more once it is withdrawn": _change(
-        "_openpgp/key_status.py", "if not (others and any(", "if not (any(", STANDING
+        "_openpgp/keys.py", "if not (others and any(", "if not (any(", KEYS
     ),
     "a doubtful withdrawal lifts a restriction": _change(
         "_openpgp/keys.py",
@@ -1373,9 +1364,9 @@ MUTANTS = {
         "_openpgp/keys.py", "renewed = primary.fingerprint == _RENEWED", "renewed = False", GENUINE
     ),
     "the renewed key ignores older self-signatures": _change(
-        "_openpgp/key_status.py", "moment = max(moment, min(counting))", "moment = max(counting)", STANDING
+        "_openpgp/keys.py", "moment = max(moment, min(counting))", "moment = max(counting)", KEYS
     ),
-    "what makes a key itself invalid is forgotten": _never("_openpgp/key_status.py", "member.invalid_reason", STANDING),
+    "what makes a key itself invalid is forgotten": _never("_openpgp/keys.py", "member.invalid_reason", KEYS),
     "short RSA keys are trusted": _never("_openpgp/signatures.py", "not 2048 <= bits <= 8192", MADE),
     "odd RSA numbers are trusted": _never(
         "_openpgp/signatures.py",
@@ -1404,7 +1395,7 @@ MUTANTS = {
         "_openpgp/packets.py", "if algorithm in (RSA, _RSA_SIGN_ONLY) else None", "if algorithm == RSA else None", MADE
     ),
     "an intended recipient may have any form": _change(
-        "_openpgp/subpackets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", SUBPACKETS
+        "_openpgp/packets.py", "    35: _is_fingerprint,", "    135: _is_fingerprint,", PACKETS
     ),
     "unknown critical subpackets are passed over": _never(
         "_openpgp/signatures.py", "subpacket.critical and subpacket.kind not in _UNDERSTOOD", MADE
@@ -1467,7 +1458,7 @@ MUTANTS = {
     ),
     "a compressed document of any size is taken": _never("_http/response.py", "len(found) > cap", LIMITS),
     "a part that is compressed goes on with what is not": _never(
-        "_http/resume.py", "body.coding != self._coding", RESUME
+        "_http/response.py", "body.coding != self._coding", RESUME
     ),
     "https may be left": _change(
         "_http/urls.py", 'plain = urlsplit(url).scheme == "http"', "plain = True", REDIRECTS, TRUST
@@ -1478,17 +1469,17 @@ MUTANTS = {
     "a host that is read in two ways is asked": _change(
         "_http/urls.py", "_AUTHORITY.match(parts.netloc)", '"@" not in parts.netloc', REDIRECTS
     ),
-    "a part that begins elsewhere is taken": _never("_http/resume.py", "start != self.count", RESUME),
-    "a part of another whole is taken": _change("_http/resume.py", "if total != self.size or", "if False or", RESUME),
-    "a part that ends early is taken": _change("_http/resume.py", "or last != total - 1:", "or False:", RESUME),
+    "a part that begins elsewhere is taken": _never("_http/response.py", "start != self.count", RESUME),
+    "a part of another whole is taken": _change("_http/response.py", "if total != self.size or", "if False or", RESUME),
+    "a part that ends early is taken": _change("_http/response.py", "or last != total - 1:", "or False:", RESUME),
     "a part of another file is taken": _change(
-        "_http/resume.py", "return None if body.etag == self._etag else", "return None if True else", RESUME
+        "_http/response.py", "return None if body.etag == self._etag else", "return None if True else", RESUME
     ),
     "a weak validator will do": _change(
         "_http/response.py", "etag if _STRONG_ETAG.match(etag) else None", "etag", RESUME
     ),
     "the rest is asked for without If-Range": _change(
-        "_http/resume.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME
+        "_http/response.py", '"If-Range": self._etag', '"X-Not": self._etag', RESUME
     ),
     "a part that nobody asked for is taken": _change(
         "_http/response.py", "partial = resuming and", "partial =", RESUME

@@ -131,6 +131,20 @@ def slow_first(item, targets):
     return not any("/proof/" in target for target in targets), item
 
 
+def test_every_change_fits_its_file_and_its_tests_exist():
+    """All rows, in an instant: whoever moves a line or a test need not wait for the full run."""
+    wrong = []
+    for name, mutant in mutants.MUTANTS.items():
+        path = os.path.join(CHECKOUT, "plugins", "module_utils", mutant.file)
+        with open(path, encoding="utf-8") as file:
+            if file.read().count(mutant.old) != 1:
+                wrong.append("%s: is not in %s, or more than once" % (name, mutant.file))
+        for target in mutant.targets:
+            if not os.path.exists(os.path.join(CHECKOUT, target.partition("::")[0])):
+                wrong.append("%s: there is no %s" % (name, target))
+    assert not wrong
+
+
 @pytest.mark.skipif(not tiers.FULL, reason="make test has these very tests")
 def test_the_tests_of_all_mutants_pass_without_them(pool):
     targets = sorted(

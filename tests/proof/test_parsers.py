@@ -23,7 +23,7 @@ import sweeps
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import TerraformBinaryError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import receipt as receipt_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._install import zip_archive
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import armor, packets, verify
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import packets, verify
 from ansible_collections.iac_platform.terraform.plugins.module_utils._records import Receipt
 from ansible_collections.iac_platform.terraform.plugins.module_utils._release import index, layout
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions import constraint, version
@@ -124,7 +124,7 @@ def _parse_receipt(data):
 
 def _blocks(genuine):
     texts = _files(genuine, "keys", ".asc")
-    return [data for text in texts for _label, data in armor.read_armor(text.decode())] + _files(
+    return [data for text in texts for _label, data in packets.read_armor(text.decode())] + _files(
         genuine, "terraform", ".sig"
     )
 
@@ -166,11 +166,11 @@ class Parser(NamedTuple):
 
 PARSERS = {
     "zip": Parser(_inflate, _archives, TerraformBinaryError),
-    "packets": Parser(_read_packets, _blocks, armor.MalformedError),
+    "packets": Parser(_read_packets, _blocks, packets.MalformedError),
     "armor": Parser(
-        lambda data: armor.read_armor(data.decode("latin-1")),
+        lambda data: packets.read_armor(data.decode("latin-1")),
         lambda genuine: _files(genuine, "keys", ".asc"),
-        armor.MalformedError,
+        packets.MalformedError,
     ),
     "signature": Parser(
         lambda data: verify.verify(b"document", data, OUR_KEYS, NOW, "/tmp/sums.sig"),

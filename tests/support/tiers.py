@@ -44,7 +44,7 @@ TIERS = {
         40,
         (
             _UNIT + "_http/test_client",
-            _UNIT + "_http/test_resume.py",
+            _UNIT + "_http/test_response.py",
             "tests/unit/release_site/",
             "tests/playbooks/test_retries.py",
             "tests/playbooks/test_hostile_networks.py",

@@ -39,8 +39,15 @@ from .credentials import (
 )
 from .listeners import check_listener
 from .proxies import choose_proxy
-from .response import LONGEST_START, ResponseBody, check_beginning, check_response, decode, open_file
-from .resume import PartialDownload
+from .response import (
+    LONGEST_START,
+    PartialDownload,
+    ResponseBody,
+    check_beginning,
+    check_response,
+    decode,
+    open_file,
+)
 from .session import Session
 from .transport_errors import NETWORK_HINT, describe_transport_error, retry_delay
 from .urls import check_url, is_loopback, redact_url, resolve_redirect

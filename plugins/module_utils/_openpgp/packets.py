@@ -1,19 +1,19 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parses binary OpenPGP into records: packets, public keys, signatures. It verifies nothing.
+"""Reads OpenPGP, armored or binary, into records: packets, public keys, signatures. It verifies nothing.
 
 It reads only what this collection needs of RFC 4880 and RFC 9580. It refuses anything else with MalformedError and
-never guesses. It checks every length against the data and limits every count, and no data may remain at the end.
-Messages never quote a key or signature.
+never guesses. It checks every length against the data and limits every count, and no data may remain at the end. It
+also checks the form of subpackets that decide nothing here: a signature that breaks the rules proves nothing for sure,
+and other verifiers, sqv among them, refuse it as a whole.
+Messages never quote the data: a user may have pasted a secret by mistake.
 """
 
+import base64
 import hashlib
 import struct
-from typing import List, NamedTuple, Optional, Tuple
-
-from .armor import MalformedError
-from .subpackets import EMBEDDED, ISSUER, ISSUER_FINGERPRINT, is_well_formed
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 # Packet types, RFC 9580 section 5
 SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY, USER_ATTRIBUTE = (
@@ -26,11 +26,19 @@ SIGNATURE, SECRET_KEY, PUBLIC_KEY, SECRET_SUBKEY, MARKER, USER_ID, PUBLIC_SUBKEY
     14,
     17,
 )
+# Subpacket types, RFC 9580 section 5.2.3.7
+ISSUER, EMBEDDED, ISSUER_FINGERPRINT = 16, 32, 33
+CREATED, EXPIRES, KEY_EXPIRES, FLAGS = 2, 3, 9, 27
 RSA = 1  # the only public-key algorithm that counts, RFC 9580 section 9.1
 _RSA_SIGN_ONLY = 3  # deprecated; with the same numbers
 
+TEXT_LIMIT = 256 * 1024  # characters of armor
 _SUBPACKETS = 64  # most subpackets in one area of a signature
 _BODY_LIMIT = 0xFFFF  # octets of a key: its length is hashed as two octets
+
+
+class MalformedError(ValueError):
+    """The data is not OpenPGP, or not the part of OpenPGP that is read here. The message quotes nothing from it."""
 
 
 class Packet(NamedTuple):
@@ -80,6 +88,74 @@ class SignaturePacket(NamedTuple):
     issuers: Tuple[str, ...]
     embedded: Tuple["SignaturePacket", ...]  # signatures in its subpackets, hashed or not; one level deep
     malformed: Optional[int]  # type of its first malformed subpacket, hashed, unhashed or embedded
+
+
+def read_armor(text: str) -> List[Tuple[str, bytes]]:
+    """Decode ASCII armor (RFC 9580 section 6.2).
+
+    Other lines before, between and after the blocks are ignored. The checksum is optional but must match, as in gpg: a
+    damaged text should be reported as damaged.
+
+    :param text: str, at most TEXT_LIMIT characters.
+    :returns: list of (label, bytes), the label without "BEGIN PGP": ``PUBLIC KEY BLOCK``.
+    :raises MalformedError: the armor is incomplete or damaged.
+    """
+    if len(text) > TEXT_LIMIT:
+        raise MalformedError("it is longer than %d characters" % TEXT_LIMIT)
+    blocks = []
+    lines = iter([line.strip(" \t\r") for line in text.split("\n")])
+    for line in lines:
+        if line.startswith("-----BEGIN PGP ") and line.endswith("-----") and line.count("-----") == 2:
+            label = line[15:-5]
+            blocks.append((label, _read_block(label, lines)))
+        elif "-----" in line:
+            raise MalformedError("dashes that are no BEGIN or END line of OpenPGP armor (were its line breaks lost?)")
+    return blocks
+
+
+def _read_block(label: str, lines: Iterator[str]) -> bytes:
+    for line in lines:
+        if not line:
+            break
+        if ":" not in line:
+            raise MalformedError("the empty line is missing between the armor's first lines and its data")
+    body, checksum = [], None
+    for line in lines:
+        if line == "-----END PGP %s-----" % label:
+            break
+        if checksum is not None and line:
+            raise MalformedError("something follows the armor's checksum")
+        if line.startswith("="):
+            checksum = _decode(line[1:])
+        else:
+            body.append(line)
+    else:
+        raise MalformedError("the armor has no END line: it was cut")
+    data = _decode("".join(body))
+    if checksum is not None and checksum != _crc24(data):
+        raise MalformedError("the armor's checksum does not match: the text was damaged")
+    return data
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as exc:
+        raise MalformedError("the armor is not base64") from exc
+
+
+def _crc24(data: bytes) -> bytes:
+    # RFC 9580 section 6.1.1, eight bits at a time
+    table = []
+    for octet in range(256):
+        crc = octet << 16
+        for _bit in range(8):
+            crc = crc << 1 ^ (0x1864CFB if crc & 0x800000 else 0)
+        table.append(crc & 0xFFFFFF)
+    crc = 0xB704CE
+    for octet in data:
+        crc = (crc << 8 & 0xFFFFFF) ^ table[crc >> 16 ^ octet]
+    return crc.to_bytes(3, "big")
 
 
 def read_packets(data: bytes, most: int) -> List[Packet]:
@@ -196,7 +272,7 @@ def read_signature(body: bytes, nested: bool = False) -> SignaturePacket:
     if nested and inside:
         raise MalformedError("a signature within a signature within a signature")
     embedded = [read_signature(data, nested=True) for data in inside]
-    odd = [found for found, _critical, data in hashed + unhashed if not is_well_formed(found, data)]
+    odd = [found for found, _critical, data in hashed + unhashed if not _is_well_formed(found, data)]
     # The values of other algorithms are not parsed, so nothing shows whether they are well-formed.
     odd += [EMBEDDED for one in embedded if one.malformed is not None or one.value is None]
     return SignaturePacket(
@@ -241,3 +317,54 @@ def _read_issuers(area: Tuple[Subpacket, ...]) -> Tuple[str, ...]:
                 raise MalformedError("an issuer fingerprint of %d octets in a signature" % len(data))
             found.append(data[1:].hex().upper())
     return tuple(found)
+
+
+def _is_well_formed(kind: int, data: bytes) -> bool:
+    """Whether a subpacket of this type may have this content (bytes)."""
+    return bool(_FORMS[kind](data)) if kind in _FORMS else True
+
+
+def _is_bool(data: bytes) -> bool:
+    return data in (b"\0", b"\1")
+
+
+def _is_time(data: bytes) -> bool:
+    return len(data) == 4
+
+
+def _is_notation(data: bytes) -> bool:
+    # flags, two lengths, a name and a value
+    name, value = int.from_bytes(data[4:6], "big"), int.from_bytes(data[6:8], "big")
+    if len(data) < 8 or len(data) != 8 + name + value:
+        return False
+    try:
+        data[8 : 8 + name].decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_fingerprint(data: bytes) -> bool:
+    # of a version 4 key: sqv accepts no other
+    return data[:1] == b"\4" and len(data) == 21
+
+
+# Other types may hold anything. read_signature() parses embedded signatures, and refuses bad ones.
+_FORMS: Dict[int, Callable[[bytes], object]] = {
+    CREATED: _is_time,
+    EXPIRES: _is_time,
+    4: _is_bool,  # exportable certification
+    5: lambda data: len(data) == 2,  # trust: level and amount
+    6: lambda data: data.endswith(b"\0"),  # regular expression
+    7: _is_bool,  # revocable
+    KEY_EXPIRES: _is_time,
+    ISSUER: lambda data: len(data) == 8,
+    12: lambda data: len(data) == 22 and data[0] & 0x80,  # revocation key: class, algorithm, fingerprint
+    20: _is_notation,
+    25: _is_bool,  # primary user id
+    29: lambda data: data,  # reason for revocation: code and text
+    ISSUER_FINGERPRINT: _is_fingerprint,
+    31: lambda data: len(data) >= 2,  # signature target: two algorithms and a hash
+    35: _is_fingerprint,  # intended recipient
+    37: lambda data: not data,  # attested certifications: allowed only in a signature type of their own
+}

@@ -13,8 +13,19 @@ import hmac
 import struct
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .packets import RSA, PublicKey, SignaturePacket, new_sha1
-from .subpackets import CREATED, EMBEDDED, EXPIRES, FLAGS, ISSUER, ISSUER_FINGERPRINT, KEY_EXPIRES
+from .packets import (
+    CREATED,
+    EMBEDDED,
+    EXPIRES,
+    FLAGS,
+    ISSUER,
+    ISSUER_FINGERPRINT,
+    KEY_EXPIRES,
+    RSA,
+    PublicKey,
+    SignaturePacket,
+    new_sha1,
+)
 
 # Signature types, RFC 9580 section 5.2.1
 DOCUMENT, BINDING, CROSS_CERTIFICATION, DIRECT, KEY_REVOCATION, SUBKEY_REVOCATION, USER_ID_REVOCATION = (

@@ -12,11 +12,9 @@ trusted key must remain.
 from typing import List, NamedTuple, Optional, Tuple, Type
 
 from .._errors import ClockError, VerificationError
-from .armor import MalformedError, read_armor
 from .hashicorp_key import KEY_DATE, OTHER_KEYS, OTHER_SUBKEYS
-from .key_status import SigningKey, find_key_status
-from .keys import TrustedKey, read_keys
-from .packets import SIGNATURE, SignaturePacket, read_packets, read_signature
+from .keys import SigningKey, TrustedKey, find_key_status, read_keys
+from .packets import SIGNATURE, MalformedError, SignaturePacket, read_armor, read_packets, read_signature
 from .signatures import DOCUMENT, SignatureFields, find_invalid_reason, format_time, issuer_is, read_fields, verify_rsa
 
 __all__ = ("TrustedKey", "Signature", "read_keys", "verify")

@@ -47,13 +47,13 @@ _HIGHEST = 2**32 - 2  # highest uid and gid; for chown(2), 2**32 - 1 means "leav
 
 
 def parse_request(
-    params: Params, host_platform: Callable[[], str], chosen: Optional[str] = None, missing: Optional[List[str]] = None
+    params: Params, host_platform: Callable[[], str], version: Optional[str] = None, missing: Optional[List[str]] = None
 ) -> Request:
     """Check the user's request.
 
     :param params: dict, the module's parameters; blank strings and lists of blank strings count as not given.
     :param host_platform: callable() -> str, the platform of this host; called only if it is needed.
-    :param chosen: str, the exact version that ``latest`` or a constraint was resolved to.
+    :param version: str, the exact version that ``latest`` or a constraint was resolved to.
     :param missing: list, receives a message for each account that does not exist yet, but may by the time of a real
         run; None: refuse.
     :returns: Request; its ``version`` is None until one is chosen.
@@ -82,7 +82,7 @@ def parse_request(
         gone=(),
         lock_timeout=_within(given["lock_timeout"], 0, _LONGEST, "lock_timeout", "seconds"),
         allow_unsafe=given["allow_unsafe_base_dir"],
-        **dict(_checked(given), **_download_fields(given, wanted, platform, chosen)),
+        **dict(_checked(given), **_download_fields(given, wanted, platform, version)),
     )
     if request.link:
         _check_link(request, request.link)
@@ -91,18 +91,18 @@ def parse_request(
     return request
 
 
-def parse_download_request(params: Params, platform: Optional[str], chosen: Optional[str] = None) -> DownloadRequest:
+def parse_download_request(params: Params, platform: Optional[str], version: Optional[str] = None) -> DownloadRequest:
     """Check only the options that a download needs. The controller uses this: other options refer to the target.
 
     :param params: dict, as for parse_request().
     :param platform: str, the target's platform; None: not known yet, and so neither is the right line of ``checksum``.
-    :param chosen: as for parse_request().
+    :param version: as for parse_request().
     :returns: DownloadRequest.
     :raises RequestError: an option is not valid; the message names it.
     """
     given = _all_given(params)
     order = DownloadRequest(
-        **_download_fields(given, _wanted(given), platform and layout.check_platform(platform), chosen)
+        **_download_fields(given, _wanted(given), platform and layout.check_platform(platform), version)
     )
     _check_policy(order, given["checksum"] is not None)
     return order
@@ -130,10 +130,10 @@ def _checked(given: Params) -> Params:
 
 
 def _download_fields(
-    given: Params, wanted: constraint.VersionSpec, platform: Optional[str], chosen: Optional[str]
+    given: Params, wanted: constraint.VersionSpec, platform: Optional[str], version: Optional[str]
 ) -> Params:
     """Return the fields of a DownloadRequest as a dict."""
-    version = chosen or wanted.version
+    version = version or wanted.version
     checksum = None
     # Lines of SHA256SUMS need both. What is given beside ``previous`` is about another version.
     if given["checksum"] and version and platform and not wanted.is_previous:

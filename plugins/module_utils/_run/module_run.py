@@ -112,11 +112,11 @@ class ModuleRun:
         guard = functools.partial(open_trusted_file, owners=trusted_owners(self.request.uid))
         return Source(self.request, self.steps, guard)
 
-    def parse(self, chosen: Optional[str] = None) -> Request:
-        """Return the request, for a chosen version if one is given. Raises RequestError."""
+    def parse(self, version: Optional[str] = None) -> Request:
+        """Return the request, for the version that was chosen, if one is given. Raises RequestError."""
         missing: Optional[List[str]] = [] if self.check_mode else None
         request = parse_request(
-            self.params, lambda: detect_platform(platform.system(), platform.machine()), chosen, missing
+            self.params, lambda: detect_platform(platform.system(), platform.machine()), version, missing
         )
         for each in missing or ():
             self.miss(each)

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
 from urllib.parse import urlsplit
@@ -27,7 +28,6 @@ from ...module_utils._source import Source, is_unsigned
 from .._cache.run import RunCache
 from .._task.key_files import OPTIONS as FILE_OPTIONS
 from .progress import ProgressSink
-from .python import how_to_install
 
 # These fields of a DownloadRequest say what is requested. The others say how, including the credentials: if they
 # differ, nothing is shared.
@@ -284,3 +284,21 @@ def staging_directory(staged: StagedRelease, parent: str) -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # an error may be in flight; the run's end removes it anyway
+
+
+def how_to_install(package: str) -> str:
+    """Return an instruction for installing a package for the Python that runs Ansible: str.
+
+    It depends on how that Python was installed.
+
+    :param package: str, its name on the package index; Linux distributions call it ``python3-`` and that name.
+    """
+    name = os.path.basename(sys.prefix)
+    if os.path.exists(os.path.join(sys.prefix, "pipx_metadata.json")):  # pipx writes this file
+        return "pipx inject %s %s" % (name, package)
+    if os.path.exists(os.path.join(sys.prefix, "uv-receipt.toml")):  # uv writes this file for its tools
+        return "uv tool install --with %s %s" % (package, name)
+    by_pip = "%s -m pip install %s" % (sys.executable, package)
+    if sys.prefix != sys.base_prefix:
+        return by_pip
+    return "install python3-%s (dnf, apt), or %s" % (package, by_pip)

@@ -95,13 +95,9 @@ CHANGE: Tuple[str, ...] = (
     "_install/uninstall",
     "_install/usage",
     "_install/zip_archive",
-    "_install/zip_layout",
-    "_openpgp/armor",
-    "_openpgp/key_status",
     "_openpgp/keys",
     "_openpgp/packets",
     "_openpgp/signatures",
-    "_openpgp/subpackets",
     "_openpgp/verify",
     "_source",
 )

@@ -13,7 +13,7 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._request im
 from ansible_collections.iac_platform.terraform.plugins.module_utils._versions.version import sort_key as order_of
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers import gate
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download import release
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import trusted_keys
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import key_files
 
 DataLoader = pytest.importorskip("ansible.parsing.dataloader").DataLoader
 Task = pytest.importorskip("ansible.playbook.task").Task
@@ -52,7 +52,7 @@ def playbook_dir(tmp_path):
     with open(str(tmp_path / "binary.gpg"), "wb") as file:
         file.write(b"\x99\x01\x0d\x04" + bytes(range(256)))
     with open(str(tmp_path / "huge.asc"), "w") as file:
-        file.write(PUBLIC + "x" * trusted_keys.FILE_CAP)
+        file.write(PUBLIC + "x" * key_files.KEY_CAP)
     return str(tmp_path)
 
 

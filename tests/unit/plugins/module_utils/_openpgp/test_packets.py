@@ -1,16 +1,15 @@
 # Copyright: Contributors to the iac_platform.terraform project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Armor, packets, keys and signatures as records: what is read, and that everything else is refused by Malformed."""
+"""Armor, packets, keys, signatures and subpackets as records: what is read; everything else is refused by Malformed."""
 
 import base64
 import hashlib
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import armor as armor_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import packets as packets_module
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.armor import MalformedError
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import HASHICORP_KEY
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.packets import MalformedError
 
 DATA = bytes(bytearray(range(100)))
 LABEL = "PUBLIC KEY BLOCK"
@@ -47,12 +46,12 @@ def checksum_of(data):
     ids=["plain", "checksum", "empty line after it", "headers", "crlf", "indented", "text around", "short lines"],
 )
 def test_armor_is_read(text):
-    assert armor_module.read_armor(text) == [(LABEL, DATA)]
+    assert packets_module.read_armor(text) == [(LABEL, DATA)]
 
 
 def test_every_block_is_read():
-    assert armor_module.read_armor(armor() + armor(label="SIGNATURE")) == [(LABEL, DATA), ("SIGNATURE", DATA)]
-    assert armor_module.read_armor("no block here") == []
+    assert packets_module.read_armor(armor() + armor(label="SIGNATURE")) == [(LABEL, DATA), ("SIGNATURE", DATA)]
+    assert packets_module.read_armor("no block here") == []
 
 
 @pytest.mark.parametrize(
@@ -74,16 +73,16 @@ def test_every_block_is_read():
         ("-----BEGIN PGP SIGNATURE----- x\n", "no BEGIN or END line"),
         (armor(end="-----END PGP PUBLIC KEY BLOCK"), "no END line"),
         (armor() + "-----END PGP PUBLIC KEY BLOCK-----\n", "no BEGIN or END line"),
-        ("x" * (armor_module.TEXT_LIMIT + 1), "longer than 262144 characters"),
+        ("x" * (packets_module.TEXT_LIMIT + 1), "longer than 262144 characters"),
     ],
 )
 def test_armor_that_is_not_whole_is_refused(text, found):
     with pytest.raises(MalformedError, match=found):
-        armor_module.read_armor(text)
+        packets_module.read_armor(text)
 
 
 def test_text_of_the_limit_is_read():
-    assert armor_module.read_armor("x" * armor_module.TEXT_LIMIT) == []
+    assert packets_module.read_armor("x" * packets_module.TEXT_LIMIT) == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +144,7 @@ def test_public_key_is_read():
 
 
 def test_fingerprints_of_the_genuine_key():
-    ((_label, data),) = armor_module.read_armor(HASHICORP_KEY)
+    ((_label, data),) = packets_module.read_armor(HASHICORP_KEY)
     found = [
         packets_module.read_public_key(packet.body).fingerprint
         for packet in packets_module.read_packets(data, 20)
@@ -298,3 +297,49 @@ def test_embedded_signatures_are_read_one_deep():
     assert [(one.kind, one.value, one.embedded) for one in found.embedded] == [(0x19, 3, ()), (0x19, 2, ())]
     with pytest.raises(MalformedError, match="cut: 1 octets"):
         signature(unhashed=b"\x0d\x20" + inner[:-1])
+
+
+NOTATION = b"\x80\0\0\0\0\1\0\1ab"
+
+
+@pytest.mark.parametrize(
+    "kind, good, bad",
+    [
+        (2, (b"\0\0\0\1",), (b"", b"abc", b"abcde")),
+        (3, (b"\0\0\0\1",), (b"", b"abc", b"abcde")),
+        (9, (b"\0\0\0\1",), (b"", b"abc", b"abcde")),
+        (4, (b"\0", b"\1"), (b"", b"\2", b"\0\0")),
+        (7, (b"\0", b"\1"), (b"", b"\2", b"\0\0")),
+        (25, (b"\0", b"\1"), (b"", b"\2", b"\0\0")),
+        (5, (b"\1\x78",), (b"", b"\1", b"\1\2\3")),
+        (6, (b"\0", b"x\0"), (b"", b"x")),
+        (
+            12,
+            (b"\x80\1" + b"\xab" * 20, b"\xc0\1" + b"\xab" * 20),
+            (b"", b"\0\1" + b"\xab" * 20, b"\x80\1" + b"\xab" * 19, b"\x80\1" + b"\xab" * 21),
+        ),
+        (20, (NOTATION, b"\0" * 8), (b"", b"\0" * 7, NOTATION[:-1], NOTATION + b"c", NOTATION.replace(b"a", b"\xff"))),
+        (29, (b"\1", b"\0because"), (b"",)),
+        (31, (b"\1\x08", b"\1\x08hash"), (b"", b"\1")),
+        (
+            35,
+            (b"\4" + b"\xcd" * 20,),
+            (b"", b"\4" + b"\xcd" * 19, b"\4" + b"\xcd" * 21, b"\3" + b"\xcd" * 20, b"\6" + b"\xcd" * 32),
+        ),
+        (
+            33,
+            (b"\4" + b"\xcd" * 20,),
+            (b"", b"\4" + b"\xcd" * 19, b"\4" + b"\xcd" * 21, b"\3" + b"\xcd" * 20, b"\6" + b"\xcd" * 32),
+        ),
+        (16, (b"\xab" * 8,), (b"", b"\xab" * 7, b"\xab" * 9)),
+        (37, (b"",), (b"\xab" * 32,)),
+    ],
+)
+def test_known_subpacket(kind, good, bad):
+    assert [data for data in good if not packets_module._is_well_formed(kind, data)] == []
+    assert [data for data in bad if packets_module._is_well_formed(kind, data)] == []
+
+
+@pytest.mark.parametrize("kind", [0, 1, 8, 11, 21, 22, 23, 24, 26, 27, 28, 30, 34, 99, 127])
+def test_other_subpackets_may_hold_anything(kind):
+    assert all(packets_module._is_well_formed(kind, data) for data in (b"", b"\0", b"what?"))

@@ -4,7 +4,7 @@
 """One signature by itself: what counts, what it claims, and whether a key made it. On genuine ones."""
 
 import pytest
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import armor, packets, signatures
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import packets, signatures
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import HASHICORP_KEY
 
 # The subpackets whose meaning is known here (RFC 9580 section 5.2.3.7): times, flags, issuers, embedded signature;
@@ -14,7 +14,7 @@ UNDERSTOOD = {2, 3, 9, 27, 16, 33, 32, 11, 21, 22, 23, 25, 30, 34}
 
 def read_certification(text):
     """The primary key of an armored text, its first certification, and what that is over."""
-    ((_label, data),) = armor.read_armor(text)
+    ((_label, data),) = packets.read_armor(text)
     key, user_id, certification = packets.read_packets(data, 20)[:3]
     primary = packets.read_public_key(key.body)
     content = primary.hashed + b"\xb4" + len(user_id.body).to_bytes(4, "big") + user_id.body

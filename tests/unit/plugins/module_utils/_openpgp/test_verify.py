@@ -11,8 +11,9 @@ from ansible_collections.iac_platform.terraform.plugins.module_utils._errors imp
     RequestError,
     VerificationError,
 )
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import hashicorp_key, key_status
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import hashicorp_key
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import verify as verify_module
+from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.keys import find_key_status
 
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 SIGNING_SUBKEY = "C820C6D5CD27AB87"
@@ -83,7 +84,7 @@ def test_built_in_key_is_what_its_file_says():
     assert signing.public.fingerprint == "374EC75B485913604A831CC7C820C6D5CD27AB87"
     # 2030-03-01T23:14:24Z and 2026-02-18T23:15:22Z: also for what it signed before, for its older word is not published
     for moment in (1650353382, NOW):
-        assert key_status.find_key_status(signing, moment) == (None, 1898637264, 1771456522)
+        assert find_key_status(signing, moment) == (None, 1898637264, 1771456522)
     assert hashicorp_key.KEY_DATE == "2026-02-18"
 
 

@@ -8,7 +8,6 @@ import os
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import RequestError, VerificationError
-from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import armor as armor_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import packets as packets_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp import verify
 from ansible_collections.iac_platform.terraform.plugins.module_utils._openpgp.hashicorp_key import HASHICORP_KEY
@@ -19,7 +18,7 @@ from_ = hypothesis.strategies
 NOW = 1795444000
 HASHICORP = "C874011F0AB405110D02105534365D9472D7468F"
 BUILT_IN = verify.read_keys(())
-((_LABEL, KEY),) = armor_module.read_armor(HASHICORP_KEY)
+((_LABEL, KEY),) = packets_module.read_armor(HASHICORP_KEY)
 
 settings = hypothesis.settings(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow]
@@ -143,7 +142,7 @@ def test_no_text_is_a_key_by_accident(text):
 def test_packets_are_whole_or_malformed(data, most):
     try:
         found = packets_module.read_packets(data, most)
-    except armor_module.MalformedError as error:
+    except packets_module.MalformedError as error:
         assert str(error)
     else:
         assert len(found) <= most
@@ -157,4 +156,4 @@ def test_armor_keeps_every_octet(data, ending, width):
     lines = [text[start : start + width] for start in range(0, len(text), width)]
     hypothesis.assume(not any(line.startswith("=") for line in lines))  # there it would be the checksum
     lines = ["-----BEGIN PGP SIGNATURE-----", ""] + lines + ["-----END PGP SIGNATURE-----", ""]
-    assert armor_module.read_armor(ending.join(lines)) == [("SIGNATURE", data)]
+    assert packets_module.read_armor(ending.join(lines)) == [("SIGNATURE", data)]

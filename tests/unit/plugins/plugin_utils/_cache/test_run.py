@@ -22,7 +22,7 @@ if sys.version_info < (3, 9):
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import directory as directory_module
 from ansible_collections.iac_platform.terraform.plugins.module_utils._fs import lock
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import storage, store
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import run as run_module
 from support.system import (
     OTHER_UID,
@@ -60,8 +60,8 @@ class Run:
         with contextlib.ExitStack() as stack:
             kept = None
             if self.kept:
-                kept = store.Store(stack.enter_context(storage.open_cache_dir(self.kept)), self.log, self.keep)
-            run = stack.enter_context(storage.open_run_dir(self.folder, "ours"))
+                kept = store.Store(stack.enter_context(store.open_cache_dir(self.kept)), self.log, self.keep)
+            run = stack.enter_context(store.open_run_dir(self.folder, "ours"))
             yield run_module.RunCache(run, kept, self.log, self.waited.append, self.turn, "web1")
 
     def archive(self, data=DATA, before=None, key=KEY, place=None):
@@ -351,7 +351,7 @@ def test_a_long_wait_is_reported_once(run, monkeypatch):
     def holds(ready):
         run.archive(before=lambda: (ready(), run.wait_for("waited for")))
 
-    monkeypatch.setattr(storage, "PATIENCE", 0)
+    monkeypatch.setattr(store, "PATIENCE", 0)
     run.waited = Waited()
     with another_process(holds):
         run.archive()
@@ -542,7 +542,7 @@ def test_one_in_use_stays(tmp_path):
     name = hashlib.sha256(b"a").hexdigest()
 
     def holds(ready):
-        with storage.open_cache_dir(str(tmp_path / "kept")) as kept, lock.hold_lock(kept, name + ".lock", 5, print):
+        with store.open_cache_dir(str(tmp_path / "kept")) as kept, lock.hold_lock(kept, name + ".lock", 5, print):
             ready()
             signal.pause()
 
@@ -720,7 +720,7 @@ def test_a_cache_dir_that_others_can_write_is_refused(tmp_path, mode):
     os.mkdir(str(tmp_path / "kept"))
     os.chmod(str(tmp_path / "kept"), mode)
     with pytest.raises(_errors.InstallError) as caught:
-        storage.open_cache_dir(str(tmp_path / "kept"))
+        store.open_cache_dir(str(tmp_path / "kept"))
     assert "cache_dir" in str(caught.value) and "written by others" in str(caught.value)
 
 
@@ -728,7 +728,7 @@ def test_a_cache_dir_below_one_that_others_can_write_is_refused_and_not_made():
     with open_folder() as folder:
         os.chmod(folder, 0o777)
         with pytest.raises(_errors.InstallError) as caught:
-            storage.open_cache_dir(folder + "/kept")
+            store.open_cache_dir(folder + "/kept")
         assert "not safe" in str(caught.value) and os.listdir(folder) == []
 
 
@@ -737,7 +737,7 @@ def test_a_cache_dir_of_somebody_else_is_refused(tmp_path):
     os.mkdir(str(tmp_path / "kept"))
     os.chown(str(tmp_path / "kept"), OTHER_UID, OTHER_UID)
     with pytest.raises(_errors.InstallError) as caught:
-        storage.open_cache_dir(str(tmp_path / "kept"))
+        store.open_cache_dir(str(tmp_path / "kept"))
     assert "belongs to" in str(caught.value)
 
 

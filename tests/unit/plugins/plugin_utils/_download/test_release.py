@@ -15,7 +15,7 @@ if sys.version_info < (3, 9):
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors
 from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client
 from ansible_collections.iac_platform.terraform.plugins.module_utils._request import parse
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import storage, store
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import store
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import run as run_module
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._download import release
 from support.parsed_params import params
@@ -42,7 +42,7 @@ class Controller:
     @contextlib.contextmanager
     def delivery(self, task="one", version=VERSION, platform=PLATFORM, **options):
         order = parse.parse_download_request(params(version=version, retries=1, **options), platform)
-        with storage.open_run_dir(self.folder, "run") as run, storage.open_cache_dir(
+        with store.open_run_dir(self.folder, "run") as run, store.open_cache_dir(
             os.path.join(self.folder, "kept")
         ) as kept:
             cache = run_module.RunCache(run, store.Store(kept, self.log, 3), self.log, print, task, "web1")

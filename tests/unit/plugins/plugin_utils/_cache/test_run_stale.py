@@ -14,7 +14,8 @@ import pytest
 if sys.version_info < (3, 9):
     pytest.skip("controller code needs Python 3.9", allow_module_level=True)
 
-from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import stale_runs, storage
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import run as run_module
+from ansible_collections.iac_platform.terraform.plugins.plugin_utils._cache import store
 from support.system import OTHER_UID, needs_root, started
 
 NAME = "terraform_binary"
@@ -32,16 +33,16 @@ class Home:
         """The directory that core makes for a run, with our folder and an archive in it."""
         parent = os.path.join(self.folder, "ansible-local-%d%s" % (pid, random))
         os.mkdir(parent, 0o700)
-        with storage.open_run_dir(parent, NAME) as run:
+        with store.open_run_dir(parent, NAME) as run:
             if claimed:
-                assert stale_runs.claim_run_dir(run, parent)
-            storage.write_file(run, "archive.zip", b"an archive")
+                assert run_module.claim_run_dir(run, parent)
+            store.write_file(run, "archive.zip", b"an archive")
         return parent
 
     def remove_stale(self):
         """What is left of the other runs after the first task of one more."""
         parent = self.run(os.getpid(), random="myownrun")
-        stale_runs.remove_stale_run_dirs(
+        run_module.remove_stale_run_dirs(
             parent, NAME, lambda line, warning=False: (self.warnings if warning else self.said).append(line)
         )
         assert os.listdir(os.path.join(parent, NAME))
@@ -52,12 +53,12 @@ def _claim(start, parent, firsts):
     """Once all are there, and as often as there is room in ``firsts``: count in its place who says that it was the first."""
     for number in range(len(firsts)):
         start.wait()
-        with storage.open_run_dir(parent, NAME) as run:
-            first = stale_runs.claim_run_dir(run, parent)
+        with store.open_run_dir(parent, NAME) as run:
+            first = run_module.claim_run_dir(run, parent)
         with firsts.get_lock():
             firsts[number] += first
         if start.wait() == 0:
-            os.unlink(os.path.join(parent, NAME, stale_runs.OWNER))
+            os.unlink(os.path.join(parent, NAME, run_module.OWNER))
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def killed(home):
 
 
 def change_owner_file(parent, change):
-    path = os.path.join(parent, NAME, stale_runs.OWNER)
+    path = os.path.join(parent, NAME, run_module.OWNER)
     with open(path, encoding="utf-8") as file:
         machine, process = file.read().splitlines()
     with open(path, "w", encoding="utf-8") as file:
@@ -99,7 +100,7 @@ def test_only_the_first_task_of_a_run_looks_what_killed_runs_left(home, killed):
     hidden = later + ".hidden"
     os.rename(later, hidden)
     for _task in range(2):
-        with stale_runs.enter_run(own, lambda line, warning=False: home.said.append(line)) as run:
+        with run_module.enter_run(own, lambda line, warning=False: home.said.append(line)) as run:
             assert run.path == os.path.join(os.path.realpath(own), NAME)
         if os.path.exists(hidden):
             os.rename(hidden, later)
@@ -139,7 +140,7 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
         "our folder": (os.path.join(killed, NAME), other / NAME),
         "a folder in it": (os.path.join(killed, NAME, "deep"), other / NAME / "deep"),
     }[exchanged]
-    real = stale_runs._is_left
+    real = run_module._is_left
 
     def exchange(*about):
         found = real(*about)
@@ -147,7 +148,7 @@ def test_what_is_exchanged_for_a_link_meanwhile_is_not_emptied(home, killed, mon
         os.symlink(str(target), path)
         return found
 
-    monkeypatch.setattr(stale_runs, "_is_left", exchange)
+    monkeypatch.setattr(run_module, "_is_left", exchange)
     home.remove_stale()
     assert (other / NAME / "precious").exists() and (other / NAME / "deep" / "precious").exists()
 
@@ -197,7 +198,7 @@ def test_a_run_of_another_machine_has_two_days(home, killed):
 
 @pytest.mark.parametrize("said", ["", "%s", "%s\n", "%s\n12"])
 def test_what_is_just_being_claimed_stays(said, home, killed):
-    path = os.path.join(killed, NAME, stale_runs.OWNER)
+    path = os.path.join(killed, NAME, run_module.OWNER)
     with open(path, encoding="utf-8") as file:
         machine = file.readline().rstrip("\n")
     with open(path, "w", encoding="utf-8") as file:
@@ -219,14 +220,14 @@ def test_a_directory_of_another_name_is_neither_claimed_nor_removed(name, home, 
     parent = os.path.join(home.folder, name)
     os.rename(killed, parent)
     assert home.remove_stale() == [name] and not home.said
-    with storage.open_run_dir(parent, "other") as run:
-        assert not stale_runs.claim_run_dir(run, parent)
+    with store.open_run_dir(parent, "other") as run:
+        assert not run_module.claim_run_dir(run, parent)
 
 
 def test_it_is_claimed_once(home):
     parent = home.run(os.getpid())
-    with storage.open_run_dir(parent, NAME) as run:
-        assert not stale_runs.claim_run_dir(run, parent)
+    with store.open_run_dir(parent, NAME) as run:
+        assert not run_module.claim_run_dir(run, parent)
 
 
 def test_of_many_at_once_one_claims_it(home):
@@ -259,7 +260,7 @@ def test_what_cannot_be_removed_is_a_warning(home, killed, monkeypatch):
     def refuse(outer, name):
         raise PermissionError(13, "Permission denied", os.path.join(killed, name))
 
-    monkeypatch.setattr(stale_runs, "_remove", refuse)
+    monkeypatch.setattr(run_module, "_remove", refuse)
     assert home.remove_stale() == [os.path.basename(killed)] and not home.said
     assert home.warnings == [
         "left by a run that was killed, cannot be removed: %s/%s ([Errno 13] Permission denied: '%s/%s')"
