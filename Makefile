@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # make demo      install, install again, damage, heal: against a release site on this machine, no network needed
-# make check     ruff, mypy, import rules and unit tests, some two minutes: often
-# make test      everything that a change has to pass, about twenty minutes on two cores
+# make check     ruff, mypy, import rules and unit tests, about a minute: often
+# make test      everything that a change has to pass, about ten minutes on two cores
 # make install VERSION=1.13.4 [BASE_DIR=...] [LINK=...] [SITES="https://... https://..."]
 #                put Terraform on this machine with the shipped playbook
 # make proof     the full proof that nothing is left half done (docs/proof.md): root, strace and loop devices for all of it,

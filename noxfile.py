@@ -224,7 +224,7 @@ def run_pytest(session, clock, *arguments):
 @nox.session(python=False)
 def test(session):
     """All that a change has to pass: tests, sanity, linters and Python 3.6, in two lanes side by side."""
-    session.log("tests beside %s; about 20 minutes on two cores; output in build/log/" % ", ".join(LANES[1]))
+    session.log("tests beside %s; about 10 minutes on two cores; output in build/log/" % ", ".join(LANES[1]))
     (BUILD / "log").mkdir(parents=True, exist_ok=True)
     mirror_checkout()
     begun, lanes, failed = time.monotonic(), {}, []
@@ -295,7 +295,7 @@ def _show_log(name, whole):
 @nox.session
 def check(session):
     """Ruff, mypy, the import rules and all unit tests, in parallel."""
-    with timed(session, "ruff, mypy and the unit tests; some two minutes on two cores once set up") as clock:
+    with timed(session, "ruff, mypy and the unit tests; about a minute on two cores once set up") as clock:
         clock.install(
             "ansible-core==%s.*" % MAIN_CORE,
             "-r",
@@ -310,7 +310,7 @@ def check(session):
         with session.chdir(COLLECTIONS):  # the names of modules begin here
             clock.run(*MYPY)
         session.env["TERRAFORM_BINARY_PROOF"] = "quick"
-        run_pytest(session, clock, "-q", "-n", "auto", *IN_FILES, *(session.posargs or ["tests/unit"]))
+        run_pytest(session, clock, "-q", "-n", WORKERS, *IN_FILES, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session
@@ -416,7 +416,7 @@ def coverage(session):
         session.env["COVERAGE_FILE"] = str(BUILD / "coverage.data")
         measured = ["--cov=plugins", "--cov-branch", "--cov-fail-under=%d" % COVERED]
         measured += ["--cov-report=term:skip-covered", "--cov-report=html:%s" % (BUILD / "coverage")]
-        run_pytest(session, clock, "-q", "-n", "auto", *IN_FILES, *measured, *(session.posargs or ["tests/unit"]))
+        run_pytest(session, clock, "-q", "-n", WORKERS, *IN_FILES, *measured, *(session.posargs or ["tests/unit"]))
 
 
 @nox.session
