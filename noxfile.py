@@ -310,7 +310,9 @@ def check(session):
         with session.chdir(COLLECTIONS):  # the names of modules begin here
             clock.run(*MYPY)
         session.env["TERRAFORM_BINARY_PROOF"] = "quick"
-        run_pytest(session, clock, "-q", "-n", WORKERS, *IN_FILES, *(session.posargs or ["tests/unit"]))
+        run_pytest(
+            session, clock, "-q", "-p", "no:logging", "-n", WORKERS, *IN_FILES, *(session.posargs or ["tests/unit"])
+        )
 
 
 @nox.session
