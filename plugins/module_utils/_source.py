@@ -124,14 +124,18 @@ class Source:
     def archive_size(self, provenance: Provenance) -> Optional[int]:
         """Return the bytes of the archive without reading it, for check mode; None: only a download would tell.
 
+        A site is asked once: see Fetcher.size().
+
         :param provenance: Provenance, from provenance().
         """
         path = self._given
         if not path:
-            site = provenance.site or ""
-            if urlsplit(site).scheme != "file":
-                return None
-            path = urls.file_path(layout.release_url(site, self._version, provenance.archive_name))
+            url = layout.release_url(provenance.site or "", self._version, provenance.archive_name)
+            if urlsplit(url).scheme != "file":
+                with redacting(credentials.secrets(self._request.access)), self._fetcher() as fetcher:
+                    size: Optional[int] = fetcher.size(url, provenance.archive_name)
+                    return size
+            path = urls.file_path(url)
         try:
             return os.stat(path).st_size
         except OSError:

@@ -375,9 +375,9 @@ notes:
   - If something visibly prevents a host from taking a release, that is an error, in check mode, too, before anything is
     downloaded or sent for the host. Examples are missing permissions, mounts that are read-only or noexec, and too little
     space (100 MB if the size is not known).
-  - In a diff, C(bytes_to_fetch) (check mode only) is what would be read for the archive. It is known without a request for
-    an O(archive), for a file on a C(file) site, and for what O(cache_dir) has. C(bytes_freed) is the size of the binaries
-    of the versions that are removed, without receipts and temporary files, and without a binary that is replaced.
+  - In a diff, C(bytes_to_fetch) (check mode only) is what would be read for the archive. A site is asked for it by one
+    request for the archive's first byte, once for all hosts of a run. C(bytes_freed) is the size of the binaries of the
+    versions that are removed, without receipts and temporary files, and without a binary that is replaced.
   - With C(async), the controller's part is done before the job starts. So a download counts neither for the job's time
     limit nor in its result. Such a result has no C(controller) lines in RV(steps), and RV(downloaded_bytes) is 0.
   - The binary is at C(<base_dir>/<version>/terraform). Its receipt is in the same directory, in C(terraform.json).
@@ -675,7 +675,7 @@ def main() -> None:
     set_context = selinux_labeler(module.params, module.selinux_default_context) if module.selinux_enabled() else None
     result: Params = {"changed": False}
     try:
-        result = run_module(module.params, module.check_mode, steps, set_context)
+        result = run_module(module.params, module.check_mode, steps, set_context, bool(module._diff))
         if not module._diff:
             del result["diff"]
         with os_error_context("look at", str(result["path"])):  # exit_json does, too, whenever a result has a path

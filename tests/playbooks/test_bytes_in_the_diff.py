@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The diff of check mode says how many bytes a run would fetch and free, by the whole task on both sides.
 
-Check mode asks a site for no more than SHA256SUMS and its signature, so it knows the size of an archive that is a file or
-in a cache.
+Check mode asks a site for SHA256SUMS and its signature, and with --diff for the size of the archive, which it does not
+download.
 """
 
 import os
@@ -44,20 +44,37 @@ def bytes_in(result):
     return {name: value for name, value in result["diff"]["after"].items() if name.startswith("bytes")}
 
 
-def test_an_upgrade_that_removes_two_versions(run, tmp_path, module_site):
-    from release_site import misbehaviours
+@pytest.fixture
+def size(module_site, host_platform):
+    """Bytes of the archive of VERSION."""
+    return len(module_site.release(VERSION).archives[host_platform])
 
+
+def asked_for(module_site):
+    """What was requested, sorted: pairs of the end of the name, and the header Range."""
+    ends = ("SHA256SUMS", "sig", "zip")
+    return sorted(
+        (next(end for end in ends if request.path.endswith(end)), request.headers.get("Range"))
+        for request in module_site.requests
+    )
+
+
+def test_an_upgrade_that_removes_two_versions(run, tmp_path, module_site, size):
     link = str(tmp_path / "tf")
     for version in (OLDER, OLD):
         run(version=version)
     run(version=OLD, link=link)
     freed = size_of(tmp_path, OLDER, OLD)
-    module_site.misbehave("*.zip", misbehaviours.status(500))  # an archive that is asked for would fail the task
     del module_site.requests[:]
     predicted = run(check=True, keep=1, link=link)
-    assert bytes_in(predicted) == {"bytes_to_fetch": NOT_KNOWN, "bytes_freed": freed}
-    asked = sorted(request.path.rpartition("/")[2] for request in module_site.requests)
-    assert len(asked) == 2 and asked[0] == "terraform_%s_SHA256SUMS" % VERSION and asked[1].endswith(".sig"), asked
+    assert bytes_in(predicted) == {"bytes_to_fetch": size, "bytes_freed": freed}
+    assert module_site.requests[-1].sent == 1 and asked_for(module_site) == [
+        ("SHA256SUMS", None),
+        ("sig", None),
+        ("zip", "bytes=0-0"),
+    ]
+    del module_site.requests[:]
+    assert "diff" not in run(check=True, diff=False) and ("zip", "bytes=0-0") not in asked_for(module_site)
     diff = predicted["diff"]
     assert (diff["before_header"], diff["after_header"]) == tuple(
         "%s: Terraform %s" % (link, version) for version in (OLD, VERSION)
@@ -78,16 +95,48 @@ def test_a_site_of_files_and_a_given_archive_have_a_size(run, tmp_path, module_s
     assert bytes_in(run(check=True, **options)) == {"bytes_to_fetch": NOT_KNOWN}
 
 
-def test_an_archive_in_the_cache_is_not_fetched(run, tmp_path, module_site):
+@pytest.mark.parametrize(
+    "name, arguments, known",
+    [
+        ("range_ignored", (), True),  # the whole is announced, and not read
+        ("no_length", (), True),  # but Content-Range says it
+        ("range_without_header", (), False),
+        ("status", (500,), False),
+        ("status", (403,), False),
+        ("close_before_reply", (), False),
+        ("garbage_status", (), False),
+        ("redirect_loop", (), False),
+    ],
+)
+def test_a_site_that_does_not_say_the_size_is_no_error(run, module_site, size, name, arguments, known):
+    from release_site import misbehaviours
+
+    module_site.misbehave("*.zip", getattr(misbehaviours, name)(*arguments))
+    del module_site.requests[:]
+    found = run(check=True)
+    assert bytes_in(found) == {"bytes_to_fetch": size if known else NOT_KNOWN}
+    assert [name for name, _part in asked_for(module_site)].count("zip") <= 6
+
+
+def test_all_hosts_ask_for_the_size_once(tasks, module_site, size, tmp_path):
+    arguments = playbook_run.task_args(module_site, tmp_path / "{{ inventory_hostname }}", download="controller")
+    del module_site.requests[:]
+    run = tasks([{"name": "run", MODULE: arguments}], hosts=["a", "b", "c"], check=True, diff=True)
+    found = {host: bytes_in(result) for host, result in run.on_hosts("run").items()}
+    assert found == dict.fromkeys("abc", {"bytes_to_fetch": size})
+    assert asked_for(module_site) == [("SHA256SUMS", None), ("sig", None), ("zip", "bytes=0-0")]
+
+
+def test_an_archive_in_the_cache_is_not_fetched(run, tmp_path, module_site, size):
     cache = {"cache_dir": str(tmp_path / "cache")}
-    assert bytes_in(run(check=True, **cache)) == {"bytes_to_fetch": NOT_KNOWN}
+    assert bytes_in(run(check=True, **cache)) == {"bytes_to_fetch": size}
     assert not (tmp_path / "cache").exists()
     run(**dict(cache, base_dir=str(tmp_path / "other")))
-    expected = 0 if run.side == "controller" else NOT_KNOWN  # a target has no cache
+    expected = 0 if run.side == "controller" else size  # a target has no cache
     assert bytes_in(run(check=True, **cache)) == {"bytes_to_fetch": expected}
     for folder in (tmp_path / "cache").glob("*/archive.zip") if run.side == "controller" else ():
         os.unlink(str(folder))
-    assert bytes_in(run(check=True, **cache)) == {"bytes_to_fetch": NOT_KNOWN}
+    assert bytes_in(run(check=True, **cache)) == {"bytes_to_fetch": size}
 
 
 def test_where_only_the_documents_are_fetched_no_archive_is(run, module_site, host_platform):

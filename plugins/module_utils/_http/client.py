@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
 from urllib.parse import urlsplit
 
-from .._errors import FetchError, MissingDependency, redacted, redacting
+from .._errors import FetchError, MissingDependency, RequestError, redacted, redacting
 from .._fs.processes import TASKS_HINT, describe_task_limits
 from .._fs.trusted_file import open_any
 from .._records import ConnectionOptions, Guard, Log, Sink
@@ -47,6 +47,7 @@ from .response import (
     check_response,
     decode,
     open_file,
+    size_of_whole,
 )
 from .session import Session
 from .transport_errors import NETWORK_HINT, describe_transport_error, retry_delay
@@ -223,6 +224,22 @@ class Fetcher:
             "%s received: %d bytes, sha256 %s, from %s" % (what, received.bytes, received.sha256, redact_url(url))
         )
         return received
+
+    def size(self, url: str, what: str) -> Optional[int]:
+        """Return the bytes of the file at an http or https URL, by one request for its first byte; None: it is not known.
+
+        A request for a part (RFC 9110, 14.2), and not HEAD: URLs that a site signs for a redirect are often good for GET
+        alone. Nothing is wrong if this fails, since a download says what is wrong with the site.
+        """
+        ends = time.monotonic() + min(self.timeout, self.deadline)
+        try:
+            check_url(url)
+            with contextlib.ExitStack() as stack:
+                return size_of_whole(self._follow(stack, url, what, ends, {"Range": "bytes=0-0"}))
+        except (FetchError, MissingDependency, RequestError) as exc:
+            exc.redact(self._secrets)
+            self._log("size of %s not known: %s" % (what, exc))
+            return None
 
     def _receive(
         self, url: str, sink: Sink, cap: int, what: str, decodable: bool

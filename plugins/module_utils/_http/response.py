@@ -138,6 +138,16 @@ def check_response(
     )
 
 
+def size_of_whole(body: ResponseBody) -> Optional[int]:
+    """Return the bytes of the whole file, as the answer to a request for a part of it says; None: it does not say."""
+    if body.coding:  # the size of what is sent
+        return None
+    if body.part is None:  # the server sends the whole
+        return body.size
+    part = _PART.match(body.part)
+    return int(part.group(3)) if part and part.group(1) == "0" else None
+
+
 class _Ticking(io.RawIOBase):
     """The stream of a connection, which calls ``tick`` before each read.
 

@@ -93,9 +93,12 @@ class NoSource:
 class ModuleRun:
     """One call of the module: its parameters, and what all versions that it is about have in common."""
 
-    def __init__(self, params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext]) -> None:
+    def __init__(
+        self, params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext], diff_mode: bool
+    ) -> None:
         self.params = params
         self.check_mode = check_mode
+        self.diff_mode = diff_mode  # whether the bytes to fetch are shown, for which a site is asked
         self.steps = steps
         self.missed: Set[str] = set()
         self.changed = False  # a plan that was applied has changed the host
@@ -201,7 +204,7 @@ class ModuleRun:
             source = None if isinstance(self.source, NoSource) or not plan.needs_archive else self.source
             provenance = self.predict_provenance(plan, source) if source else None
             result, lines = results.predicted_result(plan, provenance, self.check_mode)
-            if source and provenance and plan.reads_archive(provenance.archive_sha256):
+            if source and provenance and self.diff_mode and plan.reads_archive(provenance.archive_sha256):
                 result["diff"] = results.with_fetch(result["diff"], source.archive_size(provenance))
             safety_warnings = plan.safety_warnings
         for unsafe_reason in safety_warnings:
@@ -209,14 +212,21 @@ class ModuleRun:
         return result, lines
 
 
-def run_module(params: Params, check_mode: bool, steps: Steps, set_context: Optional[SetContext] = None) -> Params:
+def run_module(
+    params: Params,
+    check_mode: bool,
+    steps: Steps,
+    set_context: Optional[SetContext] = None,
+    diff_mode: bool = False,
+) -> Params:
     """Parse the parameters, plan, and apply the plan or predict its result.
 
     :param params: the module's parameters, as in SPEC.
     :param set_context: from selinux_labeler(), on a host with SELinux.
+    :param diff_mode: whether the diff will be shown; a site is then asked for the size of the archive.
     :returns: the return values of the module. Raises TerraformBinaryError, with ``changed`` for the whole run.
     """
-    run = ModuleRun(params, check_mode, steps, set_context)
+    run = ModuleRun(params, check_mode, steps, set_context, diff_mode)
     try:
         return _run_module(run)
     except TerraformBinaryError as exc:

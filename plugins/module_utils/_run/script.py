@@ -57,7 +57,9 @@ def run(params: Params, given: Params) -> Params:
     write(redacted(printable("Invoked with %s" % " ".join(shown)), steps.secrets))
     result: Params = {"changed": False}
     try:
-        result = run_module(params, bool(given.get("_ansible_check_mode")), steps)
+        result = run_module(
+            params, bool(given.get("_ansible_check_mode")), steps, None, bool(given.get("_ansible_diff"))
+        )
         if not given.get("_ansible_diff"):
             del result["diff"]
         if result["path"]:

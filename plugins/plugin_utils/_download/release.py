@@ -11,6 +11,7 @@ again.
 import contextlib
 import functools
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -246,6 +247,15 @@ class _CachingFetcher:
         if kept:
             self.kept.add(key)
         return data
+
+    def size(self, url: str, what: str) -> Optional[int]:
+        def ask() -> bytes:
+            return json.dumps(self._fetcher.size(url, what)).encode("ascii")
+
+        found: Optional[int] = json.loads(
+            self._cache.document(self._key("size of %s" % url), what, ask)[0].decode("ascii")
+        )
+        return found
 
     def download(self, url: str, sink: Any, cap: int, what: str) -> DownloadResult:
         with _requests_here():

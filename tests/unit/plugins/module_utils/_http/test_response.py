@@ -8,7 +8,7 @@ import hashlib
 
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.module_utils import _errors, _records
-from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client
+from ansible_collections.iac_platform.terraform.plugins.module_utils._http import client, response
 from support.transfers import BODY, NAME, Sink, Transfer
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -221,3 +221,21 @@ def test_a_part_nobody_asked_for_is_refused(file_site, misbehaviours):
     file_site.misbehave("*", misbehaviours.range_unasked())
     Transfer(file_site, retries=2).failed("HTTP 206 Partial Content", status=206)
     assert len(file_site.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "changed, size",
+    [
+        ({}, 640000),
+        ({"part": None, "size": 7}, 7),
+        ({"part": None, "size": None}, None),
+        ({"part": "bytes 0-0/*"}, None),
+        ({"part": "bytes 1-1/640000"}, None),
+        ({"part": "bytes 0-0/-1"}, None),
+        ({"part": ""}, None),
+        ({"coding": "gzip"}, None),
+    ],
+)
+def test_the_size_of_the_whole_is_told_by_a_part(changed, size):
+    body = response.ResponseBody("x", 1, "application/zip", None, "bytes 0-0/640000", lambda count: b"P")
+    assert response.size_of_whole(body._replace(**changed)) == size
