@@ -97,7 +97,7 @@ def python_files(plugins):
     for folder, _folders, names in os.walk(plugins):
         for name in names:
             path = os.path.relpath(os.path.join(folder, name), plugins).replace(os.sep, "/")
-            if name.endswith(".py") and path.split("/")[0] not in _NO_CODE:
+            if name.endswith(".py") and path.split("/", maxsplit=1)[0] not in _NO_CODE:
                 found.append(path)
     return sorted(found)
 

@@ -14,7 +14,7 @@ import importlib
 import os
 import platform
 import re
-from typing import Any, Counter, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Counter, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -24,6 +24,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible.vars import manager
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
 from ansible_collections.iac_platform.terraform.plugins.module_utils._errors import (
     FetchError,
@@ -103,9 +104,11 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.scrip
     write_script,
 )
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
+    OF_CORE,
     REPORT,
     RESULT,
     ROLE,
+    check_facts,
     check_options,
     check_types,
     read_role_variables,
@@ -124,69 +127,69 @@ display = Display()
 _TRIES: Counter[str] = collections.Counter()
 
 
-def template_without_facts(templar: Any, task: Any, task_vars: Params, variable: Params) -> Params:
-    """Evaluate the templates in a variable of the role, whose value a host must not choose by a fact.
+def template_without_facts(templar: Any, task_vars: Params, variable: Params) -> Params:
+    """Evaluate the templates in a variable of the role, whose value no host must choose by a fact.
 
-    To ansible-core, a fact ``mirror`` overrides a variable ``mirror`` of the inventory or the play. Templates that say
-    ``ansible_facts.mirror`` or ``ansible_local`` ask for what the host says, and get it.
+    To ansible-core, a fact ``mirror`` overrides a variable ``mirror`` of the inventory. Here it does not, for any host.
+    Templates that say ``ansible_facts.mirror`` or ``ansible_mirror`` ask for what a host says, and get it.
 
     :param variable: dict of one name and value.
     :returns: dict of the same name, or an empty one if the value is omit.
-    :raises RequestError: a template cannot be evaluated, or it is different without facts that are variables.
+    :raises RequestError: a template cannot be evaluated; or a fact has a name that core itself uses.
     """
-    found = _template(templar, variable)
-    by_facts = _variables_by_facts(task, task_vars)
-    if by_facts:
-        inner = task_vars.get("vars")
-        without = {name: value for name, value in task_vars.items() if name not in by_facts}
-        if isinstance(inner, dict):
-            without["vars"] = {name: value for name, value in inner.items() if name not in by_facts}
-        with contextlib.suppress(RequestError):
-            if _template(templar.copy_with_new_env(available_variables=without), variable) == found:
-                return found
-        raise RequestError(
-            "the variable %s depends on a fact of the host (%s), which overrides a variable of that name"
-            % (*variable, ", ".join(printable(name[:80]) for name in by_facts[:5])),
-            hint="rename the variable; if the host may decide, write ansible_facts.<name>",
-        )
-    return found
-
-
-def _template(templar: Any, variable: Params) -> Params:
+    check_facts({"ansible_facts": [name for name in task_vars.get("ansible_facts") or () if name in OF_CORE]})
+    named = [name for name in task_vars.get("ansible_facts") or () if name in task_vars and not _is_explicit(name)]
+    variables = _variables_without(named, task_vars) if named else None  # None: as they are
     try:
-        found: Params = templar.template(variable)
+        with _explicit_facts(), templar.set_temporary_context(available_variables=variables):
+            found: Params = templar.template(variable)
     except AnsibleError as exc:
         raise RequestError(
-            "the variable %s has no value: %s" % (*variable, exc), hint="look at where it is set"
+            "the variable %s has no value: %s" % (*variable, exc),
+            hint="look at where it is set; a fact counts only as ansible_facts.<name>"
+            if named
+            else "look at where it is set",
         ) from exc
     return found
 
 
-def _variables_by_facts(task: Any, task_vars: Params) -> List[str]:
-    """Return the names of variables that come from facts of the host, sorted, without ansible_* and our own.
-
-    The variables do not say where they come from, so this asks the caches of the variable manager. What tasks set with
-    set_fact or include_vars overrides facts. Without such caches, every fact counts that a variable equals.
-    """
-    named = task_vars.get("ansible_facts") or {}  # without the prefix, so a name of these is not yet a variable
-    names = [name for name in named if name in task_vars and not name.startswith("ansible_") and name != RESULT]
-    if not names:
-        return []
-    manager, host = task.get_variable_manager(), task_vars.get("inventory_hostname")
-    facts, by_tasks = (_cached(manager, cache, host) for cache in ("_fact_cache", "_nonpersistent_fact_cache"))
-    facts = named if facts is None else facts
-    return sorted(
-        name for name in names if name in facts and task_vars[name] == facts[name] and name not in (by_tasks or ())
-    )
+def _is_explicit(name: str) -> bool:
+    """Whether a variable of this name is asked for as a fact, and not mistaken for something else."""
+    return name.startswith("ansible_") or name == RESULT
 
 
-def _cached(manager: Any, name: str, host: Any) -> Optional[Mapping[str, Any]]:
-    """Return what a cache of core's variable manager has on a host: Mapping, or None."""
+@contextlib.contextmanager
+def _explicit_facts() -> Iterator[None]:
+    """While the body runs, core makes no variables of other facts: neither in hostvars nor in lookups."""
+    clean = manager.clean_facts
+    manager.clean_facts = lambda facts: {name: value for name, value in clean(facts).items() if _is_explicit(name)}
     try:
-        found = getattr(manager, name).get(host)
-    except (AttributeError, KeyError):  # the plugin of a cache raises KeyError for a host that it does not know
-        return None
-    return found if isinstance(found, Mapping) else None
+        yield
+    finally:
+        manager.clean_facts = clean
+
+
+def _variables_without(named: List[str], task_vars: Params) -> Params:
+    """Return the variables of a task as they would be without facts of these names.
+
+    :param named: names of facts of the host that are variables too; what overrides facts may have set these.
+    """
+    hostvars, host = task_vars.get("hostvars"), task_vars.get("inventory_hostname")
+    of_host, without = {}, {}
+    if hostvars is not None:
+        of_host = hostvars.raw_get(host)
+        with _explicit_facts():
+            without = hostvars.raw_get(host)
+    changed = dict(task_vars)
+    for name in named:
+        # With hash_behaviour=merge, a dictionary of the play is mixed with that of the fact.
+        if name not in of_host or task_vars[name] == of_host[name] or isinstance(task_vars[name], Mapping):
+            changed.pop(name)
+            if name in without:
+                changed[name] = without[name]
+    if isinstance(changed.get("vars"), dict):  # the same again, up to ansible-core 2.18
+        changed["vars"] = {name: value for name, value in changed.items() if name != "vars"}
+    return changed
 
 
 class ActionModule(ActionBase):
@@ -238,7 +241,9 @@ class ActionModule(ActionBase):
         if self._warnings:
             result["warnings"] = self._warnings + list(result.get("warnings") or [])
         result = redacted(result, self._secrets)
-        if reports:
+        if reports and "inventory_hostname" not in (
+            self._task_vars.get("ansible_facts") or ()
+        ):  # or it is of another host
             result["ansible_stats"] = self._report(result)
         return result
 
@@ -659,8 +664,7 @@ class ActionModule(ActionBase):
         return arguments
 
     def _template(self, variable: Params) -> Params:
-        """Evaluate the templates in a variable, given as a dict of its name and value. Raises RequestError."""
-        return template_without_facts(self._templar, self._task, self._task_vars, variable)
+        return template_without_facts(self._templar, self._task_vars, variable)
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
         """Return the option version, as written or from version_file: dict. Raises RequestError.

@@ -25,6 +25,7 @@ from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.au
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.report import file_contents
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.options import decrypt_values, is_blank
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task.variables import (
+    OF_CORE,
     check_facts,
     check_options,
     check_variables,
@@ -57,13 +58,11 @@ class ActionModule(ActionBase):
         arguments = {key: value for key, value in decrypt_values(self._task.args).items() if not is_blank(value)}
         check_options(arguments, ("dest",), MODULE)
         if "dest" in arguments:
-            _check_dest(task_vars)
-            if DEST in task_vars:
-                template_without_facts(self._templar, self._task, task_vars, {DEST: task_vars[DEST]})
+            arguments["dest"] = self._dest(arguments["dest"], task_vars)
         hosts = audit_hosts(_answers(task_vars))
         report = make_report(hosts, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), COLLECTION_VERSION)
         paths = []
-        if "dest" in arguments and not self._task.check_mode:
+        if not is_blank(arguments.get("dest")) and not self._task.check_mode:
             dest = _folder(str(arguments["dest"]).strip(), self._loader)
             paths = [_write(dest, name, text) for name, text in file_contents(report)]
         problems = {each.host: list(each.problems[:_MOST]) for each in hosts if each.problems}
@@ -82,10 +81,20 @@ class ActionModule(ActionBase):
         )  # a callback may write JSON to stdout
         return {"changed": False, "totals": totals, "problems": problems, "paths": paths, "msg": msg}
 
+    def _dest(self, given: Any, task_vars: Params) -> Any:
+        """Return the directory for the report. In the role, that is its variable, as no host has chosen it.
+
+        :raises RequestError: a fact has its name, or the variable cannot be evaluated.
+        """
+        _check_dest(task_vars)
+        if self._task._role is None or DEST not in task_vars:
+            return given
+        return template_without_facts(self._templar, task_vars, {DEST: task_vars[DEST]}).get(DEST)
+
 
 def _check_dest(task_vars: Params) -> None:
     """Refuse a directory that a host may have chosen. Raises RequestError."""
-    facts = {name: None for name in task_vars.get("ansible_facts") or () if name in (DEST, "omit")}
+    facts = [name for name in task_vars.get("ansible_facts") or () if name == DEST or name in OF_CORE]
     try:
         check_facts({"ansible_facts": facts})
     except RequestError as exc:

@@ -4,14 +4,19 @@
 """The shipped playbooks as jobs of AWX; the long form (TERRAFORM_BINARY_MATRIX) has more answers, users and kinds of jobs."""
 
 import os
+import pathlib
 import shutil
+import sys
 
 import pytest
 from ansible.release import __version__
 
 LONG = pytest.mark.skipif(not os.environ.get("TERRAFORM_BINARY_MATRIX"), reason="the long form: make matrix")
 AS_ANOTHER = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv"), reason="root and setpriv become another user"
+    os.geteuid() != 0
+    or not shutil.which("setpriv")
+    or not all(folder.stat().st_mode & 0o001 for folder in pathlib.Path(sys.executable).parents),
+    reason="root and setpriv become another user, who has to reach %s" % sys.executable,
 )
 VERSION, TOKEN = "1.13.4", "SECRET-OF-MIRROR"
 LOOK, FAIL = "Put Terraform in place", "Fail with what the module said"

@@ -36,7 +36,6 @@ FACTS = (
     '"changed": false',
     '"changed": false, "ansible_facts": {"terraform_binary_result": {"path": "\\/evil"}, "evil": 1}',
 )
-FAIL = "Fail with what the module said"
 PONG = ('"ping": "pong"', '"ping": "pong", "ansible_facts": {%s}')  # of ansible.builtin.ping
 
 
@@ -107,45 +106,111 @@ def test_facts_of_a_host_are_not_taken_over(play, module_site, folder):
     assert run["facts"]["msg"] == [os.path.join(store, VERSION, "terraform"), "none"]
 
 
-def test_a_fact_of_a_host_stands_for_no_variable_of_the_inventory(play, module_site, folder):
-    """ansible-core prefers it: the host would choose the mirror, or where the controller writes the report."""
+# Ways to write a variable of the role so that ansible-core, left alone, takes a fact of the host for it.
+SHADOWED = {
+    "plain": "{{ mirror }}",
+    "nested": "{{ behind }}",
+    "hostvars": "{{ hostvars[inventory_hostname].mirror }}",
+    "another host": "{{ hostvars['liar-plain'].mirror }}",
+    "vars": "{{ vars['mirror'] }}",
+    "lookup": "{{ lookup('ansible.builtin.vars', 'mirror') }}",
+    "dictionary": "{{ place.url }}",
+    "default": "{{ mirror | default('http://127.0.0.1:9/default') }}",
+    "command": "{{ lookup('ansible.builtin.pipe', 'echo ' ~ mirror) }}",
+}
+
+
+@pytest.fixture(scope="module")
+def shadowing(play, module_site, folder):
+    """Hosts whose module ping answers facts with names of variables, the role on each, and an audit by the first."""
     chosen = os.path.join(folder, "chosen")
-    facts = ", ".join('"%s": "%s"' % (name, chosen.replace("/", "\\/")) for name in ("mirror", "reports", "asked"))
-    lying = {"ansible_python_interpreter": interpreter(folder, "pong python", PONG[0], PONG[1] % facts)}
-    reports = os.path.join(folder, "reports")
+    evil = "http://127.0.0.1:9/; touch %s" % chosen
+    facts = '"mirror": "%s", "place": {"url": "%s"}, "reports": "%s"' % (evil, evil, chosen)
+    lying = {
+        "ansible_python_interpreter": interpreter(folder, "pong python", PONG[0], (PONG[1] % facts).replace("/", "\\/"))
+    }
     variables = {
         "mirror": module_site.url,
-        "reports": reports,
-        "terraform_binary_version": "{{ ansible_facts.no_such | default('%s') }}" % VERSION,
-        "terraform_binary_sites": ["{{ mirror }}"],
+        "place": {"url": module_site.url, "other": 1},
+        "behind": "{{ mirror }}",
+        "reports": os.path.join(folder, "reports"),
+        "terraform_binary_version": VERSION,
         "terraform_binary_trusted_keys": [module_site.key.armored],
-        "terraform_binary_audit_dest": "{{ reports }}/today",
+        "terraform_binary_audit_dest": "{{ hostvars[inventory_hostname].reports }}/{{ reports | basename }}",
     }
     hosts = {
-        "liar": lying,
-        "told": lying,  # what it says is overridden by a task
-        "asked": dict(lying, terraform_binary_owner="{{ ansible_facts.asked[:0] }}"),  # the playbook asks for it
-        "plain": {},
+        "liar-" + name.replace(" ", "-"): dict(variables, **lying, terraform_binary_sites=[template])
+        for name, template in SHADOWED.items()
+    }
+    hosts["asked"] = dict(variables, **lying, terraform_binary_sites=["{{ ansible_facts.mirror }}"])
+    for name, own in hosts.items():
+        own["terraform_binary_base_dir"] = os.path.join(folder, "of " + name)
+    role = {"name": "iac_platform.terraform.terraform_binary"}
+    include = {
+        "ansible.builtin.include_role": dict(role, rolespec_validate=False)
+    }  # core would evaluate them before us
+    steps = [
+        {"ansible.builtin.ping": {}},
+        {"ansible.builtin.set_fact": {"ansible_python_interpreter": sys.executable}},
+        {"block": [include], "rescue": [{"ansible.builtin.meta": "clear_host_errors"}]},
+        {"ansible.builtin.include_role": dict(role, tasks_from="audit", rolespec_validate=False)},
+    ]
+    env = {"ANSIBLE_INJECT_FACT_VARS": "1", "ANSIBLE_HASH_BEHAVIOUR": "merge"}
+    return play(steps, hosts=hosts, env=env), chosen
+
+
+@pytest.mark.parametrize("name", sorted(SHADOWED))
+def test_a_fact_of_a_host_stands_for_no_variable_of_the_inventory(name, shadowing, folder):
+    """ansible-core prefers it: the host would choose the mirror, and who gets the credentials."""
+    run, chosen = shadowing
+    host = "liar-" + name.replace(" ", "-")
+    result = run.on_hosts("Put Terraform in place")[host]
+    assert result["changed"] and names(os.path.join(folder, "of " + host)), result["msg"]
+    assert not os.path.exists(chosen)
+
+
+def test_a_fact_that_the_playbook_asks_for_counts(shadowing):
+    message = shadowing[0].on_hosts("Put Terraform in place")["asked"]["msg"]
+    assert "127.0.0.1:9" in message, message
+
+
+def test_a_fact_of_a_host_does_not_choose_where_the_report_is_written(shadowing, folder):
+    run, chosen = shadowing
+    (judged,) = (line["result"] for line in run.lines if line["task"] == "Judge all hosts, and write the report")
+    assert judged["paths"] and not os.path.exists(chosen)
+    assert all(path.startswith(os.path.join(folder, "reports", "reports", "")) for path in judged["paths"]), judged
+
+
+def test_a_host_is_not_another_one(play, module_site, folder):
+    """By the fact inventory_hostname, its facts would be those of another host, and so would be its row of the report."""
+    facts = '"inventory_hostname": "honest", "reports": "%s"' % os.path.join(folder, "elsewhere").replace("/", "\\/")
+    variables = {
+        "reports": os.path.join(folder, "ours"),
+        "terraform_binary_version": VERSION,
+        "terraform_binary_sites": [module_site.url],
+        "terraform_binary_trusted_keys": [module_site.key.armored],
+        "terraform_binary_report": True,
+        "terraform_binary_audit_dest": "{{ reports }}",
     }
     hosts = {
-        name: dict(variables, terraform_binary_base_dir=os.path.join(folder, "of " + name), **own)
+        "a-liar": {"ansible_python_interpreter": interpreter(folder, "posing python", PONG[0], PONG[1] % facts)},
+        "honest": {},
+    }
+    hosts = {
+        name: dict(variables, terraform_binary_base_dir=os.path.join(folder, "at " + name), **own)
         for name, own in hosts.items()
     }
-    hosts["asked"]["terraform_binary_sites"] = [module_site.url]
     role = {"name": "iac_platform.terraform.terraform_binary"}
     steps = [
         {"ansible.builtin.ping": {}},
         {"ansible.builtin.set_fact": {"ansible_python_interpreter": sys.executable}},
-        {"ansible.builtin.set_fact": {"mirror": module_site.url}, "when": "inventory_hostname == 'told'"},
         {"block": [{"ansible.builtin.include_role": role}], "rescue": [{"ansible.builtin.meta": "clear_host_errors"}]},
-        {"ansible.builtin.include_role": dict(role, tasks_from="audit")},
+        {"ansible.builtin.include_role": dict(role, tasks_from="audit"), "ignore_errors": True},
     ]
-    run = play(steps, hosts=hosts, env={"ANSIBLE_INJECT_FACT_VARS": "1"})
-    words = "the variable terraform_binary_%s depends on a fact of the host (asked, mirror, reports), which overrides"
-    refused = {name: result["msg"] for name, result in run.on_hosts(FAIL).items() if result["failed"]}
-    assert list(refused) == ["liar"] and words % "sites" in refused["liar"], run.stdout
-    assert all(names(os.path.join(folder, "of " + name)) for name in hosts if name != "liar")
-    assert names(os.path.join(folder, "of liar")) == []
+    run = play(steps, hosts=hosts, env={"ANSIBLE_INJECT_FACT_VARS": "1", "ANSIBLE_SHOW_CUSTOM_STATS": "1"})
+    results = run.on_hosts("Put Terraform in place")
+    assert "inventory_hostname is among the facts of the host" in results["a-liar"]["msg"]
+    assert "ansible_stats" not in results["a-liar"] and results["honest"]["changed"]
     (judged,) = (line["result"] for line in run.lines if line["task"] == "Judge all hosts, and write the report")
-    assert judged["failed"] and words % "audit_dest" in judged["msg"], judged
-    assert not os.path.exists(chosen) and not os.path.exists(reports)
+    assert judged["failed"] and "inventory_hostname is among the facts of the host" in judged["msg"], judged
+    assert not os.path.exists(os.path.join(folder, "elsewhere")) and not os.path.exists(os.path.join(folder, "ours"))

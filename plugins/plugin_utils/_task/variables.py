@@ -23,7 +23,7 @@ _VARIABLES = {_PREFIX + option: option for option in SPEC}
 # The collection's own names that are not options: variables of its role and playbooks, and what the role sets.
 _MORE = ("audit_dest", "audit_fail", "hosts", "report")
 _OTHERS = frozenset(_PREFIX + name for name in (*_MORE, "audit_info", "audit_report", "outcome", "result"))
-_OF_CORE = ("inventory_hostname", "omit")  # ansible-core's own: a fact of that name overrides them
+OF_CORE = ("inventory_hostname", "omit")  # ansible-core's own: a fact of that name overrides them
 _OPTIONS = frozenset(SPEC).union(*(spec.get("aliases", ()) for spec in SPEC.values()))
 
 
@@ -92,7 +92,7 @@ def check_facts(variables: Mapping[str, Any]) -> None:
     :raises RequestError: there is one.
     """
     for name in sorted(map(str, variables.get("ansible_facts") or ())):
-        if name.startswith(_PREFIX) and name != RESULT or name in _OF_CORE:
+        if name.startswith(_PREFIX) and name != RESULT or name in OF_CORE:
             raise RequestError(
                 "%s is among the facts of the host, which may set it to what it likes" % name[:80],
                 hint="set it in the inventory, the play or by -e, and not by a cacheable fact; or look who made that fact",

@@ -291,7 +291,7 @@ def test_a_place_where_nothing_can_be_made(place):
     with pytest.raises(InstallError) as caught:
         as_plain_user(attempt)
     assert (caught.value.errno, caught.value.path) == (errno.EACCES, os.path.join(closed, "a"))
-    assert "create directory" in str(caught.value) and "become" in caught.value.hint
+    assert "create directory" in str(caught.value) and "run as a user who may do this" in caught.value.hint
 
 
 @needs_root

@@ -548,7 +548,7 @@ def test_a_lock_that_may_not_be_opened(directory, place, path):
 
     number, where, hint, held = as_plain_user(attempt)
     assert (number, where, held) == (errno.EACCES, path, None)
-    assert "become" in hint
+    assert "run as a user who may do this" in hint
 
 
 @needs_root

@@ -72,7 +72,7 @@ def test_a_plain_user_below_a_directory_of_root(place):
     user = accounts.user_name(NOBODY if ROOT else os.geteuid())
     owner = accounts.account_text(os.stat(place.folder))
     assert message.startswith(
-        "cannot write %s: %s may not write to %s (%s, dr-xr-xr-x) on /" % (path, user, place.folder, owner)
+        "cannot write %s: %s may not write to %s (%s, dr-xr-xr-x) on " % (path, user, place.folder, owner)
     )
     assert "run as a user who may do this" in hint and "another base_dir" in hint
     os.chmod(place.folder, 0o755)
