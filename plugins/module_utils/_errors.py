@@ -414,7 +414,7 @@ def compose_message(message: str, hint: Optional[str] = None, machine: str = "")
     :param hint: what to do.
     :param machine: the machine that the failure is about, put in front; empty if the reader knows it.
     """
-    if machine and not message.startswith(machine):
+    if machine and not message.startswith((machine + ":", machine + " ")):  # "control" is not "controller"
         message = "%s: %s" % (machine, message)
     end = "; %s" % hint if hint else ""
     room = MESSAGE_LIMIT - len(end)

@@ -21,6 +21,7 @@ from .._versions.version import is_exact
 
 FORMAT = 1  # the format that we write; a newer receipt stays as it is, and only its frozen fields are used
 CAP = 64 * 1024  # bytes
+_PATH_MAX = 4096  # bytes of a path with its NUL, on Linux (limits.h)
 MODE = 0o644
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -33,9 +34,27 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_path(value: Any) -> bool:
+    """Whether this is an absolute path that system calls take: without NUL, and of names that a file can have."""
+    if not isinstance(value, str) or value[:1] != "/" or "\0" in value:
+        return False
+    try:
+        return len(value.encode("utf-8", "surrogateescape")) < _PATH_MAX
+    except UnicodeEncodeError:
+        return False
+
+
+def _are_paths(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_path, value))
+
+
 def _are_versions(value: Any) -> bool:
-    """Whether this maps texts (paths of links) to exact versions."""
-    return isinstance(value, dict) and all(isinstance(each, str) and is_exact(each) for each in value.values())
+    """Whether this maps paths of links to exact versions."""
+    return (
+        isinstance(value, dict)
+        and _are_paths(list(value))
+        and all(isinstance(each, str) and is_exact(each) for each in value.values())
+    )
 
 
 def _is_digest(value: Any) -> bool:
@@ -76,7 +95,7 @@ _OPTIONAL: Dict[str, Callable[[Any], bool]] = {
     "archive_sha256": _is_digest,
     "origin": _is_text,
     "run_check": _is_text,
-    "links": _are_texts,
+    "links": _are_paths,
     "previous": _are_versions,
     "went_back": _are_texts,
     "installed_at": _is_text,
@@ -139,7 +158,7 @@ def parse_receipt(data: bytes) -> Tuple[Optional[Receipt], Optional[str]]:
     for key, is_right in _OPTIONAL.items():
         value: Any = fields.get(key)
         if is_right(value):
-            kept[key] = tuple(value) if is_right is _are_texts else value
+            kept[key] = tuple(value) if isinstance(value, list) else value
         elif value is not None and fields["format"] <= FORMAT:
             return None, "is damaged: no good %s in it" % key
     return Receipt(format=fields["format"], **kept), None

@@ -36,7 +36,7 @@ class _File:
 
     def __init__(self, text: str) -> None:
         scanner = Scanner(text)
-        self.refusal = scanner.refusal
+        self.text, self.refusal = text, scanner.refusal
         self.tokens = scanner.scan()
         self.at = 0
         self.open = [_Block()]
@@ -122,14 +122,15 @@ def find_arguments(text: str, block: str, name: str) -> List[Argument]:
     :raises UnreadableError: the text cannot be parsed, or a value is not one plain string.
     """
     file = _File(text[1:] if text.startswith("\ufeff") else text)
-    found = []
+    found, line, counted = [], 1, 0
     for blocks, argument, value in file.arguments():
         if blocks == (block,) and argument.text == name:
+            line, counted = line + file.text.count("\n", counted, argument.at), argument.at
             said = _constant(value)
             if said is None:
                 raise file.refusal("%s is not one plain string in quotes" % name, argument.at)
             if said != "null" or value[-1].kind != "name":
-                found.append(Argument(file.refusal("", argument.at).line, said))
+                found.append(Argument(line, said))
     return found
 
 

@@ -131,7 +131,8 @@ def _read_file(folder: ConfinedFolder, name: str, left: List[int]) -> List[Requi
         )
     if path.endswith(".json"):
         file = _Json(path, text)
-        return [Requirement(path, file.line_of('"required_version"'), value) for value in file.find()]
+        values, line = file.find(), file.line_of('"required_version"')
+        return [Requirement(path, line, value) for value in values]
     try:
         return [
             Requirement(path, found.line, found.value)

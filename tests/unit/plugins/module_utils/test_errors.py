@@ -371,6 +371,8 @@ HINT = "free some space"
         ("no room", HINT, "", "no room; free some space"),
         ("no room", HINT, "web1", "web1: no room; free some space"),
         ("web1 has no room", HINT, "web1", "web1 has no room; free some space"),
+        ("web1: no room", None, "web1", "web1: no room"),
+        ("controller: no room", None, "control", "control: controller: no room"),
         ("x" * 399 + "z", HINT, "web1", "web1: %s...%sz; %s" % ("x" * 248, "x" * 125, HINT)),
     ],
 )

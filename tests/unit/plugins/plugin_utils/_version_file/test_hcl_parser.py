@@ -502,3 +502,18 @@ def test_a_line_of_a_heredoc_is_looked_through_once(monkeypatch):
     monkeypatch.setattr(CountedText, "passed", 0)
     text = CountedText("x = <<E\n%s\nE\n" % ("${1}" * 2000))
     assert len(hcl_lexer.Scanner(text).scan()) > 2000 and CountedText.passed <= 2 * len(text)
+
+
+class CountedLines(str):
+    passed = 0
+
+    def count(self, text, start=0, end=None):
+        end = len(self) if end is None else end
+        CountedLines.passed += end - start
+        return super().count(text, start, end)
+
+
+def test_lines_are_counted_once(monkeypatch):
+    monkeypatch.setattr(CountedLines, "passed", 0)
+    text = CountedLines('terraform {\n required_version = "1"\n}\n' * 200)
+    assert [line for line, _value in found(text)] == list(range(2, 602, 3)) and CountedLines.passed <= len(text)
