@@ -301,7 +301,9 @@ class Story:
         self._before = {host: self.in_remote_tmp(host) for host in self.HOSTS}  # what other tests left
 
     def in_remote_tmp(self, host):
-        return set(self._fleet.run(host, "find", "/home/ops/.ansible/tmp", "-name", "terraform*").splitlines())
+        return set(
+            self._fleet.run(host, "find", "/home/ops", "-path", "*/.ansible/tmp/*", "-name", "terraform*").splitlines()
+        )
 
     def leaves_nothing(self, host):
         return self.in_remote_tmp(host) <= self._before[host]
