@@ -188,7 +188,9 @@ def test_answers_of_a_survey(name, launch):
     answers, words = ANSWERS[name]
     job = launch("install", [name], answers)
     assert job.status == ("failed" if words else "successful"), job.report
-    assert words is None or words in job.report[name]["error"] == job.results(FAIL)[name]["msg"]
+    if words is not None:
+        error = job.report[name]["error"]
+        assert words in error and error == job.results(FAIL)[name]["msg"]
 
 
 @LONG

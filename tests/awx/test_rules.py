@@ -20,8 +20,9 @@ def survey(*questions, **fields):
     return {name: value for name, value in made.items() if value is not WITHOUT}
 
 
-def question(base=QUESTION, **fields):
-    return {name: value for name, value in dict(base, **fields).items() if value is not WITHOUT}
+def question(base=None, **fields):
+    made = dict(QUESTION if base is None else base, **fields)
+    return {name: value for name, value in made.items() if value is not WITHOUT}
 
 
 SURVEYS = {  # name: (survey, the word in the reason; None: it is taken)

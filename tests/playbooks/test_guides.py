@@ -155,7 +155,7 @@ def test_containers(machine, internet, host_platform, tmp_path):
             (again,) = final.tasks([{"version": "1.13.4"}])
             assert not again["changed"] and not again["failed"], again
 
-        steps = [line for line in environment["additional_build_steps"]["append_final"]]
+        steps = list(environment["additional_build_steps"]["append_final"])
         assert environment["version"] == 3 and steps == ["RUN " + stages[1][2][1]]
         collections = environment["dependencies"]["galaxy"]["collections"]
         assert collections == [{"name": REPOSITORY, "type": "git"}]

@@ -161,8 +161,8 @@ def through_ansible(host, **task_args):
         with contextlib.redirect_stdout(said):
             terraform_binary.main()
     except SystemExit:
-        answer = json.loads(said.getvalue())  # one JSON document and nothing beside it
-    return _shortened(answer)
+        pass
+    return _shortened(json.loads(said.getvalue()))  # one JSON document and nothing beside it
 
 
 def through_script(host, **task_args):
@@ -232,7 +232,10 @@ class World:
             for name in folders + names:
                 path = os.path.join(parent, name)
                 relative = os.path.relpath(path, self.folder)
-                if not name.endswith((".lock", ".zip", "_SHA256SUMS")) and relative.split(os.sep)[0] != "tmp":
+                if (
+                    not name.endswith((".lock", ".zip", "_SHA256SUMS"))
+                    and relative.split(os.sep, maxsplit=1)[0] != "tmp"
+                ):
                     found[relative] = _describe(path)
         return found
 

@@ -146,7 +146,8 @@ def _remove_left(parent: str) -> None:
 def _empty(nowhere: str, user: _User) -> None:
     """Remove a directory as its owner, within a time limit."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):  # do not hide an error in flight
-        process = subprocess.Popen(
+        # AnsibleModule.run_command(), which pylint asks for here and below, has no descriptors, limits or user.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             ["/bin/rm", "-rf", "--", nowhere],
             cwd="/",
             env={},
@@ -242,7 +243,7 @@ def _start(
     give_up = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
-            return subprocess.Popen(
+            return subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [path, "version", "-json"],
                 bufsize=0,
                 executable=image,

@@ -28,6 +28,7 @@ from ...module_utils._release.index import index_url
 from ...module_utils._source import Source, is_unsigned
 from .._cache.run import RunCache
 from .._task.key_files import OPTIONS as FILE_OPTIONS
+from .._task.options import TRUST
 from .progress import ProgressSink
 
 # These fields of a DownloadRequest say what is requested. The others say how, including the credentials: if they
@@ -35,7 +36,6 @@ from .progress import ProgressSink
 _KEY_FIELDS = frozenset(
     {"version", "wanted", "platform", "policy", "checksum", "trusted_keys", "sites", "archive", "origin", "offline_ok"}
 )
-_TRUST_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 
 _Verified = Tuple[Optional[str], Provenance]  # path of the archive, or None if none was requested
@@ -86,9 +86,7 @@ class ControllerDownload:
                     if field not in _KEY_FIELDS
                 ],
                 sorted(
-                    (name, value)
-                    for name, value in environ.items()
-                    if name in _TRUST_VARIABLES or name.lower().endswith("_proxy")
+                    (name, value) for name, value in environ.items() if name in TRUST or name.lower().endswith("_proxy")
                 ),
             ]
         )

@@ -16,6 +16,7 @@ from ...module_utils._records import Params
 from ...module_utils._request.parse import check_site
 
 SITES, TOKEN = "TERRAFORM_BINARY_SITES", "TERRAFORM_BINARY_TOKEN"
+TRUST = ("REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE")  # which say who is taken for a site
 
 _TRUE = ("true", "yes", "on", "y", "t", "1", "1.0")  # values that ansible-core reads as true
 
@@ -67,6 +68,8 @@ def _check_origin(arguments: Params, sites: List[str], of_task: Mapping[str, str
         reason = "%s is not set" % SITES
     elif str(arguments.get("download")).strip() == "target":
         reason = "download: target would hand it to the hosts"
+    elif any(map(of_task.get, TRUST)):
+        reason = "%s is in the task's environment" % next(filter(of_task.get, TRUST))
     elif "ca_path" in arguments:
         reason = "ca_path, given by an option, would decide who is taken for that site"
     elif str(arguments.get("validate_certs", True)).strip().lower() not in _TRUE:

@@ -259,9 +259,8 @@ def oracle(genuine_site, tmp_path_factory):
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("the genuine Terraform is one for linux_amd64")
     folder = tmp_path_factory.mktemp("oracle")
-    name = next(
-        name for name in sorted(os.listdir(os.path.join(genuine_site, "terraform", "1.11.4"))) if name.endswith(".zip")
-    )
+    listed = os.listdir(os.path.join(genuine_site, "terraform", "1.11.4"))
+    name = min(name for name in listed if name.endswith(".zip"))
     with zipfile.ZipFile(os.path.join(genuine_site, "terraform", "1.11.4", name)) as archive:
         path = archive.extract("terraform", str(folder))
     os.chmod(path, 0o755)

@@ -337,9 +337,13 @@ def test_a_kernel_that_does_not_say_is_not_held_against_the_host(small, monkeypa
 
     monkeypatch.setattr(os, "fstatvfs", refuse)
     assert host.plan().changes
-    monkeypatch.setattr(
-        os, "fstatvfs", lambda fd: real(-1) if fd < 0 else (_ for _ in ()).throw(OSError(errno.EIO, "x"))
-    )
+
+    def fail(fd):
+        if fd < 0:
+            return real(fd)
+        raise OSError(errno.EIO, "x")
+
+    monkeypatch.setattr(os, "fstatvfs", fail)
     with pytest.raises(_errors.InstallError) as caught:
         host.plan()
     assert caught.value.errno == errno.EIO

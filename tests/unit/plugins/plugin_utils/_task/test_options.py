@@ -94,6 +94,15 @@ def test_a_token_in_the_environment_is_not_for_sites_of_an_option(arguments):
         assert options_module.apply_environment(given, CREDENTIAL, {}) == given
 
 
+@pytest.mark.parametrize("name", options_module.TRUST)
+def test_a_token_of_the_environment_is_shown_to_nobody_whom_the_tasks_environment_chose(name):
+    of_task = {name: "/tmp/mine.pem"}
+    with pytest.raises(_errors.RequestError) as caught:
+        options_module.apply_environment({}, dict(CREDENTIAL, **of_task), of_task)
+    assert "%s is in the task's environment" % name in str(caught.value)
+    assert options_module.apply_environment({}, dict(CREDENTIAL, **of_task), {})["url_token"] == "SECRET"
+
+
 def test_a_token_in_the_environment_is_not_for_sites_of_the_tasks_environment():
     of_task = {"TERRAFORM_BINARY_SITES": "https://two.example"}
     with pytest.raises(_errors.RequestError) as caught:
