@@ -127,7 +127,7 @@ display = Display()
 _TRIES: Counter[str] = collections.Counter()
 
 
-def template_without_facts(templar: Any, task_vars: Params, variable: Params) -> Params:
+def template_without_facts(templar: Any, task: Any, task_vars: Params, variable: Params) -> Params:
     """Evaluate the templates in a variable of the role, whose value no host must choose by a fact.
 
     To ansible-core, a fact ``mirror`` overrides a variable ``mirror`` of the inventory. Here it does not, for any host.
@@ -139,7 +139,7 @@ def template_without_facts(templar: Any, task_vars: Params, variable: Params) ->
     """
     check_facts({"ansible_facts": [name for name in task_vars.get("ansible_facts") or () if name in OF_CORE]})
     named = [name for name in task_vars.get("ansible_facts") or () if name in task_vars and not _is_explicit(name)]
-    variables = _variables_without(named, task_vars) if named else None  # None: as they are
+    variables = _variables_without(named, task, task_vars) if named else None  # None: as they are
     try:
         with _explicit_facts(), templar.set_temporary_context(available_variables=variables):
             found: Params = templar.template(variable)
@@ -169,27 +169,30 @@ def _explicit_facts() -> Iterator[None]:
         manager.clean_facts = clean
 
 
-def _variables_without(named: List[str], task_vars: Params) -> Params:
+def _variables_without(named: List[str], task: Any, task_vars: Params) -> Params:
     """Return the variables of a task as they would be without facts of these names.
 
     :param named: names of facts of the host that are variables too; what overrides facts may have set these.
     """
-    hostvars, host = task_vars.get("hostvars"), task_vars.get("inventory_hostname")
-    of_host, without = {}, {}
-    if hostvars is not None:
-        of_host = hostvars.raw_get(host)
-        with _explicit_facts():
-            without = hostvars.raw_get(host)
+    with_facts = _ask_again(task, task_vars)
+    with _explicit_facts():
+        without = _ask_again(task, task_vars)
     changed = dict(task_vars)
-    for name in named:
-        # With hash_behaviour=merge, a dictionary of the play is mixed with that of the fact.
-        if name not in of_host or task_vars[name] == of_host[name] or isinstance(task_vars[name], Mapping):
-            changed.pop(name)
+    for name in set(named) - {"hostvars", "vars"}:  # which core sets last
+        if name in with_facts and (name not in without or with_facts[name] != without[name]):
+            del changed[name]
             if name in without:
                 changed[name] = without[name]
     if isinstance(changed.get("vars"), dict):  # the same again, up to ansible-core 2.18
         changed["vars"] = {name: value for name, value in changed.items() if name != "vars"}
     return changed
+
+
+def _ask_again(task: Any, task_vars: Params) -> Params:
+    """Return what core's variable manager says now: the variables of a task, without those of its loop."""
+    host = task_vars["hostvars"]._inventory.get_host(task_vars["inventory_hostname"])
+    found: Params = task.get_variable_manager().get_vars(play=task.get_play(), host=host, task=task)
+    return found
 
 
 class ActionModule(ActionBase):
@@ -664,7 +667,7 @@ class ActionModule(ActionBase):
         return arguments
 
     def _template(self, variable: Params) -> Params:
-        return template_without_facts(self._templar, self._task_vars, variable)
+        return template_without_facts(self._templar, self._task, self._task_vars, variable)
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
         """Return the option version, as written or from version_file: dict. Raises RequestError.

@@ -134,7 +134,7 @@ class Source:
             if urlsplit(url).scheme != "file":
                 with redacting(credentials.secrets(self._request.access)), self._fetcher() as fetcher:
                     size: Optional[int] = fetcher.size(url, provenance.archive_name)
-                    return size
+                    return size if size is not None and size <= ARCHIVE_CAP else None
             path = urls.file_path(url)
         try:
             return os.stat(path).st_size

@@ -214,3 +214,33 @@ def test_a_host_is_not_another_one(play, module_site, folder):
     (judged,) = (line["result"] for line in run.lines if line["task"] == "Judge all hosts, and write the report")
     assert judged["failed"] and "inventory_hostname is among the facts of the host" in judged["msg"], judged
     assert not os.path.exists(os.path.join(folder, "elsewhere")) and not os.path.exists(os.path.join(folder, "ours"))
+
+
+def test_variables_of_the_play_count_beside_facts_of_the_same_name(play, module_site, folder):
+    """They override facts, whether a fact has the bare name, the same value, or the name with ansible_ before it."""
+    facts = (
+        '"mirror": "%s", "place": {"url": "x"}, "ansible_env": {"HOME": "/x"}, "ansible_domain": "x"' % module_site.url
+    )
+    host = {
+        "ansible_python_interpreter": interpreter(
+            folder, "plain python", PONG[0], (PONG[1] % facts).replace("/", "\\/")
+        )
+    }
+    variables = {
+        "mirror": module_site.url,
+        "place": {"key": module_site.key.armored},
+        "env": os.path.join(folder, "of the play"),
+        "domain": VERSION,
+        "terraform_binary_version": "{{ domain }}",
+        "terraform_binary_base_dir": "{{ env }}",
+        "terraform_binary_sites": ["{{ mirror }}"],
+        "terraform_binary_trusted_keys": ["{{ place.key }}"],
+    }
+    steps = [
+        {"ansible.builtin.ping": {}},
+        {"ansible.builtin.set_fact": {"ansible_python_interpreter": sys.executable}},
+        {"ansible.builtin.include_role": {"name": "iac_platform.terraform.terraform_binary"}},
+    ]
+    run = play(steps, hosts={"h": host}, keywords={"vars": variables}, env={"ANSIBLE_INJECT_FACT_VARS": "1"})
+    result = run["Put Terraform in place"]
+    assert result["changed"] and result["path"] == "%s/%s/terraform" % (variables["env"], VERSION), result["msg"]

@@ -140,7 +140,7 @@ def check_response(
 
 def size_of_whole(body: ResponseBody) -> Optional[int]:
     """Return the bytes of the whole file, as the answer to a request for a part of it says; None: it does not say."""
-    if body.coding:  # the size of what is sent
+    if body.coding or (body.content_type or "").lower().startswith("text/html"):  # of something else
         return None
     if body.part is None:  # the server sends the whole
         return body.size

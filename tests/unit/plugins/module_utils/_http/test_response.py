@@ -234,6 +234,7 @@ def test_a_part_nobody_asked_for_is_refused(file_site, misbehaviours):
         ({"part": "bytes 0-0/-1"}, None),
         ({"part": ""}, None),
         ({"coding": "gzip"}, None),
+        ({"content_type": "text/html; charset=utf-8", "part": None, "size": 6}, None),
     ],
 )
 def test_the_size_of_the_whole_is_told_by_a_part(changed, size):
