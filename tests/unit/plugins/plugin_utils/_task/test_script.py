@@ -16,6 +16,7 @@ import types
 import pytest
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._answers.gate import refuses_script
 from ansible_collections.iac_platform.terraform.plugins.plugin_utils._task import script
+from support import tiers
 
 module_common = pytest.importorskip("ansible.executor.module_common")
 action_base = pytest.importorskip("ansible.plugins.action").ActionBase
@@ -144,7 +145,7 @@ def start(python, text, folder, through_file, **environment):
     return done.returncode, done.stdout.decode("ascii"), done.stderr.decode("utf-8", "replace")
 
 
-@pytest.mark.parametrize("version", PYTHONS)
+@pytest.mark.parametrize("version", [PYTHONS[0], PYTHONS[-2]] if tiers.QUICK else PYTHONS)
 def test_it_installs_and_finds_all_in_order_with_every_python(load_host, tmp_path, version):
     python = find_python(version)
     if python is None:
