@@ -26,6 +26,7 @@ from support.system import open_folder
 INSTALLERS, READERS = 12, 3
 EXECUTIONS = tiers.TIERS["T3"].floor if tiers.FULL else 1000
 REPLACED = 200 if tiers.FULL else 20
+KILLS = 10  # at least, however fast the readers are
 SECONDS = 300  # at most
 FORK = multiprocessing.get_context("fork")
 
@@ -133,7 +134,9 @@ def test_who_runs_the_binary_never_gets_half_of_one(stress, proof):
     readers = [begin(read_often, stress, count, stop, queue) for _number in range(READERS)]
     kills = 0
     try:
-        while (count.value < EXECUTIONS or stress.replaced() < REPLACED) and time.monotonic() < deadline:
+        while time.monotonic() < deadline and (
+            count.value < EXECUTIONS or stress.replaced() < REPLACED or kills < KILLS
+        ):
             time.sleep(chance.uniform(0.05, 0.3))
             victim = chance.randrange(INSTALLERS)
             os.kill(installers[victim].pid, signal.SIGKILL)
@@ -173,7 +176,7 @@ def check_the_log(stress, kills):
     assert stress.replaced() >= REPLACED, "the binary was hardly ever replaced"
     ended = sum(line.startswith(("changed", "unchanged")) for line in lines)
     began = sum(line.startswith("begin") for line in lines)
-    assert kills > 5 and began - ended > INSTALLERS, "nobody was killed in the middle of it"
+    assert kills >= KILLS and began - ended > INSTALLERS, "nobody was killed in the middle of it"
 
 
 def check_the_rest(stress):
