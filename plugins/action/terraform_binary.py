@@ -23,6 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.validation import check_type_dict
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 from ansible.utils.display import Display
 from ansible.vars import manager
 from ansible_collections.iac_platform.terraform.plugins.module_utils._argument_spec import SPEC
@@ -127,21 +128,24 @@ display = Display()
 _TRIES: Counter[str] = collections.Counter()
 
 
-def template_without_facts(templar: Any, task: Any, task_vars: Params, variable: Params) -> Params:
+def template_without_facts(action: ActionBase, task_vars: Params, variable: Params) -> Params:
     """Evaluate the templates in a variable of the role, whose value no host must choose by a fact.
 
     To ansible-core, a fact ``mirror`` overrides a variable ``mirror`` of the inventory. Here it does not, for any host.
     Templates that say ``ansible_facts.mirror`` or ``ansible_mirror`` ask for what a host says, and get it.
 
+    :param action: the plugin of the task.
     :param variable: dict of one name and value.
     :returns: dict of the same name, or an empty one if the value is omit.
     :raises RequestError: a template cannot be evaluated; or a fact has a name that core itself uses.
     """
     check_facts({"ansible_facts": [name for name in task_vars.get("ansible_facts") or () if name in OF_CORE]})
     named = [name for name in task_vars.get("ansible_facts") or () if name in task_vars and not _is_explicit(name)]
-    variables = _variables_without(named, task, task_vars) if named else None  # None: as they are
+    templar = action._templar
+    if named:
+        templar = Templar(loader=action._loader, variables=_variables_without(named, action._task, task_vars))
     try:
-        with _explicit_facts(), templar.set_temporary_context(available_variables=variables):
+        with _explicit_facts():
             found: Params = templar.template(variable)
     except AnsibleError as exc:
         raise RequestError(
@@ -667,7 +671,7 @@ class ActionModule(ActionBase):
         return arguments
 
     def _template(self, variable: Params) -> Params:
-        return template_without_facts(self._templar, self._task, self._task_vars, variable)
+        return template_without_facts(self, self._task_vars, variable)
 
     def _find_version(self, version: Any, version_file: Any) -> Params:
         """Return the option version, as written or from version_file: dict. Raises RequestError.

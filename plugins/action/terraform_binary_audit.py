@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
         _check_dest(task_vars)
         if self._task._role is None or DEST not in task_vars:
             return given
-        return template_without_facts(self._templar, self._task, task_vars, {DEST: task_vars[DEST]}).get(DEST)
+        return template_without_facts(self, task_vars, {DEST: task_vars[DEST]}).get(DEST)
 
 
 def _check_dest(task_vars: Params) -> None:

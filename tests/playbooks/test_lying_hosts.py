@@ -244,3 +244,4 @@ def test_variables_of_the_play_count_beside_facts_of_the_same_name(play, module_
     run = play(steps, hosts={"h": host}, keywords={"vars": variables}, env={"ANSIBLE_INJECT_FACT_VARS": "1"})
     result = run["Put Terraform in place"]
     assert result["changed"] and result["path"] == "%s/%s/terraform" % (variables["env"], VERSION), result["msg"]
+    assert "DEPRECATION" not in run.output, run.output
